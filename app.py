@@ -1,0 +1,47 @@
+"""The Chalice app: routes, streams and schedules put together. Wiring only."""
+
+import os
+from typing import Any
+
+from chalice import Chalice, Rate
+from chalice.app import CloudWatchEvent, DynamoDBEvent
+
+from chalicelib.api import events, feeds, orders, passes, test_interface
+from chalicelib.api.boundary import rewrite_refusals
+
+# Chalice would add a handler of its own to the logger of that name, and every line would be written twice.
+app = Chalice(app_name="openbooking", configure_logs=False)
+app.register_middleware(rewrite_refusals, "http")
+app.register_blueprint(orders.blueprint)
+app.register_blueprint(feeds.blueprint)
+app.register_blueprint(passes.blueprint)
+app.register_blueprint(test_interface.blueprint)
+
+# Chalice needs the streams when it deploys; anywhere else these are names that nothing looks up.
+_NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
+
+
+@app.on_dynamodb_record(
+    stream_arn=os.environ.get("ORDERS_STREAM_ARN", _NO_STREAM),
+    name="orders_stream",
+    starting_position="TRIM_HORIZON",
+)
+def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
+    """Order rows that have changed."""
+    return events.orders_changed(event.to_dict()["Records"])
+
+
+@app.on_dynamodb_record(
+    stream_arn=os.environ.get("INVENTORY_STREAM_ARN", _NO_STREAM),
+    name="inventory_stream",
+    starting_position="TRIM_HORIZON",
+)
+def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
+    """Inventory rows that have changed."""
+    return events.inventory_changed(event.to_dict()["Records"])
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="lease_sweep")
+def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
+    """Once a minute: leases that have ended, and changes that not everyone has followed yet."""
+    return events.sweep_leases() | events.follow_changes()

@@ -1,0 +1,1 @@
+"""Chalice blueprints. A view authenticates, parses, calls one function, renders."""

@@ -1,0 +1,214 @@
+"""Between Chalice and the views: routes, and the one place where exceptions become answers."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from chalice.app import Blueprint, Request, Response
+
+from chalicelib.domain.errors import (
+    InternalApplicationError,
+    InternalLibraryConfigurationError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    OpenBookingError,
+    RequestTooLargeError,
+    TemporarilyUnavailableError,
+    UnknownOrIncorrectEndpointError,
+    UnsupportedMediaTypeError,
+)
+from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.parties import Json
+from chalicelib.identity.callers import Caller
+from chalicelib.runtime.settings import SettingsError
+from chalicelib.runtime.system import System, installed
+from chalicelib.runtime.telemetry import Telemetry
+from chalicelib.storage.attempts import StillBusy
+from chalicelib.storage.port import OrderTooLarge, StoreBusy
+from chalicelib.wire import links
+from chalicelib.wire.errors import error_document
+from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write
+
+# API Gateway takes no more; whoever serves the app elsewhere gets the same.
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+_VERBS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
+_MEDIA_TYPES = ["application/vnd.openactive.booking+json", "application/json"]
+_HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
+
+
+@dataclass
+class Call:
+    """One request, and the installation that answers it. `noted` are the ids for the log."""
+
+    system: System
+    request: Request
+    params: dict[str, str]
+    noted: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {name.lower(): value for name, value in self.request.headers.items()}
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and stage as the caller sees them."""
+        return self.system.settings.base_url or _base_url(self.request)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.request.query_params or {})
+
+    def body(self) -> bytes:
+        """Raises RequestTooLargeError, MalformedRequestError."""
+        try:
+            raw = self.request.raw_body
+            body = raw.encode() if isinstance(raw, str) else raw
+        except UnicodeEncodeError:  # half a character, which the event of a gateway can hold
+            raise MalformedRequestError("The body is not UTF-8.") from None
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES} bytes.")
+        return body
+
+    def caller(self) -> Caller:
+        """Who calls. Raises the errors of AUTH-11."""
+        caller = self.system.authenticator.identify(self.headers)
+        self.noted["partner"] = caller.partner_id
+        if caller.seller_id is None:
+            return caller
+        return Caller(caller.partner_id, links.inward(caller.seller_id, self.base_url))
+
+    def order_key(self, caller: Caller) -> OrderKey:
+        """The Order of this caller that the path names."""
+        self.noted["order"] = self.params["uuid"]
+        return OrderKey(caller.partner_id, self.params["uuid"])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer in which our own base URL still stands as BASE."""
+
+    status: int
+    body: Json | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = BOOKING_MEDIA_TYPE
+
+
+View = Callable[[Call], Reply]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A path with a view for each verb it supports, and the error for when the store stays busy."""
+
+    path: str
+    views: Mapping[str, View]
+    busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
+
+
+def register(blueprint: Blueprint, resource: Resource) -> None:
+    """Add a route. It takes every verb, so that a wrong one is answered by us and not by the gateway."""
+
+    def handle(**params: str) -> Response:
+        return _answer(blueprint.current_request, resource, params)
+
+    name = re.sub(r"\W+", "_", resource.path).strip("_")
+    handle.__name__ = name
+    blueprint.route(resource.path, methods=_VERBS, content_types=_MEDIA_TYPES, name=name)(handle)
+
+
+def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Middleware: what Chalice itself refuses, or fails at, in our form (ERR-06)."""
+    response = get_response(event)
+    if response.status_code < 400 or response.headers.get("Content-Type") == BOOKING_MEDIA_TYPE:
+        return response
+    error: OpenBookingError = InternalApplicationError()
+    if response.status_code == 415:
+        error = UnsupportedMediaTypeError(f"These are read: {', '.join(_MEDIA_TYPES)}.")
+    elif response.status_code == 405:
+        error = MethodNotAllowedError()
+    return _response(_error_reply(error), "")
+
+
+def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Response:
+    started = time.perf_counter()
+    try:
+        system = installed()
+    except SettingsError as fault:
+        Telemetry(metrics=False).failure("settings", fault)
+        return _response(_error_reply(InternalLibraryConfigurationError()), "")
+    call = Call(system, request, params)
+    base_url, error = "", None
+    try:
+        base_url = call.base_url
+        reply = _view(resource, call)(call)
+    except OpenBookingError as refusal:
+        error = refusal
+    except (StillBusy, StoreBusy):
+        error = resource.busy.get(request.method, TemporarilyUnavailableError)(
+            "Please try again in a moment."
+        )
+    except OrderTooLarge:
+        error = RequestTooLargeError("The order is too large to be kept.")
+    except Exception as fault:
+        system.telemetry.failure("unhandled", fault, path=resource.path, **call.noted)
+        error = InternalApplicationError()
+    if error is not None:
+        reply = _error_reply(error, resource)
+    system.telemetry.request(
+        status=reply.status,
+        milliseconds=(time.perf_counter() - started) * 1000,
+        verb=request.method,
+        path=resource.path,
+        error=error.term if error else None,
+        **call.noted,
+    )
+    system.telemetry.flush()
+    return _response(reply, base_url, with_body=request.method != "HEAD")
+
+
+def _view(resource: Resource, call: Call) -> View:
+    verb = "GET" if call.request.method == "HEAD" else call.request.method
+    if "uuid" in call.params:
+        order_uuid = links.parse_uuid(call.params["uuid"])
+        if order_uuid is None:
+            raise UnknownOrIncorrectEndpointError("The path must end in a UUID.")  # T27
+        call.params["uuid"] = order_uuid
+    if verb not in resource.views:
+        raise MethodNotAllowedError(f"Supported here: {', '.join(resource.views)}.")
+    return resource.views[verb]
+
+
+def _error_reply(error: OpenBookingError, resource: Resource | None = None) -> Reply:
+    headers = {}
+    if isinstance(error, MethodNotAllowedError) and resource is not None:
+        headers["Allow"] = ", ".join(resource.views)  # RFC 9110, section 15.5.6
+    return Reply(error.status, error_document(error), headers)
+
+
+def _response(reply: Reply, base_url: str, *, with_body: bool = True) -> Response:
+    text = ""
+    if reply.body is not None and with_body:
+        text = reply.body if isinstance(reply.body, str) else write(reply.body)
+    outward = partial(links.outward, base_url=base_url) if base_url else str
+    headers: dict[str, str | list[str]] = {name: outward(value) for name, value in reply.headers.items()}
+    if reply.status != 204:
+        headers["Content-Type"] = reply.media_type
+    return Response(body=outward(text), status_code=reply.status, headers=headers)
+
+
+def _base_url(request: Request) -> str:
+    """The base URL of this very request. Raises MalformedRequestError for a host that cannot be one."""
+    event, context = request.to_original_event(), request.context
+    host = str(context.get("domainName") or request.headers.get("host") or "")
+    if not _HOST.fullmatch(host):
+        raise MalformedRequestError("The Host header is not valid.")
+    scheme = request.headers.get("x-forwarded-proto") or ("https" if context.get("domainName") else "http")
+    if scheme not in ("http", "https"):
+        raise MalformedRequestError("The X-Forwarded-Proto header is not valid.")
+    # API Gateway tells the path with the stage in one place and without it in another.
+    path, whole = str(event.get("path") or ""), str(context.get("path") or "")
+    stage = whole[: -len(path)] if path and whole.endswith(path) else ""
+    return f"{scheme}://{host}{stage.rstrip('/')}"

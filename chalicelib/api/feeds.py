@@ -1,0 +1,55 @@
+"""The open feeds, each booking partner's Orders feed, and the dataset site."""
+
+from chalice.app import Blueprint
+
+from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
+from chalicelib.feeds.pages import read_page
+from chalicelib.feeds.streams import OPEN_FEEDS, orders_feed, proposals_feed
+from chalicelib.wire import links
+from chalicelib.wire.dataset import dataset_document, dataset_page
+from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
+
+blueprint = Blueprint(__name__)
+
+
+def open_feed(call: Call) -> Reply:
+    """One of the open feeds; nobody has to say who they are (AUTH-01)."""
+    name = call.params["name"]
+    if name not in OPEN_FEEDS.values():
+        raise UnknownOrIncorrectEndpointError("There is no such feed.")
+    feed_url, after, now = f"{links.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
+    page = read_page(call.system.feeds, name, feed_url, after, now, is_open=True)
+    return Reply(200, page.text, {"Cache-Control": page.cache_control}, OPEN_FEED_MEDIA_TYPE)
+
+
+def orders_rpde(call: Call) -> Reply:
+    """The caller's own Orders feed, over all Sellers (OFEED-01)."""
+    return _own_feed(call, orders_feed(call.caller().partner_id), "orders-rpde")
+
+
+def order_proposals_rpde(call: Call) -> Reply:
+    """The caller's own OrderProposals feed (T3)."""
+    return _own_feed(call, proposals_feed(call.caller().partner_id), "order-proposals-rpde")
+
+
+def _own_feed(call: Call, feed_id: str, path: str) -> Reply:
+    after, now = read_after(call.query), call.system.clock()
+    page = read_page(call.system.feeds, feed_id, f"{links.API}/{path}", after, now, is_open=False)
+    return Reply(200, page.text, {"Cache-Control": page.cache_control})
+
+
+def dataset_site(call: Call) -> Reply:
+    """The dataset site, for people and, inside it, for machines (DATASET-01)."""
+    document = dataset_document(call.base_url, call.system.dataset_details())
+    headers = {"Cache-Control": "public, max-age=3600"}
+    return Reply(200, dataset_page(document), headers, "text/html; charset=utf-8")
+
+
+for _resource in (
+    Resource("/feeds/{name}", {"GET": open_feed}),
+    Resource("/api/openbooking/orders-rpde", {"GET": orders_rpde}),
+    Resource("/api/openbooking/order-proposals-rpde", {"GET": order_proposals_rpde}),
+    Resource("/openactive", {"GET": dataset_site}),
+):
+    register(blueprint, _resource)

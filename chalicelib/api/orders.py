@@ -1,0 +1,202 @@
+"""The booking endpoints: C1, C2, OrderQuote Deletion, P and its update, B, Order Cancellation, Deletion, Status."""
+
+from chalice.app import Blueprint
+
+from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.booking.book import Render, book, book_proposal, propose
+from chalicelib.booking.cancel import cancel_items, delete_order
+from chalicelib.booking.decisions import Answer, Wanted
+from chalicelib.booking.existing import read_status
+from chalicelib.booking.proposals import update_proposal
+from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
+from chalicelib.domain.errors import (
+    CancellationNotPermittedError,
+    OrderItemIdInvalidError,
+    TemporarilyUnableToCreateOrderError,
+    TemporarilyUnableToDeleteOrderError,
+    TemporarilyUnableToProduceOrderQuoteError,
+    TemporarilyUnableToUpdateOrderError,
+)
+from chalicelib.domain.orders import OrderKey, OrderKind
+from chalicelib.wire import links
+from chalicelib.wire.jsonld import read_body, write
+from chalicelib.wire.orders import order_document
+from chalicelib.wire.requests import read_booking, read_cancellation, read_order, read_proposal_update
+
+blueprint = Blueprint(__name__)
+
+
+def c1(call: Call) -> Reply:
+    """What it would cost and whether it is free, without a Customer."""
+    return _quote(call, with_customer=False)
+
+
+def c2(call: Call) -> Reply:
+    """The same with a Customer, exactly as it would be booked."""
+    return _quote(call, with_customer=True)
+
+
+def _quote(call: Call, *, with_customer: bool) -> Reply:
+    request = _read_order(call, OrderKind.OrderQuote)
+    moment = call.system.moment()
+    answer = call.system.carry_out(
+        _wanted(request),
+        lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer),
+        moment.now,
+    )
+    document = order_document(answer.order, call.system.booking_service(), answer.errors)
+    return Reply(409 if answer.errors else 200, document)
+
+
+def delete_order_quote(call: Call) -> Reply:
+    """OrderQuote Deletion: 204 whatever there was (QDEL-01)."""
+    caller = call.caller()
+    seller_id, now = caller.authorised_seller(), call.system.clock()
+    call.system.carry_out(
+        Wanted(call.order_key(caller)),
+        lambda snapshot: delete_quote(snapshot, now, seller_id=seller_id),
+        now,
+    )
+    return Reply(204)
+
+
+def p(call: Call) -> Reply:
+    """The proposal, for the Seller to decide on. A repeated request gets the first answer again (P-12)."""
+    request = _read_order(call, OrderKind.OrderProposal)
+    moment, render = call.system.moment(), _renderer(call)
+    answer = call.system.carry_out(
+        _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
+    )
+    return _made(call, answer, answer.order.proposal_answer or answer.order.answer, OrderKind.OrderProposal)
+
+
+def b(call: Call) -> Reply:
+    """The booking. A repeated request gets the first answer again, byte for byte (B-08)."""
+    caller = call.caller()
+    key = call.order_key(caller)
+    request = read_booking(read_body(call.body()), key, call.base_url)
+    moment, render = call.system.moment(), _renderer(call)
+    if isinstance(request, ProposalBookingRequest):
+        seller_id = caller.authorised_seller()
+        answer = call.system.carry_out(
+            Wanted(key),
+            lambda snapshot: book_proposal(request, snapshot, moment, render, seller_id=seller_id),
+            moment.now,
+        )
+    else:
+        call.noted["seller"] = caller.acting_for(request.seller_id)
+        answer = call.system.carry_out(
+            _wanted(request), lambda snapshot: book(request, snapshot, moment, render), moment.now
+        )
+    return _made(call, answer, answer.order.answer, OrderKind.Order)
+
+
+def _renderer(call: Call) -> Render:
+    service = call.system.booking_service()
+    return lambda order: write(order_document(order, service))
+
+
+def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
+    if answer.errors:
+        return Reply(409, order_document(answer.order, call.system.booking_service(), answer.errors))
+    return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
+
+
+def update(call: Call) -> Reply:
+    """OrderProposal Update: the Customer rejects, or leaves a note."""
+    caller = call.caller()
+    seller_id, key = caller.authorised_seller(), call.order_key(caller)
+    request = read_proposal_update(read_body(call.body()), key)
+    moment = call.system.moment()
+    call.system.carry_out_on_order(
+        key, lambda snapshot: update_proposal(request, snapshot, moment, seller_id=seller_id), moment.now
+    )
+    return Reply(204)
+
+
+def cancel(call: Call) -> Reply:
+    """Order Cancellation: all the items that were named, or none (CANCEL-02)."""
+    caller = call.caller()
+    seller_id, key = caller.authorised_seller(), call.order_key(caller)
+    request = read_cancellation(read_body(call.body()), key, call.base_url)
+    moment = call.system.moment()
+    try:
+        call.system.carry_out(
+            Wanted(key),
+            lambda snapshot: cancel_items(request, snapshot, moment, seller_id=seller_id),
+            moment.now,
+        )
+    except (CancellationNotPermittedError, OrderItemIdInvalidError) as refusal:
+        # Inside, an OrderItem is known by its own id; the Broker knows it by its IRI (ERR-01).
+        if refusal.instance is not None:
+            refusal.instance = links.order_item_id(key.uuid, refusal.instance)
+        raise
+    return Reply(204)
+
+
+def delete(call: Call) -> Reply:
+    """Order Deletion: the booking is reversed; once more changes nothing (DEL-06)."""
+    caller = call.caller()
+    seller_id = caller.authorised_seller()
+    call.system.carry_out(
+        Wanted(call.order_key(caller)),
+        lambda snapshot: delete_order(snapshot, seller_id=seller_id),
+        call.system.clock(),
+    )
+    return Reply(204)
+
+
+def status(call: Call) -> Reply:
+    """Order Status: the Order as it stands now."""
+    caller = call.caller()
+    seller_id, now = caller.authorised_seller(), call.system.clock()
+    order = call.system.carry_out(
+        Wanted(call.order_key(caller)),
+        lambda snapshot: read_status(snapshot, now, seller_id=seller_id),
+        now,
+    )
+    return Reply(200, order_document(order, call.system.booking_service(), with_positions=False))
+
+
+def _read_order(call: Call, kind: OrderKind) -> OrderRequest:
+    """Authenticate, parse, authorise: in the order of ERR-09."""
+    caller = call.caller()
+    key: OrderKey = call.order_key(caller)
+    request = read_order(read_body(call.body()), key, kind, call.base_url)
+    call.noted["seller"] = caller.acting_for(request.seller_id)
+    return request
+
+
+def _wanted(request: OrderRequest) -> Wanted:
+    """What to read; what cannot be an id is not looked up."""
+    seller_id = request.seller_id if request.seller_id and links.is_identifier(request.seller_id) else None
+    return Wanted(request.key, seller_id, tuple(filter(links.is_identifier, request.opportunity_ids())))
+
+
+_QUOTE_BUSY = TemporarilyUnableToProduceOrderQuoteError
+
+RESOURCES = (
+    Resource("/api/openbooking/order-quote-templates/{uuid}", {"PUT": c1}, {"PUT": _QUOTE_BUSY}),
+    Resource(
+        "/api/openbooking/order-quotes/{uuid}",
+        {"PUT": c2, "DELETE": delete_order_quote},
+        {"PUT": _QUOTE_BUSY, "DELETE": TemporarilyUnableToDeleteOrderError},
+    ),
+    Resource(
+        "/api/openbooking/order-proposals/{uuid}",
+        {"PUT": p, "PATCH": update},
+        {"PUT": TemporarilyUnableToCreateOrderError, "PATCH": TemporarilyUnableToUpdateOrderError},
+    ),
+    Resource(
+        "/api/openbooking/orders/{uuid}",
+        {"GET": status, "PUT": b, "PATCH": cancel, "DELETE": delete},
+        {
+            "PUT": TemporarilyUnableToCreateOrderError,
+            "PATCH": TemporarilyUnableToUpdateOrderError,
+            "DELETE": TemporarilyUnableToDeleteOrderError,
+        },
+    ),
+)
+for _resource in RESOURCES:
+    register(blueprint, _resource)

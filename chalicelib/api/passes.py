@@ -1,0 +1,32 @@
+"""The image of an access pass: its text as a QR code (ACCESS-04).
+
+The text is all there is to a pass and cannot be guessed; who has the link has it already, so that
+nothing is looked up and nobody is asked who they are.
+"""
+
+import io
+import re
+
+import segno
+from chalice.app import Blueprint
+
+from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
+
+blueprint = Blueprint(__name__)
+
+_FILE = re.compile(r"([2-9A-HJ-NP-Z]{12})\.svg")
+
+
+def show(call: Call) -> Reply:
+    """The image, which never changes."""
+    match = _FILE.fullmatch(call.params["file"])
+    if match is None:
+        raise UnknownOrIncorrectEndpointError("There is no such pass.")
+    image = io.BytesIO()
+    segno.make_qr(match[1]).save(image, kind="svg", scale=8, border=4)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Reply(200, image.getvalue().decode(), headers, "image/svg+xml")
+
+
+register(blueprint, Resource("/api/passes/{file}", {"GET": show}))

@@ -1,0 +1,1 @@
+"""The stages of a booking as functions: (request, snapshot, ...) -> Decision. Decides; touches nothing."""

@@ -1,0 +1,222 @@
+"""What every stage asks of an Order before its own business: parties, Seller, items, totals.
+
+Checks run in the order of ERR-09, those of one item in the order of ERR-08.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
+from chalicelib.booking.requests import OrderRequest, RequestedItem
+from chalicelib.domain.capacity import capacity_errors
+from chalicelib.domain.details import attendee_errors, intake_form_errors
+from chalicelib.domain.errors import (
+    IncompleteAttendeeDetailsError,
+    IncompleteIntakeFormError,
+    OpportunityIntractableError,
+    OpportunityIsInConflictError,
+    OpportunityOfferPairNotBookableError,
+    OrderItemError,
+    SellerMismatchError,
+    SellerNotFoundError,
+    UnacceptableOfferError,
+    UnknownOfferError,
+    UnknownOpportunityError,
+)
+from chalicelib.domain.offers import Offer
+from chalicelib.domain.orders import OrderItem
+from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
+from chalicelib.domain.pricing import Totals, UnitPrice, payment_conflicts, total, unit_price
+
+# These two say what is still to be filled in; the place can be had and counts in the totals (C1-07).
+_STILL_COUNTS = (IncompleteAttendeeDetailsError, IncompleteIntakeFormError)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The items as resolved and priced, each with its errors, and what they come to."""
+
+    seller: Seller
+    broker_role: BrokerRole
+    items: tuple[OrderItem, ...]
+    errors: dict[int, tuple[OrderItemError, ...]]
+    totals: Totals
+    requires_approval: bool
+
+
+def check_parties(
+    request: OrderRequest, snapshot: Snapshot, *, with_customer: bool
+) -> tuple[Seller, BrokerRole]:
+    """The Seller and the role, once Seller, Broker and Customer are in order (ERR-09).
+
+    Raises SellerNotFoundError, IncompleteBrokerDetailsError or IncompleteCustomerDetailsError.
+    """
+    if snapshot.seller is None:
+        raise SellerNotFoundError("The seller is not known here.", instance=request.seller_id)
+    role = check_broker(request.broker_role, request.broker)
+    if with_customer:
+        check_customer(role, request.customer)
+    return snapshot.seller, role
+
+
+def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_customer: bool) -> Assessment:
+    """Resolve, judge and price every item.
+
+    At C1 there is no Customer yet, and what only a Customer can supply is not asked for.
+
+    Raises the errors of `check_parties`, and SellerMismatchError where an item is another Seller's.
+    """
+    seller, role = check_parties(request, snapshot, with_customer=with_customer)
+    customer = request.customer if with_customer and isinstance(request.customer, dict) else None
+    tax_excluded = is_business(role, customer) and not moment.policy.business_tax_calculated
+
+    items: list[OrderItem] = []
+    found: list[list[OrderItemError]] = []
+    for requested in request.items:
+        item, errors = _resolve(requested, snapshot, with_details=with_customer)
+        if item.opportunity is not None and item.opportunity.seller_id != seller.id:
+            raise SellerMismatchError(
+                "The opportunity belongs to another seller.", instance=item.opportunity_id
+            )
+        if item.offer is not None:
+            item = replace(item, price=unit_price(item.offer, seller, tax_excluded=tax_excluded))
+            errors = _not_bookable(item, seller, moment)
+        items.append(item)
+        found.append(errors)
+
+    _add_capacity_errors(items, found, snapshot)
+    if with_customer:
+        for requested, item, errors in zip(request.items, items, found, strict=True):
+            if not errors and item.opportunity is not None:
+                errors.extend(attendee_errors(item.opportunity.attendee_details_required, requested.attendee))
+                errors.extend(intake_form_errors(item.opportunity.intake_form, requested.intake_answers))
+    _add_conflicts(items, found, moment.policy)
+
+    return Assessment(
+        seller=seller,
+        broker_role=role,
+        items=tuple(_with_remaining(items, snapshot)),
+        errors={n: tuple(errors) for n, errors in enumerate(found) if errors},
+        totals=total(
+            _priced(item for item, errors in zip(items, found, strict=True) if _counts(errors)),
+            tax_excluded=tax_excluded,
+            prepayment_supported=moment.policy.prepayment_supported,
+        ),
+        requires_approval=any(item.offer is not None and item.offer.needs_approval for item in items),
+    )
+
+
+def remaining_total(items: Iterable[OrderItem], *, tax_excluded: bool, prepayment_supported: bool) -> Totals:
+    """The totals without the items that are cancelled (CANCEL-11, TAX-09)."""
+    return total(
+        _priced(item for item in items if item.holds_a_space),
+        tax_excluded=tax_excluded,
+        prepayment_supported=prepayment_supported,
+    )
+
+
+def _resolve(
+    requested: RequestedItem, snapshot: Snapshot, *, with_details: bool
+) -> tuple[OrderItem, list[OrderItemError]]:
+    """The item with what its references stand for, and why it could not be resolved if so."""
+    item = OrderItem(
+        position=requested.position,
+        opportunity_id=requested.opportunity_id,
+        offer_id=requested.offer_id,
+        attendee=requested.attendee if with_details else None,
+        intake_answers=requested.intake_answers if with_details else (),
+        broker_passes=requested.access_passes if with_details else (),
+    )
+    known = snapshot.opportunities.get(requested.opportunity_id or "")
+    if known is not None:
+        # What an Order keeps is the one Offer it was made with, not the price list (B-13).
+        item = replace(item, opportunity=replace(known.opportunity, offers=()))
+    if requested.errors:
+        return item, list(requested.errors)
+    if known is None:
+        return item, [UnknownOpportunityError(instance=requested.opportunity_id)]
+    if requested.offer_id is None:
+        return item, [OpportunityIntractableError(instance=requested.opportunity_id)]
+    offer = known.opportunity.offer(requested.offer_id)
+    if offer is None:
+        return item, [_offer_error(requested.offer_id, snapshot)]
+    return replace(item, offer=offer), []
+
+
+def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
+    """An Offer that another item's Opportunity has exists but does not apply; any other is unknown."""
+    elsewhere = any(known.opportunity.offer(offer_id) for known in snapshot.opportunities.values())
+    return (UnacceptableOfferError if elsewhere else UnknownOfferError)(instance=offer_id)
+
+
+def _not_bookable(item: OrderItem, seller: Seller, moment: Moment) -> list[OrderItemError]:
+    assert item.opportunity is not None and item.offer is not None
+    reason = item.opportunity.why_not_bookable(item.offer, moment.now)
+    if not seller.open_booking_allowed:
+        reason = "The seller does not take bookings."  # T5
+    return [OpportunityOfferPairNotBookableError(reason, instance=item.opportunity_id)] if reason else []
+
+
+def _add_capacity_errors(
+    items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], snapshot: Snapshot
+) -> None:
+    """Tell the items that exceed what there is, by ascending position (ERR-07)."""
+    by_opportunity: dict[str, list[int]] = {}
+    for n in sorted(range(len(items)), key=lambda n: items[n].position or 0):
+        if not found[n] and (opportunity := items[n].opportunity) is not None:
+            by_opportunity.setdefault(opportunity.id, []).append(n)
+    for opportunity_id, indexes in by_opportunity.items():
+        known = snapshot.opportunities[opportunity_id]
+        if not known.capacity.open_for_booking:
+            for n in indexes:
+                found[n].append(
+                    OpportunityOfferPairNotBookableError("Booking is closed.", instance=opportunity_id)
+                )
+            continue
+        verdicts = capacity_errors(
+            len(indexes),
+            known.capacity.spaces_free_to(known.hold),
+            known.capacity.spaces_leased_by_others(known.hold),
+        )
+        for n, verdict in zip(indexes, verdicts, strict=True):
+            if verdict is not None:
+                found[n].append(verdict(instance=opportunity_id))
+
+
+def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], policy: Policy) -> None:
+    """Tell the items that do not go together in one Order."""
+    offers: list[Offer | None] = [
+        item.offer if _counts(errors) else None for item, errors in zip(items, found, strict=True)
+    ]
+    currency = next((offer.currency for offer in offers if offer and offer.currency), None)
+    opportunities = list(dict.fromkeys(item.opportunity.id for item in items if item.opportunity))
+    one_too_many = set(opportunities[policy.max_opportunities :])
+    clashes = payment_conflicts(offers) if policy.prepayment_supported else [False] * len(items)
+    for n, (item, offer) in enumerate(zip(items, offers, strict=True)):
+        reason = None
+        if clashes[n]:
+            reason = "Items whose payment is required and items whose payment is unavailable do not mix."
+        elif offer and offer.currency and offer.currency != currency:
+            reason = "The items of one order must have the same currency."  # GEN-09
+        elif item.opportunity and item.opportunity.id in one_too_many:
+            reason = f"An order may have at most {policy.max_opportunities} different opportunities."
+        if reason:
+            found[n].append(OpportunityIsInConflictError(reason))
+
+
+def _with_remaining(items: Iterable[OrderItem], snapshot: Snapshot) -> Iterable[OrderItem]:
+    for item in items:
+        known = snapshot.opportunities.get(item.opportunity.id) if item.opportunity else None
+        yield replace(item, spaces_remaining=_spaces_remaining(known)) if known else item
+
+
+def _spaces_remaining(known: OpportunitySnapshot) -> int:
+    return known.capacity.spaces_free_to(known.hold)
+
+
+def _counts(errors: Sequence[OrderItemError]) -> bool:
+    return all(isinstance(error, _STILL_COUNTS) for error in errors)
+
+
+def _priced(items: Iterable[OrderItem]) -> list[tuple[Offer, UnitPrice]]:
+    return [(item.offer, item.price) for item in items if item.offer is not None and item.price is not None]

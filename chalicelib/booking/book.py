@@ -1,0 +1,216 @@
+"""P and B: an OrderProposal or an Order is made, all of it or nothing of it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.booking.access import with_access
+from chalicelib.booking.assessment import Assessment, assess, check_parties
+from chalicelib.booking.decisions import Answer, Decision, Moment, SaveOrder, Snapshot
+from chalicelib.booking.existing import check_seller
+from chalicelib.booking.holding import holds_before, moves
+from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
+from chalicelib.domain.errors import (
+    OrderAlreadyExistsError,
+    OrderCreationFailedError,
+    OrderProposalVersionOutdatedError,
+    TotalPaymentDueMismatchError,
+    UnknownOrderError,
+)
+from chalicelib.domain.lifecycle import ItemEvent, OrderItemStatus, ProposalStatus, next_item_status
+from chalicelib.domain.offers import FlowRequirement
+from chalicelib.domain.orders import Order, OrderItem, OrderKind, Proposal, spaces_wanted
+from chalicelib.domain.pricing import check_payment, check_reconciliation
+
+Render = Callable[[Order], str]
+
+
+def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
+    """B of the simple flow.
+
+    `render` makes the body of the answer; it is kept with the Order, so that a repeated request
+    gets the same bytes (B-08). Item errors are answered with the whole Order (T7) and change nothing.
+
+    Raises the order-level errors of B in the order of ERR-09 and PAY-15.
+    """
+    return _place(request, snapshot, moment, render, OrderKind.Order)
+
+
+def propose(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
+    """P: the same as B, but the Seller has yet to agree, and nobody is booked before B (P-06).
+
+    The spaces are held until the proposal is booked or rejected (P-16).
+    Raises the order-level errors of P in the order of ERR-09 and PAY-15.
+    """
+    return _place(request, snapshot, moment, render, OrderKind.OrderProposal)
+
+
+def book_proposal(
+    request: ProposalBookingRequest,
+    snapshot: Snapshot,
+    moment: Moment,
+    render: Render,
+    *,
+    seller_id: str | None,
+) -> Decision[Answer]:
+    """B of an accepted OrderProposal: it becomes an Order, at the terms that were agreed (B-16).
+
+    Its spaces are held already, so that it cannot fail for want of space (P-17).
+
+    Raises UnknownOrderError, OrderAlreadyExistsError, OrderProposalVersionOutdatedError (B-17),
+    OrderCreationFailedError where it is not accepted (A-06), and the payment errors.
+    """
+    order = snapshot.order
+    if order is None or (isinstance(order, Order) and order.kind is OrderKind.OrderQuote):
+        raise UnknownOrderError("There is no proposal under this UUID.")
+    check_seller(order.seller_id, seller_id)
+    if not isinstance(order, Order):
+        raise OrderAlreadyExistsError("This UUID has been used for another order.")
+    if order.proposal is None:
+        raise OrderAlreadyExistsError("This UUID belongs to an order that needed no proposal.")
+    if order.proposal.version != request.version:
+        raise OrderProposalVersionOutdatedError("There is another version of this proposal.")
+    if order.kind is OrderKind.Order:
+        return Decision(Answer(order))
+    if order.proposal.status is not ProposalStatus.SellerAccepted:
+        raise OrderCreationFailedError(f"The proposal is in the state {order.proposal.status}.")
+    check_payment(request.payment, order.totals)
+    check_reconciliation(request.payment, moment.policy.reconciliation)
+
+    booked = replace(
+        order,
+        kind=OrderKind.Order,
+        payment=request.payment,
+        items=tuple(_confirmed(item, order, moment) for item in order.items),
+        # A repeated P still gets its own answer.
+        proposal_answer=order.answer,
+        published=False,  # the Order is absent from its feed until it is updated (B-19)
+        version=order.version + 1,
+    )
+    booked = replace(booked, answer=render(booked))
+    held = moves(order.key, order.holds(), booked.holds())
+    return Decision(Answer(booked), (SaveOrder(booked, order.version), *held))
+
+
+def check_total(request: OrderRequest, assessment: Assessment) -> None:
+    """Refuse a total that the Broker and this system do not agree on (B-05, P-07).
+
+    Raises TotalPaymentDueMismatchError.
+    """
+    if request.total_payment_due != assessment.totals.due:
+        raise TotalPaymentDueMismatchError(f"The total payment due is {assessment.totals.due}.")
+
+
+def fingerprint_of(request: OrderRequest) -> str:
+    """What makes two requests the same: items in any order, and the Customer (T22)."""
+    items = sorted([item.opportunity_id or "", item.offer_id or ""] for item in request.items)
+    basis = json.dumps([items, request.customer], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(basis.encode()).hexdigest()
+
+
+def _place(
+    request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render, kind: OrderKind
+) -> Decision[Answer]:
+    existing, fingerprint = snapshot.order, fingerprint_of(request)
+    if isinstance(existing, Order) and existing.kind is not OrderKind.OrderQuote:
+        # P is repeated also after the proposal has become an Order: it is the same request.
+        is_same = existing.kind is kind or (kind is OrderKind.OrderProposal and existing.proposal is not None)
+        if is_same and existing.fingerprint == fingerprint and existing.seller_id == request.seller_id:
+            return Decision(Answer(existing))
+    check_parties(request, snapshot, with_customer=True)
+    _check_uuid_is_free(snapshot, kind)
+
+    assessment = assess(request, snapshot, moment, with_customer=True)
+    order = _made(request, assessment, moment, fingerprint, kind)
+    if assessment.errors:
+        return Decision(Answer(order, assessment.errors))
+    if assessment.requires_approval is (kind is OrderKind.Order):
+        raise OrderCreationFailedError(  # B-21
+            "This order needs the seller's approval first."
+            if kind is OrderKind.Order
+            else "This order needs no approval: book it."
+        )
+    check_total(request, assessment)
+    check_payment(request.payment, assessment.totals)
+    check_reconciliation(request.payment, moment.policy.reconciliation)
+
+    version = existing.version if existing else None
+    answer = render(replace(order, items=_as_left_behind(order.items)))
+    order = replace(order, answer=answer, items=_as_kept(order.items), version=(version or 0) + 1)
+    held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
+    return Decision(Answer(order), (SaveOrder(order, version), *held))
+
+
+def _as_left_behind(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
+    """The items with the spaces that remain once these are booked (C1-09 leaves out leases, not bookings)."""
+    taken = spaces_wanted(items)
+    return tuple(
+        replace(item, spaces_remaining=item.spaces_remaining - taken[item.opportunity.id])
+        if item.opportunity is not None and item.spaces_remaining is not None
+        else item
+        for item in items
+    )
+
+
+def _as_kept(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
+    """The items without what is only true of this moment."""
+    return tuple(replace(item, spaces_remaining=None) for item in items)
+
+
+def _check_uuid_is_free(snapshot: Snapshot, kind: OrderKind) -> None:
+    existing = snapshot.order
+    if existing is None:
+        return
+    if not isinstance(existing, Order) or existing.kind is OrderKind.Order or existing.kind is kind:
+        raise OrderAlreadyExistsError("This UUID has been used for another order.")
+    if existing.kind is OrderKind.OrderProposal:
+        raise OrderCreationFailedError("This UUID belongs to an order proposal.")
+
+
+def _made(
+    request: OrderRequest, assessment: Assessment, moment: Moment, fingerprint: str, kind: OrderKind
+) -> Order:
+    is_order = kind is OrderKind.Order
+    status = OrderItemStatus.OrderItemConfirmed if is_order else OrderItemStatus.OrderItemProposed
+    items = tuple(replace(item, id=moment.new_id(), status=status) for item in assessment.items)
+    if is_order and not assessment.errors:
+        methods = assessment.seller.access_methods
+        items = tuple(with_access(item, methods, moment) for item in items)
+    return Order(
+        key=request.key,
+        kind=kind,
+        seller_id=assessment.seller.id,
+        seller=assessment.seller.document,
+        broker_role=assessment.broker_role,
+        broker=request.broker if isinstance(request.broker, dict) else None,
+        customer=request.customer if isinstance(request.customer, dict) else None,
+        payment=request.payment,
+        items=items,
+        totals=assessment.totals,
+        requires_approval=assessment.requires_approval,
+        access_methods=assessment.seller.access_methods,
+        proposal=None
+        if is_order
+        else Proposal(
+            version=moment.new_id(),
+            status=ProposalStatus.AwaitingSellerConfirmation,
+            customer_note=request.customer_note if may_exchange_messages(items) else None,
+        ),
+        created_at=moment.now,
+        fingerprint=fingerprint,
+    )
+
+
+def may_exchange_messages(items: tuple[OrderItem, ...]) -> bool:
+    """Whether a note of the Customer is taken (P-15)."""
+    return any(
+        item.offer is not None and FlowRequirement.OpenBookingMessageExchange in item.offer.requirements
+        for item in items
+    )
+
+
+def _confirmed(item: OrderItem, order: Order, moment: Moment) -> OrderItem:
+    assert item.status is not None
+    item = replace(item, status=next_item_status(item.status, ItemEvent.confirm))
+    return with_access(item, order.access_methods, moment)

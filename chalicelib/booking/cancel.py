@@ -1,0 +1,91 @@
+"""Order Cancellation and Order Deletion: places given back, some of them or all."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from chalicelib.booking.assessment import remaining_total
+from chalicelib.booking.decisions import Change, Decision, Moment, SaveOrder, Snapshot
+from chalicelib.booking.existing import check_seller, existing_order
+from chalicelib.booking.holding import moves
+from chalicelib.booking.requests import CancellationRequest
+from chalicelib.domain.errors import (
+    CancellationNotPermittedError,
+    OrderItemIdInvalidError,
+)
+from chalicelib.domain.lifecycle import CANCELLED, ItemEvent, TransitionRefused, next_item_status
+from chalicelib.domain.orders import DeletedOrder, Order, OrderItem, OrderKind
+
+
+def cancel_items(
+    request: CancellationRequest, snapshot: Snapshot, moment: Moment, *, seller_id: str | None
+) -> Decision[None]:
+    """The Customer's cancellation of some items: all that were named, or none (CANCEL-02).
+
+    Raises UnknownOrderError, GoneError, OrderItemIdInvalidError, CancellationNotPermittedError.
+    """
+    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.Order)
+    unknown = set(request.item_ids) - {item.id for item in order.items}
+    if unknown:
+        raise OrderItemIdInvalidError("There is no such item in this order.", instance=min(unknown))
+    items = tuple(_cancelled(item, moment) if item.id in request.item_ids else item for item in order.items)
+    return Decision(None, change_items(order, items, snapshot))
+
+
+def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot) -> tuple[Change, ...]:
+    """The one write that follows when an Order's items change: totals, spaces, and its feed item.
+
+    Spaces that are newly taken, as by a replacement, are taken at the revision in the snapshot.
+    """
+    if items == order.items:
+        return ()
+    changed = replace(
+        order,
+        items=items,
+        totals=remaining_total(
+            items,
+            tax_excluded=order.totals.tax_excluded,
+            prepayment_supported=order.totals.prepayment is not None,
+        ),
+        published=True,
+        version=order.version + 1,
+    )
+    return (SaveOrder(changed, order.version), *moves(order.key, order.holds(), changed.holds(), snapshot))
+
+
+def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]:
+    """Order Deletion: the whole booking is reversed and a stub remains (DEL-04, DEL-07).
+
+    A second deletion changes nothing (DEL-06). Raises UnknownOrderError, InvalidAuthorizationDetailsError.
+    """
+    if isinstance(snapshot.order, DeletedOrder):
+        check_seller(snapshot.order.seller_id, seller_id)
+        return Decision(None)
+    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.Order)
+    stub = DeletedOrder(order.key, order.seller_id, published=order.published, version=order.version + 1)
+    return Decision(None, (SaveOrder(stub, order.version), *moves(order.key, order.holds(), {})))
+
+
+def erase(snapshot: Snapshot, now: datetime) -> Decision[None]:
+    """Whatever stands under the UUID is reversed, whoever asks: for what is taken away as a whole."""
+    order = snapshot.order
+    if not isinstance(order, Order):
+        return Decision(None)
+    stub = DeletedOrder(order.key, order.seller_id, published=order.published, version=order.version + 1)
+    held = {} if order.has_lapsed(now) else order.holds()
+    return Decision(None, (SaveOrder(stub, order.version), *moves(order.key, held, {})))
+
+
+def _cancelled(item: OrderItem, moment: Moment) -> OrderItem:
+    if item.status in CANCELLED:
+        return item  # CANCEL-03: granted, and the state stays what it is
+    assert item.status is not None and item.offer is not None and item.opportunity is not None
+    try:
+        status = next_item_status(item.status, ItemEvent.customer_cancels)
+    except TransitionRefused:
+        raise CancellationNotPermittedError(
+            "An activity that has been attended cannot be cancelled.", instance=item.id
+        ) from None
+    reason = item.offer.why_not_cancellable(item.opportunity.starts_at, moment.now)
+    if reason:
+        raise CancellationNotPermittedError(reason, instance=item.id)
+    return replace(item, status=status)

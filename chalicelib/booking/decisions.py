@@ -1,0 +1,137 @@
+"""What a stage reads (a Snapshot) and what it returns (a Decision): values, no deeds.
+
+Nothing is written before a decision is complete, and nothing is decided after it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeAlias, TypeVar
+
+from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.errors import OrderItemError
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.parties import Json, Seller
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The keys of one snapshot."""
+
+    order: OrderKey
+    seller_id: str | None = None
+    opportunity_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpportunitySnapshot:
+    """One Opportunity with its counters and what this Order already holds of it."""
+
+    opportunity: Opportunity
+    capacity: Capacity
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a stage may look at, read at one moment. An Opportunity that is not known is not in it."""
+
+    order: Order | DeletedOrder | None = None
+    seller: Seller | None = None
+    opportunities: Mapping[str, OpportunitySnapshot] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MoveHold:
+    """One Order's hold on one Opportunity goes from `before` to `after`; either may be None.
+
+    The counters move by the difference, so that two bookings of different people never invalidate
+    each other. `revision`, where given, is the one that was priced and must still stand.
+    `ends_before_others` says that this lease ends before every other one on the Opportunity.
+    """
+
+    opportunity_id: str
+    order: OrderKey
+    before: Hold | None
+    after: Hold | None
+    revision: int | None = None
+    ends_before_others: bool = False
+
+    @property
+    def spaces_taken(self) -> int:
+        """By how much `spaces_left` falls; negative where spaces are given back."""
+        return (self.after.spaces if self.after else 0) - (self.before.spaces if self.before else 0)
+
+    @property
+    def leased_more(self) -> int:
+        """By how much `spaces_leased` rises."""
+        return (self.after.leased_spaces if self.after else 0) - (
+            self.before.leased_spaces if self.before else 0
+        )
+
+
+@dataclass(frozen=True)
+class SaveOrder:
+    """Put the row of an Order UUID, if it still has version `replaces` (None: if there is none)."""
+
+    order: Order | DeletedOrder
+    replaces: int | None
+
+
+@dataclass(frozen=True)
+class RemoveOrder:
+    """Remove the row of an Order UUID, if it still has version `replaces`."""
+
+    key: OrderKey
+    replaces: int
+
+
+Change: TypeAlias = MoveHold | SaveOrder | RemoveOrder
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decision(Generic[T]):
+    """The answer, and the changes to commit as one. No changes: nothing is written."""
+
+    answer: T
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An Order to show, with the errors of its items by their index (C1-04)."""
+
+    order: Order
+    errors: Mapping[int, tuple[OrderItemError, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How this Booking System does business, from its settings.
+
+    `reconciliation` maps properties of Payment to the values that can be reconciled (PAY-04).
+    Images of passes are found below `pass_url`.
+    `max_opportunities` bounds an Order so that one transaction holds it: with 24, one read takes 74
+    keys of 100, and a quote that swaps all of them for others writes 97 rows of 100.
+    """
+
+    anonymous_leases: bool = True
+    named_leases: bool = True
+    lease_for: timedelta = timedelta(minutes=15)
+    prepayment_supported: bool = True
+    business_tax_calculated: bool = True
+    reconciliation: Json = field(default_factory=dict)
+    max_opportunities: int = 24
+    pass_url: str = "https://base.invalid/api/passes"  # noqa: S105 - a way in, but for all to see
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a decision may not make up itself: the time, new ids, and the house rules."""
+
+    now: datetime
+    new_id: Callable[[], str]
+    policy: Policy

@@ -1,0 +1,62 @@
+"""From the spaces an Order holds to those it shall hold: the moves in between."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from chalicelib.booking.decisions import MoveHold, Snapshot
+from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.domain.orders import Order, OrderKey
+
+
+def holds_before(snapshot: Snapshot, now: datetime) -> dict[str, Hold]:
+    """What the Order of this snapshot holds at `now`.
+
+    For the Opportunities asked for now the holds themselves were read; for others the Order tells.
+    A quote whose lease has ended holds nothing: its spaces are given back by whoever comes first.
+    """
+    order = snapshot.order
+    holds = order.holds() if isinstance(order, Order) and not order.has_lapsed(now) else {}
+    holds = {key: hold for key, hold in holds.items() if key not in snapshot.opportunities}
+    holds |= {key: known.hold for key, known in snapshot.opportunities.items() if known.hold}
+    return holds
+
+
+def moves(
+    order: OrderKey, before: Mapping[str, Hold], after: Mapping[str, Hold], snapshot: Snapshot | None = None
+) -> tuple[MoveHold, ...]:
+    """One move for each Opportunity whose hold changes.
+
+    Spaces of an Opportunity that is in the `snapshot` are only kept or taken at the revision there.
+    """
+    changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    return tuple(_move(key, order, before.get(key), after.get(key), snapshot) for key in changed)
+
+
+def _move(
+    key: str, order: OrderKey, before: Hold | None, after: Hold | None, snapshot: Snapshot | None
+) -> MoveHold:
+    if after is None or snapshot is None or key not in snapshot.opportunities:
+        return MoveHold(key, order, before, after)
+    known = snapshot.opportunities[key]
+    others_end_at = known.capacity.next_expiry_at
+    ends_first = (
+        after.expires_at is not None and others_end_at is not None and after.expires_at < others_end_at
+    )
+    return MoveHold(key, order, before, after, known.opportunity.revision, ends_first)
+
+
+def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:
+    """What the Order holds becomes a lease that nobody renews.
+
+    The Broker may still be showing the Customer what was turned down; giving the spaces away in the
+    same moment helps nobody, and the official suite expects them to be held a while longer.
+    """
+    return tuple(
+        replace(
+            _move(key, order.key, hold, Hold(hold.spaces, HoldState.leased, expires_at), snapshot),
+            revision=None,
+        )
+        for key, hold in order.holds().items()
+        if key in snapshot.opportunities
+    )

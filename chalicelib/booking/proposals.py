@@ -1,0 +1,92 @@
+"""What happens to an OrderProposal between P and B: the Seller decides, amends; the Customer withdraws."""
+
+from dataclasses import replace
+
+from chalicelib.booking.decisions import Decision, Moment, MoveHold, SaveOrder, Snapshot
+from chalicelib.booking.existing import existing_order
+from chalicelib.booking.holding import release_as_lease
+from chalicelib.booking.quote import lease_end
+from chalicelib.booking.requests import ProposalUpdateRequest
+from chalicelib.domain.errors import PatchNotAllowedOnPropertyError
+from chalicelib.domain.lifecycle import ProposalEvent, ProposalStatus, TransitionRefused, next_proposal_status
+from chalicelib.domain.orders import Order, OrderKind, Proposal
+
+
+def update_proposal(
+    request: ProposalUpdateRequest, snapshot: Snapshot, moment: Moment, *, seller_id: str | None
+) -> Decision[None]:
+    """OrderProposal Update: the Customer's rejection, a note, or both (PUPD-01).
+
+    Repeating the rejection changes nothing; rejecting what the Seller has rejected is refused
+    (PUPD-07). A note alone does not show in the feed (PUPD-05).
+
+    Raises UnknownOrderError, GoneError, PatchNotAllowedOnPropertyError, InvalidAuthorizationDetailsError.
+    """
+    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.OrderProposal)
+    proposal = _proposal_of(order)
+    changed = proposal
+    if request.rejects and proposal.status is not ProposalStatus.CustomerRejected:
+        try:
+            status = next_proposal_status(proposal.status, ProposalEvent.customer_rejects)
+        except TransitionRefused:
+            raise PatchNotAllowedOnPropertyError("The seller has rejected this proposal already.") from None
+        changed = replace(changed, status=status)
+    if request.customer_note is not None:
+        changed = replace(changed, customer_note=request.customer_note)
+    return _changed(order, changed, snapshot, moment, shows=changed.status is not proposal.status)
+
+
+def decide_proposal(
+    snapshot: Snapshot, event: ProposalEvent, moment: Moment, *, note: str | None = None
+) -> Decision[None]:
+    """The Seller accepts or rejects: the whole proposal, never part of it (A-01, A-02, A-03).
+
+    Raises UnknownOrderError, GoneError; TransitionRefused where it is too late.
+    """
+    order = _proposal_in(snapshot)
+    proposal = _proposal_of(order)
+    changed = replace(
+        proposal,
+        status=next_proposal_status(proposal.status, event),
+        seller_note=note if note is not None else proposal.seller_note,
+    )
+    return _changed(order, changed, snapshot, moment, shows=True)
+
+
+def amend_proposal(snapshot: Snapshot, moment: Moment, *, note: str | None = None) -> Decision[None]:
+    """A new version of the proposal, which the Seller has yet to confirm; older ones are void (A-04).
+
+    Raises UnknownOrderError, GoneError; TransitionRefused where it is too late.
+    """
+    order = _proposal_in(snapshot)
+    proposal = _proposal_of(order)
+    changed = replace(
+        proposal,
+        status=next_proposal_status(proposal.status, ProposalEvent.amend),
+        version=moment.new_id(),
+        seller_note=note if note is not None else proposal.seller_note,
+    )
+    return _changed(order, changed, snapshot, moment, shows=True)
+
+
+def _proposal_in(snapshot: Snapshot) -> Order:
+    owner = snapshot.order.seller_id if snapshot.order else None
+    return existing_order(snapshot, seller_id=owner, kind=OrderKind.OrderProposal)
+
+
+def _proposal_of(order: Order) -> Proposal:
+    assert order.proposal is not None
+    return order.proposal
+
+
+def _changed(
+    order: Order, proposal: Proposal, snapshot: Snapshot, moment: Moment, *, shows: bool
+) -> Decision[None]:
+    """One write; a rejection also turns the spaces that are held into a lease that ends by itself."""
+    if proposal == order.proposal:
+        return Decision(None)
+    changed = replace(order, proposal=proposal, published=order.published or shows, version=order.version + 1)
+    released: tuple[MoveHold, ...] = ()
+    if proposal.is_rejected:
+        released = release_as_lease(order, snapshot, lease_end(moment.now, moment.policy.lease_for))
+    return Decision(None, (SaveOrder(changed, order.version), *released))

@@ -1,0 +1,70 @@
+"""What a Broker asks for, once read from the wire and before anything is judged."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from chalicelib.domain.errors import OrderItemError
+from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.parties import BrokerRole, Json
+
+
+@dataclass(frozen=True)
+class RequestedItem:
+    """One OrderItem as asked for. `errors` are those that reading it already brought to light."""
+
+    position: int | None
+    opportunity_id: str | None = None
+    offer_id: str | None = None
+    attendee: Json | None = None
+    intake_answers: tuple[Json, ...] = ()
+    access_passes: tuple[Json, ...] = ()
+    errors: tuple[OrderItemError, ...] = ()
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """The body of C1, C2, P or B.
+
+    `broker` and `customer` are as sent, also where they are no objects: judging them is not the
+    reader's business. `total_payment_due` is the price that the Broker expects.
+    """
+
+    key: OrderKey
+    seller_id: str | None
+    items: tuple[RequestedItem, ...]
+    broker_role: BrokerRole | None = None
+    broker: object = None
+    customer: object = None
+    payment: Json | None = None
+    total_payment_due: Decimal | None = None
+    customer_note: str | None = None
+
+    def opportunity_ids(self) -> list[str]:
+        """The Opportunities asked for, each once, in order of appearance."""
+        return list(dict.fromkeys(item.opportunity_id for item in self.items if item.opportunity_id))
+
+
+@dataclass(frozen=True)
+class CancellationRequest:
+    """The body of an Order Cancellation: the ids of the OrderItems to cancel."""
+
+    key: OrderKey
+    item_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProposalBookingRequest:
+    """The body of B for an accepted OrderProposal: its version, and the payment if one is due (B-16)."""
+
+    key: OrderKey
+    version: str | None
+    payment: Json | None = None
+
+
+@dataclass(frozen=True)
+class ProposalUpdateRequest:
+    """The body of an OrderProposal Update: a rejection, a note, or both (PUPD-01)."""
+
+    key: OrderKey
+    rejects: bool = False
+    customer_note: str | None = None

@@ -1,0 +1,168 @@
+"""What a Seller does to an Order that is booked: one decision and one feed write each.
+
+All of them look at the Order as it is and leave out the items that they do not concern; where nothing
+changes, nothing is written. They raise UnknownOrderError or GoneError where there is no such Order.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from chalicelib.booking.access import with_access
+from chalicelib.booking.cancel import change_items
+from chalicelib.booking.decisions import Decision, Moment, Snapshot
+from chalicelib.booking.existing import existing_order
+from chalicelib.domain.errors import OpportunityOfferPairNotBookableError, UnacceptableOfferError
+from chalicelib.domain.lifecycle import (
+    CANCELLED,
+    ItemEvent,
+    OrderItemStatus,
+    TransitionRefused,
+    next_item_status,
+)
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import Order, OrderItem, OrderKind
+from chalicelib.domain.pricing import unit_price
+
+_Change: TypeAlias = Callable[[OrderItem], OrderItem]
+
+
+def cancel_by_seller(
+    snapshot: Snapshot,
+    *,
+    message: str | None = None,
+    item_ids: Collection[str] | None = None,
+    opportunity_id: str | None = None,
+    attended_stays: bool = False,
+) -> Decision[None]:
+    """Cancel the items named, or those on one Opportunity, or all; with a message or without (CANCEL-14).
+
+    Items that are cancelled already stay as they are. What was attended cannot be cancelled: it stays
+    where `attended_stays`, else TransitionRefused is raised and nothing changes.
+    """
+
+    def cancelled(item: OrderItem) -> OrderItem:
+        try:
+            status = next_item_status(_status(item), ItemEvent.seller_cancels)
+        except TransitionRefused:
+            if attended_stays:
+                return item
+            raise
+        return replace(item, status=status, cancellation_message=message)
+
+    return _change(snapshot, cancelled, item_ids, opportunity_id)
+
+
+def record_attendance(
+    snapshot: Snapshot, event: ItemEvent, *, item_ids: Collection[str] | None = None
+) -> Decision[None]:
+    """Note that the attendees came, or did not (NOTIF-03). What is noted already stays."""
+
+    def noted(item: OrderItem) -> OrderItem:
+        status = _status(item)
+        already = {ItemEvent.attends: "AttendeeAttended", ItemEvent.is_absent: "AttendeeAbsent"}[event]
+        return item if status == already else replace(item, status=next_item_status(status, event))
+
+    return _change(snapshot, noted, item_ids)
+
+
+def notify_customer(
+    snapshot: Snapshot, notice: str, *, item_ids: Collection[str] | None = None
+) -> Decision[None]:
+    """Tell the Customer something (NOTIF-01)."""
+    return _change(snapshot, lambda item: replace(item, customer_notice=notice), item_ids)
+
+
+def renew_access(
+    snapshot: Snapshot, moment: Moment, *, codes: bool = False, passes: bool = False, channel: bool = False
+) -> Decision[None]:
+    """Give new codes, passes or channels in place of the old ones (NOTIF-02)."""
+    order = _order_in(snapshot)
+    return _change(
+        snapshot,
+        lambda item: with_access(
+            item, order.access_methods, moment, codes=codes, passes=passes, channel=channel
+        ),
+    )
+
+
+def replace_items(
+    snapshot: Snapshot, moment: Moment, choices: Mapping[str, tuple[str, str]], *, notice: str | None = None
+) -> Decision[None]:
+    """Put another Opportunity and Offer in the place of an item's own: `choices` by item id (REPL-01).
+
+    The new pair must be bookable and not dearer; the item keeps its id. Spaces move with it.
+
+    Raises OpportunityOfferPairNotBookableError, UnacceptableOfferError.
+    """
+    seller = snapshot.seller
+    assert seller is not None, "a replacement needs the seller in its snapshot"
+
+    def replaced(item: OrderItem) -> OrderItem:
+        assert item.offer is not None and item.price is not None
+        opportunity_id, offer_id = choices[item.id or ""]
+        known = snapshot.opportunities.get(opportunity_id)
+        offer = known.opportunity.offer(offer_id) if known else None
+        if known is None or offer is None or known.opportunity.seller_id != seller.id:
+            raise UnacceptableOfferError(instance=offer_id)
+        if reason := known.opportunity.why_not_bookable(offer, moment.now):
+            raise OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)
+        if offer.price > item.offer.price or offer.currency != item.offer.currency:
+            raise UnacceptableOfferError("A replacement may not be dearer.", instance=offer_id)
+        return replace(
+            item,
+            opportunity_id=opportunity_id,
+            offer_id=offer_id,
+            opportunity=replace(known.opportunity, offers=()),
+            offer=offer,
+            price=unit_price(offer, seller, tax_excluded=_order_in(snapshot).totals.tax_excluded),
+            customer_notice=notice,
+        )
+
+    return _change(snapshot, replaced, choices.keys())
+
+
+def follow_opportunity(snapshot: Snapshot, opportunity: Opportunity) -> Decision[None]:
+    """Bring a change of the Opportunity's name, time or place into the Orders that hold it (NOTIF-04).
+
+    An Order that has the revision already stays as it is, so that this can be done again.
+    """
+
+    def followed(item: OrderItem) -> OrderItem:
+        assert item.opportunity is not None
+        if item.opportunity.revision >= opportunity.revision:
+            return item
+        return replace(item, opportunity=replace(opportunity, offers=()))
+
+    return _change(snapshot, followed, None, opportunity.id)
+
+
+def _change(
+    snapshot: Snapshot,
+    change: _Change,
+    item_ids: Collection[str] | None = None,
+    opportunity_id: str | None = None,
+) -> Decision[None]:
+    order = _order_in(snapshot)
+    items = tuple(
+        change(item) if _is_concerned(item, item_ids, opportunity_id) else item for item in order.items
+    )
+    return Decision(None, change_items(order, items, snapshot))
+
+
+def _is_concerned(item: OrderItem, item_ids: Collection[str] | None, opportunity_id: str | None) -> bool:
+    if item.status in CANCELLED:
+        return False
+    if item_ids is not None and item.id not in item_ids:
+        return False
+    return opportunity_id is None or (item.opportunity is not None and item.opportunity.id == opportunity_id)
+
+
+def _order_in(snapshot: Snapshot) -> Order:
+    owner = snapshot.order.seller_id if snapshot.order else None
+    return existing_order(snapshot, seller_id=owner, kind=OrderKind.Order)
+
+
+def _status(item: OrderItem) -> OrderItemStatus:
+    assert item.status is not None
+    return item.status

@@ -1,0 +1,364 @@
+"""The errors of the Open Booking API, one class for each type the specification names.
+
+A class carries its HTTP status; an instance holds only what varies. The class docstring
+is the fixed, human-readable name of the error (ERR-01).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OpenBookingError(Exception):
+    """The request could not be completed."""
+
+    status: ClassVar[int] = 500
+    #: The `@type` on the wire; a class whose own name is not a term of the
+    #: specification names the nearest term here.
+    term: ClassVar[str] = "OpenBookingError"
+
+    def __init_subclass__(cls) -> None:
+        if "term" not in cls.__dict__:
+            cls.term = cls.__name__
+
+    def __init__(self, description: str | None = None, *, instance: str | None = None) -> None:
+        """`description` says what is wrong this time; `instance` is the IRI of what is concerned."""
+        super().__init__(description or self.name)
+        self.description = description
+        self.instance = instance
+
+    @property
+    def name(self) -> str:
+        """The fixed text of this type of error."""
+        return (type(self).__doc__ or "").strip().split("\n", 1)[0]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(self) is type(other)
+            and isinstance(other, OpenBookingError)
+            and (self.description, self.instance) == (other.description, other.instance)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.description, self.instance))
+
+
+# --- before any Order could be read -------------------------------------------------------
+# The specification has no class for these three, nor for `TemporarilyUnavailableError` at the
+# end. They use the nearest one, here "the body is not an Order of the type expected", with the
+# status that HTTP has for the case.
+
+
+class MalformedRequestError(OpenBookingError):
+    """The body of the request is not a JSON object that can be read."""
+
+    status = 400
+    term = "UnexpectedOrderTypeError"
+
+
+class RequestTooLargeError(OpenBookingError):
+    """The body of the request is larger than this service takes."""
+
+    status = 413
+    term = "UnexpectedOrderTypeError"
+
+
+class UnsupportedMediaTypeError(OpenBookingError):
+    """The media type of the request is not one that this service reads."""
+
+    status = 415
+    term = "UnexpectedOrderTypeError"
+
+
+class UnknownOrIncorrectEndpointError(OpenBookingError):
+    """There is no such endpoint."""
+
+    status = 404
+
+
+class MethodNotAllowedError(OpenBookingError):
+    """This endpoint does not support that verb."""
+
+    status = 405
+
+
+# --- who is calling (AUTH-11, AUTH-12) ----------------------------------------------------
+
+
+class UnauthenticatedError(OpenBookingError):
+    """No authentication was supplied."""
+
+    status = 403
+
+
+class NoAPITokenError(OpenBookingError):
+    """No API key was supplied."""
+
+    status = 403
+
+
+class InvalidAPITokenError(OpenBookingError):
+    """The API key is malformed or has expired."""
+
+    status = 401
+
+
+class InvalidAuthorizationDetailsError(OpenBookingError):
+    """The authorisation is malformed, has expired or does not suffice."""
+
+    status = 401
+
+
+class TooManyRequestsError(OpenBookingError):
+    """Too many requests in too short a time."""
+
+    status = 429
+
+
+# --- the Order as a whole -----------------------------------------------------------------
+
+
+class UnexpectedOrderTypeError(OpenBookingError):
+    """The type of the Order is not the one this endpoint takes."""
+
+    status = 500
+
+
+class SellerNotFoundError(OpenBookingError):
+    """The Seller is not known."""
+
+    status = 500
+
+
+class SellerMismatchError(OpenBookingError):
+    """An OrderItem belongs to another Seller than the Order."""
+
+    status = 500
+
+
+class IncompleteBrokerDetailsError(OpenBookingError):
+    """The details of the Broker are missing, incomplete or not expected."""
+
+    status = 400
+
+
+class IncompleteCustomerDetailsError(OpenBookingError):
+    """The details of the Customer are missing or incomplete."""
+
+    status = 400
+
+
+class MissingPaymentDetailsError(OpenBookingError):
+    """Payment details are needed and were not supplied."""
+
+    status = 400
+
+
+class UnnecessaryPaymentDetailsError(OpenBookingError):
+    """Payment details were supplied where no payment is due."""
+
+    status = 400
+
+
+class IncompletePaymentDetailsError(OpenBookingError):
+    """The payment details lack something that is required."""
+
+    status = 400
+
+
+class InvalidPaymentDetailsError(OpenBookingError):
+    """The payment details are not valid for reconciliation."""
+
+    status = 400
+
+
+class TotalPaymentDueMismatchError(OpenBookingError):
+    """The total payment due is not the one that applies now."""
+
+    status = 400
+
+
+class OrderAlreadyExistsError(OpenBookingError):
+    """This Order UUID has been used for another Order."""
+
+    status = 500
+
+
+class OrderCreationFailedError(OpenBookingError):
+    """The Order could not be created."""
+
+    status = 500
+
+
+class OrderProposalVersionOutdatedError(OpenBookingError):
+    """There is a newer version of the OrderProposal."""
+
+    status = 500
+
+
+class UnableToProcessOrderItemError(OpenBookingError):
+    """An OrderItem could not be processed."""
+
+    status = 409
+
+
+class UnknownOrderError(OpenBookingError):
+    """There is no such Order."""
+
+    status = 404
+
+
+class NotFoundError(OpenBookingError):
+    """There is no such resource."""
+
+    status = 404
+
+
+class GoneError(OpenBookingError):
+    """The Order has been deleted."""
+
+    status = 410
+
+
+# --- changing an Order --------------------------------------------------------------------
+
+
+class PatchContainsExcessivePropertiesError(OpenBookingError):
+    """The request holds properties that cannot be changed."""
+
+    status = 400
+
+
+class PatchNotAllowedOnPropertyError(OpenBookingError):
+    """The property cannot be given that value."""
+
+    status = 400
+
+
+class CancellationNotPermittedError(OpenBookingError):
+    """The OrderItem cannot be cancelled."""
+
+    status = 400
+
+
+class OrderItemNotWithinOrderError(OpenBookingError):
+    """The OrderItem belongs to another Order."""
+
+    status = 500
+
+
+class OrderItemIdInvalidError(OpenBookingError):
+    """The identifier of the OrderItem is malformed or not known."""
+
+    status = 500
+
+
+# --- a single OrderItem (ERR-02: inside `OrderItem.error`, with 409 for the whole) ---------
+
+
+class OrderItemError(OpenBookingError):
+    """The OrderItem cannot be booked as it stands."""
+
+    status = 409
+
+
+class IncompleteOrderItemError(OrderItemError):
+    """The OrderItem lacks its acceptedOffer or its orderedItem."""
+
+
+class InvalidOpportunityOrOfferIdError(OrderItemError):
+    """The identifier of the opportunity or the offer is not in a form that is used here."""
+
+
+class UnknownOpportunityError(OrderItemError):
+    """The opportunity is not known."""
+
+
+class UnknownOfferError(OrderItemError):
+    """The offer is not known."""
+
+
+class UnacceptableOfferError(OrderItemError):
+    """The offer does not apply to this opportunity."""
+
+
+class OpportunityOfferPairNotBookableError(OrderItemError):
+    """The opportunity cannot be booked with this offer."""
+
+
+class OpportunityIsFullError(OrderItemError):
+    """The opportunity is full."""
+
+
+class OpportunityHasInsufficientCapacityError(OrderItemError):
+    """The opportunity has too few spaces left."""
+
+
+class OpportunityCapacityIsReservedByLeaseError(OrderItemError):
+    """The spaces left are reserved by others for the moment."""
+
+
+class OpportunityIsInConflictError(OrderItemError):
+    """These OrderItems cannot be booked together."""
+
+
+class OpportunityIntractableError(OrderItemError):
+    """The opportunity is in a state in which it cannot be booked."""
+
+
+class IncompleteAttendeeDetailsError(OrderItemError):
+    """A required detail of the attendee is missing."""
+
+
+class IncompleteIntakeFormError(OrderItemError):
+    """A required answer of the intake form is missing."""
+
+
+class InvalidIntakeFormError(OrderItemError):
+    """An answer of the intake form is not valid."""
+
+
+# --- the service itself -------------------------------------------------------------------
+
+
+class TemporarilyUnableToProduceOrderQuoteError(OpenBookingError):
+    """The OrderQuote could not be produced just now; try again."""
+
+    status = 503
+
+
+class TemporarilyUnableToCreateOrderError(OpenBookingError):
+    """The Order could not be created just now; try again."""
+
+    status = 503
+
+
+class TemporarilyUnableToUpdateOrderError(OpenBookingError):
+    """The Order could not be changed just now; try again."""
+
+    status = 503
+
+
+class TemporarilyUnableToDeleteOrderError(OpenBookingError):
+    """The Order could not be deleted just now; try again."""
+
+    status = 503
+
+
+class TemporarilyUnavailableError(OpenBookingError):
+    """This could not be read just now; try again."""
+
+    status = 503  # a feed that is only busy must not look gone (RPDE-15)
+    term = "InternalApplicationError"
+
+
+class InternalApplicationError(OpenBookingError):
+    """Something went wrong inside this service."""
+
+
+class InternalLibraryError(OpenBookingError):
+    """Something went wrong inside a library of this service."""
+
+
+class InternalLibraryConfigurationError(OpenBookingError):
+    """This service is not configured correctly."""

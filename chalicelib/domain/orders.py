@@ -1,0 +1,157 @@
+"""An Order in each of its forms, as one value: OrderQuote, OrderProposal, Order, or what is left of it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.domain.lifecycle import CANCELLED, REJECTED, OrderItemStatus, ProposalStatus
+from chalicelib.domain.offers import Offer
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.parties import AccessMethod, BrokerRole, Json
+from chalicelib.domain.pricing import Totals, UnitPrice
+
+
+class OrderKind(StrEnum):
+    """What a UUID stands for; at any moment it is one of them (GEN-03)."""
+
+    OrderQuote = "OrderQuote"  # C1, C2: only kept while it holds a lease
+    OrderProposal = "OrderProposal"  # P: waiting for the Seller, or decided
+    Order = "Order"  # B
+
+
+@dataclass(frozen=True)
+class OrderKey:
+    """An Order UUID belongs to one booking partner: two partners may use the same one (GEN-04)."""
+
+    partner_id: str
+    uuid: str
+
+
+@dataclass(frozen=True)
+class OrderItem:
+    """One place for one person.
+
+    `opportunity_id` and `offer_id` are the references as received; `opportunity` and `offer` what
+    they stood for at that moment (B-13), absent only where they could not be resolved, which no
+    kept Order has. `spaces_remaining` belongs to an answer and is not kept.
+    """
+
+    position: int | None
+    opportunity_id: str | None = None
+    offer_id: str | None = None
+    opportunity: Opportunity | None = None
+    offer: Offer | None = None
+    price: UnitPrice | None = None
+    id: str | None = None
+    status: OrderItemStatus | None = None
+    spaces_remaining: int | None = None
+    attendee: Json | None = None
+    intake_answers: tuple[Json, ...] = ()
+    broker_passes: tuple[Json, ...] = ()
+    access_codes: tuple[Json, ...] = ()
+    access_passes: tuple[Json, ...] = ()
+    access_channel: Json | None = None
+    customer_notice: str | None = None
+    cancellation_message: str | None = None
+
+    @property
+    def holds_a_space(self) -> bool:
+        return self.status not in CANCELLED
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What an OrderProposal has beside its Order. `version` is the UUID of its latest version (P-03).
+
+    An Order that came from a proposal keeps it, so that a repeated B is known again.
+    """
+
+    version: str
+    status: ProposalStatus
+    seller_note: str | None = None
+    customer_note: str | None = None
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.status in REJECTED
+
+
+@dataclass(frozen=True)
+class Order:
+    """An OrderQuote, OrderProposal or Order with all that its answers and feed items need.
+
+    `published` says that it has entered its partner's Orders feed (OFEED-02). `fingerprint`
+    identifies items and customer for a repeated request (T22), `answer` is the body that the first
+    one got; `proposal_answer` that of P, where this was a proposal before. `version` counts the changes of the stored row.
+    """
+
+    key: OrderKey
+    kind: OrderKind
+    seller_id: str
+    seller: Json
+    broker_role: BrokerRole
+    items: tuple[OrderItem, ...]
+    totals: Totals
+    broker: Json | None = None
+    customer: Json | None = None
+    payment: Json | None = None
+    requires_approval: bool = False
+    proposal: Proposal | None = None
+    lease_expires_at: datetime | None = None
+    access_methods: tuple[AccessMethod, ...] = ()
+    created_at: datetime | None = None
+    fingerprint: str | None = None
+    answer: str | None = None
+    proposal_answer: str | None = None
+    published: bool = False
+    version: int = 1
+
+    def holds(self) -> dict[str, Hold]:
+        """The spaces this Order holds, by Opportunity id; none where no space is held.
+
+        Those of a rejected proposal are a lease that ends by itself and is no longer its business.
+        """
+        state = _HOLD_STATES[self.kind]
+        if state is HoldState.leased and self.lease_expires_at is None:
+            return {}
+        if self.kind is OrderKind.OrderProposal and self.proposal is not None and self.proposal.is_rejected:
+            return {}
+        return {
+            opportunity_id: Hold(spaces, state, self.lease_expires_at if state is HoldState.leased else None)
+            for opportunity_id, spaces in spaces_wanted(self.items).items()
+        }
+
+    def has_lapsed(self, now: datetime) -> bool:
+        """Whether this is a quote whose lease has ended: then the UUID is free again (LEASE-09)."""
+        return (
+            self.kind is OrderKind.OrderQuote
+            and self.lease_expires_at is not None
+            and self.lease_expires_at <= now
+        )
+
+
+@dataclass(frozen=True)
+class DeletedOrder:
+    """The stub of a deleted Order: its UUID stays taken, nothing personal is left (DEL-04)."""
+
+    key: OrderKey
+    seller_id: str
+    published: bool = False
+    version: int = 1
+
+
+_HOLD_STATES = {
+    OrderKind.OrderQuote: HoldState.leased,
+    OrderKind.OrderProposal: HoldState.proposed,
+    OrderKind.Order: HoldState.booked,
+}
+
+
+def spaces_wanted(items: Iterable[OrderItem]) -> dict[str, int]:
+    """How many spaces the items take, by Opportunity id (BOOKABLE-11)."""
+    return dict(
+        Counter(item.opportunity.id for item in items if item.opportunity is not None and item.holds_a_space)
+    )

@@ -1,0 +1,161 @@
+"""What an Order costs: unit prices, tax, totals and whether a payment is due. All in Decimal."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from chalicelib.domain.errors import (
+    IncompletePaymentDetailsError,
+    InvalidPaymentDetailsError,
+    MissingPaymentDetailsError,
+    UnnecessaryPaymentDetailsError,
+)
+from chalicelib.domain.offers import Offer, Prepayment
+from chalicelib.domain.parties import Json, Seller, TaxMode
+
+ZERO = Decimal("0.00")
+
+
+def to_pence(amount: Decimal) -> Decimal:
+    """Rounded half up to two decimal places."""
+    return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+@dataclass(frozen=True)
+class TaxCharge:
+    """An amount of one kind of tax (`TaxChargeSpecification`, TAX-06)."""
+
+    name: str
+    amount: Decimal
+    currency: str | None
+    rate: Decimal | None = None
+    identifier: str | None = None
+
+
+@dataclass(frozen=True)
+class UnitPrice:
+    """The price of one OrderItem: `amount` as its Offer shows it, `due` with all tax."""
+
+    amount: Decimal
+    due: Decimal
+    currency: str | None
+    taxes: tuple[TaxCharge, ...] = ()
+
+
+@dataclass(frozen=True)
+class Totals:
+    """`totalPaymentDue` and `totalPaymentTax`.
+
+    `prepayment` is None where prepayment is not supported. `tax_excluded` says that no tax was
+    calculated, so that `due` is net (TAX-03).
+    """
+
+    due: Decimal
+    currency: str | None
+    prepayment: Prepayment | None
+    taxes: tuple[TaxCharge, ...] = ()
+    tax_excluded: bool = False
+
+
+def unit_price(offer: Offer, seller: Seller, *, tax_excluded: bool = False) -> UnitPrice:
+    """What one OrderItem with `offer` costs (TAX-03, TAX-05).
+
+    A gross price holds its tax; a net price has it added. Without tax calculation every price is net.
+    """
+    rate = offer.tax_rate or seller.tax_rate
+    price = to_pence(offer.price)
+    if rate is None or offer.is_free:
+        return UnitPrice(price, price, offer.currency)
+    if seller.tax_mode is TaxMode.TaxGross:
+        tax = to_pence(price - price / (1 + rate.rate))
+        net, gross = price - tax, price
+    else:
+        tax = to_pence(price * rate.rate)
+        net, gross = price, price + tax
+    if tax_excluded:
+        return UnitPrice(net, net, offer.currency)
+    charge = TaxCharge(rate.name, tax, offer.currency, rate.rate, rate.identifier)
+    return UnitPrice(price, gross, offer.currency, (charge,))
+
+
+def total(
+    priced: Sequence[tuple[Offer, UnitPrice]], *, tax_excluded: bool, prepayment_supported: bool
+) -> Totals:
+    """The totals of the OrderItems that count, as pairs of offer and price (C1-07, PAY-01, TAX-05, TAX-06).
+
+    With nothing that counts the total is 0 and still present.
+    """
+    prices = [price for _, price in priced]
+    return Totals(
+        due=sum((price.due for price in prices), ZERO),
+        currency=next((price.currency for price in prices if price.currency), None),
+        prepayment=_prepayment(offer for offer, _ in priced) if prepayment_supported else None,
+        taxes=_summed(charge for price in prices for charge in price.taxes),
+        tax_excluded=tax_excluded,
+    )
+
+
+def _prepayment(offers: Iterable[Offer]) -> Prepayment:
+    found = {offer.effective_prepayment() for offer in offers}
+    for choice in (Prepayment.Required, Prepayment.Optional):
+        if choice in found:
+            return choice
+    return Prepayment.Unavailable
+
+
+def _summed(charges: Iterable[TaxCharge]) -> tuple[TaxCharge, ...]:
+    """One charge for each kind of tax (TAX-06)."""
+    sums: dict[tuple[str, Decimal | None, str | None, str | None], Decimal] = {}
+    for charge in charges:
+        kind = (charge.name, charge.rate, charge.identifier, charge.currency)
+        sums[kind] = sums.get(kind, ZERO) + charge.amount
+    return tuple(
+        TaxCharge(name, amount, currency, rate, identifier)
+        for (name, rate, identifier, currency), amount in sums.items()
+    )
+
+
+def payment_conflicts(offers: Sequence[Offer | None]) -> list[bool]:
+    """For each Offer, whether it stands against another one in the same Order (PAY-14).
+
+    What must be paid through the Broker and what cannot be paid there do not go together.
+    """
+    kinds = [None if offer is None or offer.is_free else offer.effective_prepayment() for offer in offers]
+    if {Prepayment.Required, Prepayment.Unavailable} <= set(kinds):
+        return [kind in (Prepayment.Required, Prepayment.Unavailable) for kind in kinds]
+    return [False] * len(kinds)
+
+
+def check_payment(payment: Json | None, totals: Totals) -> None:
+    """Refuse a payment that is missing, not expected or incomplete, in that order (PAY-09 to PAY-16).
+
+    Raises MissingPaymentDetailsError, UnnecessaryPaymentDetailsError or IncompletePaymentDetailsError.
+    """
+    due = totals.prepayment or (Prepayment.Required if totals.due else Prepayment.Unavailable)
+    if totals.due == 0:
+        due = Prepayment.Unavailable
+    if payment is None:
+        if due is Prepayment.Required:
+            raise MissingPaymentDetailsError("A payment is due for this Order.")
+        return
+    if due is Prepayment.Unavailable:
+        raise UnnecessaryPaymentDetailsError("No payment is due for this Order.")
+    if not payment.get("identifier"):
+        raise IncompletePaymentDetailsError("The payment must have an identifier.")
+
+
+def check_reconciliation(payment: Json | None, expected: Json) -> None:
+    """Refuse payment details that cannot be reconciled (PAY-04, PAY-12).
+
+    `expected` maps properties of Payment to the value each must have; empty means that nothing is
+    checked. A payment that was not sent is not judged here.
+
+    Raises InvalidPaymentDetailsError.
+    """
+    if payment is None:
+        return
+    if payment.get("@type") == "DynamicPayment":
+        raise InvalidPaymentDetailsError("DynamicPayment is not supported.")  # DYN-03
+    for name, value in expected.items():
+        if payment.get(name) != value:
+            raise InvalidPaymentDetailsError(f"The payment's {name} is not one that can be reconciled.")

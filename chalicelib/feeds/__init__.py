@@ -1,0 +1,1 @@
+"""Stream record -> feed row -> feed page."""

@@ -1,0 +1,33 @@
+"""A page of a feed, as its readers get it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.storage.feed_store import FeedStore
+from chalicelib.wire.rpde import PAGE_SIZE, cache_control, next_url, page_text
+
+
+@dataclass(frozen=True)
+class FeedPage:
+    """The text of a page and how long it may be cached."""
+
+    text: str
+    cache_control: str
+
+
+def read_page(
+    store: FeedStore,
+    feed_id: str,
+    feed_url: str,
+    after: int,
+    now: datetime,
+    *,
+    is_open: bool,
+    limit: int = PAGE_SIZE,
+) -> FeedPage:
+    """The items after change number `after`, in one read (RPDE-04, RPDE-08)."""
+    rows = store.page(feed_id, after, limit, now)
+    link = next_url(feed_url, rows.last if rows.last is not None else after)
+    return FeedPage(
+        page_text(rows.items, link, is_open=is_open), cache_control(is_open=is_open, is_full=rows.more)
+    )

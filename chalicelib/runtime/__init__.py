@@ -1,0 +1,1 @@
+"""Settings, logs and metrics, clients, and how the rooms are put together."""

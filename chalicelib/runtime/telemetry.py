@@ -1,0 +1,50 @@
+"""Logs and metrics: what happened to which request, by ids, never with personal data."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+# Not the name of a package: Powertools takes all loggers below it for its own.
+_SERVICE = "open-booking"
+
+
+class Telemetry:
+    """One line a request in the log, and counts for the dashboard."""
+
+    def __init__(self, *, level: str = "INFO", metrics: bool = True) -> None:
+        self._logger = Logger(service=_SERVICE, level=level)
+        self._logger.setLevel(level)  # also where this process has had one before
+        self._metrics = Metrics(namespace="OpenBooking", service=_SERVICE) if metrics else None
+
+    def request(self, *, status: int, milliseconds: float, **ids: Any) -> None:
+        """A request that was answered. `ids` may hold ids and names of types only."""
+        details = {key: value for key, value in ids.items() if value is not None}
+        self._logger.info("request", status=status, milliseconds=round(milliseconds, 1), **details)
+        self.count("Requests")
+        if status >= 500 and details.get("error", "").startswith(("Internal", "Temporarily")):
+            self.count("Faults")
+
+    def count(self, metric: str, value: int = 1) -> None:
+        """Add to a count."""
+        if self._metrics is not None:
+            self._metrics.add_metric(metric, MetricUnit.Count, value)
+
+    def refused(self, reasons: tuple[object, ...]) -> None:
+        """A commit that lost a race; it is tried again."""
+        self._logger.info("commit refused", reasons=[type(reason).__name__ for reason in reasons])
+        self.count("CommitsRefused")
+
+    def failure(self, what: str, error: BaseException, **ids: Any) -> None:
+        """Something that should not have happened, with its trace."""
+        self._logger.error(what, exc_info=error, **ids)
+        self.count("Failures")
+
+    def info(self, what: str, **ids: Any) -> None:
+        """Something worth a line."""
+        self._logger.info(what, **ids)
+
+    def flush(self) -> None:
+        """Write out the counts; once for each invocation."""
+        if self._metrics is not None and self._metrics.metric_set:
+            self._metrics.flush_metrics()

@@ -1,0 +1,1 @@
+"""The only room that imports pynamodb: rows, snapshot reads, and one commit as one transaction."""

@@ -1,0 +1,175 @@
+"""The store on DynamoDB: one BatchGetItem for a snapshot, one TransactWriteItems for a commit."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, Wanted
+from chalicelib.booking.opportunity_changes import OpportunityChange
+from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.parties import Seller
+from chalicelib.storage import codec, leases, rows
+from chalicelib.storage.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.changes import add_changes
+from chalicelib.storage.port import Listing, OpportunityChanged
+from chalicelib.storage.tables import CAPACITY, CHANGES, DETAILS, HOLD_PREFIX, Tables
+from chalicelib.storage.transaction import Transaction
+
+_SELLER = "seller"
+
+
+class DynamoStore:
+    """Inventory, orders and sellers in DynamoDB. See `port.Store` for what each method promises."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._inventory = tables.name("inventory")
+        self._orders = tables.name("orders")
+        self._identity = tables.name("identity")
+
+    def snapshot(self, wanted: Wanted) -> Snapshot:
+        keys = [
+            (self._inventory, _part(opportunity_id, part))
+            for opportunity_id in wanted.opportunity_ids
+            for part in (DETAILS, CAPACITY, rows.hold_part(wanted.order))
+        ]
+        keys.append((self._orders, {"order_key": {"S": rows.order_key(wanted.order)}}))
+        if wanted.seller_id:
+            keys.append((self._identity, _seller_key(wanted.seller_id)))
+        found = batch_get(self._tables.connection, keys)
+        orders, sellers = found.get(self._orders), found.get(self._identity)
+        return Snapshot(
+            order=rows.read_order(orders[0]) if orders else None,
+            seller=_read_seller(sellers[0]) if sellers else None,
+            opportunities=_opportunities(found.get(self._inventory, [])),
+        )
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        transaction = Transaction(self._tables.connection)
+        add_changes(transaction, self._tables, changes)
+        transaction.write()
+
+    def reclaim(self, opportunity_id: str, now: datetime) -> int:
+        return leases.reclaim(self._tables, opportunity_id, now)
+
+    def expired(self, now: datetime, limit: int) -> list[str]:
+        return leases.with_expired_leases(self._tables, now, limit)
+
+    def holds(self, opportunity_id: str) -> dict[OrderKey, Hold]:
+        holds = self._tables.holds
+        with passing_faults():
+            found = list(
+                holds.query(opportunity_id, holds.part.startswith(HOLD_PREFIX), consistent_read=True)
+            )
+        return {rows.key_of_hold(row.part): rows.read_hold(row.to_dynamodb_dict()) for row in found}
+
+    def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
+        keys = [
+            (self._inventory, _part(opportunity_id, part))
+            for opportunity_id in dict.fromkeys(opportunity_ids)
+            for part in (DETAILS, CAPACITY)
+        ]
+        found = batch_get(self._tables.connection, keys).get(self._inventory, [])
+        capacities = {
+            raw["opportunity_id"]["S"]: rows.read_capacity(raw)
+            for raw in found
+            if raw["part"]["S"] == CAPACITY
+        }
+        return {
+            raw["opportunity_id"]["S"]: (rows.read_listing(raw), capacities.get(raw["opportunity_id"]["S"]))
+            for raw in found
+            if raw["part"]["S"] == DETAILS
+        }
+
+    def imported_from(self, source: str) -> Iterator[Listing]:
+        details = self._tables.details
+        with passing_faults():
+            for row in details.scan((details.part == DETAILS) & (details.source == source)):
+                yield rows.read_listing(row.to_dynamodb_dict())
+
+    def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+        details, capacity = self._tables.details, self._tables.capacity
+        opportunity_id = listing.opportunity.id
+        unchanged = (
+            details.opportunity_id.does_not_exist()
+            if listing.version == 1
+            else details.version == listing.version - 1
+        )
+        transaction = Transaction(self._tables.connection)
+        row = rows.details_row(self._tables, listing)
+        transaction.put(row, unchanged, OpportunityChanged(opportunity_id))
+        if spaces is not None:
+            actions = [
+                capacity.spaces_total.set(capacity.spaces_total | spaces),
+                capacity.spaces_left.set(capacity.spaces_left | spaces),
+                capacity.spaces_leased.set(capacity.spaces_leased | 0),
+                capacity.revision.set(listing.opportunity.revision),
+                capacity.open_for_booking.set(listing.is_open),
+                capacity.version.add(1),
+            ]
+            transaction.update(capacity(opportunity_id, CAPACITY), actions)
+        if change is not None:
+            transaction.put(self._change_row(change))
+        transaction.write()
+
+    def open_changes(self, limit: int) -> list[OpportunityChange]:
+        with passing_faults():
+            found = list(self._tables.changes.query(CHANGES, consistent_read=True, limit=limit))
+        return [codec.from_json(row.document, OpportunityChange) for row in found]
+
+    def open_change(self, opportunity_id: str) -> OpportunityChange | None:
+        key = (self._inventory, _part(CHANGES, opportunity_id))
+        found = batch_get(self._tables.connection, [key]).get(self._inventory)
+        return codec.from_json(found[0]["document"]["S"], OpportunityChange) if found else None
+
+    def note_change(self, change: OpportunityChange) -> None:
+        with passing_faults():
+            self._change_row(change).save()
+
+    def close_change(self, change: OpportunityChange) -> None:
+        with passing_faults():
+            self._change_row(change).delete()
+
+    def _change_row(self, change: OpportunityChange) -> Any:
+        return self._tables.changes(CHANGES, change.opportunity_id, document=codec.to_json(change))
+
+    def save_seller(self, seller: Seller) -> None:
+        with passing_faults():
+            self._tables.identity(seller.id, _SELLER, document=codec.to_json(seller)).save()
+
+    def seller(self, seller_id: str) -> Seller | None:
+        found = batch_get(self._tables.connection, [(self._identity, _seller_key(seller_id))])
+        sellers = found.get(self._identity)
+        return _read_seller(sellers[0]) if sellers else None
+
+
+def _part(opportunity_id: str, part: str) -> Raw:
+    return {"opportunity_id": {"S": opportunity_id}, "part": {"S": part}}
+
+
+def _seller_key(seller_id: str) -> Raw:
+    return {"principal": {"S": seller_id}, "part": {"S": _SELLER}}
+
+
+def _read_seller(raw: Raw) -> Seller:
+    return codec.from_json(raw["document"]["S"], Seller)
+
+
+def _opportunities(found: list[Raw]) -> dict[str, OpportunitySnapshot]:
+    """The rows of a snapshot put together; one Order has at most one hold on an Opportunity."""
+    parts: dict[str, dict[str, Raw]] = {}
+    for raw in found:
+        part = raw["part"]["S"]
+        kind = HOLD_PREFIX if part.startswith(HOLD_PREFIX) else part
+        parts.setdefault(raw["opportunity_id"]["S"], {})[kind] = raw
+    return {
+        opportunity_id: OpportunitySnapshot(
+            opportunity=codec.from_json(raws[DETAILS]["document"]["S"], Opportunity),
+            capacity=rows.read_capacity(raws[CAPACITY]) if CAPACITY in raws else Capacity(0, 0),
+            hold=rows.read_hold(raws[HOLD_PREFIX]) if HOLD_PREFIX in raws else None,
+        )
+        for opportunity_id, raws in parts.items()
+        if DETAILS in raws and not rows.is_deleted(raws[DETAILS])
+    }

@@ -1,0 +1,68 @@
+"""Bringing a change of an Opportunity to everyone who holds it: in bounded steps, resumable, nobody missed.
+
+The change is noted in the same transaction that publishes it, and crossed off when it is done. Whoever
+comes next, after a crash or in the next minute, goes on where the note says.
+"""
+
+from dataclasses import replace
+
+from chalicelib.booking.decisions import Moment
+from chalicelib.booking.opportunity_changes import OpportunityChange, follow
+from chalicelib.domain.capacity import HoldState
+from chalicelib.storage.attempts import Patience, carry_out_on_order
+from chalicelib.storage.port import Store
+from chalicelib.storage.rows import order_key
+
+# Orders in one step: with some ten milliseconds each, a step stays far below a Lambda's time.
+STEP = 100
+
+
+def follow_all(store: Store, moment: Moment, patience: Patience, *, steps: int = 10) -> int:
+    """Take up to `steps` steps on changes that are not done; how many Orders were looked at."""
+    seen = 0
+    for _ in range(steps):
+        changes = store.open_changes(1)
+        if not changes:
+            break
+        seen += take_step(store, changes[0], moment, patience)
+    return seen
+
+
+def finish_change(store: Store, opportunity_id: str, moment: Moment, patience: Patience) -> int:
+    """Work through the change of one Opportunity to its end; how many Orders were looked at."""
+    seen = 0
+    while change := store.open_change(opportunity_id):
+        seen += take_step(store, change, moment, patience)
+    return seen
+
+
+def take_step(
+    store: Store, change: OpportunityChange, moment: Moment, patience: Patience, limit: int = STEP
+) -> int:
+    """See to the next holders, at most `limit`; how many. Doing a step twice does nothing more.
+
+    One pass over the register reaches everyone: since the change was published, with a new revision,
+    no commit at the old one gets through, so that nobody can still come in behind.
+    """
+    listing = store.listings([change.opportunity_id])[change.opportunity_id][0]
+    holders = sorted(
+        (
+            (order_key(key), key)
+            for key, hold in store.holds(change.opportunity_id).items()
+            if hold.state is not HoldState.leased and order_key(key) > change.done_up_to
+        ),
+        key=lambda pair: pair[0],
+    )
+    for _, key in holders[:limit]:
+        carry_out_on_order(
+            store,
+            key,
+            lambda snapshot: follow(change, listing.opportunity, snapshot, moment),
+            now=moment.now,
+            patience=patience,
+        )
+    if len(holders) > limit:
+        store.note_change(replace(change, done_up_to=holders[limit - 1][0]))
+    else:
+        store.close_change(change)
+    return len(holders[:limit])

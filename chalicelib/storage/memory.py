@@ -1,0 +1,222 @@
+"""The same store in memory, for tests of what stands on it. It keeps to every condition of the real one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from threading import RLock
+
+from chalicelib.booking.decisions import (
+    Change,
+    MoveHold,
+    OpportunitySnapshot,
+    RemoveOrder,
+    SaveOrder,
+    Snapshot,
+    Wanted,
+)
+from chalicelib.booking.opportunity_changes import OpportunityChange
+from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.parties import Seller
+from chalicelib.storage.port import (
+    CommitRefused,
+    HoldChanged,
+    LeaseEndsEarlier,
+    Listing,
+    OpportunityChanged,
+    OrderChanged,
+    OrderTooLarge,
+    Reason,
+    TooFewSpaces,
+    moves_counters,
+)
+from chalicelib.storage.rows import packed
+from chalicelib.storage.transaction import MAX_ACTIONS
+
+
+class MemoryStore:
+    """Inventory, orders and sellers in dictionaries. See `port.Store` for what each method promises."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._listings: dict[str, Listing] = {}
+        self._capacities: dict[str, Capacity] = {}
+        self._holds: dict[str, dict[OrderKey, Hold]] = {}
+        self._orders: dict[OrderKey, Order | DeletedOrder] = {}
+        self._sellers: dict[str, Seller] = {}
+        self._changes: dict[str, OpportunityChange] = {}
+
+    def snapshot(self, wanted: Wanted) -> Snapshot:
+        with self._lock:
+            return Snapshot(
+                order=self._orders.get(wanted.order),
+                seller=self._sellers.get(wanted.seller_id or ""),
+                opportunities={
+                    key: OpportunitySnapshot(
+                        self._listings[key].opportunity,
+                        self._capacities.get(key, Capacity(0, 0)),
+                        self._holds.get(key, {}).get(wanted.order),
+                    )
+                    for key in wanted.opportunity_ids
+                    if key in self._listings and not self._listings[key].deleted
+                },
+            )
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        _check_size(changes)
+        with self._lock:
+            reasons = [reason for change in changes if (reason := self._why_not(change))]
+            if reasons:
+                raise CommitRefused(reasons)
+            for change in changes:
+                self._apply(change)
+
+    def _why_not(self, change: Change) -> Reason | None:
+        match change:
+            case SaveOrder():
+                return self._why_not_version(change.order.key, change.replaces)
+            case RemoveOrder():
+                return self._why_not_version(change.key, change.replaces)
+            case MoveHold():
+                return self._why_not_move(change)
+
+    def _why_not_version(self, key: OrderKey, version: int | None) -> Reason | None:
+        order = self._orders.get(key)
+        return None if (order.version if order else None) == version else OrderChanged(key)
+
+    def _why_not_move(self, move: MoveHold) -> Reason | None:
+        key = move.opportunity_id
+        if self._holds.get(key, {}).get(move.order) != move.before:
+            return HoldChanged(key)
+        if not moves_counters(move):
+            return None
+        capacity = self._capacities.get(key)
+        if capacity is None:
+            return OpportunityChanged(key)
+        if move.revision is not None and (
+            capacity.revision != move.revision or not capacity.open_for_booking
+        ):
+            return OpportunityChanged(key)
+        if capacity.spaces_left < move.spaces_taken:
+            return TooFewSpaces(key, capacity.spaces_left, capacity.spaces_leased)
+        ends_at, mark = move.after.expires_at if move.after else None, capacity.next_expiry_at
+        if ends_at and mark and (mark < ends_at if move.ends_before_others else mark > ends_at):
+            return LeaseEndsEarlier(key)
+        return None
+
+    def _apply(self, change: Change) -> None:
+        match change:
+            case SaveOrder():
+                self._orders[change.order.key] = change.order
+            case RemoveOrder():
+                del self._orders[change.key]
+            case MoveHold():
+                holds = self._holds.setdefault(change.opportunity_id, {})
+                holds.pop(change.order, None)
+                if change.after is not None:
+                    holds[change.order] = change.after
+                if moves_counters(change):
+                    self._count(change)
+
+    def _count(self, move: MoveHold) -> None:
+        capacity = self._capacities[move.opportunity_id]
+        ends_at = move.after.expires_at if move.after else None
+        mark = capacity.next_expiry_at
+        self._capacities[move.opportunity_id] = replace(
+            capacity,
+            spaces_left=capacity.spaces_left - move.spaces_taken,
+            spaces_leased=capacity.spaces_leased + move.leased_more,
+            version=capacity.version + 1,
+            next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
+        )
+
+    def reclaim(self, opportunity_id: str, now: datetime) -> int:
+        with self._lock:
+            holds = self._holds.get(opportunity_id, {})
+            expired = [key for key, hold in holds.items() if hold.has_expired(now)]
+            spaces = sum(holds.pop(key).spaces for key in expired)
+            if opportunity_id in self._capacities:
+                capacity = self._capacities[opportunity_id]
+                ends = [hold.expires_at for hold in holds.values() if hold.expires_at]
+                self._capacities[opportunity_id] = replace(
+                    capacity,
+                    spaces_left=capacity.spaces_left + spaces,
+                    spaces_leased=capacity.spaces_leased - spaces,
+                    version=capacity.version + (1 if expired else 0),
+                    next_expiry_at=min(ends, default=None),
+                )
+            return len(expired)
+
+    def expired(self, now: datetime, limit: int) -> list[str]:
+        with self._lock:
+            over = [
+                key for key, holds in self._holds.items() if any(h.has_expired(now) for h in holds.values())
+            ]
+            return over[:limit]
+
+    def holds(self, opportunity_id: str) -> dict[OrderKey, Hold]:
+        with self._lock:
+            return dict(self._holds.get(opportunity_id, {}))
+
+    def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
+        with self._lock:
+            return {
+                key: (self._listings[key], self._capacities.get(key))
+                for key in opportunity_ids
+                if key in self._listings
+            }
+
+    def imported_from(self, source: str) -> Iterator[Listing]:
+        with self._lock:
+            yield from [listing for listing in self._listings.values() if listing.source == source]
+
+    def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+        key = listing.opportunity.id
+        with self._lock:
+            known = self._listings.get(key)
+            if (known.version if known else 0) != listing.version - 1:
+                raise CommitRefused([OpportunityChanged(key)])
+            if spaces is not None:
+                capacity = self._capacities.get(key, Capacity(spaces, spaces, version=0))
+                self._capacities[key] = replace(
+                    capacity,
+                    revision=listing.opportunity.revision,
+                    open_for_booking=listing.is_open,
+                    version=capacity.version + 1,
+                )
+            self._listings[key] = listing
+            if change is not None:
+                self._changes[key] = change
+
+    def open_changes(self, limit: int) -> list[OpportunityChange]:
+        with self._lock:
+            return list(self._changes.values())[:limit]
+
+    def open_change(self, opportunity_id: str) -> OpportunityChange | None:
+        with self._lock:
+            return self._changes.get(opportunity_id)
+
+    def note_change(self, change: OpportunityChange) -> None:
+        with self._lock:
+            self._changes[change.opportunity_id] = change
+
+    def close_change(self, change: OpportunityChange) -> None:
+        with self._lock:
+            self._changes.pop(change.opportunity_id, None)
+
+    def save_seller(self, seller: Seller) -> None:
+        with self._lock:
+            self._sellers[seller.id] = seller
+
+    def seller(self, seller_id: str) -> Seller | None:
+        with self._lock:
+            return self._sellers.get(seller_id)
+
+
+def _check_size(changes: Sequence[Change]) -> None:
+    actions = sum(1 + (isinstance(change, MoveHold) and moves_counters(change)) for change in changes)
+    if actions > MAX_ACTIONS:
+        raise OrderTooLarge(f"{actions} rows do not fit one transaction")
+    for change in changes:
+        if isinstance(change, SaveOrder) and isinstance(change.order, Order):
+            packed(change.order)

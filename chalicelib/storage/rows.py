@@ -1,0 +1,150 @@
+"""Between domain values and rows: keys, and the two directions of each translation."""
+
+import base64
+import zlib
+from datetime import UTC, datetime
+
+from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.storage import codec
+from chalicelib.storage.calls import Raw
+from chalicelib.storage.port import Listing, OrderTooLarge
+from chalicelib.storage.tables import (
+    DETAILS,
+    EXPIRY_SHARDS,
+    HOLD_PREFIX,
+    DetailsRow,
+    HoldRow,
+    OrderRow,
+    Tables,
+)
+
+DELETED = "Deleted"
+
+# DynamoDB takes 400 KB an item; what is left is room for the other attributes.
+MAX_DOCUMENT_BYTES = 380_000
+
+# The row of a quote may stay this long after its lease: readers ignore it by the clock.
+QUOTE_KEPT_SECONDS = 3600
+
+
+def order_key(key: OrderKey) -> str:
+    return f"{key.partner_id}#{key.uuid}"
+
+
+def hold_part(key: OrderKey) -> str:
+    return HOLD_PREFIX + order_key(key)
+
+
+def key_of_hold(part: str) -> OrderKey:
+    partner_id, uuid = part.removeprefix(HOLD_PREFIX).rsplit("#", 1)
+    return OrderKey(partner_id, uuid)
+
+
+def to_seconds(instant: datetime) -> int:
+    return int(instant.timestamp())
+
+
+def expiry_shard(opportunity_id: str) -> str:
+    return f"leases#{zlib.crc32(opportunity_id.encode()) % EXPIRY_SHARDS}"
+
+
+def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> HoldRow:
+    row: HoldRow = tables.holds(opportunity_id, hold_part(key), spaces=hold.spaces, state=hold.state.value)
+    if hold.expires_at is not None:
+        row.lease_expires_at = to_seconds(hold.expires_at)
+        row.expiry_shard = expiry_shard(opportunity_id)
+    return row
+
+
+def read_hold(raw: Raw) -> Hold:
+    return Hold(_number(raw, "spaces"), HoldState(raw["state"]["S"]), _instant(raw, "lease_expires_at"))
+
+
+def read_capacity(raw: Raw) -> Capacity:
+    return Capacity(
+        spaces_total=_number(raw, "spaces_total"),
+        spaces_left=_number(raw, "spaces_left"),
+        spaces_leased=_number(raw, "spaces_leased"),
+        revision=_number(raw, "revision"),
+        version=_number(raw, "version"),
+        open_for_booking=raw["open_for_booking"]["BOOL"],
+        next_expiry_at=_instant(raw, "next_expiry_at"),
+    )
+
+
+def details_row(tables: Tables, listing: Listing) -> DetailsRow:
+    return tables.details(
+        listing.opportunity.id,
+        DETAILS,
+        document=codec.to_json(listing.opportunity),
+        version=listing.version,
+        deleted=listing.deleted,
+        source=listing.source,
+        source_digest=listing.source_digest,
+    )
+
+
+def is_deleted(details: Raw) -> bool:
+    return "deleted" in details and bool(details["deleted"]["BOOL"])
+
+
+def read_listing(raw: Raw) -> Listing:
+    return Listing(
+        opportunity=codec.from_json(raw["document"]["S"], Opportunity),
+        version=_number(raw, "version"),
+        deleted=is_deleted(raw),
+        source=_text(raw, "source"),
+        source_digest=_text(raw, "source_digest"),
+    )
+
+
+def packed(order: Order) -> bytes:
+    """The whole Order as its row keeps it. Raises OrderTooLarge."""
+    document = codec.pack(order)
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise OrderTooLarge(f"the order takes {len(document)} bytes")
+    return document
+
+
+def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
+    """The row of an order or of the stub it leaves. Raises OrderTooLarge."""
+    row: OrderRow = tables.orders(
+        order_key(order.key),
+        kind=DELETED,
+        version=order.version,
+        published=order.published,
+        seller_id=order.seller_id,
+    )
+    if isinstance(order, Order):
+        row.kind, row.document = order.kind.value, packed(order)
+        if order.kind is OrderKind.OrderQuote and order.lease_expires_at is not None:
+            row.expires_at = to_seconds(order.lease_expires_at) + QUOTE_KEPT_SECONDS
+    return row
+
+
+def read_order(raw: Raw) -> Order | DeletedOrder:
+    """The order in a row, or in a stream's image of it, whose bytes are base64 where it came as JSON."""
+    if raw["kind"]["S"] != DELETED:
+        data = raw["document"]["B"]
+        return codec.unpack(base64.b64decode(data) if isinstance(data, str) else data, Order)
+    partner_id, uuid = raw["order_key"]["S"].rsplit("#", 1)
+    return DeletedOrder(
+        OrderKey(partner_id, uuid),
+        raw["seller_id"]["S"],
+        published=raw["published"]["BOOL"],
+        version=_number(raw, "version"),
+    )
+
+
+def _number(raw: Raw, name: str) -> int:
+    return int(raw[name]["N"])
+
+
+def _instant(raw: Raw, name: str) -> datetime | None:
+    return datetime.fromtimestamp(_number(raw, name), UTC) if "N" in raw.get(name, {}) else None
+
+
+def _text(raw: Raw, name: str) -> str | None:
+    return raw.get(name, {}).get("S")

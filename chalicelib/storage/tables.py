@@ -1,0 +1,191 @@
+"""The rows of the four tables, as PynamoDB models bound to one engine.
+
+`infra/tables.json` creates the tables; nothing here does. Models are made for a set of names and an
+endpoint at run time, so that importing touches neither the environment nor AWS.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from pynamodb.attributes import (
+    BinaryAttribute,
+    BooleanAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
+from pynamodb.connection import Connection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, LocalSecondaryIndex
+from pynamodb.models import Model
+
+DETAILS = "details"
+CAPACITY = "capacity"
+HOLD_PREFIX = "hold#"
+
+# Not an Opportunity: the partition of changes that are still being followed.
+CHANGES = "changes"
+
+# Expired leases are found through an index; its partition is split so that leasing anywhere never
+# contends with leasing everywhere (one partition takes 1,000 writes a second).
+EXPIRY_SHARDS = 8
+
+
+class _InventoryRow(Model):
+    opportunity_id = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+
+
+class DetailsRow(_InventoryRow):
+    """An Opportunity as published; `document` is the whole value as JSON, `version` counts its changes."""
+
+    document = UnicodeAttribute()
+    version = NumberAttribute()
+    deleted = BooleanAttribute(default=False)
+    source = UnicodeAttribute(null=True)
+    source_digest = UnicodeAttribute(null=True)
+
+
+class CapacityRow(_InventoryRow):
+    """The counters of one Opportunity: the hot row, kept under 1 KB."""
+
+    spaces_total = NumberAttribute()
+    spaces_left = NumberAttribute()
+    spaces_leased = NumberAttribute(default=0)
+    revision = NumberAttribute()
+    version = NumberAttribute()
+    open_for_booking = BooleanAttribute()
+    next_expiry_at = NumberAttribute(null=True)
+
+
+class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The leases of all Opportunities by their end; for the sweep, which may be a moment late."""
+
+    class Meta:
+        index_name = "by_expiry"
+        projection = AllProjection()
+
+    expiry_shard = UnicodeAttribute(hash_key=True)
+    lease_expires_at = NumberAttribute(range_key=True)
+
+
+class ByLeaseEnd(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The leases of one Opportunity by their end, read consistently."""
+
+    class Meta:
+        index_name = "by_lease_end"
+        projection = AllProjection()
+
+    opportunity_id = UnicodeAttribute(hash_key=True)
+    lease_expires_at = NumberAttribute(range_key=True)
+
+
+class HoldRow(_InventoryRow):
+    """Who holds how many spaces and as what. Only a lease has an end and stands in the two indexes."""
+
+    spaces = NumberAttribute()
+    state = UnicodeAttribute()
+    lease_expires_at = NumberAttribute(null=True)
+    expiry_shard = UnicodeAttribute(null=True)
+    by_expiry = ByExpiry()
+    by_lease_end = ByLeaseEnd()
+
+
+class ChangeRow(_InventoryRow):
+    """A change of an Opportunity that not everyone has followed yet, under `CHANGES`."""
+
+    document = UnicodeAttribute()
+
+
+class OrderRow(Model):
+    """Everything under one Order UUID of one booking partner. `document` is compressed JSON."""
+
+    order_key = UnicodeAttribute(hash_key=True)
+    kind = UnicodeAttribute()
+    version = NumberAttribute()
+    published = BooleanAttribute()
+    seller_id = UnicodeAttribute()
+    document = BinaryAttribute(legacy_encoding=False, null=True)
+    expires_at = NumberAttribute(null=True)  # TTL; it only tidies what a reader already ignores
+
+
+class FeedRow(Model):
+    """An item of a feed, the pointer to it, or the feed's counter; `entry` tells which."""
+
+    feed_id = UnicodeAttribute(hash_key=True)
+    entry = UnicodeAttribute(range_key=True)
+    item = UnicodeAttribute(null=True)  # of an item: its text, until it moves on
+    written_at = NumberAttribute(null=True)  # of an item
+    change_number = NumberAttribute(null=True)  # of a pointer and of the counter
+    version = NumberAttribute(null=True)  # of a pointer
+    expires_at = NumberAttribute(null=True)  # TTL
+
+
+class IdentityRow(Model):
+    """A Seller, or what is known of a caller."""
+
+    principal = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+
+
+_M = TypeVar("_M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the tables are. `endpoint` None is DynamoDB of `region`."""
+
+    prefix: str
+    region: str
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+
+
+class Tables:
+    """The models of one engine, and the one connection they share."""
+
+    # API Gateway gives up after 29 s; a call that hangs must leave time to try again.
+    CONNECT_SECONDS: ClassVar[float] = 1
+    READ_SECONDS: ClassVar[float] = 3
+    RETRIES: ClassVar[int] = 1
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._shared: Connection | None = None
+        self.changes = self._bind(ChangeRow, "inventory")
+        self.details = self._bind(DetailsRow, "inventory")
+        self.capacity = self._bind(CapacityRow, "inventory")
+        self.holds = self._bind(HoldRow, "inventory")
+        self.orders = self._bind(OrderRow, "orders")
+        self.feeds = self._bind(FeedRow, "feeds")
+        self.identity = self._bind(IdentityRow, "identity")
+
+    def name(self, table: str) -> str:
+        return f"{self.engine.prefix}-{table}"
+
+    def _bind(self, row: type[_M], table: str) -> type[_M]:
+        meta = {
+            "table_name": self.name(table),
+            "region": self.engine.region,
+            "host": self.engine.endpoint,
+            "connect_timeout_seconds": self.CONNECT_SECONDS,
+            "read_timeout_seconds": self.READ_SECONDS,
+            "max_retry_attempts": self.RETRIES,
+            "aws_access_key_id": self.engine.access_key,
+            "aws_secret_access_key": self.engine.secret_key,
+        }
+        bound: type[_M] = type(row)(row.__name__, (row,), {"Meta": type("Meta", (), meta)})  # type: ignore[misc]
+        # PynamoDB opens a client for each model; one for all saves most of a cold start.
+        own = bound._get_connection()
+        if self._shared is None:
+            self._shared = own.connection
+        else:
+            self._shared._tables |= own.connection._tables
+            own.connection = self._shared
+        return bound
+
+    @property
+    def connection(self) -> Connection:
+        """The one connection, for calls across tables."""
+        assert self._shared is not None
+        return self._shared

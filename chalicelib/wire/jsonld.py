@@ -1,0 +1,101 @@
+"""JSON-LD documents: reading a body safely, writing an answer, terms and namespaces."""
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.domain.errors import MalformedRequestError
+from chalicelib.domain.parties import Json
+
+BOOKING_MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
+CONTEXT = "https://openactive.io/"
+BETA_CONTEXT = "https://openactive.io/ns-beta"
+
+# Nothing of this API nests deeper than about ten.
+MAX_DEPTH = 32
+
+
+def read_body(body: bytes | str) -> Json:
+    """The JSON object in a request body, without null, empty text and empty lists (MEDIA-03).
+
+    Raises MalformedRequestError for anything else, also for what Python would read but could not
+    write again: NaN, numbers without end, halves of characters.
+    """
+    try:
+        text = body.decode("utf-8") if isinstance(body, bytes) else body
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise MalformedRequestError("The body is nested too deeply.") from None
+    except ValueError:  # also what is no UTF-8
+        raise MalformedRequestError("The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise MalformedRequestError("The body is not a JSON object.")
+    if _depth(value) > MAX_DEPTH:
+        raise MalformedRequestError(f"The body is nested more than {MAX_DEPTH} levels deep.")
+    pruned: Json = without_empty(value)
+    return pruned
+
+
+def write(document: Any) -> str:
+    """The document as compact JSON."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def without_empty(value: Any) -> Any:
+    """The same value without properties that are null, "" or [] (MEDIA-03); 0 and false are values."""
+    if isinstance(value, dict):
+        pruned = {key: without_empty(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in pruned.items() if inner is not None and inner not in ("", [])}
+    if isinstance(value, list):
+        return [without_empty(inner) for inner in value if inner is not None]
+    return value
+
+
+def without_extensions(value: Any) -> Any:
+    """The same value without properties of other namespaces, such as `acme:colour` (GEN-10)."""
+    if isinstance(value, dict):
+        return {key: without_extensions(inner) for key, inner in value.items() if not is_extension(key)}
+    if isinstance(value, list):
+        return [without_extensions(inner) for inner in value]
+    return value
+
+
+def is_extension(term: str) -> bool:
+    return ":" in term
+
+
+def only(document: Json, terms: Iterable[str]) -> Json:
+    """The properties of `document` that are among `terms`, without extensions inside them."""
+    return {term: without_extensions(document[term]) for term in terms if term in document}
+
+
+def number(amount: Decimal) -> int | float:
+    """An amount as a JSON number with at most two decimal places (MEDIA-10)."""
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def term_iri(member: StrEnum) -> str:
+    """A member of one of the specification's enumerations, as its IRI."""
+    return CONTEXT + member.value
+
+
+def reference(value: Any) -> str | None:
+    """The id in a reference, which may be `{"@id": ..}` or the bare id (MEDIA-09)."""
+    iri = value.get("@id") if isinstance(value, dict) else value
+    return iri if isinstance(iri, str) and iri else None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth

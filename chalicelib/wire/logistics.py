@@ -1,0 +1,52 @@
+"""A change of name, time or place in the published document of an Opportunity (NOTIF-04)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import isodate
+
+from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.parties import Json
+from chalicelib.wire.orders import instant
+
+
+@dataclass(frozen=True)
+class Logistics:
+    """What is to change; what is None stays. `location` is a Place."""
+
+    name: str | None = None
+    starts_at: datetime | None = None
+    lasts: timedelta | None = None
+    location: Json | None = None
+
+
+def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
+    """The Opportunity after the change, in its own document and its facility's.
+
+    A session carries name and place of its own over those of its series. A Slot has neither: there
+    they are those of the facility beside it.
+    """
+    own: Json = {"name": change.name, "location": change.location}
+    inherited = {term: value for term, value in own.items() if value is not None}
+    document, parent = dict(opportunity.document), opportunity.parent
+    if opportunity.type is OpportunityType.Slot:
+        parent = {**parent, **inherited} if parent else parent
+    else:
+        document |= inherited
+    starts_at, ends_at = opportunity.starts_at, opportunity.ends_at
+    if change.starts_at is not None or change.lasts is not None:
+        lasts = change.lasts or (ends_at - starts_at if starts_at and ends_at else None)
+        starts_at = change.starts_at or starts_at
+        ends_at = starts_at + lasts if starts_at and lasts else None
+        document["startDate"] = instant(starts_at) if starts_at else None
+        document["endDate"] = instant(ends_at) if ends_at else None
+        document["duration"] = isodate.duration_isoformat(lasts) if lasts else None
+        document = {term: value for term, value in document.items() if value is not None}
+    return replace(opportunity, document=document, parent=parent, starts_at=starts_at, ends_at=ends_at)
+
+
+def cancelled(opportunity: Opportunity) -> Opportunity:
+    """The Opportunity once its Seller has cancelled it."""
+    status = EventStatus.EventCancelled
+    document = {**opportunity.document, "eventStatus": f"https://schema.org/{status}"}
+    return replace(opportunity, document=document, status=status)

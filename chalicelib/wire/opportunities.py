@@ -1,0 +1,284 @@
+"""Opportunities as published JSON-LD: reading one, and showing it in a feed or inside an OrderItem."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import isodate
+
+from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
+from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
+from chalicelib.wire.jsonld import CONTEXT, number, without_empty
+
+# Where an Opportunity names its parent, and where it states its spaces.
+PARENT_TERM = {OpportunityType.ScheduledSession: "superEvent", OpportunityType.Slot: "facilityUse"}
+_SPACES_TERM = {OpportunityType.Slot: "remainingUses"}
+
+# What an answer must not show of an Opportunity or its parents (requirements 3.3).
+_NOT_IN_ORDERS = frozenset(
+    {"@context", "offers", "subEvent", "event", "organizer", "provider", "individualFacilityUse"}
+)
+# What an Offer shows in open data only (OPEN-03).
+_NOT_IN_ACCEPTED_OFFERS = frozenset({"openBookingFlowRequirement", "availableChannel"})
+
+_ONLINE = "https://schema.org/OnlineEventAttendanceMode"
+_MIXED = "https://schema.org/MixedEventAttendanceMode"
+
+# What a Seller who wants to know the attendee gets to know, unless it says more (DETAILS-03).
+_USUAL_ATTENDEE_DETAILS = ("https://schema.org/givenName", "https://schema.org/familyName")
+
+
+class Unreadable(Exception):
+    """The document cannot be taken into the inventory."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a published document says: the Opportunity, and how many spaces it had left."""
+
+    opportunity: Opportunity
+    spaces: int | None
+
+
+def spaces_term(kind: OpportunityType) -> str:
+    """The property that states the remaining spaces of an Opportunity of this type."""
+    return _SPACES_TERM.get(kind, "remainingAttendeeCapacity")
+
+
+def kind_of(document: Json) -> OpportunityType:
+    """The type of a published document. Raises Unreadable."""
+    try:
+        return OpportunityType(document.get("@type", ""))
+    except ValueError:
+        raise Unreadable(f"its type {document.get('@type')!r} is not supported") from None
+
+
+def read_seller(document: Json, tax_rate: TaxRate | None = None) -> Seller:
+    """The Seller in an `organizer` or `provider`. Raises Unreadable (BOOKABLE-06)."""
+    seller_id, tax_mode = document.get("@id"), str(document.get("taxMode", "")).removeprefix(CONTEXT)
+    if not isinstance(seller_id, str) or not seller_id:
+        raise Unreadable("its organizer or provider has no @id")
+    mode = next((mode for mode in TaxMode if mode == tax_mode), None)
+    if mode is None:
+        raise Unreadable("its organizer or provider states no taxMode")
+    return Seller(
+        id=seller_id,
+        tax_mode=mode,
+        document=without_empty(document),
+        tax_rate=tax_rate,
+        open_booking_allowed=document.get("isOpenBookingAllowed") is not False,
+    )
+
+
+def seller_document(document: Json, parent: Json | None) -> Json:
+    """The `organizer` or `provider` that applies. Raises Unreadable."""
+    whole = parent or {}
+    for source in (document, whole, whole.get("aggregateFacilityUse") or {}):
+        for term in ("organizer", "provider"):
+            if isinstance(found := source.get(term), dict):
+                return found
+    raise Unreadable("it has no organizer or provider")
+
+
+def read_opportunity(
+    document: Json,
+    parent: Json | None = None,
+    *,
+    attendee_details_required: Sequence[str] = (),
+    intake_form: Sequence[Json] = (),
+    access_channel: Json | None = None,
+) -> Published:
+    """The Opportunity in a published document, with what it inherits from `parent`.
+
+    For a Slot of an IndividualFacilityUse, `parent` is that one with the FacilityUse as its
+    `aggregateFacilityUse`. Raises Unreadable, with a reason for a person.
+    """
+    document = without_empty(document)
+    kind, opportunity_id = kind_of(document), document.get("@id")
+    if not isinstance(opportunity_id, str) or not opportunity_id:
+        raise Unreadable("it has no @id")
+    if kind.is_bookable and kind in PARENT_TERM and parent is None:
+        raise Unreadable(f"it has no {PARENT_TERM[kind]}")
+    organizer = seller_document(document, parent)
+    seller = read_seller(organizer)
+    starts_at = _instant(document, "startDate")
+    if kind.is_bookable and starts_at is None:
+        raise Unreadable("it has no startDate")
+    ends_at = _instant(document, "endDate")
+    if ends_at is None and starts_at is not None and (lasts := _duration(document, "duration", starts_at)):
+        ends_at = starts_at + lasts
+    offers = tuple(read_offers(document, parent, organizer, starts_at))
+    wants_attendee = any(FlowRequirement.OpenBookingAttendeeDetails in offer.requirements for offer in offers)
+    modes = {(source or {}).get("eventAttendanceMode") for source in (document, parent)}
+    opportunity = Opportunity(
+        id=opportunity_id,
+        type=kind,
+        seller_id=seller.id,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        status=_status(document, parent),
+        is_online=bool(modes & {_ONLINE, _MIXED}),
+        is_physical=_ONLINE not in modes,
+        offers=offers,
+        attendee_details_required=tuple(attendee_details_required)
+        or (_USUAL_ATTENDEE_DETAILS if wants_attendee else ()),
+        intake_form=tuple(intake_form),
+        access_channel=access_channel,
+        document={term: value for term, value in document.items() if term != "@context"},
+        parent=_without(parent, _NOT_IN_ORDERS) if parent else None,
+    )
+    return Published(opportunity, _spaces(document, kind) if kind.is_bookable else None)
+
+
+def read_offers(
+    document: Json, parent: Json | None, organizer: Json, starts_at: datetime | None
+) -> Iterable[Offer]:
+    """The Offers that apply: its own, then those it inherits and does not replace (BOOKABLE-02).
+
+    Raises Unreadable for a price or a window that makes no sense.
+    """
+    whole = parent or {}
+    sources = (document, whole, whole.get("aggregateFacilityUse") or {})
+    seen: set[str] = set()
+    for source in sources:
+        for offer in source.get("offers") or []:
+            names = {name for name in (offer.get("@id"), str(offer.get("identifier") or "")) if name}
+            if not offer.get("@id") or names & seen:
+                continue
+            seen |= names
+            yield _read_offer(offer, organizer, starts_at)
+
+
+def ordered_item(opportunity: Opportunity, spaces_remaining: int | None) -> Json:
+    """The Opportunity as an OrderItem shows it, its parent inside it, without Offers and Seller."""
+    document: Json = _without(opportunity.document, _NOT_IN_ORDERS)
+    if opportunity.parent is not None and opportunity.type in PARENT_TERM:
+        document[PARENT_TERM[opportunity.type]] = opportunity.parent
+    term = spaces_term(opportunity.type)
+    document.pop(term, None)
+    if spaces_remaining is not None:
+        document[term] = spaces_remaining
+    return document
+
+
+def ordered_item_in_feed(opportunity: Opportunity, seller: Json) -> Json:
+    """The Opportunity as the Orders feed shows it: in full, so that a change of time or place shows.
+
+    The official validator wants every facility in a feed to name its provider.
+    """
+    document = ordered_item(opportunity, None)
+    provider = {term: seller[term] for term in ("@type", "@id", "name") if term in seller}
+    facility = document.get("facilityUse")
+    if isinstance(facility, dict):
+        facility = {**facility, "provider": provider}
+        if isinstance(whole := facility.get("aggregateFacilityUse"), dict):
+            facility["aggregateFacilityUse"] = {**whole, "provider": provider}
+        document["facilityUse"] = facility
+    return document
+
+
+def accepted_offer(offer: Offer, amount: Decimal | None) -> Json:
+    """The Offer as an OrderItem shows it, at the price that is charged (MODEL-04, TAX-03)."""
+    document: Json = _without(offer.document, _NOT_IN_ACCEPTED_OFFERS)
+    # Also where the Offer was published with its price as text (MEDIA-10).
+    document["price"] = number(offer.price if amount is None else amount)
+    return document
+
+
+def feed_data(opportunity: Opportunity, spaces_left: int | None) -> Json:
+    """The Opportunity as the open feed publishes it, with the spaces that are left now."""
+    document = {"@context": [CONTEXT], **opportunity.document}
+    if spaces_left is not None:
+        document[spaces_term(opportunity.type)] = spaces_left
+    return document
+
+
+def _read_offer(document: Json, organizer: Json, starts_at: datetime | None) -> Offer:
+    prepayment = document.get("openBookingPrepayment", document.get("prepayment"))  # T2: both are read
+    in_advance = document.get("openBookingInAdvance", document.get("advanceBooking"))
+    channels = document.get("availableChannel")
+    if channels:  # BOOKABLE-03, T5
+        sold_here = CONTEXT + "OpenBookingPrepayment" in channels
+    else:
+        sold_here = organizer.get("isOpenBookingAllowed") is True
+    requirements = document.get("openBookingFlowRequirement") or []
+    return Offer(
+        id=document["@id"],
+        price=_price(document),
+        currency=document.get("priceCurrency"),
+        prepayment=next((member for member in Prepayment if prepayment == CONTEXT + member), None),
+        bookable_in_advance=sold_here and in_advance != CONTEXT + "Unavailable",
+        opens_before=_duration(document, "validFromBeforeStartDate", starts_at),
+        closes_before=_duration(document, "validThroughBeforeStartDate", starts_at),
+        cancellable_until_before=_duration(document, "latestCancellationBeforeStartDate", starts_at),
+        allows_cancellation=document.get("allowCustomerCancellationFullRefund") is True,
+        requirements=tuple(member for member in FlowRequirement if CONTEXT + member in requirements),
+        document=document,
+    )
+
+
+def _price(document: Json) -> Decimal:
+    try:
+        price = Decimal(str(document["price"]))
+    except (KeyError, InvalidOperation):
+        raise Unreadable(f"its offer {document['@id']} has no price") from None
+    if not price.is_finite() or price < 0:
+        raise Unreadable(f"its offer {document['@id']} has the price {document['price']}")
+    if price and not document.get("priceCurrency"):
+        raise Unreadable(f"its offer {document['@id']} has no priceCurrency")
+    return price
+
+
+def _instant(document: Json, term: str) -> datetime | None:
+    value = document.get(term)
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise Unreadable(f"its {term} {value!r} is not a date and time") from None
+    if instant.tzinfo is None:
+        raise Unreadable(f"its {term} {value!r} has no time zone")
+    return instant.astimezone(UTC)
+
+
+def _duration(document: Json, term: str, starts_at: datetime | None) -> timedelta | None:
+    """A length of time; months and years are those before the start."""
+    value = document.get(term)
+    if value is None:
+        return None
+    try:
+        length = isodate.parse_duration(value, as_timedelta_if_possible=True)
+        if isinstance(length, timedelta):
+            return length
+        fixed: timedelta | None = length.totimedelta(end=starts_at) if starts_at else None
+    except (TypeError, ValueError, OverflowError, isodate.ISO8601Error):
+        raise Unreadable(f"its {term} {value!r} is not a duration") from None
+    return fixed
+
+
+def _status(document: Json, parent: Json | None) -> EventStatus:
+    for source in (document, parent or {}):
+        name = str(source.get("eventStatus", "")).rsplit("/", 1)[-1]
+        for status in EventStatus:
+            if status == name:
+                return status
+    return EventStatus.EventScheduled
+
+
+def _spaces(document: Json, kind: OpportunityType) -> int:
+    spaces = document.get(spaces_term(kind))
+    if isinstance(spaces, bool) or not isinstance(spaces, int):
+        raise Unreadable(f"it states no {spaces_term(kind)}")
+    return max(spaces, 0)  # a source that has oversold has nothing left
+
+
+def _without(document: Any, terms: frozenset[str]) -> Any:
+    if isinstance(document, dict):
+        return {term: _without(value, terms) for term, value in document.items() if term not in terms}
+    if isinstance(document, list):
+        return [_without(value, terms) for value in document]
+    return document

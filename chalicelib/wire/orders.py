@@ -1,0 +1,192 @@
+"""Orders as JSON-LD: the answers of each stage, and the items of the Orders feed (requirements 3)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from chalicelib.domain.errors import OrderItemError
+from chalicelib.domain.orders import Order, OrderItem, OrderKind
+from chalicelib.domain.parties import BrokerRole, Json
+from chalicelib.domain.pricing import TaxCharge, Totals
+from chalicelib.wire.errors import item_error
+from chalicelib.wire.jsonld import BETA_CONTEXT, CONTEXT, number, term_iri, without_empty
+from chalicelib.wire.links import order_id, order_item_id, proposal_version_id
+from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_item_in_feed
+
+
+def order_document(
+    order: Order,
+    booking_service: Json,
+    errors: Mapping[int, tuple[OrderItemError, ...]] | None = None,
+    *,
+    with_positions: bool = True,
+) -> Json:
+    """The answer to C1, C2, P, B, or with `with_positions` off to Order Status (STATUS-03).
+
+    `errors` are those of the items by their index; an Order with errors was not made, so that its
+    items have neither id nor status.
+    """
+    is_made = order.kind is not OrderKind.OrderQuote and not errors
+    document: Json = {
+        "@context": _context(order),
+        "@type": order.kind.value,
+        "@id": order_id(order.kind, order.key.uuid),
+        "brokerRole": term_iri(order.broker_role),
+        "broker": order.broker if order.broker_role is not BrokerRole.NoBroker else None,
+        "seller": order.seller,
+        "customer": order.customer,
+        "bookingService": booking_service,
+        "orderedItem": [
+            _item(order, item, (errors or {}).get(n, ()), is_made=is_made, with_position=with_positions)
+            for n, item in enumerate(order.items)
+        ],
+        "totalPaymentDue": _total(order.totals),
+        "totalPaymentTax": [_tax(charge) for charge in order.totals.taxes],
+        "taxCalculationExcluded": order.totals.tax_excluded,
+        "payment": _payment(order),
+    }
+    if order.kind is OrderKind.OrderQuote:
+        document["orderRequiresApproval"] = order.requires_approval
+        if order.lease_expires_at is not None:
+            document["lease"] = {"@type": "Lease", "leaseExpires": instant(order.lease_expires_at)}
+    if is_made:
+        document |= _proposal(order)
+    pruned: Json = without_empty(document)
+    return pruned
+
+
+def feed_document(order: Order) -> Json:
+    """The `data` of an Order or OrderProposal in its partner's feed (OFEED-07 to OFEED-10)."""
+    is_order = order.kind is OrderKind.Order
+    document: Json = {
+        "@context": _context(order),
+        "@type": order.kind.value,
+        "@id": order_id(order.kind, order.key.uuid),
+        "identifier": order.key.uuid,
+        **_proposal(order, in_feed=True),
+        "orderedItem": [_feed_item(order, item, is_order=is_order) for item in order.items],
+        "totalPaymentDue": _total(order.totals),
+        "totalPaymentTax": [_tax(charge) for charge in order.totals.taxes],
+        "taxCalculationExcluded": order.totals.tax_excluded or None,
+    }
+    pruned: Json = without_empty(document)
+    return pruned
+
+
+def instant(value: datetime) -> str:
+    """An instant as W3C-NOTE-datetime has it, to the second."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _item(
+    order: Order, item: OrderItem, errors: tuple[OrderItemError, ...], *, is_made: bool, with_position: bool
+) -> Json:
+    opportunity, offer, price = item.opportunity, item.offer, item.price
+    document: Json = {"@type": "OrderItem"}
+    if is_made and item.id:
+        document["@id"] = order_item_id(order.key.uuid, item.id)
+        if order.kind is OrderKind.Order:  # T8: a proposal's items show none
+            document["orderItemStatus"] = term_iri(item.status) if item.status else None
+    if with_position:
+        document["position"] = item.position
+    # What could not be resolved is given back as it was received, as a bare reference.
+    document["orderedItem"] = (
+        ordered_item(opportunity, item.spaces_remaining) if opportunity else item.opportunity_id
+    )
+    document["acceptedOffer"] = (
+        accepted_offer(offer, price.amount if price else None) if offer else item.offer_id
+    )
+    if price is not None:
+        document["unitTaxSpecification"] = [_tax(charge) for charge in price.taxes]
+    if opportunity is not None:
+        document["attendeeDetailsRequired"] = list(opportunity.attendee_details_required)
+        document["orderItemIntakeForm"] = list(opportunity.intake_form)
+    document["attendee"] = item.attendee
+    document["orderItemIntakeFormResponse"] = list(item.intake_answers)
+    if is_made:
+        document |= _changeable(item)
+    document["error"] = [item_error(error) for error in errors]
+    return document
+
+
+def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
+    assert item.id is not None and item.opportunity is not None and item.offer is not None
+    document: Json = {
+        "@type": "OrderItem",
+        "@id": order_item_id(order.key.uuid, item.id),
+        "orderedItem": ordered_item_in_feed(item.opportunity, order.seller),
+        "acceptedOffer": accepted_offer(item.offer, item.price.amount if item.price else None),
+        "unitTaxSpecification": [_tax(charge) for charge in item.price.taxes] if item.price else None,
+    }
+    if is_order:
+        document["orderItemStatus"] = term_iri(item.status) if item.status else None
+        document |= _changeable(item)
+    return document
+
+
+def _proposal(order: Order, *, in_feed: bool = False) -> Json:
+    """What a proposal says beside its Order; its notes are not for everywhere (3.1, PUPD-05)."""
+    proposal = order.proposal
+    if proposal is None or order.kind is not OrderKind.OrderProposal:
+        return {}
+    notes = (
+        {"orderSellerNote": proposal.seller_note}
+        if in_feed
+        else {"orderCustomerNote": proposal.customer_note}
+    )
+    return {
+        "orderProposalStatus": term_iri(proposal.status),
+        "orderProposalVersion": proposal_version_id(order.key.uuid, proposal.version),
+        **notes,
+    }
+
+
+def _changeable(item: OrderItem) -> Json:
+    """What may change after B, and then reaches the Broker through the feed (NOTIF)."""
+    return {
+        "accessCode": list(item.access_codes),
+        "accessPass": list(item.access_passes),
+        "accessChannel": item.access_channel,
+        "customerNotice": item.customer_notice,
+        "cancellationMessage": item.cancellation_message,
+    }
+
+
+def _total(totals: Totals) -> Json:
+    return {
+        "@type": "PriceSpecification",
+        "price": number(totals.due),
+        "priceCurrency": totals.currency,
+        "openBookingPrepayment": term_iri(totals.prepayment) if totals.prepayment else None,
+    }
+
+
+def _tax(charge: TaxCharge) -> Json:
+    return {
+        "@type": "TaxChargeSpecification",
+        "name": charge.name,
+        "identifier": charge.identifier,
+        "price": number(charge.amount),
+        "priceCurrency": charge.currency,
+        "rate": _rate(charge.rate),
+    }
+
+
+def _rate(rate: Decimal | None) -> float | None:
+    return None if rate is None else float(rate)
+
+
+def _payment(order: Order) -> Json | None:
+    """What was sent; a quote shows it without `identifier`, and nothing where nothing else is left (T15)."""
+    if order.payment is None or order.kind is not OrderKind.OrderQuote:
+        return order.payment
+    shown = {term: value for term, value in order.payment.items() if term != "identifier"}
+    return shown if shown.keys() - {"@type"} else None
+
+
+def _context(order: Order) -> Any:
+    passes = [access_pass for item in order.items for access_pass in item.access_passes]
+    if any(term.startswith("beta:") for access_pass in passes for term in access_pass):
+        return [CONTEXT, BETA_CONTEXT]
+    return CONTEXT

@@ -1,0 +1,242 @@
+"""From the body of a request to what it asks for. Judging it is left to `booking`."""
+
+from collections import Counter
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from chalicelib.booking.requests import (
+    CancellationRequest,
+    OrderRequest,
+    ProposalBookingRequest,
+    ProposalUpdateRequest,
+    RequestedItem,
+)
+from chalicelib.domain.errors import (
+    IncompleteOrderItemError,
+    InvalidOpportunityOrOfferIdError,
+    MalformedRequestError,
+    OrderItemError,
+    OrderItemIdInvalidError,
+    OrderItemNotWithinOrderError,
+    PatchContainsExcessivePropertiesError,
+    PatchNotAllowedOnPropertyError,
+    RequestTooLargeError,
+    UnacceptableOfferError,
+    UnexpectedOrderTypeError,
+)
+from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
+from chalicelib.domain.orders import OrderKey, OrderKind
+from chalicelib.domain.parties import BrokerRole, Json
+from chalicelib.wire.jsonld import CONTEXT, is_extension, only, reference, term_iri, without_extensions
+from chalicelib.wire.links import inward, is_identifier, parse_order_item_id, parse_proposal_version
+
+# An order of this many places is still far below the size of a row.
+MAX_ITEMS = 200
+
+_PARTY_TERMS = (
+    *("@type", "@id", "identifier", "name", "givenName", "familyName", "legalName", "email"),
+    *("telephone", "url", "logo", "description", "address", "gender", "jobTitle", "sameAs", "vatID"),
+    *("emergencyContact", "termsOfService", "hasAccount"),
+)
+_PAYMENT_TERMS = ("@type", "identifier", "name", "accountId", "paymentProviderId")  # PAY-06
+
+
+def read_order(body: Json, key: OrderKey, expected: OrderKind, base_url: str) -> OrderRequest:
+    """The request in the body of C1, C2, P or B.
+
+    Raises UnexpectedOrderTypeError, MalformedRequestError, RequestTooLargeError.
+    """
+    check_type(body, expected)
+    items = body.get("orderedItem")
+    if not isinstance(items, list) or not items:
+        raise MalformedRequestError("orderedItem must be a list of at least one OrderItem.")
+    if len(items) > MAX_ITEMS:
+        raise RequestTooLargeError(f"An order may have at most {MAX_ITEMS} items.")
+    seller = reference(body.get("seller"))
+    payment = body.get("payment")
+    return OrderRequest(
+        key=key,
+        seller_id=inward(seller, base_url) if seller else None,
+        items=_read_items(items, base_url),
+        broker_role=_broker_role(body.get("brokerRole")),
+        broker=_party(body.get("broker")),
+        customer=_party(body.get("customer")),
+        payment=only(payment, _PAYMENT_TERMS) if isinstance(payment, dict) else None,
+        total_payment_due=_price(body.get("totalPaymentDue")),
+        customer_note=_note(body),
+    )
+
+
+def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | ProposalBookingRequest:
+    """The request in the body of B: a whole Order, or an accepted proposal by its version (T23).
+
+    Raises UnexpectedOrderTypeError, MalformedRequestError, RequestTooLargeError.
+    """
+    if "orderProposalVersion" not in body:
+        return read_order(body, key, OrderKind.Order, base_url)
+    check_type(body, OrderKind.Order)
+    version, payment = body["orderProposalVersion"], body.get("payment")
+    parsed = parse_proposal_version(inward(version, base_url)) if isinstance(version, str) else None
+    return ProposalBookingRequest(
+        key=key,
+        # A version of another proposal is no version of this one.
+        version=parsed[1] if parsed and parsed[0] == key.uuid else None,
+        payment=only(payment, _PAYMENT_TERMS) if isinstance(payment, dict) else None,
+    )
+
+
+def read_proposal_update(body: Json, key: OrderKey) -> ProposalUpdateRequest:
+    """What the body of a PATCH of an OrderProposal asks for (PUPD-01 to PUPD-06).
+
+    Raises UnexpectedOrderTypeError, PatchContainsExcessivePropertiesError,
+    PatchNotAllowedOnPropertyError, MalformedRequestError.
+    """
+    check_type(body, OrderKind.OrderProposal)
+    check_properties(body, {"@context", "@type", "orderProposalStatus", "orderCustomerNote"})
+    status = body.get("orderProposalStatus")
+    if status not in (None, term_iri(ProposalStatus.CustomerRejected)):
+        raise PatchNotAllowedOnPropertyError(
+            "orderProposalStatus can only be set to https://openactive.io/CustomerRejected."
+        )
+    note = _note(body)
+    if status is None and note is None:
+        raise MalformedRequestError("orderProposalStatus or orderCustomerNote is needed.")
+    return ProposalUpdateRequest(key, rejects=status is not None, customer_note=note)
+
+
+def read_cancellation(body: Json, key: OrderKey, base_url: str) -> CancellationRequest:
+    """The items that the body of a PATCH of an Order asks to cancel.
+
+    The checks run in the order of CANCEL-15. Raises UnexpectedOrderTypeError,
+    PatchContainsExcessivePropertiesError, PatchNotAllowedOnPropertyError, OrderItemIdInvalidError,
+    OrderItemNotWithinOrderError, MalformedRequestError.
+    """
+    check_type(body, OrderKind.Order)
+    check_properties(body, {"@context", "@type", "orderedItem"})
+    items = body.get("orderedItem")
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise MalformedRequestError("orderedItem must be a list of at least one OrderItem.")
+    for item in items:
+        check_properties(item, {"@type", "@id", "orderItemStatus"})
+    for item in items:
+        if item.get("orderItemStatus") != term_iri(OrderItemStatus.CustomerCancelled):
+            raise PatchNotAllowedOnPropertyError(
+                "orderItemStatus can only be set to https://openactive.io/CustomerCancelled."
+            )
+    parsed = [_read_item_id(item.get("@id"), base_url) for item in items]
+    if any(order_uuid != key.uuid for order_uuid, _ in parsed):
+        raise OrderItemNotWithinOrderError("The item belongs to another order.")  # CANCEL-10
+    return CancellationRequest(key, tuple(dict.fromkeys(item_id for _, item_id in parsed)))
+
+
+def check_type(body: Json, expected: OrderKind) -> None:
+    """Raises UnexpectedOrderTypeError (C1-01, B-01)."""
+    if body.get("@type") != expected.value:
+        raise UnexpectedOrderTypeError(f"The @type expected here is {expected}.")
+
+
+def check_properties(document: Json, allowed: set[str]) -> None:
+    """Raises PatchContainsExcessivePropertiesError (CANCEL-05); other namespaces are ignored."""
+    excessive = sorted(term for term in document if term not in allowed and not is_extension(term))
+    if excessive:
+        raise PatchContainsExcessivePropertiesError(f"These cannot be changed: {', '.join(excessive)}.")
+
+
+def _read_item_id(iri: Any, base_url: str) -> tuple[str, str]:
+    parsed = parse_order_item_id(inward(iri, base_url)) if isinstance(iri, str) else None
+    if parsed is None:
+        raise OrderItemIdInvalidError("That is not the id of an OrderItem of this system.")
+    return parsed
+
+
+def _read_items(items: list[Any], base_url: str) -> tuple[RequestedItem, ...]:
+    documents: list[Json] = [item if isinstance(item, dict) else {} for item in items]
+    positions = (_position(document) for document in documents)
+    uses = Counter(position for position in positions if position is not None)
+    return tuple(_read_item(document, uses, base_url) for document in documents)
+
+
+def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedItem:
+    errors: list[OrderItemError] = []
+    position = _position(document)
+    if position is None:
+        errors.append(IncompleteOrderItemError("position must be a whole number."))
+    elif uses[position] > 1:
+        errors.append(IncompleteOrderItemError(f"position {position} is used more than once."))
+
+    ids: dict[str, str | None] = {}
+    for term in ("orderedItem", "acceptedOffer"):
+        iri = reference(document.get(term))
+        ids[term] = inward(iri, base_url) if iri else None
+        if iri is None:
+            errors.append(IncompleteOrderItemError(f"{term} is missing."))
+    offer = document.get("acceptedOffer")
+    if isinstance(offer, dict) and offer.get("@type") == "OfferOverride":
+        # Prices are the Seller's; a Broker cannot set them here (OVR is optional).
+        errors = [UnacceptableOfferError("OfferOverride is not supported.")]
+    if not errors:
+        errors += [
+            InvalidOpportunityOrOfferIdError(f"{term} is not an identifier that is used here.")
+            for term, iri in ids.items()
+            if iri is not None and not is_identifier(iri)
+        ]
+    attendee, answers = document.get("attendee"), document.get("orderItemIntakeFormResponse")
+    return RequestedItem(
+        position=position,
+        opportunity_id=ids["orderedItem"],
+        offer_id=ids["acceptedOffer"],
+        # A Seller may ask for any property of an attendee, so none is left out (DETAILS-03).
+        attendee=without_extensions(attendee) if isinstance(attendee, dict) else None,
+        intake_answers=tuple(_read_answer(answer, base_url) for answer in answers if isinstance(answer, dict))
+        if isinstance(answers, list)
+        else (),
+        access_passes=_barcodes(document),
+        errors=tuple(errors),
+    )
+
+
+def _barcodes(document: Json) -> tuple[Json, ...]:
+    """The passes that the Broker brings along (ACCESS-05)."""
+    passes = document.get("accessPass")
+    return tuple(
+        only(each, ("@type", "text", "url"))
+        for each in (passes if isinstance(passes, list) else [])
+        if isinstance(each, dict) and each.get("@type") == "Barcode" and isinstance(each.get("text"), str)
+    )
+
+
+def _note(body: Json) -> str | None:
+    note = body.get("orderCustomerNote")
+    return note if isinstance(note, str) else None
+
+
+def _read_answer(document: Json, base_url: str) -> Json:
+    """An answer to an intake form; the field that it names may be one of ours."""
+    answer: Json = without_extensions(document)
+    field_id = answer.get("propertyID")
+    return answer | {"propertyID": inward(field_id, base_url)} if isinstance(field_id, str) else answer
+
+
+def _position(document: Json) -> int | None:
+    value = document.get("position")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _broker_role(value: Any) -> BrokerRole | None:
+    return next((role for role in BrokerRole if value == CONTEXT + role.value), None)
+
+
+def _party(value: Any) -> Any:
+    """A party as sent, with the properties that the specification knows (GEN-10)."""
+    return only(value, _PARTY_TERMS) if isinstance(value, dict) else value
+
+
+def _price(specification: Any) -> Decimal | None:
+    price = specification.get("price") if isinstance(specification, dict) else None
+    if isinstance(price, bool) or not isinstance(price, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(price))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None

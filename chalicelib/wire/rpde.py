@@ -1,0 +1,58 @@
+"""Pages of RPDE 1.0 feeds, ordered by change number (RPDE-03, strategy ii).
+
+The items of a page are spliced as they were stored; nothing is parsed.
+"""
+
+from collections.abc import Sequence
+
+from chalicelib.domain.errors import MalformedRequestError
+from chalicelib.domain.parties import Json
+from chalicelib.wire.jsonld import write
+
+OPEN_FEED_MEDIA_TYPE = "application/vnd.openactive.rpde+json; version=1"
+LICENSE = "https://creativecommons.org/licenses/by/4.0/"
+PAGE_SIZE = 500
+
+# How long a cache may keep a page (RPDE-19): one that is full does not change for as long as
+# nothing on it does; the last one may have a successor any moment.
+FULL_PAGE_SECONDS = 3600
+LAST_PAGE_SECONDS = 8
+
+# JavaScript readers lose whole numbers above this.
+MAX_CHANGE_NUMBER = 2**53 - 1
+
+
+def item_text(state: str, kind: str, item_id: str, change_number: int, data: Json | None) -> str:
+    """One item of a feed; `data` goes with `updated` and only with it (RPDE-02)."""
+    item: Json = {"state": state, "kind": kind, "id": item_id, "modified": change_number}
+    if data is not None:
+        item["data"] = data
+    return write(item)
+
+
+def page_text(items: Sequence[str], next_url: str, *, is_open: bool) -> str:
+    """A page of stored items; only open feeds carry a licence (T11)."""
+    license_part = f',"license":"{LICENSE}"' if is_open else ""
+    return f'{{"next":{write(next_url)},"items":[{",".join(items)}]{license_part}}}'
+
+
+def next_url(feed_url: str, after: int) -> str:
+    """The link to what comes after change number `after`; the bare feed where there is nothing yet."""
+    return f"{feed_url}?afterChangeNumber={after}" if after else feed_url
+
+
+def read_after(query: dict[str, str] | None) -> int:
+    """`afterChangeNumber` of a request, 0 without one. Raises MalformedRequestError."""
+    value = (query or {}).get("afterChangeNumber")
+    if value is None:
+        return 0
+    if not (value.isascii() and value.isdigit()) or len(value) > 16 or int(value) > MAX_CHANGE_NUMBER:
+        raise MalformedRequestError("afterChangeNumber must be a whole number that a page has given.")
+    return int(value)
+
+
+def cache_control(*, is_open: bool, is_full: bool) -> str:
+    """Open pages may be cached by anyone, a partner's own by nobody (RPDE-19)."""
+    if not is_open:
+        return "private, no-store"
+    return f"public, max-age={FULL_PAGE_SECONDS if is_full else LAST_PAGE_SECONDS}"

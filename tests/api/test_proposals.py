@@ -1,0 +1,241 @@
+"""P, OrderProposal Update, and B of an accepted proposal, over the wire."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.booking.proposals import amend_proposal, decide_proposal
+from chalicelib.domain.lifecycle import ProposalEvent
+from chalicelib.domain.orders import Order, OrderKey
+from tests.support.builders import CUSTOMER
+from tests.support.world import API, BASE_URL, PAYMENT, Answer, Bookable, Broker, World
+
+UUID = "10000000-0000-4000-8000-000000000001"
+OTHER = "20000000-0000-4000-8000-000000000002"
+APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def yoga(world: World) -> Bookable:
+    return world.session(spaces=5, price=10, offer=APPROVAL)
+
+
+def p(broker: Broker, *items: Json, uuid: str = UUID, due: float = 10, **properties: Any) -> Answer:
+    body = broker.body(
+        "OrderProposal",
+        *items,
+        totalPaymentDue={"@type": "PriceSpecification", "price": due, "priceCurrency": "GBP"},
+        payment=PAYMENT,
+        customer=CUSTOMER,
+        **properties,
+    )
+    return broker.send("PUT", f"{API}/order-proposals/{uuid}", body)
+
+
+def b(broker: Broker, version: str, uuid: str = UUID) -> Answer:
+    body = {"@type": "Order", "orderProposalVersion": version, "payment": PAYMENT}
+    return broker.send("PUT", f"{API}/orders/{uuid}", body)
+
+
+def patch(broker: Broker, **properties: Any) -> Answer:
+    return broker.send("PATCH", f"{API}/order-proposals/{UUID}", {"@type": "OrderProposal", **properties})
+
+
+REJECTED = "https://openactive.io/CustomerRejected"
+
+
+def decide(world: World, event: ProposalEvent) -> None:
+    moment = world.system.moment()
+    world.system.carry_out_on_order(
+        OrderKey("partner-1", UUID), lambda snapshot: decide_proposal(snapshot, event, moment), moment.now
+    )
+
+
+def amend(world: World) -> None:
+    moment = world.system.moment()
+    world.system.carry_out_on_order(
+        OrderKey("partner-1", UUID), lambda snapshot: amend_proposal(snapshot, moment), moment.now
+    )
+
+
+def test_a_proposal_is_accepted_and_booked(world: World, broker: Broker, yoga: Bookable) -> None:
+    """P-02 to P-06, A-01, B-16, B-19, T8."""
+    assert broker.c1(UUID, yoga.item()).json["orderRequiresApproval"] is True
+    proposed = p(broker, yoga.item())
+    document = proposed.json
+    assert (proposed.status, document["@type"]) == (201, "OrderProposal")
+    assert proposed.headers["Location"] == document["@id"] == f"{BASE_URL}{API}/order-proposals/{UUID}"
+    assert document["orderProposalStatus"] == "https://openactive.io/AwaitingSellerConfirmation"
+    assert document["orderProposalVersion"].startswith(f"{document['@id']}/versions/")
+    assert "orderItemStatus" not in document["orderedItem"][0]
+    assert "lease" not in document and "orderRequiresApproval" not in document
+    assert world.held(yoga) == 1
+
+    decide(world, ProposalEvent.accept)
+    booked = b(broker, document["orderProposalVersion"])
+    assert booked.status == 201
+    order = booked.json
+    assert order["@type"] == "Order"
+    assert order["customer"] == document["customer"]
+    assert order["orderedItem"][0]["@id"] == document["orderedItem"][0]["@id"]
+    assert order["orderedItem"][0]["orderItemStatus"] == "https://openactive.io/OrderItemConfirmed"
+    assert "orderProposalVersion" not in order  # B-12
+    assert (world.held(yoga), world.capacity(yoga).spaces_left) == (1, 4)
+
+
+def test_p_and_b_repeated_get_their_first_answers_again(world: World, broker: Broker, yoga: Bookable) -> None:
+    """P-12, B-08: byte for byte, P also after the proposal has become an Order."""
+    proposed = p(broker, yoga.item())
+    assert p(broker, yoga.item()).body == proposed.body
+    decide(world, ProposalEvent.accept)
+    version = proposed.json["orderProposalVersion"]
+    booked = b(broker, version)
+    again = b(broker, version)
+    assert (again.status, again.body) == (201, booked.body)
+    late = p(broker, yoga.item())
+    assert (late.status, late.body) == (201, proposed.body)
+    assert world.held(yoga) == 1
+
+
+def test_another_proposal_under_the_same_uuid_is_refused(broker: Broker, yoga: Bookable) -> None:
+    """P-12."""
+    p(broker, yoga.item())
+    other = p(broker, yoga.item(0), yoga.item(1), due=20)
+    assert (other.status, other.json["@type"]) == (500, "OrderAlreadyExistsError")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [ProposalEvent.seller_rejects],
+        [ProposalEvent.accept, ProposalEvent.seller_rejects],
+        [ProposalEvent.customer_rejects],
+    ],
+)
+def test_what_is_not_accepted_cannot_be_booked(
+    world: World, broker: Broker, yoga: Bookable, events: list[ProposalEvent]
+) -> None:
+    """A-06."""
+    version = p(broker, yoga.item()).json["orderProposalVersion"]
+    for event in events:
+        decide(world, event)
+    answer = b(broker, version)
+    assert (answer.status, answer.json["@type"]) == (500, "OrderCreationFailedError")
+    assert world.held(yoga) == 1
+
+
+def test_only_the_latest_version_can_be_booked(world: World, broker: Broker, yoga: Bookable) -> None:
+    """A-04, B-17."""
+    old = p(broker, yoga.item()).json["orderProposalVersion"]
+    amend(world)
+    decide(world, ProposalEvent.accept)
+    answer = b(broker, old)
+    assert (answer.status, answer.json["@type"]) == (500, "OrderProposalVersionOutdatedError")
+    order = world.order(UUID)
+    assert isinstance(order, Order) and order.proposal is not None
+    assert (
+        b(broker, f"{BASE_URL}{API}/order-proposals/{UUID}/versions/{order.proposal.version}").status == 201
+    )
+
+
+def test_a_version_of_what_was_never_proposed_is_unknown(broker: Broker) -> None:
+    """T23."""
+    answer = b(broker, f"{BASE_URL}{API}/order-proposals/{UUID}/versions/{OTHER}")
+    assert (answer.status, answer.json["@type"]) == (404, "UnknownOrderError")
+
+
+def test_a_rejected_proposal_gives_its_spaces_back_when_its_lease_ends(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """P-17; the spaces stay held for as long as a lease lasts."""
+    p(broker, yoga.item())
+    assert patch(broker, orderProposalStatus=REJECTED).status == 204
+    assert (world.held(yoga), world.capacity(yoga).spaces_leased) == (1, 1)
+    world.clock.advance(seconds=world.settings.lease_seconds + 1)
+    answer = broker.c1(OTHER, yoga.item())
+    assert answer.json["orderedItem"][0]["orderedItem"]["remainingAttendeeCapacity"] == 5
+    assert world.held(yoga) == 1  # the new lease
+
+
+def test_rejecting_again_changes_nothing_and_after_the_seller_it_is_refused(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """PUPD-07."""
+    p(broker, yoga.item())
+    assert patch(broker, orderProposalStatus=REJECTED).status == 204
+    before = world.order(UUID)
+    assert patch(broker, orderProposalStatus=REJECTED).status == 204
+    assert world.order(UUID) == before
+
+
+def test_the_customer_cannot_reject_what_the_seller_has_rejected(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """PUPD-07."""
+    p(broker, yoga.item())
+    decide(world, ProposalEvent.seller_rejects)
+    answer = patch(broker, orderProposalStatus=REJECTED)
+    assert (answer.status, answer.json["@type"]) == (400, "PatchNotAllowedOnPropertyError")
+
+
+@pytest.mark.parametrize(
+    ("properties", "error"),
+    [
+        ({"orderProposalStatus": "https://openactive.io/SellerAccepted"}, "PatchNotAllowedOnPropertyError"),
+        ({"orderProposalStatus": REJECTED, "customer": {}}, "PatchContainsExcessivePropertiesError"),
+        ({}, "UnexpectedOrderTypeError"),
+    ],
+)
+def test_updates_that_are_not_allowed(
+    world: World, broker: Broker, yoga: Bookable, properties: Json, error: str
+) -> None:
+    """PUPD-02, PUPD-04."""
+    p(broker, yoga.item())
+    before = world.order(UUID)
+    answer = patch(broker, **properties)
+    assert (answer.status, answer.json["@type"]) == (400, error)
+    assert world.order(UUID) == before
+
+
+def test_an_unknown_proposal_is_unknown(broker: Broker) -> None:
+    """PUPD-06."""
+    assert patch(broker, orderProposalStatus=REJECTED).status == 404
+
+
+def test_a_note_is_kept_and_enters_no_feed(world: World, broker: Broker, yoga: Bookable) -> None:
+    """PUPD-05."""
+    p(broker, yoga.item())
+    assert patch(broker, orderCustomerNote="We come by bus.").status == 204
+    order = world.order(UUID)
+    assert isinstance(order, Order) and order.proposal is not None
+    assert (order.proposal.customer_note, order.published) == ("We come by bus.", False)
+
+
+def test_p_of_what_needs_no_approval_and_b_of_what_does_are_refused(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """B-21."""
+    free_to_book = world.session()
+    answer = p(broker, free_to_book.item(), uuid=OTHER)
+    assert (answer.status, answer.json["@type"]) == (500, "OrderCreationFailedError")
+    answer = broker.b(OTHER, yoga.item(), due=10)
+    assert (answer.status, answer.json["@type"]) == (500, "OrderCreationFailedError")
+
+
+def test_item_errors_at_p_are_told_in_the_whole_proposal(world: World, broker: Broker) -> None:
+    """T7."""
+    full = world.session(spaces=0, offer=APPROVAL)
+    answer = p(broker, full.item())
+    assert (answer.status, answer.json["@type"]) == (409, "OrderProposal")
+    assert answer.error_types() == [["OpportunityIsFullError"]]
+    assert world.order(UUID) is None
+
+
+def test_another_partners_proposal_does_not_exist(world: World, broker: Broker, yoga: Bookable) -> None:
+    """AUTH-02."""
+    version = p(broker, yoga.item()).json["orderProposalVersion"]
+    other = Broker(world, partner="partner-2")
+    assert b(other, version).status == 404
+    assert patch(other, orderProposalStatus=REJECTED).status == 404

@@ -1,0 +1,237 @@
+"""Spaces in every order of events: what Brokers, the clock and the Seller do, against a plain count."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from chalicelib.booking.book import book
+from chalicelib.booking.cancel import cancel_items, delete_order
+from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
+from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.requests import CancellationRequest, OrderRequest
+from chalicelib.domain.capacity import HoldState
+from chalicelib.domain.errors import OpenBookingError
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.storage.attempts import Patience, carry_out, current_snapshot, sweep
+from chalicelib.storage.memory import MemoryStore
+from chalicelib.storage.port import Listing
+from tests.support.builders import (
+    SELLER_ID,
+    Clock,
+    a_request,
+    a_seller,
+    an_item,
+    an_opportunity,
+    sequential_ids,
+)
+
+SPACES = {"https://a.example/yoga": 7, "https://a.example/cycling": 3, "https://a.example/court": 1}
+OPPORTUNITIES = {key: an_opportunity(key) for key in SPACES}
+KEYS = [
+    OrderKey(partner, f"10000000-0000-4000-8000-00000000000{n}")
+    for partner in ("partner-1", "partner-2")
+    for n in range(6)
+]
+
+orders = st.sampled_from(KEYS)
+# Mostly few places of what has many, so that leases of several lengths stand side by side.
+YOGA, CYCLING, COURT = SPACES
+wanted = st.lists(st.sampled_from([YOGA, YOGA, YOGA, CYCLING, COURT]), min_size=1, max_size=3)
+lengths = st.sampled_from([60, 300, 900])
+
+
+class Spaces(RuleBasedStateMachine):
+    """The model is nothing but what every answer promised: who holds what, and until when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store, self.clock, self.new_id = MemoryStore(), Clock(), sequential_ids()
+        self.store.save_seller(a_seller())
+        for key, opportunity in OPPORTUNITIES.items():
+            self.store.publish(Listing(opportunity), SPACES[key])
+        self.promised: dict[OrderKey, tuple[dict[str, int], Any]] = {}
+        self.used: set[OrderKey] = set()
+
+    def carry_out(self, key: OrderKey, request: OrderRequest | None, decide: Any) -> Any:
+        ids = tuple(request.opportunity_ids()) if request else ()
+        return carry_out(
+            self.store,
+            Wanted(key, SELLER_ID, ids),
+            decide,
+            now=self.clock(),
+            patience=Patience(pause=lambda _: None, jitter=lambda: 0, attempts=4),
+        )
+
+    def now(self, key: OrderKey, request: OrderRequest) -> Snapshot:
+        """How it stands at this moment."""
+        wanted = Wanted(key, SELLER_ID, tuple(request.opportunity_ids()))
+        return current_snapshot(self.store, wanted, self.clock())
+
+    def moment(self, lease_for: int = 900) -> Moment:
+        return Moment(self.clock(), self.new_id, Policy(lease_for=timedelta(seconds=lease_for)))
+
+    def a_request(self, key: OrderKey, ids: list[str], **changes: Any) -> OrderRequest:
+        items = [an_item(OPPORTUNITIES[each], n) for n, each in enumerate(ids)]
+        return a_request(*items, key=key, **changes)
+
+    def free_to(self, key: OrderKey, opportunity_id: str) -> int:
+        """What the promises leave for this Order, its own included."""
+        others = sum(
+            spaces.get(opportunity_id, 0)
+            for other, (spaces, until) in self.promised.items()
+            if other != key and (until is None or until > self.clock())
+        )
+        return SPACES[opportunity_id] - others
+
+    def count(self, ids: list[str]) -> dict[str, int]:
+        return {each: ids.count(each) for each in set(ids)}
+
+    @rule(key=orders, ids=wanted, lease_for=lengths, with_customer=st.booleans())
+    def quote(self, key: OrderKey, ids: list[str], lease_for: int, with_customer: bool) -> None:
+        self._quote(key, ids, lease_for, with_customer)
+
+    @rule(lease_for=st.tuples(lengths, lengths, lengths), partner=st.sampled_from(["partner-3", "partner-4"]))
+    def quotes_of_several_lengths(self, lease_for: tuple[int, int, int], partner: str) -> None:
+        """Leases side by side, of which some end before others."""
+        for n, length in enumerate(lease_for):
+            self._quote(OrderKey(partner, f"10000000-0000-4000-8000-00000000000{n}"), [YOGA], length, True)
+
+    def _quote(self, key: OrderKey, ids: list[str], lease_for: int, with_customer: bool) -> None:
+        request, moment = self.a_request(key, ids), self.moment(lease_for)
+
+        def decide(snapshot: Snapshot) -> Decision[Any]:
+            return quote(request, snapshot, moment, with_customer=with_customer)
+
+        try:
+            answer = self.carry_out(key, request, decide)
+        except OpenBookingError:
+            assert key in self.used
+            return
+        assert key not in self.used
+        fits = all(number <= self.free_to(key, each) for each, number in self.count(ids).items())
+        assert fits == (not answer.errors)
+        for item in answer.order.items:
+            assert item.spaces_remaining == self.free_to(key, item.opportunity_id)  # C1-09
+        if fits:
+            self.promised[key] = (self.count(ids), answer.order.lease_expires_at)
+
+    @rule(key=orders, ids=wanted)
+    def book(self, key: OrderKey, ids: list[str]) -> None:
+        self._book(key, ids)
+
+    @rule(key=orders, ids=wanted, other=orders, other_ids=wanted)
+    def race(self, key: OrderKey, ids: list[str], other: OrderKey, other_ids: list[str]) -> None:
+        """Another booking is made between the decision of this one and its commit."""
+        if other != key:
+            self._book(key, ids, meanwhile=lambda: self._book(other, other_ids))
+
+    def _book(self, key: OrderKey, ids: list[str], meanwhile: Any = None) -> None:
+        request = self.a_request(
+            key, ids, total_payment_due=Decimal(10) * len(ids), payment={"identifier": "1"}
+        )
+        moment = self.moment()
+
+        def decide(snapshot: Snapshot) -> Decision[Any]:
+            nonlocal meanwhile
+            decision = book(request, snapshot, moment, lambda order: "answer")
+            if meanwhile is not None:
+                others_booking, meanwhile = meanwhile, None
+                others_booking()
+                if not decision.changes:  # nothing to commit: what was decided stands, as of then
+                    return book(request, self.now(key, request), moment, lambda order: "answer")
+            return decision
+
+        try:
+            answer = self.carry_out(key, request, decide)
+        except OpenBookingError:
+            assert key in self.used
+            return
+        if key in self.used:  # the same request again: nothing moves
+            return
+        fits = all(number <= self.free_to(key, each) for each, number in self.count(ids).items())
+        assert fits == (not answer.errors)
+        if fits:
+            self.promised[key] = (self.count(ids), None)
+            self.used.add(key)
+
+    @rule(key=orders, which=st.integers(0, 3))
+    def cancel(self, key: OrderKey, which: int) -> None:
+        order = self.store.snapshot(Wanted(key)).order
+        if not isinstance(order, Order) or order.kind is not OrderKind.Order:
+            return
+        item = order.items[which % len(order.items)]
+        request, moment = CancellationRequest(key, (str(item.id),)), self.moment()
+        self.carry_out(
+            key, None, lambda snapshot: cancel_items(request, snapshot, moment, seller_id=SELLER_ID)
+        )
+        if item.holds_a_space and item.opportunity is not None:
+            spaces, until = self.promised[key]
+            left = spaces[item.opportunity.id] - 1
+            self.promised[key] = ({**spaces, item.opportunity.id: left}, until)
+
+    @rule(key=orders)
+    def delete(self, key: OrderKey) -> None:
+        order = self.store.snapshot(Wanted(key)).order
+        try:
+            self.carry_out(key, None, lambda snapshot: delete_order(snapshot, seller_id=SELLER_ID))
+        except OpenBookingError:
+            assert not isinstance(order, DeletedOrder)
+            assert key not in self.used
+            return
+        assert key in self.used
+        self.promised.pop(key, None)
+
+    @rule(key=orders)
+    def delete_quote(self, key: OrderKey) -> None:
+        now = self.clock()
+        self.carry_out(key, None, lambda snapshot: delete_quote(snapshot, now, seller_id=SELLER_ID))
+        if key not in self.used:
+            self.promised.pop(key, None)
+
+    @rule(seconds=st.sampled_from([1, 59, 60, 300, 900]))
+    def wait(self, seconds: int) -> None:
+        self.clock.advance(seconds=seconds)
+
+    @rule()
+    def sweep(self) -> None:
+        sweep(self.store, self.clock())
+
+    @rule(key=st.sampled_from(sorted(SPACES)))
+    def change(self, key: str) -> None:
+        """The Seller publishes a new revision; nothing of what is held changes."""
+        listing, _ = self.store.listings([key])[key]
+        opportunity = replace(listing.opportunity, revision=listing.version + 1)
+        self.store.publish(Listing(opportunity, listing.version + 1), SPACES[key])
+
+    @invariant()
+    def every_space_is_left_or_held(self) -> None:
+        for key, (_, capacity) in self.store.listings(sorted(SPACES)).items():
+            assert capacity is not None
+            holds = self.store.holds(key).values()
+            assert 0 <= capacity.spaces_left <= capacity.spaces_total == SPACES[key]
+            assert capacity.spaces_total == capacity.spaces_left + sum(hold.spaces for hold in holds)
+            leases = [hold for hold in holds if hold.state is HoldState.leased]
+            assert capacity.spaces_leased == sum(hold.spaces for hold in leases)
+            ends = [hold.expires_at for hold in leases if hold.expires_at is not None]
+            assert len(ends) == len(leases)
+            if ends:
+                assert capacity.next_expiry_at is not None
+                assert capacity.next_expiry_at <= min(ends)
+
+    @invariant()
+    def what_was_promised_is_held(self) -> None:
+        for key, (spaces, until) in self.promised.items():
+            if until is not None and until <= self.clock():
+                continue
+            for opportunity_id, number in spaces.items():
+                hold = self.store.holds(opportunity_id).get(key)
+                assert (hold.spaces if hold else 0) == number
+
+
+TestSpaces = Spaces.TestCase
+TestSpaces.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

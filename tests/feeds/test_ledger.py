@@ -1,0 +1,209 @@
+"""Appending to a feed: what comes twice, late or out of order changes nothing, and nobody misses anything."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.feeds.ledger import FeedItem, Ledger
+from chalicelib.storage.attempts import Patience, StillBusy
+from chalicelib.storage.feed_store import FeedEntry, FeedMoved, FeedStore, MemoryFeeds
+from chalicelib.storage.port import StoreBusy
+from tests.support.builders import NOW
+
+FEED = "slots"
+Json = dict[str, Any]
+
+
+def patience(attempts: int = 200) -> Patience:
+    return Patience(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=attempts)
+
+
+def item(item_id: str, version: int, **changes: Any) -> FeedItem:
+    return FeedItem(item_id, "Slot", version, changes.get("data", {"version": version}))
+
+
+def gone(item_id: str, version: int) -> FeedItem:
+    return FeedItem(item_id, "Slot", version, None)
+
+
+def harvest(store: FeedStore, after: int = 0, limit: int = 500) -> list[Json]:
+    """Everything that a reader gets from here to the end."""
+    found: list[Json] = []
+    while True:
+        page = store.page(FEED, after, limit, NOW)
+        found += [json.loads(text) for text in page.items]
+        if page.last is None:
+            return found
+        after = page.last
+
+
+def versions(store: FeedStore) -> dict[str, int | None]:
+    """What a reader knows at the end: the version of each item, None where it is deleted."""
+    known: dict[str, int | None] = {}
+    for each in harvest(store):
+        known[each["id"]] = each["data"]["version"] if each["state"] == "updated" else None
+    return known
+
+
+def test_a_batch_is_folded_to_the_newest_version_of_each_item() -> None:
+    store = MemoryFeeds()
+    assert Ledger(store, patience()).publish(FEED, [item("a", 1), item("b", 1), item("a", 2)], NOW) == 2
+    assert versions(store) == {"a": 2, "b": 1}
+
+
+def test_a_redelivered_batch_changes_nothing() -> None:
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    batch = [item("a", 1), item("b", 3)]
+    ledger.publish(FEED, batch, NOW)
+    before = harvest(store)
+    assert ledger.publish(FEED, batch, NOW) == 0
+    assert harvest(store) == before
+
+
+def test_a_late_version_changes_nothing() -> None:
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    ledger.publish(FEED, [item("a", 5)], NOW)
+    ledger.publish(FEED, [item("a", 4)], NOW)
+    assert versions(store) == {"a": 5}
+
+
+def test_what_was_never_shown_is_not_taken_back_and_does_not_come_to_life_late() -> None:
+    """DEL-03."""
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    assert ledger.publish(FEED, [gone("a", 2)], NOW) == 0
+    assert ledger.publish(FEED, [item("a", 1)], NOW) == 0
+    assert harvest(store) == []
+
+
+def test_what_was_shown_is_shown_deleted_without_data() -> None:
+    """RPDE-02."""
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    ledger.publish(FEED, [item("a", 1)], NOW)
+    ledger.publish(FEED, [gone("a", 2)], NOW)
+    assert harvest(store) == [{"state": "deleted", "kind": "Slot", "id": "a", "modified": 2}]
+
+
+def test_each_id_stands_once_and_numbers_only_grow() -> None:
+    """RPDE-06: an update moves the item to the end."""
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    for version in range(1, 6):
+        ledger.publish(FEED, [item("a", version), item(f"b{version}", 1)], NOW)
+    found = harvest(store)
+    numbers = [each["modified"] for each in found]
+    assert numbers == sorted(set(numbers))
+    assert len({each["id"] for each in found}) == len(found) == 6
+
+
+def test_a_large_batch_takes_several_transactions() -> None:
+    store = MemoryFeeds()
+    assert Ledger(store, patience()).publish(FEED, [item(str(n), 1) for n in range(100)], NOW) == 100
+    assert len(harvest(store)) == 100
+
+
+class Measured(MemoryFeeds):
+    """Notes how much goes into each transaction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        self.sizes.append(sum(len(entry.text or "") for entry in entries))
+        super().append(feed_id, counter, entries, now)
+
+
+def test_large_items_share_no_more_than_a_transaction_takes() -> None:
+    """DynamoDB takes 4 MB in one."""
+    store = Measured()
+    large = [item(str(n), 1, data={"version": 1, "text": "x" * 350_000}) for n in range(20)]
+    assert Ledger(store, patience()).publish(FEED, large, NOW) == 20
+    assert max(store.sizes) < 4_000_000
+    assert versions(store) == {str(n): 1 for n in range(20)}
+
+
+class Contended(MemoryFeeds):
+    """Refuses the first appends, as where other writers are faster."""
+
+    def __init__(self, *faults: Exception) -> None:
+        super().__init__()
+        self.faults = list(faults)
+
+    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        if self.faults:
+            raise self.faults.pop()
+        super().append(feed_id, counter, entries, now)
+
+
+def test_who_is_overtaken_tries_again() -> None:
+    store = Contended(FeedMoved(FEED), StoreBusy("busy"))
+    assert Ledger(store, patience()).publish(FEED, [item("a", 1)], NOW) == 1
+
+
+def test_who_is_overtaken_for_ever_gives_up() -> None:
+    store = Contended(*[FeedMoved(FEED)] * 10)
+    with pytest.raises(StillBusy):
+        Ledger(store, patience(attempts=3)).publish(FEED, [item("a", 1)], NOW)
+
+
+def test_several_writers_and_a_reader_beside_them_end_equal_to_the_store() -> None:
+    """No reader can miss an item, wherever it stands while others write (RPDE-06)."""
+    store = MemoryFeeds()
+
+    def write(writer: int) -> None:
+        ledger = Ledger(store, patience(10_000))
+        for version in range(1, 30):
+            ledger.publish(FEED, [item(f"{writer}-{n}", version) for n in range(3)], NOW)
+
+    known: dict[str, int] = {}
+
+    def read_on(after: int) -> int:
+        page = store.page(FEED, after, 7, NOW)
+        for text in page.items:
+            each = json.loads(text)
+            known[each["id"]] = each["data"]["version"]
+        return after if page.last is None else page.last
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, number) for number in range(4)]
+        position = 0
+        while not all(writer.done() for writer in writers):
+            position = read_on(position)
+    for writer in writers:
+        writer.result()
+    while (further := read_on(position)) != position:
+        position = further
+    assert known == {f"{writer}-{n}": 29 for writer in range(4) for n in range(3)}
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), min_size=1, max_size=30
+)
+
+
+@given(CHANGES, st.integers(1, 5))
+def test_the_newest_version_wins_in_whatever_order_and_batches_they_come(
+    changes: list[tuple[str, int, bool]], size: int
+) -> None:
+    newest: dict[str, int] = {}
+    is_gone = {(name, version): flag for name, version, flag in changes}
+    for name, version, _ in changes:
+        newest[name] = max(newest.get(name, 0), version)
+    items = [gone(n, v) if is_gone[n, v] else item(n, v) for n, v, _ in changes]
+    store = MemoryFeeds()
+    ledger = Ledger(store, patience())
+    for start in range(0, len(items), size):
+        ledger.publish(FEED, items[start : start + size], NOW)
+    known = versions(store)
+    for name, version in newest.items():
+        assert known.get(name) == (None if is_gone[name, version] else version)

@@ -1,0 +1,58 @@
+"""Settings from an environment."""
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.runtime.settings import Settings, SettingsError, read_settings
+
+
+def test_empty_environment_is_a_safe_installation() -> None:
+    settings = read_settings({})
+    assert settings == Settings()
+    assert not settings.development_headers
+    assert settings.anonymous_leasing
+    assert settings.named_leasing
+    assert settings.lease_for == timedelta(minutes=15)
+    assert settings.reconciliation == {}
+
+
+def test_each_setting_is_read_from_its_variable() -> None:
+    settings = read_settings(
+        {
+            "TABLE_PREFIX": "openbooking-test",
+            "DEVELOPMENT_HEADERS": " TRUE ",
+            "LEASE_SECONDS": "60",
+            "BASE_URL": "https://booking.example/dev",
+            "DYNAMODB_URL": "http://127.0.0.1:8000/",
+            "RECONCILIATION_NAME": "AcmeBroker Points",
+            "RECONCILIATION_ACCOUNT_ID": "SN1593",
+            "SOMETHING_ELSE": "ignored",
+        }
+    )
+    assert settings.table_prefix == "openbooking-test"
+    assert settings.development_headers
+    assert settings.lease_for == timedelta(minutes=1)
+    assert settings.base_url == "https://booking.example/dev"
+    assert settings.reconciliation == {"name": "AcmeBroker Points", "accountId": "SN1593"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEVELOPMENT_HEADERS", "yes"),
+        ("DEVELOPMENT_HEADERS", ""),
+        ("LEASE_SECONDS", "a minute"),
+        ("LEASE_SECONDS", "0"),
+        ("LEASE_SECONDS", "-1"),
+        ("BASE_URL", "booking.example"),
+        ("BASE_URL", "ftp://booking.example"),
+        ("BASE_URL", "https://"),
+        ("BASE_URL", "http://["),
+        ("BASE_URL", "https://booking.example/"),
+        ("DYNAMODB_URL", "127.0.0.1:8000"),
+    ],
+)
+def test_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({name: value})

@@ -1,0 +1,120 @@
+"""An installation put together."""
+
+import logging
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from chalicelib.identity.callers import DevelopmentHeaders, NobodyIsKnown
+from chalicelib.runtime import system
+from chalicelib.runtime.settings import Settings, SettingsError
+from chalicelib.runtime.telemetry import Telemetry
+from tests.support.world import World
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_installed() -> Any:
+    system.install(None)
+    yield
+    system.install(None)
+
+
+def test_environment_is_read_when_it_is_first_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT_HEADERS", "true")
+    monkeypatch.setenv("TABLE_PREFIX", "openbooking-late")
+    first = system.installed()
+    assert first.settings.table_prefix == "openbooking-late"
+    assert isinstance(first.authenticator, DevelopmentHeaders)
+    monkeypatch.setenv("TABLE_PREFIX", "openbooking-later")
+    assert system.installed() is first
+
+
+def test_nobody_is_known_unless_development_headers_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AUTH-11."""
+    monkeypatch.delenv("DEVELOPMENT_HEADERS", raising=False)
+    assert isinstance(system.installed().authenticator, NobodyIsKnown)
+
+
+def test_wrong_setting_keeps_the_installation_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", "soon")
+    with pytest.raises(SettingsError):
+        system.installed()
+
+
+def test_clock_and_ids_of_an_installation() -> None:
+    built = system.from_environment()
+    assert built.clock().tzinfo is UTC
+    assert len({built.new_id() for _ in range(100)}) == 100
+
+
+def test_policy_follows_the_settings() -> None:
+    settings = Settings(
+        anonymous_leasing=False,
+        named_leasing=False,
+        lease_seconds=60,
+        prepayment=False,
+        business_tax=False,
+        reconciliation_name="AcmeBroker Points",
+    )
+    policy = World(settings=settings).system.moment().policy
+    assert not policy.anonymous_leases
+    assert not policy.named_leases
+    assert policy.lease_for.total_seconds() == 60
+    assert not policy.prepayment_supported
+    assert not policy.business_tax_calculated
+    assert policy.reconciliation == {"name": "AcmeBroker Points"}
+
+
+def test_booking_service_is_told_in_full() -> None:
+    """MODEL-03, TERMS-01, TERMS-02."""
+    bare = World().system.booking_service()
+    assert bare == {"@type": "BookingService", "name": "Open Booking"}
+    settings = Settings(service_url="https://a.example/", service_terms_url="https://a.example/terms")
+    assert World(settings=settings).system.booking_service() == {
+        "@type": "BookingService",
+        "name": "Open Booking",
+        "url": "https://a.example/",
+        "termsOfService": [
+            {
+                "@type": "TermsOfUse",
+                "name": "Terms of use",
+                "url": "https://a.example/terms",
+                "requiresExplicitConsent": False,
+            }
+        ],
+    }
+
+
+class Heard(logging.Handler):
+    """What was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_telemetry_logs_ids_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry, heard = Telemetry(level="INFO"), Heard()
+    logger = logging.getLogger("open-booking")
+    logger.addHandler(heard)
+    telemetry.request(
+        status=500, milliseconds=1.234, error="InternalApplicationError", order="u-1", seller=None
+    )
+    telemetry.refused((ValueError("x"),))
+    telemetry.failure("broken", ValueError("reason"), order="u-1")
+    telemetry.info("leases ended", count=3)
+    telemetry.flush()
+    telemetry.flush()
+    logger.removeHandler(heard)
+    request, refused, failure, _ = heard.records
+    assert (request.order, request.milliseconds) == ("u-1", 1.2)  # type: ignore[attr-defined]
+    assert not hasattr(request, "seller")
+    assert refused.reasons == ["ValueError"]  # type: ignore[attr-defined]
+    assert failure.exc_info
+    counted = capsys.readouterr().out
+    for metric in ("Requests", "Faults", "CommitsRefused", "Failures"):
+        assert counted.count(f'"Name":"{metric}"') == 1

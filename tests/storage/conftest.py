@@ -1,0 +1,89 @@
+"""Each store that keeps to the contract, empty."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from chalicelib.storage.dynamo import DynamoStore
+from chalicelib.storage.feed_store import DynamoFeeds, FeedStore, MemoryFeeds
+from chalicelib.storage.memory import MemoryStore
+from chalicelib.storage.port import Store
+from chalicelib.storage.tables import Tables
+from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, Calls, clear, dynoxide, moto, new_tables
+
+
+@pytest.fixture(
+    scope="module", params=["memory", "moto", pytest.param("dynoxide", marks=pytest.mark.dynoxide)]
+)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """The URL of an engine, None for the store in memory."""
+    if request.param == "memory":
+        yield None
+    elif request.param == "moto":
+        with moto() as url:
+            yield url
+    elif not DYNOXIDE:
+        pytest.skip(WITHOUT_DYNOXIDE)
+    else:
+        with dynoxide(tmp_path_factory.mktemp("dynoxide")) as url:
+            yield url
+
+
+@dataclass(frozen=True)
+class Stores:
+    store: Store
+    feeds: FeedStore
+
+
+@pytest.fixture(scope="module")
+def engine_tables(engine: str | None) -> Iterator[Tables | None]:
+    """One set of tables for a module: making them takes longer than a test."""
+    if engine is None:
+        yield None
+        return
+    made = new_tables("contract", engine)
+    yield made
+    made.connection.client.close()
+
+
+@pytest.fixture
+def stores(engine_tables: Tables | None) -> Iterator[Stores]:
+    if engine_tables is None:
+        yield Stores(MemoryStore(), MemoryFeeds())
+        return
+    yield Stores(DynamoStore(engine_tables), DynamoFeeds(engine_tables))
+    clear(engine_tables)
+
+
+@pytest.fixture
+def store(stores: Stores) -> Store:
+    return stores.store
+
+
+@pytest.fixture
+def feeds(stores: Stores) -> FeedStore:
+    return stores.feeds
+
+
+@pytest.fixture(scope="module")
+def moto_tables() -> Iterator[Tables]:
+    with moto() as url:
+        made = new_tables("moto", url)
+        yield made
+        made.connection.client.close()
+
+
+@pytest.fixture
+def tables(moto_tables: Tables) -> Iterator[Tables]:
+    """Empty tables on moto, for what only DynamoDB has."""
+    yield moto_tables
+    clear(moto_tables)
+
+
+@pytest.fixture
+def calls(tables: Tables) -> Iterator[Calls]:
+    """What goes to these tables from here on."""
+    made = Calls(tables)
+    yield made
+    made.stop()

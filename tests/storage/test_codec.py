@@ -1,0 +1,150 @@
+"""Values to text and back: nothing is lost, whatever a Broker or an operator has put in."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
+from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.orders import Order, OrderItem
+from chalicelib.domain.parties import Seller, TaxRate
+from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
+from chalicelib.storage.codec import from_json, pack, to_json, unpack
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**25), 10**25)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts
+)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+documents = st.dictionaries(texts, json_values, max_size=3)
+amounts = st.decimals(min_value=0, max_value=10**8, places=2, allow_nan=False)
+rates = st.decimals(min_value=0, max_value=1, places=4, allow_nan=False)
+instants = st.integers(0, 4 * 10**15).map(
+    lambda n: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=n)
+)
+lengths = st.timedeltas(timedelta(days=-400), timedelta(days=400))
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+def tuples(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(strategy, max_size=2).map(tuple)
+
+
+tax_rates = st.builds(TaxRate, name=texts, rate=rates, identifier=maybe(texts))
+offers = st.builds(
+    Offer,
+    id=texts,
+    price=amounts,
+    currency=maybe(texts),
+    prepayment=maybe(st.sampled_from(Prepayment)),
+    bookable_in_advance=st.booleans(),
+    opens_before=maybe(lengths),
+    closes_before=maybe(lengths),
+    cancellable_until_before=maybe(lengths),
+    allows_cancellation=st.booleans(),
+    requirements=st.lists(st.sampled_from(FlowRequirement), unique=True).map(tuple),
+    tax_rate=maybe(tax_rates),
+    document=documents,
+)
+opportunities = st.builds(
+    Opportunity,
+    id=texts,
+    type=st.sampled_from(OpportunityType),
+    seller_id=texts,
+    starts_at=maybe(instants),
+    ends_at=maybe(instants),
+    status=st.sampled_from(EventStatus),
+    is_virtual=st.booleans(),
+    offers=tuples(offers),
+    attendee_details_required=tuples(texts),
+    intake_form=tuples(documents),
+    document=documents,
+    parent=maybe(documents),
+    revision=st.integers(1, 10**9),
+)
+charges = st.builds(
+    TaxCharge, name=texts, amount=amounts, currency=maybe(texts), rate=maybe(rates), identifier=maybe(texts)
+)
+items = st.builds(
+    OrderItem,
+    position=maybe(st.integers(0, 10**20)),
+    opportunity=maybe(opportunities),
+    offer=maybe(offers),
+    price=maybe(
+        st.builds(UnitPrice, amount=amounts, due=amounts, currency=maybe(texts), taxes=tuples(charges))
+    ),
+    attendee=maybe(documents),
+    intake_answers=tuples(documents),
+    access_codes=tuples(documents),
+    access_passes=tuples(documents),
+    access_channel=maybe(documents),
+)
+totals = st.builds(
+    Totals,
+    due=amounts,
+    currency=maybe(texts),
+    prepayment=maybe(st.sampled_from(Prepayment)),
+    taxes=tuples(charges),
+    tax_excluded=st.booleans(),
+)
+orders = st.builds(
+    Order,
+    seller=documents,
+    items=tuples(items),
+    totals=totals,
+    broker=maybe(documents),
+    customer=maybe(documents),
+    payment=maybe(documents),
+    lease_expires_at=maybe(instants),
+    created_at=maybe(instants),
+)
+sellers = st.builds(Seller, document=documents, tax_rate=maybe(tax_rates))
+holds = st.builds(Hold, expires_at=maybe(instants))
+capacities = st.builds(Capacity, next_expiry_at=maybe(instants))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Order, orders),
+        (Opportunity, opportunities),
+        (Seller, sellers),
+        (Hold, holds),
+        (Capacity, capacities),
+    ],
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_value_comes_back_as_it_was(kind: type, values: st.SearchStrategy[Any], data: st.DataObject) -> None:
+    """Both as text and compressed."""
+    value = data.draw(values)
+    assert from_json(to_json(value), kind) == value
+    assert unpack(pack(value), kind) == value
+
+
+def test_row_of_an_older_version_reads_with_the_defaults_of_what_is_new() -> None:
+    old = '{"id":"https://a.example/1","type":"Slot","seller_id":"https://a.example/sellers/1"}'
+    assert from_json(old, Opportunity) == Opportunity(
+        "https://a.example/1", OpportunityType.Slot, "https://a.example/sellers/1"
+    )
+
+
+def test_what_is_no_such_value_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        from_json('{"id":"x","type":"Festival","seller_id":"y"}', Opportunity)

@@ -1,0 +1,118 @@
+"""The contract of `FeedStore`, kept by every one of them; and what only DynamoDB's has to see to."""
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.storage.feed_store import (
+    DELETED_KEPT_FOR,
+    SETTLES_WITHIN,
+    DynamoFeeds,
+    FeedEntry,
+    FeedMoved,
+    FeedState,
+    FeedStore,
+    Pointer,
+)
+from chalicelib.storage.rows import to_seconds
+from chalicelib.storage.tables import Tables
+from tests.support.builders import NOW
+
+FEED = "slots"
+
+
+def entry(item_id: str, number: int, version: int = 1, replaces: Pointer | None = None) -> FeedEntry:
+    return FeedEntry(item_id, number, version, f"{item_id}{number}", replaces)
+
+
+def page(feeds: FeedStore, after: int = 0, limit: int = 100) -> tuple[tuple[str, ...], int | None, bool]:
+    rows = feeds.page(FEED, after, limit, NOW)
+    return rows.items, rows.last, rows.more
+
+
+class TestAppending:
+    def test_a_feed_begins_empty(self, feeds: FeedStore) -> None:
+        assert feeds.state(FEED, ["a"]) == FeedState()
+        assert page(feeds) == ((), None, False)
+
+    def test_items_stand_in_the_order_of_their_numbers(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("b", 1), entry("a", 2)], NOW)
+        assert page(feeds) == (("b1", "a2"), 2, False)
+        assert feeds.state(FEED, ["a", "c"]) == FeedState(2, {"a": Pointer(2, 1)})
+
+    def test_an_item_that_changes_moves_to_the_end(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("a", 1), entry("b", 2)], NOW)
+        feeds.append(FEED, 2, [entry("a", 3, 2, Pointer(1, 1))], NOW)
+        assert page(feeds)[:2] == (("b2", "a3"), 3)
+
+    def test_who_has_read_an_older_counter_is_refused_and_nothing_is_written(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("a", 1)], NOW)
+        with pytest.raises(FeedMoved):
+            feeds.append(FEED, 0, [entry("b", 1)], NOW)
+        assert page(feeds)[0] == ("a1",)
+        assert feeds.state(FEED, ["b"]) == FeedState(1)
+
+    def test_who_has_read_an_older_pointer_is_refused(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("a", 1)], NOW)
+        with pytest.raises(FeedMoved):
+            feeds.append(FEED, 1, [entry("a", 2, 2)], NOW)
+        assert page(feeds)[0] == ("a1",)
+
+    def test_a_version_can_be_noted_without_an_item(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [FeedEntry("a", 0, 7, None)], NOW)
+        assert feeds.state(FEED, ["a"]) == FeedState(0, {"a": Pointer(0, 7)})
+        assert page(feeds) == ((), None, False)
+
+    def test_feeds_know_nothing_of_each_other(self, feeds: FeedStore) -> None:
+        feeds.append("orders#a", 0, [entry("x", 1)], NOW)
+        feeds.append("orders#b", 0, [entry("x", 1)], NOW)
+        assert feeds.page("orders#a", 0, 10, NOW).items == ("x1",)
+
+
+class TestPages:
+    def test_go_on_where_the_last_one_ended(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry(name, number) for number, name in enumerate("abcde", 1)], NOW)
+        assert page(feeds, 0, 2) == (("a1", "b2"), 2, True)
+        assert page(feeds, 2, 2) == (("c3", "d4"), 4, True)
+        assert page(feeds, 4, 2) == (("e5",), 5, False)
+        assert page(feeds, 5, 2) == ((), None, False)
+
+    def test_places_that_items_have_left_are_passed_over(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("a", 1)], NOW)
+        feeds.append(FEED, 1, [entry("a", 2, 2, Pointer(1, 1))], NOW)
+        assert page(feeds, 0, 1)[:2] == ((), 1)
+        assert page(feeds, 1, 1)[:2] == (("a2",), 2)
+
+
+class TestOnDynamo:
+    """What a Query may see while transactions are under way (RPDE-06)."""
+
+    def write(self, tables: Tables, number: int, age: timedelta) -> None:
+        written_at = to_seconds(NOW - age)
+        tables.feeds(FEED, f"change#{number:016d}", item=str(number), written_at=written_at).save()
+
+    def test_a_gap_before_a_fresh_row_is_not_read_across(self, tables: Tables) -> None:
+        for number in (1, 2, 4):
+            self.write(tables, number, timedelta(0))
+        assert page(DynamoFeeds(tables)) == (("1", "2"), 2, False)
+
+    def test_a_gap_before_an_old_row_is_what_ttl_has_left(self, tables: Tables) -> None:
+        for number in (3, 4):
+            self.write(tables, number, SETTLES_WITHIN + timedelta(seconds=1))
+        self.write(tables, 5, timedelta(0))
+        assert page(DynamoFeeds(tables)) == (("3", "4", "5"), 5, False)
+
+    def test_a_page_ends_where_a_query_has_read_a_megabyte(self, tables: Tables) -> None:
+        feeds, text = DynamoFeeds(tables), "x" * 300_000
+        for number in range(1, 6):
+            feeds.append(FEED, number - 1, [FeedEntry(str(number), number, 1, text)], NOW)
+        first = feeds.page(FEED, 0, 100, NOW)
+        assert first.more and first.last is not None and first.last < 5
+        rest = feeds.page(FEED, first.last, 100, NOW)
+        assert len(first.items) + len(rest.items) == 5
+
+    def test_deleted_items_are_left_to_ttl_after_more_than_seven_days(self, tables: Tables) -> None:
+        DynamoFeeds(tables).append(FEED, 0, [FeedEntry("a", 1, 1, "gone", is_deleted=True)], NOW)
+        row = tables.feeds.get(FEED, f"change#{1:016d}")
+        assert row.expires_at == to_seconds(NOW + DELETED_KEPT_FOR)
+        assert timedelta(days=7) < DELETED_KEPT_FOR

@@ -1,0 +1,204 @@
+"""A change of a whole Opportunity reaches everyone who holds it: once, also after a crash, nobody missed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from threading import Event
+
+import pytest
+
+from chalicelib.booking.book import book
+from chalicelib.booking.decisions import Wanted
+from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
+from chalicelib.domain.lifecycle import OrderItemStatus
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.storage.attempts import Patience, carry_out
+from chalicelib.storage.following import finish_change, follow_all, take_step
+from chalicelib.storage.listings import NotListed, change_listing, withdraw
+from chalicelib.storage.memory import MemoryStore
+from chalicelib.storage.port import Listing
+from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
+from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
+
+PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=500)
+CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.")
+
+
+def key(number: int) -> OrderKey:
+    return OrderKey(f"partner-{number % 7}", f"10000000-0000-4000-8000-{number:012d}")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.save_seller(a_seller())
+    store.publish(Listing(an_opportunity()), 10_000)
+    return store
+
+
+def b(store: MemoryStore, number: int) -> bool:
+    """One Broker books one place; whether it got it."""
+    payment = {"@type": "Payment", "identifier": "payment"}
+    request = replace(a_request(), key=key(number), total_payment_due=Decimal("10.00"), payment=payment)
+    answer = carry_out(
+        store,
+        Wanted(request.key, SELLER_ID, (SESSION_ID,)),
+        lambda snapshot: book(request, snapshot, a_moment(), lambda order: "answer"),
+        now=NOW,
+        patience=PATIENCE,
+    )
+    return not answer.errors
+
+
+def order(store: MemoryStore, number: int) -> Order | None:
+    found = store.snapshot(Wanted(key(number))).order
+    return found if isinstance(found, Order) else None
+
+
+def status(store: MemoryStore, number: int) -> OrderItemStatus | None:
+    found = order(store, number)
+    return found.items[0].status if found else None
+
+
+def cancel_all(store: MemoryStore) -> None:
+    change_listing(store, SESSION_ID, cancelled, CANCELLED)
+
+
+def check_that_nobody_is_left(store: MemoryStore, numbers: range) -> None:
+    assert store.holds(SESSION_ID) == {}
+    capacity = store.listings([SESSION_ID])[SESSION_ID][1]
+    assert capacity is not None and capacity.spaces_left == capacity.spaces_total
+    for number in numbers:
+        found = order(store, number)
+        if found is not None:
+            # One write after B, and with it the Order is in its partner's feed: once.
+            assert (found.items[0].status, found.version) == (OrderItemStatus.SellerCancelled, 2)
+            assert found.published and found.items[0].cancellation_message == CANCELLED.message
+
+
+def test_everyone_is_cancelled_and_told_why(store: MemoryStore) -> None:
+    """CANCEL-14."""
+    assert all(b(store, number) for number in range(250))
+    cancel_all(store)
+    assert finish_change(store, SESSION_ID, a_moment(), PATIENCE) == 250
+    check_that_nobody_is_left(store, range(250))
+    assert store.open_change(SESSION_ID) is None
+
+
+def test_after_the_cancellation_nobody_gets_in(store: MemoryStore) -> None:
+    cancel_all(store)
+    assert not b(store, 1)
+
+
+def test_a_thousand_orders_are_cancelled_while_twenty_brokers_go_on_booking(store: MemoryStore) -> None:
+    """Who comes in before the cancellation is cancelled, who comes after it is refused; nobody is forgotten."""
+    assert all(b(store, number) for number in range(1000))
+    begun, refused = Event(), []
+
+    def go_on(broker: int) -> None:
+        for n in range(20):
+            if n == 5:
+                begun.set()
+            if not b(store, 10_000 + broker * 100 + n):
+                refused.append(broker)
+
+    with ThreadPoolExecutor(20) as brokers:
+        booking = [brokers.submit(go_on, broker) for broker in range(20)]
+        assert begun.wait(timeout=60)
+        cancel_all(store)
+        finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    for each in booking:
+        each.result()
+    check_that_nobody_is_left(store, range(1000))
+    check_that_nobody_is_left(store, range(10_000, 12_000))
+    assert refused
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Mortal(MemoryStore):
+    """A store whose process is killed after some commits."""
+
+    commits_left = 10**9
+
+    def commit(self, changes):  # type: ignore[no-untyped-def]
+        if self.commits_left == 0:
+            raise Crash
+        self.commits_left -= 1
+        super().commit(changes)
+
+
+def test_a_process_that_is_killed_half_way_is_taken_over_by_the_next() -> None:
+    store = Mortal()
+    store.save_seller(a_seller())
+    store.publish(Listing(an_opportunity()), 1000)
+    assert all(b(store, number) for number in range(120))
+    cancel_all(store)
+    store.commits_left = 37
+    with pytest.raises(Crash):
+        finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    store.commits_left = 10**9
+    follow_all(store, a_moment(), PATIENCE)
+    check_that_nobody_is_left(store, range(120))
+    assert store.open_changes(1) == []
+
+
+def test_steps_are_bounded_and_go_on_where_the_last_one_ended(store: MemoryStore) -> None:
+    assert all(b(store, number) for number in range(25))
+    cancel_all(store)
+    seen = []
+    while change := store.open_change(SESSION_ID):
+        seen.append(take_step(store, change, a_moment(), PATIENCE, limit=10))
+    assert seen == [10, 10, 5]
+    check_that_nobody_is_left(store, range(25))
+
+
+def moved(opportunity: Opportunity) -> Opportunity:
+    assert opportunity.starts_at is not None
+    return with_logistics(
+        opportunity, Logistics(name="Under another name", starts_at=opportunity.starts_at.replace(hour=20))
+    )
+
+
+def test_a_change_of_logistics_reaches_every_order_and_twice_is_once(store: MemoryStore) -> None:
+    """NOTIF-04."""
+    assert all(b(store, number) for number in range(5))
+    logistics = OpportunityChange(SESSION_ID, ChangeKind.logistics)
+    change_listing(store, SESSION_ID, moved, logistics)
+    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    store.note_change(logistics)
+    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    for number in range(5):
+        found = order(store, number)
+        assert found is not None and found.items[0].opportunity is not None
+        assert found.items[0].opportunity.document["name"] == "Under another name"
+        assert (found.version, found.items[0].status) == (2, OrderItemStatus.OrderItemConfirmed)
+
+
+def test_what_was_attended_stays_attended(store: MemoryStore) -> None:
+    from chalicelib.booking.seller import record_attendance
+    from chalicelib.domain.lifecycle import ItemEvent
+
+    b(store, 1)
+    carry_out(
+        store,
+        Wanted(key(1)),
+        lambda snapshot: record_attendance(snapshot, ItemEvent.attends),
+        now=NOW,
+        patience=PATIENCE,
+    )
+    cancel_all(store)
+    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    assert status(store, 1) is OrderItemStatus.AttendeeAttended
+
+
+def test_what_is_not_listed_cannot_change(store: MemoryStore) -> None:
+    with pytest.raises(NotListed):
+        change_listing(store, "https://a.example/unknown", cancelled)
+    assert withdraw(store, SESSION_ID)
+    assert not withdraw(store, SESSION_ID)
+    with pytest.raises(NotListed):
+        change_listing(store, SESSION_ID, cancelled)

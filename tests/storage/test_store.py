@@ -1,0 +1,551 @@
+"""The contract of `port.Store`, kept by every store."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.booking.book import book
+from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder, Snapshot, Wanted
+from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.storage.attempts import Patience, carry_out, current_snapshot, sweep
+from chalicelib.storage.port import (
+    CommitRefused,
+    HoldChanged,
+    LeaseEndsEarlier,
+    Listing,
+    OpportunityChanged,
+    OrderChanged,
+    OrderTooLarge,
+    Reason,
+    Store,
+    StoreBusy,
+    TooFewSpaces,
+)
+from tests.support.builders import (
+    KEY,
+    NOW,
+    SELLER_ID,
+    SESSION_ID,
+    a_moment,
+    a_request,
+    a_seller,
+    a_snapshot,
+    an_item,
+    an_opportunity,
+)
+
+OTHER_ID = f"{SESSION_ID}2"
+WHOLE = Wanted(KEY, SELLER_ID, (SESSION_ID,))
+BOOKED = Hold(1, HoldState.booked)
+LATER = NOW + timedelta(minutes=15)
+
+
+def key(number: int) -> OrderKey:
+    return OrderKey("partner-1", f"10000000-0000-4000-8000-{number:012d}")
+
+
+def leased(spaces: int = 1, ends_in: int = 15) -> Hold:
+    return Hold(spaces, HoldState.leased, NOW + timedelta(minutes=ends_in))
+
+
+def taken(hold: Hold, order: OrderKey = KEY, opportunity_id: str = SESSION_ID, **more: object) -> MoveHold:
+    return MoveHold(opportunity_id, order, None, hold, **more)  # type: ignore[arg-type]
+
+
+def an_order(order_key: OrderKey = KEY, **changes: object) -> Order:
+    request = replace(a_request(), key=order_key, total_payment_due=None)
+    decided = quote(request, a_snapshot(), a_moment(), with_customer=True)
+    return replace(decided.answer.order, **changes)  # type: ignore[arg-type]
+
+
+def patience() -> Patience:
+    return Patience(pause=lambda seconds: None, jitter=lambda: 0.5)
+
+
+def publish(store: Store, spaces: int = 10, opportunity_id: str = SESSION_ID) -> None:
+    store.publish(Listing(an_opportunity(opportunity_id)), spaces)
+
+
+def capacity(store: Store, opportunity_id: str = SESSION_ID) -> Capacity:
+    found = store.listings([opportunity_id])[opportunity_id][1]
+    assert found is not None
+    return found
+
+
+def counts(store: Store, opportunity_id: str = SESSION_ID) -> tuple[int, int]:
+    """Spaces left and spaces leased, once the invariant holds."""
+    found = capacity(store, opportunity_id)
+    held = store.holds(opportunity_id).values()
+    assert found.spaces_total == found.spaces_left + sum(hold.spaces for hold in held)
+    assert found.spaces_leased == sum(hold.leased_spaces for hold in held)
+    return found.spaces_left, found.spaces_leased
+
+
+def refused(store: Store, *changes: Change) -> list[Reason]:
+    with pytest.raises(CommitRefused) as refusal:
+        store.commit(changes)
+    return sorted(refusal.value.reasons, key=repr)
+
+
+class TestSnapshot:
+    def test_of_what_is_not_there_is_empty(self, store: Store) -> None:
+        assert store.snapshot(WHOLE) == Snapshot()
+
+    def test_has_order_seller_opportunity_counters_and_the_orders_own_hold(self, store: Store) -> None:
+        publish(store)
+        store.save_seller(a_seller())
+        order = an_order()
+        store.commit([SaveOrder(order, None), taken(BOOKED)])
+        store.commit([taken(BOOKED, key(2))])
+        found = store.snapshot(WHOLE)
+        assert (found.order, found.seller) == (order, a_seller())
+        known = found.opportunities[SESSION_ID]
+        assert known.opportunity == an_opportunity()
+        assert known.hold == BOOKED
+        assert known.capacity == Capacity(10, 8, revision=1, version=3)
+
+    def test_takes_24_opportunities(self, store: Store) -> None:
+        ids = tuple(f"{SESSION_ID}{number:03d}" for number in range(24))
+        for opportunity_id in ids:
+            publish(store, 1, opportunity_id)
+        assert set(store.snapshot(Wanted(KEY, SELLER_ID, ids)).opportunities) == set(ids)
+
+    def test_a_parent_has_no_spaces(self, store: Store) -> None:
+        store.publish(Listing(an_opportunity()), None)
+        assert store.snapshot(WHOLE).opportunities[SESSION_ID].capacity == Capacity(0, 0)
+
+
+class TestCommit:
+    def test_writes_all_changes(self, store: Store) -> None:
+        publish(store)
+        publish(store, 3, OTHER_ID)
+        store.commit([SaveOrder(an_order(), None), taken(leased(2)), taken(BOOKED, opportunity_id=OTHER_ID)])
+        assert (counts(store), counts(store, OTHER_ID)) == ((8, 2), (2, 0))
+        assert capacity(store).next_expiry_at == LATER
+
+    def test_writes_none_where_one_is_refused(self, store: Store) -> None:
+        publish(store)
+        publish(store, 0, OTHER_ID)
+        before = store.listings([SESSION_ID, OTHER_ID])
+        reasons = refused(
+            store, SaveOrder(an_order(), None), taken(BOOKED), taken(BOOKED, opportunity_id=OTHER_ID)
+        )
+        assert reasons == [TooFewSpaces(OTHER_ID, 0, 0)]
+        assert store.snapshot(WHOLE).order is None
+        assert store.listings([SESSION_ID, OTHER_ID]) == before
+        assert store.holds(SESSION_ID) == {}
+
+    def test_turns_a_lease_into_a_booking(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(2))])
+        store.commit([MoveHold(SESSION_ID, KEY, leased(2), Hold(2, HoldState.booked), revision=1)])
+        assert counts(store) == (8, 0)
+        assert store.holds(SESSION_ID) == {KEY: Hold(2, HoldState.booked)}
+
+    def test_gives_spaces_back(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(Hold(3, HoldState.booked))])
+        store.commit([MoveHold(SESSION_ID, KEY, Hold(3, HoldState.booked), BOOKED)])
+        assert counts(store) == (9, 0)
+        store.commit([MoveHold(SESSION_ID, KEY, BOOKED, None)])
+        assert counts(store) == (10, 0)
+        assert store.holds(SESSION_ID) == {}
+
+    def test_a_prolonged_lease_leaves_the_counters_alone(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(2))])
+        before = capacity(store)
+        store.commit([MoveHold(SESSION_ID, KEY, leased(2), leased(2, ends_in=20))])
+        assert capacity(store) == before
+        assert store.holds(SESSION_ID) == {KEY: leased(2, ends_in=20)}
+
+    def test_a_lease_that_is_cut_short_lowers_the_mark(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(2))])
+        sooner = leased(2, ends_in=5)
+        assert refused(store, MoveHold(SESSION_ID, KEY, leased(2), sooner)) == [LeaseEndsEarlier(SESSION_ID)]
+        store.commit([MoveHold(SESSION_ID, KEY, leased(2), sooner, ends_before_others=True)])
+        assert capacity(store).next_expiry_at == sooner.expires_at
+
+    def test_keeps_an_order_and_removes_it(self, store: Store) -> None:
+        store.commit([SaveOrder(an_order(), None)])
+        assert store.snapshot(Wanted(KEY)).order == an_order()
+        store.commit([SaveOrder(an_order(version=2, published=True), 1)])
+        assert store.snapshot(Wanted(KEY)).order == an_order(version=2, published=True)
+        store.commit([RemoveOrder(KEY, 2)])
+        assert store.snapshot(Wanted(KEY)).order is None
+
+    def test_keeps_the_stub_of_a_deleted_order(self, store: Store) -> None:
+        stub = DeletedOrder(KEY, SELLER_ID, published=True, version=2)
+        store.commit([SaveOrder(an_order(), None)])
+        store.commit([SaveOrder(stub, 1)])
+        assert store.snapshot(Wanted(KEY)).order == stub
+
+    def test_the_same_uuid_of_two_partners_is_two_orders(self, store: Store) -> None:
+        other = replace(KEY, partner_id="partner-2")
+        store.commit([SaveOrder(an_order(), None)])
+        store.commit([SaveOrder(an_order(other), None)])
+        assert store.snapshot(Wanted(other)).order == an_order(other)
+
+    def test_refuses_an_order_that_fits_no_row_before_anything_is_written(self, store: Store) -> None:
+        publish(store)
+        # Hexadecimal digits of numbers far apart: text that hardly compresses.
+        text = "".join(f"{pow(3, n, 2**61 - 1):x}" for n in range(60_000))
+        with pytest.raises(OrderTooLarge):
+            store.commit([SaveOrder(an_order(answer=text), None), taken(BOOKED)])
+        assert (counts(store), store.snapshot(WHOLE).order) == ((10, 0), None)
+
+    def test_refuses_what_fits_no_transaction_before_anything_is_written(self, store: Store) -> None:
+        publish(store)
+        with pytest.raises(OrderTooLarge):
+            store.commit([taken(BOOKED, key(number)) for number in range(51)])
+        assert counts(store) == (10, 0)
+
+
+class TestRefusal:
+    def test_too_few_spaces_tells_what_is_left(self, store: Store) -> None:
+        publish(store, 3)
+        store.commit([taken(leased(2), key(2))])
+        assert refused(store, taken(Hold(2, HoldState.booked))) == [TooFewSpaces(SESSION_ID, 1, 2)]
+
+    def test_another_revision_than_the_one_that_was_priced(self, store: Store) -> None:
+        publish(store)
+        store.publish(Listing(an_opportunity(revision=2), version=2), 99)
+        assert refused(store, taken(BOOKED, revision=1)) == [OpportunityChanged(SESSION_ID)]
+        store.commit([taken(BOOKED, revision=2)])
+        assert counts(store) == (9, 0)
+
+    def test_a_withdrawn_opportunity(self, store: Store) -> None:
+        publish(store)
+        store.publish(Listing(an_opportunity(revision=2), version=2, deleted=True), 10)
+        assert store.snapshot(WHOLE).opportunities == {}
+        assert refused(store, taken(BOOKED, revision=2)) == [OpportunityChanged(SESSION_ID)]
+
+    def test_an_opportunity_without_counters(self, store: Store) -> None:
+        store.publish(Listing(an_opportunity()), None)
+        assert refused(store, taken(BOOKED, revision=1)) == [OpportunityChanged(SESSION_ID)]
+
+    def test_spaces_are_given_back_whatever_the_seller_has_changed(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(BOOKED, revision=1)])
+        store.publish(Listing(an_opportunity(revision=2), version=2, deleted=True), 10)
+        store.commit([MoveHold(SESSION_ID, KEY, BOOKED, None)])
+        assert counts(store) == (10, 0)
+
+    def test_a_lease_that_ends_before_the_mark_has_to_say_so(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(ends_in=15), key(1))])
+        sooner = leased(ends_in=10)
+        assert refused(store, taken(sooner, key(2))) == [LeaseEndsEarlier(SESSION_ID)]
+        store.commit([taken(sooner, key(2), ends_before_others=True)])
+        assert capacity(store).next_expiry_at == sooner.expires_at
+        store.commit([taken(leased(ends_in=20), key(3))])
+        assert capacity(store).next_expiry_at == sooner.expires_at
+
+    def test_a_lease_that_claims_to_end_first_and_does_not(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(ends_in=5), key(1))])
+        late = taken(leased(ends_in=10), key(2), ends_before_others=True)
+        assert refused(store, late) == [LeaseEndsEarlier(SESSION_ID)]
+
+    @pytest.mark.parametrize(
+        "move",
+        [
+            pytest.param(taken(leased(3)), id="already there"),
+            pytest.param(MoveHold(SESSION_ID, KEY, leased(3), BOOKED), id="other number of spaces"),
+            pytest.param(MoveHold(SESSION_ID, KEY, Hold(2, HoldState.proposed), BOOKED), id="other state"),
+            pytest.param(MoveHold(SESSION_ID, KEY, leased(2, 14), BOOKED), id="other end"),
+            pytest.param(MoveHold(SESSION_ID, key(2), leased(2), None), id="gone"),
+        ],
+    )
+    def test_a_hold_that_is_not_as_it_was_read(self, store: Store, move: MoveHold) -> None:
+        publish(store)
+        store.commit([taken(leased(2))])
+        assert refused(store, move) == [HoldChanged(SESSION_ID)]
+        assert counts(store) == (8, 2)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(SaveOrder(an_order(version=3), 1), id="older version"),
+            pytest.param(SaveOrder(an_order(), None), id="not the first"),
+            pytest.param(RemoveOrder(KEY, 1), id="remove older"),
+            pytest.param(SaveOrder(an_order(key(2), version=2), 1), id="gone"),
+        ],
+    )
+    def test_an_order_that_is_not_the_version_that_was_read(
+        self, store: Store, change: SaveOrder | RemoveOrder
+    ) -> None:
+        order = an_order()
+        store.commit([SaveOrder(order, None)])
+        store.commit([SaveOrder(replace(order, version=2), 1)])
+        expected = change.key if isinstance(change, RemoveOrder) else change.order.key
+        assert refused(store, change) == [OrderChanged(expected)]
+
+    def test_every_reason_is_told_of_its_own_change(self, store: Store) -> None:
+        """PynamoDB sends deletes, puts, updates in this order, whatever the order of the changes."""
+        for number in range(1, 6):
+            publish(store, 1, f"{SESSION_ID}{number}")
+        one, two, three, four, five = (f"{SESSION_ID}{number}" for number in range(1, 6))
+        store.commit([taken(BOOKED, key(9), one), taken(BOOKED, KEY, three), taken(leased(), key(9), five)])
+        reasons = refused(
+            store,
+            taken(BOOKED, KEY, one),  # a put that holds, an update that does not
+            MoveHold(two, KEY, BOOKED, None),  # a delete that does not hold, an update that does
+            MoveHold(three, KEY, BOOKED, None),  # both hold
+            SaveOrder(an_order(), 7),  # a put that does not hold
+            taken(BOOKED, KEY, four, revision=5),  # an update that does not hold, for another reason
+            RemoveOrder(key(8), 1),  # a delete that does not hold
+            taken(BOOKED, KEY, five),
+        )
+        assert set(reasons) == {
+            TooFewSpaces(one, 0, 0),
+            HoldChanged(two),
+            OrderChanged(KEY),
+            OpportunityChanged(four),
+            OrderChanged(key(8)),
+            TooFewSpaces(five, 0, 1),
+        }
+
+
+class TestLeases:
+    def test_those_that_have_ended_give_their_spaces_back(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(2, ends_in=5), key(1))])
+        store.commit([taken(leased(3, ends_in=6), key(2))])
+        store.commit([taken(leased(1, ends_in=9), key(3))])
+        store.commit([taken(BOOKED, key(4))])
+        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)) == 2
+        assert counts(store) == (8, 1)
+        assert set(store.holds(SESSION_ID)) == {key(3), key(4)}
+        assert capacity(store).next_expiry_at == NOW + timedelta(minutes=9)
+
+    def test_the_mark_goes_with_the_last_lease(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased())])
+        assert store.reclaim(SESSION_ID, LATER - timedelta(seconds=1)) == 0
+        assert capacity(store).next_expiry_at == LATER
+        assert store.reclaim(SESSION_ID, LATER) == 1
+        assert capacity(store).next_expiry_at is None
+        assert store.reclaim(SESSION_ID, LATER) == 0
+
+    def test_a_mark_that_is_too_low_is_raised(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased(ends_in=5), key(1))])
+        store.commit([taken(leased(ends_in=9), key(2))])
+        store.commit([MoveHold(SESSION_ID, key(1), leased(ends_in=5), None)])
+        assert capacity(store).next_expiry_at == NOW + timedelta(minutes=5)
+        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)) == 0
+        assert capacity(store).next_expiry_at == NOW + timedelta(minutes=9)
+
+    def test_of_an_opportunity_without_counters_there_are_none(self, store: Store) -> None:
+        assert store.reclaim(SESSION_ID, NOW) == 0
+
+    def test_more_than_fit_one_transaction(self, store: Store) -> None:
+        publish(store, 105)
+        for number in range(101):
+            store.commit([taken(leased(ends_in=5), key(number))])
+        assert counts(store) == (4, 101)
+        assert store.reclaim(SESSION_ID, LATER) == 101
+        assert counts(store) == (105, 0)
+        assert capacity(store).next_expiry_at is None
+
+    def test_are_found_by_their_end(self, store: Store) -> None:
+        ids = [f"{SESSION_ID}{number}" for number in range(12)]
+        for number, opportunity_id in enumerate(ids):
+            publish(store, 1, opportunity_id)
+            store.commit([taken(leased(ends_in=1 + number), KEY, opportunity_id)])
+        now = NOW + timedelta(minutes=6)
+        assert set(store.expired(now, 100)) == set(ids[:6])
+        assert len(store.expired(now, 4)) == 4
+        assert sweep(store, now) == 6
+        assert store.expired(now, 100) == []
+        assert counts(store, ids[0]) == (1, 0)
+        assert counts(store, ids[6]) == (0, 1)
+
+    def test_one_that_was_booked_does_not_end(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(leased())])
+        store.commit([MoveHold(SESSION_ID, KEY, leased(), BOOKED)])
+        assert store.expired(LATER, 10) == []
+        assert store.reclaim(SESSION_ID, LATER) == 0
+        assert counts(store) == (9, 0)
+
+    def test_readers_who_come_at_once_give_back_once(self, store: Store) -> None:
+        publish(store, 40)
+        for number in range(30):
+            store.commit([taken(leased(ends_in=5), key(number))])
+
+        def look(_: int) -> int:
+            for _ in patience().tries():
+                try:
+                    return store.reclaim(SESSION_ID, LATER)
+                except StoreBusy:
+                    continue
+            raise AssertionError("never came through")
+
+        with ThreadPoolExecutor(6) as pool:
+            assert sum(pool.map(look, range(6))) == 30
+        assert counts(store) == (40, 0)
+        assert capacity(store).next_expiry_at is None
+
+
+class TestInventory:
+    def test_a_new_version_keeps_the_counters(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(BOOKED)])
+        changed = an_opportunity(revision=2, document={"name": "Later"})
+        store.publish(Listing(changed, version=2, source="here", source_digest="2"), 99)
+        listing, found = store.listings([SESSION_ID])[SESSION_ID]
+        assert listing == Listing(changed, version=2, source="here", source_digest="2")
+        assert found is not None
+        assert (found.spaces_total, found.spaces_left, found.revision) == (10, 9, 2)
+        assert found.open_for_booking
+
+    def test_counters_may_come_later(self, store: Store) -> None:
+        store.publish(Listing(an_opportunity()), None)
+        store.publish(Listing(an_opportunity(revision=2), version=2), 4)
+        assert counts(store) == (4, 0)
+
+    @pytest.mark.parametrize("version", [1, 2, 4])
+    def test_any_version_but_the_next_is_refused(self, store: Store, version: int) -> None:
+        publish(store)
+        store.publish(Listing(an_opportunity(revision=2), version=2), 10)
+        before = store.listings([SESSION_ID])
+        with pytest.raises(CommitRefused) as refusal:
+            store.publish(Listing(an_opportunity(revision=9), version=version), 10)
+        assert refusal.value.reasons == (OpportunityChanged(SESSION_ID),)
+        assert store.listings([SESSION_ID]) == before
+
+    def test_a_withdrawn_one_is_still_listed_and_can_come_back(self, store: Store) -> None:
+        publish(store)
+        store.publish(Listing(an_opportunity(revision=2), version=2, deleted=True), 10)
+        listing, found = store.listings([SESSION_ID])[SESSION_ID]
+        assert listing.deleted and found is not None and not found.open_for_booking
+        store.publish(Listing(an_opportunity(revision=3), version=3), 10)
+        assert store.snapshot(WHOLE).opportunities[SESSION_ID].capacity.open_for_booking
+
+    def test_each_source_has_its_own(self, store: Store) -> None:
+        here, there = (
+            Listing(an_opportunity(), source="here"),
+            Listing(an_opportunity(OTHER_ID), source="there"),
+        )
+        store.publish(here, 1)
+        store.publish(there, 1)
+        assert list(store.imported_from("here")) == [here]
+        assert list(store.imported_from("nowhere")) == []
+
+    def test_listings_of_many_are_read_in_parts(self, store: Store) -> None:
+        ids = [f"{SESSION_ID}{number}" for number in range(51)]
+        for opportunity_id in ids:
+            publish(store, 1, opportunity_id)
+        assert set(store.listings([*ids, *ids, "unknown"])) == set(ids)
+
+    def test_sellers(self, store: Store) -> None:
+        assert store.seller(SELLER_ID) is None
+        store.save_seller(a_seller())
+        store.save_seller(a_seller(open_booking_allowed=False))
+        assert store.seller(SELLER_ID) == a_seller(open_booking_allowed=False)
+
+
+class Interrupted:
+    """A store in which somebody else comes in between a decision and its commit."""
+
+    def __init__(self, store: Store, between: object) -> None:
+        self._store, self._between = store, between
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def commit(self, changes: object) -> None:
+        between, self._between = self._between, None
+        if between is not None:
+            between()  # type: ignore[operator]
+        self._store.commit(changes)  # type: ignore[arg-type]
+
+
+class TestAttempts:
+    def test_a_lease_that_has_ended_neither_blocks_nor_shows(self, store: Store) -> None:
+        publish(store, 1)
+        store.commit([taken(leased(), key(2))])
+        assert current_snapshot(store, WHOLE, NOW).opportunities[SESSION_ID].capacity.spaces_left == 0
+        assert current_snapshot(store, WHOLE, LATER).opportunities[SESSION_ID].capacity.spaces_left == 1
+
+    def test_a_lease_that_somebody_else_ends_meanwhile_does_not_show_either(self, store: Store) -> None:
+        publish(store, 1)
+        store.commit([taken(leased(), key(2))])
+
+        class Slow(Interrupted):
+            def reclaim(self, opportunity_id: str, now: object) -> int:
+                assert store.reclaim(SESSION_ID, LATER) == 1  # by somebody who is faster
+                return store.reclaim(SESSION_ID, LATER)
+
+        slow: Store = Slow(store, None)  # type: ignore[assignment]
+        assert current_snapshot(slow, WHOLE, LATER).opportunities[SESSION_ID].capacity.spaces_left == 1
+
+    def test_a_quote_is_deleted_though_its_lease_ended_by_anothers_clock(self, store: Store) -> None:
+        publish(store)
+        store.save_seller(a_seller())
+        moment = a_moment()
+        carry_out(
+            store,
+            WHOLE,
+            lambda s: quote(a_request(), s, moment, with_customer=True),
+            now=NOW,
+            patience=patience(),
+        )
+        assert counts(store) == (9, 1)
+        ahead: Store = Interrupted(store, lambda: store.reclaim(SESSION_ID, LATER))  # type: ignore[assignment]
+        carry_out(
+            ahead,
+            Wanted(KEY),
+            lambda s: delete_quote(s, NOW, seller_id=SELLER_ID),
+            now=NOW,
+            patience=patience(),
+        )
+        assert store.snapshot(Wanted(KEY)).order is None
+        assert counts(store) == (10, 0)
+
+    def test_the_last_space_goes_to_whoever_commits_first(self, store: Store) -> None:
+        publish(store, 1)
+        store.save_seller(a_seller())
+        refusals: list[tuple[Reason, ...]] = []
+        request = replace(a_request(), total_payment_due=None)
+        first: Store = Interrupted(store, lambda: store.commit([taken(BOOKED, key(2))]))  # type: ignore[assignment]
+        answer = carry_out(
+            first,
+            WHOLE,
+            lambda s: quote(request, s, a_moment(), with_customer=True),
+            now=NOW,
+            patience=patience(),
+            on_refusal=refusals.append,
+        )
+        assert refusals == [(TooFewSpaces(SESSION_ID, 0, 0),)]
+        assert [type(error).__name__ for error in answer.errors[0]] == ["OpportunityIsFullError"]
+        assert set(store.holds(SESSION_ID)) == {key(2)}
+
+    def test_b_twice_is_one_order(self, store: Store) -> None:
+        publish(store)
+        store.save_seller(a_seller())
+        opportunity = an_opportunity()
+        free = replace(
+            opportunity, offers=(replace(opportunity.offers[0], price=opportunity.offers[0].price * 0),)
+        )
+        store.publish(Listing(replace(free, revision=2), version=2), 10)
+        request = replace(a_request(an_item(free)), total_payment_due=free.offers[0].price)
+        answers = [
+            carry_out(
+                store,
+                WHOLE,
+                lambda s: book(request, s, a_moment(), lambda order: repr(order.items)),
+                now=NOW,
+                patience=patience(),
+            )
+            for _ in range(2)
+        ]
+        assert answers[0].order.answer == answers[1].order.answer
+        assert counts(store) == (9, 0)

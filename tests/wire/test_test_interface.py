@@ -1,0 +1,424 @@
+"""The Test Interface's requests, and the Opportunities made for them.
+
+That each meets its criterion is the Test Suite's judgement to make; what is tested here is that the
+documents are valid, that nothing is in them by accident, and that the system itself reads them right.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import product
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.offers import FlowRequirement, Prepayment
+from chalicelib.domain.opportunities import OpportunityType
+from chalicelib.domain.orders import OrderKind
+from chalicelib.wire import test_interface as interface
+from chalicelib.wire.test_interface import (
+    CRITERIA,
+    ILLEGAL_CRITERIA,
+    BookingFlow,
+    ParentType,
+    SimulatedAction,
+    build_opportunity,
+    read_action,
+    read_opportunity_request,
+)
+from tests.support.validator import Validator, start_or_skip
+
+NOW = datetime(2026, 3, 28, 23, 30, 12, 345, tzinfo=UTC)
+BASE_URL = "https://booking.example/dev"
+SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"
+ORDER_UUID = "e11429ea-467f-4270-ab62-e47368996fe8"
+
+SIMPLE, APPROVAL = BookingFlow.OpenBookingSimpleFlow, BookingFlow.OpenBookingApprovalFlow
+SESSION = (OpportunityType.ScheduledSession, ParentType.SessionSeries)
+SLOT = (OpportunityType.Slot, ParentType.FacilityUse)
+SINGLE_SLOT = (OpportunityType.Slot, ParentType.IndividualFacilityUse)
+TYPES = (SESSION, SLOT, SINGLE_SLOT)
+
+# What such an Opportunity cannot be.
+IMPOSSIBLE = {
+    ("TestOpportunityOnlineBookable", SLOT),
+    ("TestOpportunityOnlineBookable", SINGLE_SLOT),
+    ("TestOpportunityBookableFiveSpaces", SINGLE_SLOT),
+}
+
+Json = dict[str, Any]
+
+SELLER: Json = {
+    "@type": "Organization",
+    "@id": SELLER_ID,
+    "name": "Avonmead Leisure",
+    "legalName": "Avonmead Leisure Trust Limited",
+    "taxMode": "https://openactive.io/TaxGross",
+    "isOpenBookingAllowed": True,
+    "termsOfService": [
+        {
+            "@type": "TermsOfUse",
+            "name": "Terms and conditions",
+            "url": "https://avonmead-leisure.example/terms",
+            "requiresExplicitConsent": False,
+        }
+    ],
+}
+
+
+def request_for(
+    criteria: str,
+    types: tuple[OpportunityType, ParentType] = SESSION,
+    flow: BookingFlow = SIMPLE,
+) -> interface.TestOpportunityRequest:
+    return interface.TestOpportunityRequest(*types, SELLER_ID, criteria, flow)
+
+
+def build(
+    criteria: str,
+    types: tuple[OpportunityType, ParentType] = SESSION,
+    flow: BookingFlow = SIMPLE,
+    number: int = 1,
+) -> interface.TestOpportunity:
+    return build_opportunity(request_for(criteria, types, flow), number=number, now=NOW, seller=SELLER)
+
+
+def every_kind() -> Iterator[tuple[str, tuple[OpportunityType, ParentType], BookingFlow, int]]:
+    """Each criterion with each type, in both flows, free and paid."""
+    for criteria, types, flow, number in product(CRITERIA, TYPES, BookingFlow, (1, 2)):
+        if (criteria, types) not in IMPOSSIBLE:
+            yield criteria, types, flow, number
+
+
+def only_offer(built: interface.TestOpportunity) -> Json:
+    (offer,) = [*built.document.get("offers", []), *built.parent.get("offers", [])]
+    assert isinstance(offer, dict)
+    return offer
+
+
+def body(**changes: Any) -> Json:
+    request = {
+        "@context": ["https://openactive.io/", "https://openactive.io/test-interface"],
+        "@type": "ScheduledSession",
+        "superEvent": {
+            "@type": "SessionSeries",
+            "organizer": {"@type": "Organization", "@id": f"{BASE_URL}/api/identifiers/sellers/1"},
+        },
+        "test:testOpportunityCriteria": "https://openactive.io/test-interface#TestOpportunityBookable",
+        "test:testOpenBookingFlow": "https://openactive.io/test-interface#OpenBookingSimpleFlow",
+    } | changes
+    return {term: value for term, value in request.items() if value is not None}
+
+
+def action(name: str, kind: str = "Order", iri: str | None = None) -> Json:
+    path = "order-proposals" if kind == "OrderProposal" else "orders"
+    iri = iri or f"{BASE_URL}/api/openbooking/{path}/{ORDER_UUID}"
+    return {"@type": f"test:{name}SimulateAction", "object": {"@type": kind, "@id": iri}}
+
+
+@pytest.fixture(scope="module")
+def validator() -> Iterator[Validator]:
+    with start_or_skip() as running:
+        yield running
+
+
+@pytest.mark.node
+def test_every_kind_is_valid_in_a_bookable_feed(validator: Validator) -> None:
+    found = {}
+    for kind in every_kind():
+        built = build(*kind)
+        for document in (built.parent, built.document):
+            if failures := validator.failures(document, "BookableRPDEFeed"):
+                found[*kind, document["@type"]] = failures
+    assert found == {}
+
+
+def test_every_kind_has_exactly_one_offer_of_the_flow_asked_for() -> None:
+    for criteria, types, flow, number in every_kind():
+        built = build(criteria, types, flow, number)
+        parent, child = (published.opportunity for published in built.published())
+        (offer,) = child.offers
+        assert offer.id == only_offer(built)["@id"], criteria
+        assert offer.needs_approval is (flow is APPROVAL), criteria
+        assert child.seller_id == parent.seller_id == SELLER_ID
+
+
+def test_only_the_past_and_the_window_that_has_not_opened_are_not_bookable() -> None:
+    refused = set()
+    for criteria, types, flow, number in every_kind():
+        _, child = (published.opportunity for published in build(criteria, types, flow, number).published())
+        if child.why_not_bookable(child.offers[0], NOW):
+            refused.add(criteria)
+    assert refused == {
+        "TestOpportunityBookableInPast",
+        "TestOpportunityBookableOutsideValidFromBeforeStartDate",
+    }
+
+
+def test_every_limit_stays_two_hours_away_during_a_run_of_three() -> None:
+    for criteria, types, flow, number in every_kind():
+        _, child = (published.opportunity for published in build(criteria, types, flow, number).published())
+        offer, start = child.offers[0], child.starts_at
+        assert start is not None and child.ends_at is not None
+        limits = [start, child.ends_at]
+        limits += [
+            start - before for before in (offer.opens_before, offer.cancellable_until_before) if before
+        ]
+        for limit in limits:
+            assert not NOW - timedelta(hours=2) <= limit <= NOW + timedelta(hours=5), criteria
+
+
+def test_what_can_be_cancelled_is_what_the_criterion_says() -> None:
+    kept = set()
+    for criteria in CRITERIA:
+        _, child = (published.opportunity for published in build(criteria).published())
+        if child.offers[0].why_not_cancellable(child.starts_at, NOW):
+            kept.add(criteria)
+    assert kept == {
+        "TestOpportunityBookableNotCancellable",
+        "TestOpportunityBookableCancellableOutsideWindow",
+        "TestOpportunityBookableInPast",
+    }
+
+
+@pytest.mark.parametrize(
+    ("types", "usual"), [(SESSION, 10), (SLOT, 10), (SINGLE_SLOT, 1)], ids=["session", "slot", "single"]
+)
+def test_spaces_are_plenty_unless_the_criterion_says_otherwise(
+    types: tuple[OpportunityType, ParentType], usual: int
+) -> None:
+    said = {
+        "TestOpportunityBookableNoSpaces": 0,
+        "TestOpportunityBookableOneSpace": 1,
+        "TestOpportunityBookableFiveSpaces": 5,
+    }
+    for criteria in CRITERIA:
+        if (criteria, types) not in IMPOSSIBLE:
+            parent, child = build(criteria, types).published()
+            assert child.spaces == said.get(criteria, usual)
+            assert parent.spaces is None
+
+
+@pytest.mark.parametrize(("criteria", "types"), sorted(IMPOSSIBLE))
+def test_what_cannot_be_is_refused(criteria: str, types: tuple[OpportunityType, ParentType]) -> None:
+    with pytest.raises(interface.TestInterfaceRefused):
+        build(criteria, types)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "prepayment"),
+    [
+        ("TestOpportunityBookableNonFreePrepaymentRequired", Prepayment.Required),
+        ("TestOpportunityBookableNonFreePrepaymentOptional", Prepayment.Optional),
+        ("TestOpportunityBookableNonFreePrepaymentUnavailable", Prepayment.Unavailable),
+        ("TestOpportunityBookableUsingPayment", Prepayment.Required),
+        ("TestOpportunityBookableNonFree", Prepayment.Required),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_paid_criteria_have_a_price_and_their_prepayment(
+    criteria: str, prepayment: Prepayment, number: int
+) -> None:
+    offer = build(criteria, number=number).published()[1].opportunity.offers[0]
+    assert offer.price == Decimal("14.95")
+    assert offer.prepayment is prepayment
+
+
+def test_what_is_free_states_no_prepayment() -> None:
+    for kind in every_kind():
+        offer = only_offer(build(*kind))
+        assert ("openBookingPrepayment" in offer) is (offer["price"] > 0)
+
+
+def test_price_alternates_with_the_number_where_it_does_not_matter() -> None:
+    prices = [only_offer(build("TestOpportunityBookable", number=number))["price"] for number in range(4)]
+    assert prices == [0, 14.95, 0, 14.95]
+    assert only_offer(build("TestOpportunityBookableFree", number=1))["price"] == 0
+
+
+@pytest.mark.parametrize("types", TYPES, ids=["session", "slot", "single"])
+def test_ids_are_of_our_own_base_and_differ_with_the_number(
+    types: tuple[OpportunityType, ParentType],
+) -> None:
+    ids: list[str] = []
+    for number in (1, 2):
+        built = build("TestOpportunityBookable", types, number=number)
+        ids += [built.document["@id"], built.parent["@id"], only_offer(built)["@id"]]
+        ids += [part["@id"] for part in built.parent.get("individualFacilityUse", [])]
+    assert len(set(ids)) == len(ids)
+    assert all(iri.startswith("https://base.invalid/api/identifiers/") for iri in ids)
+
+
+def test_a_slot_of_an_individual_facility_use_names_it_and_not_the_facility() -> None:
+    built = build("TestOpportunityBookable", SINGLE_SLOT)
+    (part,) = built.parent["individualFacilityUse"]
+    assert built.document["facilityUse"] == part["@id"]
+    assert build("TestOpportunityBookable", SLOT).document["facilityUse"] == built.parent["@id"]
+
+
+def test_attendee_details_and_intake_form_come_with_their_criteria_only() -> None:
+    for criteria in CRITERIA:
+        child = build(criteria).published()[1].opportunity
+        needs = child.offers[0].requirements
+        assert bool(child.attendee_details_required) is (criteria == "TestOpportunityBookableAttendeeDetails")
+        assert bool(child.attendee_details_required) is (FlowRequirement.OpenBookingAttendeeDetails in needs)
+        assert bool(child.intake_form) is (criteria == "TestOpportunityBookableAdditionalDetails")
+        assert bool(child.intake_form) is (FlowRequirement.OpenBookingIntakeForm in needs)
+
+
+def test_the_intake_form_has_a_field_of_each_kind_with_an_id_of_its_own() -> None:
+    form = build("TestOpportunityBookableAdditionalDetails").intake_form
+    assert len({field["@type"] for field in form}) == len({field["@id"] for field in form}) == 4
+
+
+def test_only_the_online_criterion_is_held_online() -> None:
+    for criteria in CRITERIA:
+        child = build(criteria).published()[1].opportunity
+        is_online = criteria == "TestOpportunityOnlineBookable"
+        assert child.is_online is is_online
+        assert child.is_physical is not is_online
+        assert (child.access_channel is not None) is is_online
+
+
+def test_terms_of_service_must_be_the_sellers_own() -> None:
+    built = build("TestOpportunityBookableSellerTermsOfService")
+    assert built.parent["organizer"]["termsOfService"] == SELLER["termsOfService"]
+    without = {term: value for term, value in SELLER.items() if term != "termsOfService"}
+    request = request_for("TestOpportunityBookableSellerTermsOfService")
+    with pytest.raises(interface.TestInterfaceRefused):
+        build_opportunity(request, number=1, now=NOW, seller=without)
+    plain = replace(request, criteria="TestOpportunityBookable")
+    assert build_opportunity(plain, number=1, now=NOW, seller=without)
+
+
+@pytest.mark.parametrize("types", TYPES, ids=["session", "slot", "single"])
+@pytest.mark.parametrize("flow", BookingFlow)
+@pytest.mark.parametrize("criteria", CRITERIA)
+def test_reads_the_request_for_an_opportunity(
+    criteria: str, flow: BookingFlow, types: tuple[OpportunityType, ParentType]
+) -> None:
+    kind, parent_type = types
+    seller = {"@type": "Organization", "@id": f"{BASE_URL}/api/identifiers/sellers/1"}
+    is_session = types == SESSION
+    parent = {"@type": parent_type.value, "organizer" if is_session else "provider": seller}
+    asked = body(
+        **{
+            "@type": kind.value,
+            "superEvent": parent if is_session else None,
+            "facilityUse": None if is_session else parent,
+            "test:testOpportunityCriteria": f"https://openactive.io/test-interface#{criteria}",
+            "test:testOpenBookingFlow": f"https://openactive.io/test-interface#{flow}",
+        }
+    )
+    expected = interface.TestOpportunityRequest(kind, parent_type, SELLER_ID, criteria, flow)
+    assert read_opportunity_request(asked, BASE_URL) == expected
+
+
+def test_reads_prefixed_names_and_a_seller_given_by_its_id_alone() -> None:
+    asked = body(
+        superEvent={"@type": "SessionSeries", "organizer": f"{BASE_URL}/api/identifiers/sellers/1"},
+        **{
+            "test:testOpportunityCriteria": "test:TestOpportunityBookable",
+            "test:testOpenBookingFlow": "test:OpenBookingApprovalFlow",
+        },
+    )
+    read = read_opportunity_request(asked, BASE_URL)
+    assert (read.seller_id, read.criteria, read.flow) == (SELLER_ID, "TestOpportunityBookable", APPROVAL)
+
+
+REFUSED_REQUESTS: dict[str, Json] = {
+    "no type": {"@type": None},
+    "unknown type": {"@type": "Picnic"},
+    "type that is not a text": {"@type": ["ScheduledSession"]},
+    "type that is not made here": {"@type": "CourseInstance"},
+    "parent as type": {"@type": "SessionSeries"},
+    "no parent": {"superEvent": None},
+    "parent by id": {"superEvent": f"{BASE_URL}/api/identifiers/session-series/1"},
+    "parent without type": {"superEvent": {"organizer": {"@id": SELLER_ID}}},
+    "parent of another type": {"superEvent": {"@type": "FacilityUse", "provider": {"@id": SELLER_ID}}},
+    "slot of a series": {
+        "@type": "Slot",
+        "facilityUse": {"@type": "SessionSeries", "organizer": {"@id": SELLER_ID}},
+    },
+    "no seller": {"superEvent": {"@type": "SessionSeries"}},
+    "seller without id": {"superEvent": {"@type": "SessionSeries", "organizer": {"name": "Avonmead"}}},
+    "no criteria": {"test:testOpportunityCriteria": None},
+    "unknown criteria": {
+        "test:testOpportunityCriteria": "https://openactive.io/test-interface#TestOpportunityOnTheMoon"
+    },
+    "criteria that are not a text": {"test:testOpportunityCriteria": {"@id": "TestOpportunityBookable"}},
+    "no flow": {"test:testOpenBookingFlow": None},
+    "unknown flow": {"test:testOpenBookingFlow": "https://openactive.io/test-interface#Whichever"},
+}
+
+
+@pytest.mark.parametrize("changes", REFUSED_REQUESTS.values(), ids=REFUSED_REQUESTS)
+def test_refuses_a_request_that_makes_no_sense(changes: Json) -> None:
+    with pytest.raises(interface.TestInterfaceRefused) as refusal:
+        read_opportunity_request(body(**changes), BASE_URL)
+    assert str(refusal.value)
+
+
+@pytest.mark.parametrize("criteria", sorted(ILLEGAL_CRITERIA))
+def test_refuses_illegal_criteria(criteria: str) -> None:
+    iri = f"https://openactive.io/test-interface#{criteria}"
+    with pytest.raises(interface.TestInterfaceRefused, match="illegal"):
+        read_opportunity_request(body(**{"test:testOpportunityCriteria": iri}), BASE_URL)
+
+
+def test_there_are_fifteen_actions_and_three_concern_proposals() -> None:
+    assert len(SimulatedAction) == 15
+    assert sum(name.acts_on is OrderKind.OrderProposal for name in SimulatedAction) == 3
+
+
+@pytest.mark.parametrize("name", SimulatedAction)
+def test_reads_each_action_on_its_order(name: SimulatedAction) -> None:
+    expected = interface.TestAction(name, kind=name.acts_on, uuid=ORDER_UUID)
+    assert read_action(action(name, name.acts_on.value), BASE_URL) == expected
+
+
+def test_reads_an_action_on_an_order_that_is_named_as_the_proposal_it_was() -> None:
+    iri = f"{BASE_URL}/api/openbooking/order-proposals/{ORDER_UUID}"
+    assert read_action(action("CustomerNotice", "Order", iri), BASE_URL).uuid == ORDER_UUID
+
+
+@pytest.mark.parametrize("name", [name for name in SimulatedAction if name.may_act_on_opportunity])
+@pytest.mark.parametrize("kind", ["ScheduledSession", "Slot"])
+def test_reads_a_change_of_logistics_of_an_opportunity(name: SimulatedAction, kind: str) -> None:
+    read = read_action(action(name, kind, f"{BASE_URL}/api/identifiers/slots/7"), BASE_URL)
+    expected = "https://base.invalid/api/identifiers/slots/7"
+    assert read == interface.TestAction(name, opportunity_id=expected)
+
+
+REFUSED_ACTIONS: dict[str, Json] = {
+    "no type": {"object": {"@type": "Order", "@id": "x"}},
+    "unknown action": action("Party"),
+    "no object": {"@type": "test:ReplacementSimulateAction"},
+    "object without id": {"@type": "test:ReplacementSimulateAction", "object": {"@type": "Order"}},
+    "object by id alone": {
+        "@type": "test:ReplacementSimulateAction",
+        "object": f"{BASE_URL}/api/openbooking/orders/{ORDER_UUID}",
+    },
+    "order for a proposal": action("SellerAcceptOrderProposal", "Order"),
+    "proposal for an order": action("CustomerNotice", "OrderProposal"),
+    "opportunity for an order": action(
+        "CustomerNotice", "Slot", "https://booking.example/dev/api/identifiers/slots/7"
+    ),
+    "series to be moved": action(
+        "ChangeOfLogisticsTime", "SessionSeries", f"{BASE_URL}/api/identifiers/session-series/7"
+    ),
+    "opportunity with a bad id": action("ChangeOfLogisticsTime", "Slot", "slots 7"),
+    "order of another system": action(
+        "Replacement", "Order", f"https://other.example/api/openbooking/orders/{ORDER_UUID}"
+    ),
+    "order without a uuid": action("Replacement", "Order", f"{BASE_URL}/api/openbooking/orders/seven"),
+    "quote": action("Replacement", "Order", f"{BASE_URL}/api/openbooking/order-quotes/{ORDER_UUID}"),
+}
+
+
+@pytest.mark.parametrize("asked", REFUSED_ACTIONS.values(), ids=REFUSED_ACTIONS)
+def test_refuses_an_action_that_makes_no_sense(asked: Json) -> None:
+    with pytest.raises(interface.TestInterfaceRefused) as refusal:
+        read_action(asked, BASE_URL)
+    assert str(refusal.value)
