@@ -1,0 +1,119 @@
+"""The whole way of a deployment: the data stack, then Chalice, then what Chalice cannot set.
+
+Every part looks first and does only what is missing, so a deployment that was cut off is
+finished by running it again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openbooking.deployment import observation, planner, project, templates
+from openbooking.deployment.executor import Executor
+from openbooking.deployment.planner import Step
+from openbooking.deployment.templates import ROOT
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Which AWS is meant: by clients for ourselves, by environment for Chalice."""
+
+    client: Callable[[str], Any]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deployment has come to."""
+
+    rest_api_url: str
+    rest_api_id: str
+    exports: Mapping[str, str]
+    steps: list[Step]
+    """The steps beside Chalice's own."""
+
+
+def deploy(
+    stage: str,
+    aws: Aws,
+    *,
+    source: Path = ROOT,
+    build: Path | None = None,
+    records: Path | None = None,
+    parameters: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = print,
+) -> Deployed:
+    """Deploys `stage` and returns what stands afterwards.
+
+    `build` is where Chalice's project is assembled, `records` the directory of Chalice's
+    record of what it has deployed: without that record it would deploy everything anew.
+    `parameters` go to the data stack.
+    """
+    build = build or source / "build" / stage
+    records = records or source / ".chalice" / "deployed"
+    if stage not in project.stages(source):
+        raise project.UnknownStageError(f"{stage} is not one of {project.stages(source)}")
+    executor = Executor(aws.client, say)
+
+    stack_steps = _plan_stack(stage, aws, parameters or {})
+    executor.execute(stack_steps)
+    exports = observation.exports(aws.client("cloudformation"), templates.stack_name(stage))
+    streams = templates.stream_mappings(stage, exports)
+
+    project.assemble(
+        build,
+        stage,
+        source=source,
+        policy=lambda document: templates.resolve(document, stage, exports),
+        environment={f"{handler.upper()}_ARN": mapping.stream_arn for handler, mapping in streams.items()},
+    )
+    deployed = _run_chalice(stage, aws, build, records)
+
+    rest_api = deployed["rest_api"]
+    steps = planner.plan_gateway(
+        rest_api["rest_api_id"],
+        _api_stage(build, stage),
+        templates.gateway_responses(),
+        observation.found_gateway_responses(aws.client("apigateway"), rest_api["rest_api_id"]),
+    ) + planner.plan_streams(streams, observation.found_mappings(aws.client("lambda"), deployed))
+    executor.execute(steps)
+    return Deployed(rest_api["rest_api_url"], rest_api["rest_api_id"], exports, [*stack_steps, *steps])
+
+
+def _plan_stack(stage: str, aws: Aws, parameters: Mapping[str, str]) -> list[Step]:
+    name = templates.stack_name(stage)
+    return planner.plan_stack(
+        name,
+        observation.canonical(json.loads(templates.TABLES.read_text())),
+        {"Stage": stage, **parameters},
+        observation.found_stack(aws.client("cloudformation"), name),
+    )
+
+
+def _run_chalice(stage: str, aws: Aws, build: Path, records: Path) -> Mapping[str, Mapping[str, Any]]:
+    record = records / f"{stage}.json"
+    working = build / ".chalice" / "deployed" / f"{stage}.json"
+    working.parent.mkdir(parents=True, exist_ok=True)
+    working.unlink(missing_ok=True)
+    if record.exists():
+        shutil.copyfile(record, working)
+    try:
+        project.run_chalice(
+            build, "deploy", "--stage", stage, "--connection-timeout", "120",
+            environment=aws.environment,
+        )  # fmt: skip
+    finally:
+        if working.exists():
+            records.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(working, record)
+    return observation.deployed_resources(record)
+
+
+def _api_stage(build: Path, stage: str) -> str:
+    config = json.loads((build / ".chalice" / "config.json").read_text())
+    return str(config["stages"][stage]["api_gateway_stage"])

@@ -1,0 +1,102 @@
+"""Takes the steps of a plan, one AWS call each, in order. Decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, assert_never
+
+from openbooking.deployment.planner import (
+    CreateStack,
+    PublishApi,
+    PutGatewayResponse,
+    ResetGatewayResponse,
+    Step,
+    UpdateStack,
+    UpdateStreamMapping,
+)
+from openbooking.deployment.templates import StreamMapping
+
+# A new event source mapping is not ready at once, and refuses to be changed before it is.
+SETTLING_STATES = {"Creating", "Enabling", "Disabling", "Updating"}
+SETTLING_LOOKS = 60
+SETTLING_SECONDS = 2.0
+
+
+class Executor:
+    """Takes steps with clients from `client(service)`; tells of each through `say`."""
+
+    def __init__(
+        self,
+        client: Callable[[str], Any],
+        say: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._say = say
+        self._sleep = sleep
+
+    def execute(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self._take(step)
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case CreateStack(name, template, parameters):
+                self._say(f"Creating the data stack {name}")
+                self._stack("create", name, template, parameters)
+            case UpdateStack(name, template, parameters):
+                self._say(f"Updating the data stack {name}")
+                self._stack("update", name, template, parameters)
+            case PutGatewayResponse(rest_api_id, response):
+                self._say(f"Gateway response {response.response_type}: {response.status}")
+                self._client("apigateway").put_gateway_response(
+                    restApiId=rest_api_id,
+                    responseType=response.response_type,
+                    statusCode=str(response.status),
+                    responseParameters={
+                        f"gatewayresponse.header.{name}": f"'{value}'"
+                        for name, value in response.headers.items()
+                    },
+                    responseTemplates={"application/json": response.template},
+                )
+            case ResetGatewayResponse(rest_api_id, response_type):
+                self._say(f"Gateway response {response_type}: the gateway's own")
+                self._client("apigateway").delete_gateway_response(
+                    restApiId=rest_api_id, responseType=response_type
+                )
+            case PublishApi(rest_api_id, api_stage):
+                self._say(f"Publishing the API on {api_stage}")
+                self._client("apigateway").create_deployment(restApiId=rest_api_id, stageName=api_stage)
+            case UpdateStreamMapping(uuid, handler, mapping):
+                self._say(f"Stream failures of {handler}: to {mapping.failures_arn}")
+                self._update_mapping(uuid, mapping)
+            case _:
+                assert_never(step)
+
+    def _stack(self, verb: str, name: str, template: str, parameters: Mapping[str, str]) -> None:
+        client = self._client("cloudformation")
+        getattr(client, f"{verb}_stack")(
+            StackName=name,
+            TemplateBody=template,
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        client.get_waiter(f"stack_{verb}_complete").wait(
+            StackName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 240}
+        )
+
+    def _update_mapping(self, uuid: str, mapping: StreamMapping) -> None:
+        client = self._client("lambda")
+        for _ in range(SETTLING_LOOKS):
+            if client.get_event_source_mapping(UUID=uuid).get("State") not in SETTLING_STATES:
+                break
+            self._sleep(SETTLING_SECONDS)
+        # Bounded retries, then the dead-letter queue: a record that cannot be handled must
+        # not stop its shard for the day that the stream keeps it.
+        client.update_event_source_mapping(
+            UUID=uuid,
+            FunctionResponseTypes=["ReportBatchItemFailures"] if mapping.report_item_failures else [],
+            BisectBatchOnFunctionError=mapping.bisect,
+            MaximumRetryAttempts=mapping.retries,
+            DestinationConfig={"OnFailure": {"Destination": mapping.failures_arn}},
+        )

@@ -1,0 +1,84 @@
+"""An imitation of AWS on this machine: a moto server on a free port, for rehearsals and tests.
+
+It runs in a process of its own, because moto keeps what it holds in variables of the process
+and looks at the same environment as we do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from openbooking.deployment.templates import ROOT
+
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@contextmanager
+def imitation_of_aws() -> Iterator[str]:
+    """Serves an empty AWS and yields its URL; what was in it is gone afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openbooking.deployment.imitation"],
+        cwd=ROOT,
+        env=without_aws(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    # Also where we are ended without a word, its input ends and so does it.
+    with process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate("")
+
+
+def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the profile, keys and region of whoever works here."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def serve() -> None:
+    """Serves until the input ends, after printing the URL."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: Any) -> None:
+            """A rehearsal tells its own story; the calls behind it are not part of it."""
+
+    app = _reading_swagger(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    sys.stdin.read()
+    server.shutdown()
+    server.server_close()
+
+
+def _reading_swagger(app: WsgiApp) -> WsgiApp:
+    # Chalice describes its API in Swagger 2, which API Gateway reads and moto does not. What
+    # moto looks at (paths, integrations) is the same in both.
+    def reading(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/restapis") and "mode=" in environ["QUERY_STRING"]:
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            document = json.loads(environ["wsgi.input"].read(length))
+            if document.pop("swagger", None):
+                document["openapi"] = "3.0.0"
+                document["info"].setdefault("description", "")
+            body = json.dumps(document).encode()
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        return app(environ, start_response)
+
+    return reading
+
+
+if __name__ == "__main__":
+    serve()

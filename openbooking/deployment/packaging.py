@@ -1,0 +1,137 @@
+"""Makes the package for teams that deploy by pipeline, and looks inside before handing it out.
+
+Beside Chalice's template and zip stands the plain zip (`dist/openbooking.zip`): the very code
+that Lambda runs, for tests and for those who wire Lambda themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from openbooking.deployment import project
+from openbooking.deployment.templates import GATEWAY, ROOT
+
+# x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
+# wheels of arm64 would go out untried from an ordinary CI machine.
+MACHINE = "x86_64"
+# The two files of Chalice that its packager always adds, from the Chalice that builds.
+CHALICE_VERSION = "1.34.0"
+# Only templates are made: no region is asked anything.
+FALLBACK_REGION = "eu-west-2"
+# Lambda's limit on what a zip unpacks to.
+UNPACKED_LIMIT = 250 * 1024 * 1024
+
+
+class BadPackageError(Exception):
+    """The package lacks something, or holds something that does not belong in it."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What was made, ready for a pipeline."""
+
+    template: Path
+    zip: Path
+
+
+def package(
+    stage: str, *, source: Path = ROOT, build: Path | None = None, out: Path | None = None
+) -> Package:
+    """Packages `stage` into `out`: the folder of the stage for a pipeline, and the plain zip."""
+    build = build or source / "build" / f"{stage}-package"
+    out = out or source / "dist"
+    if version("chalice") != CHALICE_VERSION:
+        raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
+    project.assemble(build, stage, source=source)
+    merge = build / "merge.json"
+    merge.write_text(json.dumps(_pinned_to(stage)))
+    shutil.rmtree(out / stage, ignore_errors=True)
+    (out / stage).mkdir(parents=True)
+    project.run_chalice(
+        build, "package", "--stage", stage, "--merge-template", str(merge), str(out / stage),
+        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **os.environ},
+    )  # fmt: skip
+    plain = out / "openbooking.zip"
+    shutil.copyfile(out / stage / "deployment.zip", plain)
+    check(plain, (source / "requirements.txt").read_text())
+    return Package(out / stage / "sam.json", plain)
+
+
+def check(package: Path, requirements: str) -> None:
+    """Refuses a zip that Lambda could not run, or that holds more than it should.
+
+    Chalice only warns when a wheel is missing for the target, and ships what it has.
+    """
+    with zipfile.ZipFile(package) as archive:
+        faults = list(_faults(archive, requirements))
+    if faults:
+        raise BadPackageError("; ".join(faults))
+
+
+def pins(requirements: str) -> dict[str, str]:
+    """Distribution -> version, of a requirements.txt in which everything is pinned exactly."""
+    lines = [line.partition("#")[0].strip() for line in requirements.splitlines()]
+    pinned = dict(line.split("==") for line in lines if line)
+    return {_normal(name): number for name, number in pinned.items()}
+
+
+def _pinned_to(stage: str) -> dict[str, object]:
+    # A package holds the names and the environment of its stage: it must not be deployable
+    # as another one by a slip in the pipeline's parameters.
+    template = json.loads(GATEWAY.read_text())
+    template["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
+    return template  # type: ignore[no-any-return]
+
+
+def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
+    names = archive.namelist()
+    wanted = pins(requirements)
+    shipped: dict[str, str] = {}
+    owned = {"app.py", "chalicelib", "chalice"}
+    for record in (name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)):
+        directory = record.partition("/")[0]
+        name, _, number = directory.removesuffix(".dist-info").rpartition("-")
+        shipped[_normal(name)] = number
+        owned |= {directory, directory.replace(".dist-info", ".data")}
+        files = archive.read(f"{directory}/RECORD").decode().splitlines()
+        owned |= {file.partition(",")[0].partition("/")[0] for file in files}
+        yield from _platform_faults(_normal(name), archive.read(f"{directory}/WHEEL").decode())
+
+    for name, number in wanted.items():
+        if shipped.get(name) != number:
+            yield f"{name} {number} is not in the package ({shipped.get(name, 'nothing')} is)"
+    for name in shipped.keys() - wanted.keys():
+        yield f"{name} {shipped[name]} is in the package and not in requirements.txt"
+    for top in sorted({name.partition("/")[0] for name in names} - owned):
+        yield f"{top} belongs to nothing that should be in the package"
+    for leftover in (name for name in names if "__pycache__" in name):
+        yield f"{leftover} is a compiled leftover"
+    for needed in ("app.py", "chalicelib/__init__.py", "chalice/app.py"):
+        if needed not in names:
+            yield f"{needed} is missing"
+    suffix = f".cpython-{sys.version_info[0]}{sys.version_info[1]}-{MACHINE}-linux-gnu.so"
+    if f"msgspec/_core{suffix}" not in names:
+        yield f"msgspec is not compiled for {suffix}"
+    if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_LIMIT:
+        yield "the package unpacks to more than Lambda takes"
+
+
+def _platform_faults(name: str, wheel: str) -> Iterator[str]:
+    tags = re.findall(r"^Tag: (\S+)$", wheel, re.MULTILINE)
+    for tag in tags:
+        platform = tag.rpartition("-")[2]
+        if platform != "any" and not re.fullmatch(rf"manylinux\w*_{MACHINE}", platform):
+            yield f"{name} is built for {platform}"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

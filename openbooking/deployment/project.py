@@ -1,0 +1,90 @@
+"""Assembles the project that Chalice deploys or packages: only what Lambda gets.
+
+Chalice ships every file under chalicelib/, compiled leftovers too, and reads policies as
+plain documents; so it is given a clean copy, with the policies and the environment of one stage.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from openbooking.deployment.templates import ROOT
+
+SHIPPED = ("app.py", "requirements.txt")
+CHALICE = "from chalice.cli import main; raise SystemExit(main())"
+
+
+class ChaliceFailedError(Exception):
+    """Chalice could not do what it was told."""
+
+
+class UnknownStageError(LookupError):
+    """There is no such stage in .chalice/config.json."""
+
+
+def stages(source: Path = ROOT) -> list[str]:
+    """The stages that .chalice/config.json knows."""
+    config = json.loads((source / ".chalice" / "config.json").read_text())
+    return list(config["stages"])
+
+
+def assemble(
+    target: Path,
+    stage: str,
+    *,
+    source: Path = ROOT,
+    policy: Callable[[Any], Any] = lambda document: document,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
+    """Makes `target` a Chalice project for `stage` and returns it.
+
+    `policy` turns each committed policy document into the one to use; `environment` is added
+    to what the stage's functions get. What Chalice itself has put into `target` (downloaded
+    wheels) stays, so that a second build is quick.
+    """
+    config = json.loads((source / ".chalice" / "config.json").read_text())
+    if stage not in config["stages"]:
+        raise UnknownStageError(f"{stage} is not one of {', '.join(config['stages'])}")
+    config["stages"] = {stage: config["stages"][stage]}
+    config["stages"][stage]["environment_variables"] |= environment or {}
+
+    target.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED:
+        shutil.copyfile(source / name, target / name)
+    shutil.rmtree(target / "chalicelib", ignore_errors=True)
+    shutil.copytree(
+        source / "chalicelib",
+        target / "chalicelib",
+        ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"),
+    )
+    settings = target / ".chalice"
+    settings.mkdir(exist_ok=True)
+    _write(settings / "config.json", config)
+    for document in sorted((source / ".chalice").glob("policy-*.json")):
+        _write(settings / document.name, policy(json.loads(document.read_text())))
+    return target
+
+
+def run_chalice(project: Path, *arguments: str, environment: Mapping[str, str]) -> None:
+    """Runs one command of Chalice on `project`, in `environment`; raises ChaliceFailedError."""
+    sys.stdout.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", CHALICE, "--project-dir", str(project), *arguments],
+        cwd=project,
+        # Chalice imports the app to see its routes: from the copy, never from the checkout,
+        # and without leaving compiled files in what is about to be zipped.
+        env={**environment, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    if done.returncode:
+        raise ChaliceFailedError(f"chalice {' '.join(arguments)} ended with {done.returncode}")
+
+
+def _write(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, indent=2) + "\n")

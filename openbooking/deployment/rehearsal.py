@@ -1,0 +1,115 @@
+"""Plays a whole deployment against an imitation of AWS on this machine, and shows what stands.
+
+Proves that every step is accepted and that a second run finds nothing to do; proves nothing
+of AWS itself (moto checks no permission and runs no function).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+
+from openbooking.deployment import observation, templates
+from openbooking.deployment.deploy import Aws, Deployed, deploy
+from openbooking.deployment.imitation import imitation_of_aws, without_aws
+from openbooking.deployment.templates import ROOT
+
+REGION = "eu-west-2"
+KEY = "rehearsal"
+
+
+class NotIdempotentError(Exception):
+    """The second deployment of the same thing still had something to do."""
+
+
+def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = print) -> list[str]:
+    """Deploys `stage` twice to a moto server of its own; returns the lines of what exists."""
+    with imitation_of_aws() as url, tempfile.TemporaryDirectory() as scratch:
+        aws = aws_at(url)
+        first = _deploy(stage, aws, source, Path(scratch), say)
+        say("")
+        say("Once more: nothing should be left to do beside Chalice's own update.")
+        second = _deploy(stage, aws, source, Path(scratch), say)
+        if second.steps or second.rest_api_id != first.rest_api_id:
+            raise NotIdempotentError(str(second.steps))
+        lines = list(_standing(stage, aws, first))
+    say("")
+    for line in lines:
+        say(line)
+    return lines
+
+
+def aws_at(url: str) -> Aws:
+    """An AWS at `url`. No profile or credential of this machine can reach into it."""
+    # A session of its own making, which looks at no profile and reads no file.
+    nothing = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
+    session = boto3.Session(KEY, KEY, region_name=REGION, botocore_session=nothing)
+    return Aws(
+        client=lambda service: session.client(service, endpoint_url=url),
+        environment={
+            **without_aws(os.environ),
+            "AWS_ENDPOINT_URL": url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": KEY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        },
+    )
+
+
+def _deploy(stage: str, aws: Aws, source: Path, scratch: Path, say: Callable[[str], None]) -> Deployed:
+    return deploy(stage, aws, source=source, build=scratch / "build", records=scratch / "records", say=say)
+
+
+def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
+    name = templates.stack_name(stage)
+    yield f"data stack {name}: {observation.found_stack(aws.client('cloudformation'), name).status}"  # type: ignore[union-attr]
+    dynamodb = aws.client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        description = dynamodb.describe_table(TableName=table)["Table"]
+        stream = description.get("StreamSpecification", {}).get("StreamViewType", "no stream")
+        yield f"table {table}: {stream}"
+    yield f"dead-letter queue {deployed.exports[f'openbooking-{stage}-StreamFailuresQueueArn']}"
+    yield from _functions(stage, aws)
+    for mapping in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+        yield (
+            f"stream mapping {mapping['FunctionArn'].rsplit(':', 1)[1]}: "
+            f"{mapping['FunctionResponseTypes'][0]}, {mapping['MaximumRetryAttempts']} retries, "
+            f"then {mapping['DestinationConfig']['OnFailure']['Destination'].rsplit(':', 1)[1]}"
+        )
+    for rule in aws.client("events").list_rules()["Rules"]:
+        yield f"schedule {rule['Name']}: {rule['ScheduleExpression']}"
+    responses = observation.found_gateway_responses(aws.client("apigateway"), deployed.rest_api_id)
+    for response in responses:
+        kind = json.loads(response.template)["@type"]
+        yield f"gateway response {response.response_type}: {response.status} {kind}"
+    yield f"API {deployed.rest_api_url}"
+
+
+def _functions(stage: str, aws: Aws) -> Iterator[str]:
+    iam: Any = aws.client("iam")
+    for function in aws.client("lambda").list_functions()["Functions"]:
+        role = function["Role"].rsplit("/", 1)[1]
+        (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        yield (
+            f"function {function['FunctionName']}: {function['Runtime']} "
+            f"{function['Architectures'][0]}, {function['MemorySize']} MB, "
+            f"{function['Timeout']} s, may "
+            + ", ".join(statement["Sid"] for statement in document["Statement"])
+        )

@@ -1,0 +1,426 @@
+"""What is to stand on AWS: the templates, the policies, and the plans that lead there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.loaders import Loader
+from moto import mock_aws
+
+from chalicelib.domain import errors
+from chalicelib.storage.tables import Engine, Tables
+from openbooking.deployment import planner, project, templates
+from openbooking.deployment.__main__ import main
+from openbooking.deployment.executor import SETTLING_LOOKS, Executor
+from openbooking.deployment.planner import (
+    CreateStack,
+    FoundMapping,
+    FoundStack,
+    PublishApi,
+    PutGatewayResponse,
+    ResetGatewayResponse,
+    UpdateStack,
+    UpdateStreamMapping,
+)
+from openbooking.deployment.templates import GatewayResponse, StreamMapping
+from openbooking.tables import create_tables, table_definitions
+
+ROOT = Path(__file__).resolve().parent.parent
+POLICIES = sorted((ROOT / ".chalice").glob("policy-*.json"))
+FUNCTIONS = {"api_handler", "orders_stream", "inventory_stream", "lease_sweep"}
+EXPORTS = {
+    name: f"arn:aws:test:::{name}"
+    for name in (
+        output["Export"]["Name"]["Fn::Sub"].replace("${Stage}", "dev")
+        for output in json.loads(templates.TABLES.read_text())["Outputs"].values()
+    )
+}
+
+
+def document(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+# --- the tables -----------------------------------------------------------------------------
+
+
+def key_schema(attributes: Any) -> list[dict[str, str]]:
+    keys = [a for a in attributes.values() if a.is_hash_key or a.is_range_key]
+    return [
+        {"AttributeName": a.attr_name, "KeyType": "HASH" if a.is_hash_key else "RANGE"}
+        for a in sorted(keys, key=lambda a: bool(a.is_range_key))
+    ]
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, list[Any]]:
+    tables = Tables(Engine("t", "eu-west-2", "http://127.0.0.1:1", "x", "x"))
+    by_name: dict[str, list[Any]] = {}
+    for value in vars(tables).values():
+        if hasattr(value, "get_attributes"):
+            by_name.setdefault(value.Meta.table_name, []).append(value)
+    return by_name
+
+
+def test_every_table_of_the_template_has_a_model_and_every_model_a_table(
+    models: dict[str, list[Any]],
+) -> None:
+    assert {d.name for d in table_definitions("t")} == models.keys()
+
+
+def test_models_have_the_keys_of_the_template(models: dict[str, list[Any]]) -> None:
+    for definition in table_definitions("t"):
+        for model in models[definition.name]:
+            assert key_schema(model.get_attributes()) == definition.create["KeySchema"]
+
+
+def test_models_have_the_indexes_of_the_template(models: dict[str, list[Any]]) -> None:
+    for definition in table_definitions("t"):
+        wanted = {
+            index["IndexName"]: index["KeySchema"]
+            for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+            for index in definition.create.get(kind, [])
+        }
+        found = {
+            name: key_schema(index.Meta.attributes)
+            for model in models[definition.name]
+            for name, index in model._indexes.items()
+        }
+        assert found == wanted
+
+
+def test_models_that_expire_are_in_tables_that_expire(models: dict[str, list[Any]]) -> None:
+    for definition in table_definitions("t"):
+        for model in models[definition.name]:
+            if "expires_at" in model.get_attributes():
+                assert definition.ttl_attribute == "expires_at"
+
+
+def test_tables_are_guarded_on_aws() -> None:
+    for resource in document(templates.TABLES)["Resources"].values():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            properties = resource["Properties"]
+            assert properties["BillingMode"] == "PAY_PER_REQUEST"
+            assert properties["SSESpecification"] == {"SSEEnabled": True}
+            assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+            assert properties["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+    assert document(templates.TABLES)["Parameters"]["DeletionProtection"]["Default"] == "true"
+
+
+@mock_aws
+def test_creating_the_tables_again_changes_nothing() -> None:
+    client = boto3.client(
+        "dynamodb", region_name="eu-west-2", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    names = create_tables(client, "again")
+    client.put_item(TableName="again-orders", Item={"order_key": {"S": "kept"}})
+    assert create_tables(client, "again") == names
+    assert client.scan(TableName="again-orders")["Count"] == 1
+    described = client.describe_table(TableName="again-inventory")["Table"]
+    assert described["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_expiry"]
+    ttl = client.describe_time_to_live(TableName="again-feeds")["TimeToLiveDescription"]
+    assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+def test_cloudformation_would_take_the_template() -> None:
+    pytest.importorskip("cfnlint", reason="cfn-lint is not installed")
+    linted = subprocess.run(
+        [sys.executable, "-c", "from cfnlint.runner import main; main()", str(templates.TABLES)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+# --- settings and policies ------------------------------------------------------------------
+
+
+def test_no_policy_holds_a_wildcard() -> None:
+    assert {path.stem.removeprefix("policy-") for path in POLICIES} == FUNCTIONS
+    for path in POLICIES:
+        assert "*" not in path.read_text()
+        assert "?" not in path.read_text()
+
+
+def test_policies_name_only_what_the_data_stack_exports() -> None:
+    for path in POLICIES:
+        policy = templates.resolve(document(path), "dev", EXPORTS)
+        for statement in policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert set(statement["Resource"]) <= set(EXPORTS.values())
+
+
+def test_every_function_may_write_its_own_log_and_no_other() -> None:
+    own = {
+        "api_handler": "ApiLogGroupArn",
+        "orders_stream": "OrdersStreamLogGroupArn",
+        "inventory_stream": "InventoryStreamLogGroupArn",
+        "lease_sweep": "LeaseSweepLogGroupArn",
+    }
+    for path in POLICIES:
+        (log,) = (s for s in document(path)["Statement"] if s["Sid"] == "Log")
+        assert log["Resource"] == [
+            {"Fn::ImportValue": {"Fn::Sub": "openbooking-${Stage}-" + own[path.stem.removeprefix("policy-")]}}
+        ]
+
+
+def test_only_stream_handlers_write_feeds() -> None:
+    for path in POLICIES:
+        writes = any(
+            "dynamodb:PutItem" in statement["Action"] and "FeedsTableArn" in str(statement)
+            for statement in document(path)["Statement"]
+        )
+        assert writes == ("_stream" in path.stem)
+
+
+def test_stages_on_aws_refuse_development_headers_and_own_their_tables() -> None:
+    config = document(ROOT / ".chalice" / "config.json")
+    assert config["autogen_policy"] is False
+    assert set(config["stages"]) == {"dev", "prod"}
+    for stage, settings in config["stages"].items():
+        variables = settings["environment_variables"]
+        assert variables["DEVELOPMENT_HEADERS"] == "false"
+        assert variables["TABLE_PREFIX"] == f"openbooking-{stage}"
+        assert settings["api_gateway_stage"] == stage
+
+
+def test_every_function_has_its_own_policy_and_the_api_ends_before_its_gateway() -> None:
+    functions = document(ROOT / ".chalice" / "config.json")["lambda_functions"]
+    assert functions.keys() == FUNCTIONS
+    for name, settings in functions.items():
+        assert settings["iam_policy_file"] == f"policy-{name}.json"
+    # API Gateway waits 29 seconds.
+    assert functions["api_handler"]["lambda_timeout"] < 29
+
+
+def test_requirements_are_pinned_exactly() -> None:
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        assert not line or line.startswith("#") or line.count("==") == 1
+
+
+# --- what the gateway says itself -----------------------------------------------------------
+
+
+def error_classes(base: type[errors.OpenBookingError] = errors.OpenBookingError) -> set[Any]:
+    return {base}.union(*(error_classes(sub) for sub in base.__subclasses__()))
+
+
+@pytest.mark.parametrize("response", templates.gateway_responses(), ids=lambda r: r.response_type)
+def test_gateway_answers_are_open_booking_errors(response: GatewayResponse) -> None:
+    body = json.loads(response.template)
+    assert response.headers["Content-Type"] == "application/vnd.openactive.booking+json; version=1"
+    assert body["@context"] == "https://openactive.io/"
+    assert body["statusCode"] == response.status
+    assert body["description"]
+    assert (body["@type"], body["name"], response.status) in {
+        (error.term, error.__doc__, error.status) for error in error_classes()
+    }
+
+
+def test_the_gateway_has_an_answer_of_ours_in_every_case() -> None:
+    model = Loader().load_service_model("apigateway", "service-2")
+    assert {response.response_type for response in templates.gateway_responses()} == set(
+        model["shapes"]["GatewayResponseType"]["enum"]
+    )
+
+
+def test_whoever_is_throttled_is_told_when_to_come_back() -> None:
+    throttled = [r for r in templates.gateway_responses() if r.status == 429]
+    assert len(throttled) == 2
+    for response in throttled:
+        assert int(response.headers["Retry-After"]) > 0
+
+
+# --- plans ----------------------------------------------------------------------------------
+
+TEMPLATE = '{"Parameters":{"Stage":{},"DeletionProtection":{}}}'
+STREAM = StreamMapping("arn:stream", "arn:queue", retries=20, bisect=True, report_item_failures=True)
+AS_CHALICE_LEAVES_IT = StreamMapping("arn:stream", None, -1, False, False)
+ANSWER = GatewayResponse("THROTTLED", 429, {"Retry-After": "1"}, "{}")
+
+
+def test_a_missing_stack_is_created() -> None:
+    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, None) == [
+        CreateStack("s", TEMPLATE, {"Stage": "dev"})
+    ]
+
+
+def test_a_stack_that_stands_is_left_alone() -> None:
+    found = FoundStack("UPDATE_COMPLETE", TEMPLATE, {"Stage": "dev", "DeletionProtection": "true"})
+    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, found) == []
+
+
+def test_an_update_keeps_what_was_chosen_and_forgets_what_is_no_parameter_any_more() -> None:
+    found = FoundStack("CREATE_COMPLETE", "{}", {"DeletionProtection": "false", "Gone": "1"})
+    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, found) == [
+        UpdateStack("s", TEMPLATE, {"DeletionProtection": "false", "Stage": "dev"})
+    ]
+
+
+def test_a_changed_parameter_is_an_update() -> None:
+    found = FoundStack("CREATE_COMPLETE", TEMPLATE, {"Stage": "dev", "DeletionProtection": "true"})
+    wanted = {"Stage": "dev", "DeletionProtection": "false"}
+    assert planner.plan_stack("s", TEMPLATE, wanted, found) == [UpdateStack("s", TEMPLATE, wanted)]
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_IN_PROGRESS", "DELETE_FAILED"])
+def test_a_broken_stack_is_left_to_a_person(status: str) -> None:
+    with pytest.raises(planner.StackNeedsAttentionError):
+        planner.plan_stack("s", TEMPLATE, {}, FoundStack(status, TEMPLATE, {}))
+
+
+def test_gateway_answers_are_set_and_then_published() -> None:
+    stale = replace(ANSWER, status=403)
+    other = replace(ANSWER, response_type="WAF_FILTERED")
+    assert planner.plan_gateway("api", "dev", [ANSWER], [stale, other]) == [
+        PutGatewayResponse("api", ANSWER),
+        ResetGatewayResponse("api", "WAF_FILTERED"),
+        PublishApi("api", "dev"),
+    ]
+
+
+def test_gateway_answers_that_stand_are_not_published_again() -> None:
+    assert planner.plan_gateway("api", "dev", [ANSWER], [ANSWER]) == []
+
+
+def test_stream_failures_are_parked_after_bounded_retries() -> None:
+    found = {"orders_stream": FoundMapping("uuid", AS_CHALICE_LEAVES_IT)}
+    assert planner.plan_streams({"orders_stream": STREAM}, found) == [
+        UpdateStreamMapping("uuid", "orders_stream", STREAM)
+    ]
+    done = {"orders_stream": FoundMapping("uuid", STREAM)}
+    assert planner.plan_streams({"orders_stream": STREAM}, done) == []
+
+
+def test_a_handler_on_a_stream_that_has_gone_is_left_to_a_person() -> None:
+    found = {"orders_stream": FoundMapping("uuid", replace(STREAM, stream_arn="arn:old"))}
+    with pytest.raises(planner.StreamMovedError, match="uuid"):
+        planner.plan_streams({"orders_stream": STREAM}, found)
+
+
+def test_a_handler_without_a_stream_is_not_deployed() -> None:
+    with pytest.raises(planner.NotDeployedError):
+        planner.plan_streams({"orders_stream": STREAM}, {})
+
+
+def test_both_stream_handlers_park_what_they_cannot_handle() -> None:
+    wanted = templates.stream_mappings("dev", EXPORTS)
+    assert wanted.keys() == {"orders_stream", "inventory_stream"}
+    for mapping in wanted.values():
+        assert mapping.report_item_failures
+        assert mapping.bisect
+        assert 0 < mapping.retries < 1000
+        assert mapping.failures_arn == EXPORTS["openbooking-dev-StreamFailuresQueueArn"]
+    assert wanted["orders_stream"].stream_arn != wanted["inventory_stream"].stream_arn
+
+
+def test_what_no_stack_exports_cannot_be_imported() -> None:
+    wanted = {"Fn::ImportValue": {"Fn::Sub": "openbooking-${Stage}-Nothing"}}
+    with pytest.raises(templates.UnknownExportError):
+        templates.resolve(wanted, "dev", EXPORTS)
+
+
+class SettlingLambda:
+    """A Lambda whose new mapping is ready at the third look."""
+
+    def __init__(self, looks_needed: int) -> None:
+        self.looks_left = looks_needed
+        self.updates: list[dict[str, Any]] = []
+
+    def get_event_source_mapping(self, UUID: str) -> dict[str, str]:
+        self.looks_left -= 1
+        return {"State": "Creating" if self.looks_left > 0 else "Enabled"}
+
+    def update_event_source_mapping(self, **arguments: Any) -> None:
+        self.updates.append(arguments)
+
+
+def test_a_mapping_is_changed_only_when_it_has_settled() -> None:
+    lambda_ = SettlingLambda(looks_needed=3)
+    pauses: list[float] = []
+    executor = Executor(lambda service: lambda_, lambda line: None, pauses.append)
+    executor.execute([UpdateStreamMapping("uuid", "orders_stream", STREAM)])
+    assert len(pauses) == 2 < SETTLING_LOOKS
+    assert lambda_.updates == [
+        {
+            "UUID": "uuid",
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "BisectBatchOnFunctionError": True,
+            "MaximumRetryAttempts": 20,
+            "DestinationConfig": {"OnFailure": {"Destination": "arn:queue"}},
+        }
+    ]
+
+
+class Recorder:
+    """A client of any service that notes what it is asked, and has nothing to wait for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, operation: str) -> Any:
+        def called(*arguments: Any, **options: Any) -> Recorder:
+            self.calls.append((operation, options))
+            return self
+
+        return called
+
+
+def test_steps_are_taken_in_the_order_of_the_plan() -> None:
+    client = Recorder()
+    executor = Executor(lambda service: client, lambda line: None)
+    executor.execute(
+        [
+            UpdateStack("s", "{}", {"Stage": "dev"}),
+            ResetGatewayResponse("api", "WAF_FILTERED"),
+            PutGatewayResponse("api", ANSWER),
+            PublishApi("api", "dev"),
+        ]
+    )
+    assert [operation for operation, _ in client.calls] == [
+        "update_stack",
+        "get_waiter",
+        "wait",
+        "delete_gateway_response",
+        "put_gateway_response",
+        "create_deployment",
+    ]
+    assert client.calls[4][1]["responseParameters"] == {"gatewayresponse.header.Retry-After": "'1'"}
+
+
+# --- the whole way --------------------------------------------------------------------------
+
+
+def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(project.UnknownStageError):
+        project.assemble(tmp_path, "holiday")
+
+
+def test_a_refusal_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["package", "--stage", "holiday"]) == 1
+    assert "holiday is not one of dev, prod" in capsys.readouterr().err
+
+
+def test_a_deployment_can_be_rehearsed_from_start_to_end(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever rehearses may have an account: it must not even be looked for.
+    monkeypatch.setenv("AWS_PROFILE", "must-not-be-looked-at")
+    assert main(["rehearse", "--stage", "dev"]) == 0
+    standing = capfd.readouterr().out
+    for table in ("inventory", "orders", "feeds", "identity"):
+        assert f"table openbooking-dev-{table}: " in standing
+    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep"):
+        assert f"function openbooking-dev{function}: " in standing
+    for handler in ("orders_stream", "inventory_stream"):
+        assert f"stream mapping openbooking-dev-{handler}: ReportBatchItemFailures" in standing
+    assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing

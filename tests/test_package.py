@@ -1,0 +1,578 @@
+"""The package that Lambda gets, unpacked alone: it serves bookings, feeds and streams as it stands.
+
+Nothing of this checkout or of its environment is visible to it: an isolated interpreter with no
+site-packages, the unpacked zip as the only directory, Lambda's environment, raw events.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import uuid
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.storage.dynamo import DynamoStore
+from chalicelib.storage.tables import Engine, Tables
+from chalicelib.wire.opportunities import read_opportunity, read_seller
+from openbooking.broker import Choice, choices, order_request, partner_headers
+from openbooking.catalogue import Document, bring_in, keep_seller
+from openbooking.deployment.imitation import imitation_of_aws
+from openbooking.deployment.packaging import MACHINE, BadPackageError, Package, check, package
+from openbooking.local.delivery import lambda_record
+from openbooking.local.engine import dynamodb_client, streams_client
+from openbooking.local.streams import Positions, StreamReader
+from openbooking.samples import sample_inventory
+from openbooking.tables import create_tables
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != MACHINE,
+    reason=f"the package is for Linux on {MACHINE}",
+)
+
+STAGE = "prod"
+PREFIX = f"openbooking-{STAGE}"
+HOST = "a1b2c3d4e5.execute-api.eu-west-2.amazonaws.com"
+BASE_URL = f"https://{HOST}/{STAGE}"
+SCHEDULED = {
+    "version": "0",
+    "id": "00000000-0000-0000-0000-000000000000",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-01-01T00:00:00Z",
+    "region": "eu-west-2",
+    "resources": [],
+    "detail": {},
+}
+CUSTOMER = {"@type": "Person", "email": "unmistakable@example.com", "givenName": "Zebedee"}
+
+ROLES = {
+    "app": "ApiHandlerRole",
+    "orders_stream": "OrdersStreamRole",
+    "inventory_stream": "InventoryStreamRole",
+    "lease_sweep": "LeaseSweepRole",
+}
+EXPORT_OF = {
+    (f"{PREFIX}-inventory", ""): "InventoryTableArn",
+    (f"{PREFIX}-inventory", "by_expiry"): "InventoryByExpiryArn",
+    (f"{PREFIX}-inventory", "by_lease_end"): "InventoryByLeaseEndArn",
+    (f"{PREFIX}-orders", ""): "OrdersTableArn",
+    (f"{PREFIX}-feeds", ""): "FeedsTableArn",
+    (f"{PREFIX}-identity", ""): "IdentityTableArn",
+}
+
+# Reads {"handler", "event"} lines, writes answers. What the code itself prints is its log, as on
+# Lambda, and goes to stderr. At the end it tells which files it has loaded, and what each handler
+# has asked of DynamoDB, in the terms of permissions.
+RUNNER = """
+import importlib, json, os, sys, types
+answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)
+sys.path.insert(0, sys.argv[1])
+module = importlib.import_module("app")
+context = types.SimpleNamespace(
+    function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+    function_version="$LATEST",
+    invoked_function_arn="arn:aws:lambda:eu-west-2:123456789012:function:openbooking-prod",
+    memory_limit_in_mb=1024,
+    aws_request_id="00000000-0000-0000-0000-000000000000",
+    get_remaining_time_in_millis=lambda: 28000,
+)
+
+import botocore.client
+handler, asked, make_api_call = None, set(), botocore.client.BaseClient._make_api_call
+parts = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+def noting(client, operation, arguments):
+    for item in arguments.get("TransactItems", ()):
+        for part, action in item.items():
+            asked.add((handler, parts[part], action["TableName"], ""))
+    for table in arguments.get("RequestItems", ()):
+        asked.add((handler, operation, table, ""))
+    if "TransactItems" not in arguments and "RequestItems" not in arguments:
+        asked.add((handler, operation, arguments["TableName"], arguments.get("IndexName", "")))
+    return make_api_call(client, operation, arguments)
+botocore.client.BaseClient._make_api_call = noting
+
+for line in sys.stdin:
+    request = json.loads(line)
+    handler = request["handler"]
+    answer = getattr(module, handler)(request["event"], context)
+    answers.write(json.dumps(answer) + "\\n")
+    answers.flush()
+files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
+answers.write(json.dumps({"files": sorted(filter(None, files)), "asked": sorted(asked)}))
+"""
+
+
+# --- what is tested -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    directory = tmp_path_factory.mktemp("package")
+    return package(STAGE, build=directory / "build", out=directory / "dist")
+
+
+@pytest.fixture(scope="session")
+def template(packaged: Package) -> Any:
+    return json.loads(packaged.template.read_text())
+
+
+@pytest.fixture(scope="session")
+def task_root(packaged: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("task")
+    with zipfile.ZipFile(packaged.zip) as archive:
+        archive.extractall(directory)
+    return directory
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """An engine with the tables of the stage, and one session in them."""
+
+    url: str
+    choice: Choice
+
+
+@pytest.fixture(scope="session")
+def inventory() -> Iterator[Inventory]:
+    with imitation_of_aws() as url:
+        client = dynamodb_client(url)
+        create_tables(client, PREFIX)
+        client.close()
+        yield Inventory(url, put_a_session_in(url))
+
+
+def put_a_session_in(url: str) -> Choice:
+    store = DynamoStore(Tables(Engine(PREFIX, "eu-west-2", url, "local", "local")))
+    samples = sample_inventory(datetime.now(UTC))
+    seller = samples.sellers[0]
+    keep_seller(store, read_seller(seller, None))
+    parents = {parent["@id"]: parent for parent in samples.parents}
+    sessions = {
+        sample.document["@id"]: sample.document
+        for sample in samples.opportunities
+        if sample.document["@type"] == "ScheduledSession"
+        and not sample.attendee_details_required
+        and not sample.intake_form
+    }
+    choice = next(
+        choice
+        for choice in choices(parents, sessions, datetime.now(UTC))
+        if choice.seller["@id"] == seller["@id"] and choice.session["remainingAttendeeCapacity"] > 5
+    )
+    series, session = choice.series, choice.session
+    bring_in(
+        store,
+        [
+            Document(read_opportunity(series), "tests", (series,)),
+            Document(read_opportunity(session, series), "tests", (session, series)),
+        ],
+    )
+    return choice
+
+
+class Function:
+    """One Lambda instance: a process that has the package and nothing else."""
+
+    def __init__(self, task_root: Path, template: Any, url: str, **settings: str) -> None:
+        self._paths = list(template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
+        handler = template["Resources"]["APIHandler"]["Properties"]
+        self._log = task_root.parent / f"{uuid.uuid4()}.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", RUNNER, str(task_root)],
+                cwd=task_root,
+                env={
+                    **handler["Environment"]["Variables"],
+                    "DYNAMODB_URL": url,
+                    "AWS_REGION": "eu-west-2",
+                    "AWS_DEFAULT_REGION": "eu-west-2",
+                    "AWS_ACCESS_KEY_ID": "local",
+                    "AWS_SECRET_ACCESS_KEY": "local",
+                    "AWS_SESSION_TOKEN": "local",
+                    "AWS_EXECUTION_ENV": template["Resources"]["APIHandler"]["Properties"]["Runtime"],
+                    "AWS_LAMBDA_FUNCTION_NAME": "openbooking-prod",
+                    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+                    "LAMBDA_TASK_ROOT": str(task_root),
+                    "_HANDLER": handler["Handler"],
+                    "LANG": "en_US.UTF-8",
+                    "TZ": ":UTC",
+                    **settings,
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+            )
+
+    def invoke(self, handler: str, event: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"handler": handler, "event": event}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self.log
+        return json.loads(line)
+
+    def request(
+        self, method: str, path: str, body: Any = None, seller: str | None = None, **query: str
+    ) -> Any:
+        """The answer of the API's function to an event as API Gateway sends it."""
+        resource, parameters = self._route(path)
+        headers = {
+            **partner_headers(seller),
+            "Host": HOST,
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-For": "192.0.2.1",
+        }
+        event = {
+            "resource": resource,
+            "path": path,
+            "httpMethod": method,
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": query or None,
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
+            "pathParameters": parameters or None,
+            "stageVariables": None,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": HOST.partition(".")[0],
+                "domainName": HOST,
+                "httpMethod": method,
+                "identity": {"sourceIp": "192.0.2.1"},
+                "path": f"/{STAGE}{path}",
+                "protocol": "HTTP/1.1",
+                "requestId": str(uuid.uuid4()),
+                "resourcePath": resource,
+                "stage": STAGE,
+            },
+            "body": None if body is None else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        return self.invoke("app", event)
+
+    def _route(self, path: str) -> tuple[str, dict[str, str]]:
+        # As the gateway finds it: from the very definition in the packaged template.
+        for resource in self._paths:
+            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", resource)
+            if match := re.fullmatch(pattern, path):
+                return resource, match.groupdict()
+        raise AssertionError(f"the gateway knows no {path}")
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self) -> Any:
+        """Ends the process; the `files` of all modules it has loaded, and what it has `asked`."""
+        output, _ = self._process.communicate()
+        return json.loads(output)
+
+
+@pytest.fixture(scope="module")
+def function(task_root: Path, template: Any, inventory: Inventory) -> Iterator[Function]:
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    yield function
+    function.end()
+
+
+# --- serving --------------------------------------------------------------------------------
+
+
+def own_id(iri: str) -> str:
+    """An id as a Broker sees it at this base URL."""
+    return iri.replace("https://base.invalid", BASE_URL)
+
+
+@pytest.fixture
+def choice(inventory: Inventory) -> Choice:
+    translated = json.loads(own_id(json.dumps(vars(inventory.choice))))
+    return Choice(**translated)
+
+
+def book(function: Function, choice: Choice) -> tuple[str, Any, Any]:
+    """(Order UUID, the request, the answer) of a B."""
+    order_uuid = str(uuid.uuid4())
+    seller = choice.seller["@id"]
+    path = f"/api/openbooking/order-quotes/{order_uuid}"
+    request = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
+    quoted = function.request("PUT", path, request, seller)
+    assert quoted["statusCode"] == 200, quoted["body"]
+    due = json.loads(quoted["body"])["totalPaymentDue"]
+    request = order_request("Order", choice) | {"customer": CUSTOMER, "totalPaymentDue": due}
+    if float(due["price"]):
+        request["payment"] = {"@type": "Payment", "identifier": "p-1", "name": "Test payments"}
+    path = f"/api/openbooking/orders/{order_uuid}"
+    return order_uuid, request, function.request("PUT", path, request, seller)
+
+
+def cancel(function: Function, choice: Choice, order_uuid: str, booked: Any) -> None:
+    """Cancels what was booked, for the Customer."""
+    item_id = json.loads(booked["body"])["orderedItem"][0]["@id"]
+    path = f"/api/openbooking/orders/{order_uuid}"
+    cancellation = {
+        "@context": "https://openactive.io/",
+        "@type": "Order",
+        "orderedItem": [
+            {
+                "@type": "OrderItem",
+                "@id": item_id,
+                "orderItemStatus": "https://openactive.io/CustomerCancelled",
+            }
+        ],
+    }
+    cancelled = function.request("PATCH", path, cancellation, choice.seller["@id"])
+    assert cancelled["statusCode"] == 204, cancelled["body"]
+
+
+def test_c1_is_answered(function: Function, choice: Choice) -> None:
+    path = f"/api/openbooking/order-quote-templates/{uuid.uuid4()}"
+    answer = function.request("PUT", path, order_request("OrderQuote", choice), choice.seller["@id"])
+    assert answer["statusCode"] == 200, answer["body"]
+    assert answer["headers"]["Content-Type"].startswith("application/vnd.openactive.booking+json")
+    body = json.loads(answer["body"])
+    assert body["@type"] == "OrderQuote"
+    assert body["@id"].startswith(f"{BASE_URL}/api/openbooking/order-quotes/")
+    assert body["orderedItem"][0]["orderedItem"]["@id"] == choice.session["@id"]
+
+
+def test_c2_and_b_are_answered_and_b_again_byte_for_byte(function: Function, choice: Choice) -> None:
+    order_uuid, request, booked = book(function, choice)
+    assert booked["statusCode"] == 201, booked["body"]
+    body = json.loads(booked["body"])
+    assert body["@id"] == f"{BASE_URL}/api/openbooking/orders/{order_uuid}"
+    assert body["orderedItem"][0]["orderItemStatus"] == "https://openactive.io/OrderItemConfirmed"
+    path = f"/api/openbooking/orders/{order_uuid}"
+    again = function.request("PUT", path, request, choice.seller["@id"])
+    assert (again["statusCode"], again["body"]) == (201, booked["body"])
+
+
+def test_a_stream_batch_becomes_a_feed_page(function: Function, inventory: Inventory, choice: Choice) -> None:
+    assert deliver(function, inventory, "inventory", "inventory_stream") == {"batchItemFailures": []}
+    answer = function.request("GET", "/feeds/scheduled-sessions")
+    assert answer["statusCode"] == 200, answer["body"]
+    (item,) = json.loads(answer["body"])["items"]
+    assert item["data"]["@id"] == choice.session["@id"]
+    answer = function.request("GET", "/feeds/session-series")
+    (item,) = json.loads(answer["body"])["items"]
+    assert item["data"]["@id"] == choice.series["@id"]
+
+
+def test_a_cancellation_reaches_the_orders_feed(
+    function: Function, inventory: Inventory, choice: Choice
+) -> None:
+    order_uuid, _, booked = book(function, choice)
+    cancel(function, choice, order_uuid, booked)
+    assert deliver(function, inventory, "orders", "orders_stream") == {"batchItemFailures": []}
+    answer = function.request("GET", "/api/openbooking/orders-rpde")
+    assert answer["statusCode"] == 200, answer["body"]
+    items = {item["id"]: item for item in json.loads(answer["body"])["items"]}
+    status = items[order_uuid]["data"]["orderedItem"][0]["orderItemStatus"]
+    assert status == "https://openactive.io/CustomerCancelled"
+
+
+def deliver(function: Function, inventory: Inventory, table: str, handler: str) -> Any:
+    """Everything in a table's stream, as one event of Lambda's."""
+    clients = dynamodb_client(inventory.url), streams_client(inventory.url)
+    try:
+        batch = StreamReader(*clients, f"{PREFIX}-{table}", Positions()).read(1000)
+    finally:
+        for client in clients:
+            client.close()
+    assert batch is not None
+    records = [lambda_record(record, batch.stream_arn) for record in batch.records]
+    return function.invoke(handler, {"Records": records})
+
+
+def test_the_dataset_site_is_served(function: Function) -> None:
+    answer = function.request("GET", "/openactive")
+    assert answer["statusCode"] == 200
+    assert f"{BASE_URL}/feeds/scheduled-sessions" in answer["body"]
+
+
+def test_the_sweep_runs(function: Function) -> None:
+    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"leases_ended"}
+
+
+def test_nobody_is_believed_by_development_headers_as_packaged(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    function = Function(task_root, template, inventory.url)
+    try:
+        answer = function.request(
+            "PUT",
+            f"/api/openbooking/order-quote-templates/{uuid.uuid4()}",
+            order_request("OrderQuote", choice),
+            choice.seller["@id"],
+        )
+    finally:
+        function.end()
+    assert answer["statusCode"] == 403
+    assert json.loads(answer["body"])["@type"] == "UnauthenticatedError"
+
+
+def test_logs_carry_ids_and_nothing_personal(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    try:
+        order_uuid, _, booked = book(function, choice)
+    finally:
+        loaded = function.end()["files"]
+    assert booked["statusCode"] == 201
+    assert order_uuid in function.log
+    assert "unmistakable" not in function.log
+    assert "Zebedee" not in function.log
+    # Whatever was loaded came with the package or with Python.
+    outside = [file for file in loaded if "site-packages" in file or str(Path.cwd()) in file]
+    assert outside == []
+    assert any(file.startswith(str(task_root / "msgspec")) for file in loaded)
+
+
+def expire_all_leases(inventory: Inventory) -> None:
+    """As if their time had come."""
+    client = dynamodb_client(inventory.url)
+    table = f"{PREFIX}-inventory"
+    for row in client.scan(TableName=table)["Items"]:
+        for name in {"lease_expires_at", "next_expiry_at"} & row.keys():
+            client.update_item(
+                TableName=table,
+                Key={key: row[key] for key in ("opportunity_id", "part")},
+                UpdateExpression="SET #name = :past",
+                ExpressionAttributeNames={"#name": name},
+                ExpressionAttributeValues={":past": {"N": "1000"}},
+            )
+    client.close()
+
+
+def test_policies_allow_what_the_handlers_ask(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    seller = choice.seller["@id"]
+    quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
+
+    def ask(method: str, path: str, body: Any = None, expect: int = 200) -> Any:
+        answer = function.request(method, f"/api/openbooking/{path}", body, seller)
+        assert answer["statusCode"] == expect, answer["body"]
+        return answer
+
+    try:
+        order_uuid, _, booked = book(function, choice)
+        assert booked["statusCode"] == 201
+        ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
+        expire_all_leases(inventory)
+        other = uuid.uuid4()
+        ask("PUT", f"order-quotes/{other}", quote)
+        ask("DELETE", f"order-quotes/{other}", expect=204)
+        ask("GET", f"orders/{order_uuid}")
+        cancel(function, choice, order_uuid, booked)
+        ask("DELETE", f"orders/{order_uuid}", expect=204)
+        ask("GET", "orders-rpde")
+        ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
+        expire_all_leases(inventory)
+        assert function.invoke("lease_sweep", SCHEDULED)["leases_ended"] > 0
+        deliver(function, inventory, "inventory", "inventory_stream")
+        deliver(function, inventory, "orders", "orders_stream")
+        assert function.request("GET", "/feeds/slots")["statusCode"] == 200
+    finally:
+        asked = function.end()["asked"]
+
+    assert {handler for handler, *_ in asked} == ROLES.keys()
+    for handler, operation, table, index in asked:
+        allowed = permissions(template["Resources"][ROLES[handler]])
+        assert (f"dynamodb:{operation}", EXPORT_OF[table, index]) in allowed, handler
+
+
+def permissions(role: Any) -> set[tuple[str, str]]:
+    """(action, export of the data stack) for all that a role may do."""
+    (policy,) = role["Properties"]["Policies"]
+    return {
+        (action, resource["Fn::ImportValue"]["Fn::Sub"].removeprefix("openbooking-${Stage}-"))
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+# --- what is in it --------------------------------------------------------------------------
+
+
+def test_a_package_cannot_be_deployed_as_another_stage(template: Any) -> None:
+    stage = template["Parameters"]["Stage"]
+    assert (stage["Default"], stage["AllowedValues"]) == (STAGE, [STAGE])
+
+
+def test_the_template_parks_stream_failures_and_answers_for_the_gateway(template: Any) -> None:
+    resources = template["Resources"]
+    for name in ("OrdersStream", "InventoryStream"):
+        (event,) = resources[name]["Properties"]["Events"].values()
+        # From Chalice and from us, in one: had a name not matched, there would be two.
+        assert event["Type"] == "DynamoDB"
+        assert event["Properties"]["StartingPosition"] == "TRIM_HORIZON"
+        assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert event["Properties"]["DestinationConfig"]["OnFailure"]["Type"] == "SQS"
+        assert event["Properties"]["Stream"].keys() == {"Fn::ImportValue"}
+    assert "MISSING_AUTHENTICATION_TOKEN" in resources["RestAPI"]["Properties"]["GatewayResponses"]
+    assert all("Type" in resource for resource in resources.values())
+
+
+def test_cloudformation_would_take_the_template(packaged: Package) -> None:
+    pytest.importorskip("cfnlint", reason="cfn-lint is not installed")
+    lint = "from cfnlint.runner import main; main()"
+    linted = subprocess.run(
+        [sys.executable, "-c", lint, "--regions", "eu-west-2", "--", str(packaged.template)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        ({}, "lib 1.0 is not in the package"),
+        ({"tests/test_app.py": ""}, "tests belongs to nothing"),
+        ({"chalicelib/__pycache__/a.pyc": ""}, "compiled leftover"),
+        (
+            {
+                "lib-1.0.dist-info/METADATA": "",
+                "lib-1.0.dist-info/RECORD": "lib/__init__.py,,\n",
+                "lib-1.0.dist-info/WHEEL": WHEEL.format("cp311-cp311-macosx_11_0_arm64"),
+            },
+            "lib is built for macosx_11_0_arm64",
+        ),
+        (
+            {
+                "extra-2.0.dist-info/METADATA": "",
+                "extra-2.0.dist-info/RECORD": "",
+                "extra-2.0.dist-info/WHEEL": WHEEL.format("py3-none-any"),
+            },
+            "extra 2.0 is in the package and not in requirements.txt",
+        ),
+    ],
+)
+def test_a_package_that_would_not_run_is_refused(tmp_path: Path, files: dict[str, str], fault: str) -> None:
+    path = tmp_path / "crafted.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    with pytest.raises(BadPackageError, match=re.escape(fault)):
+        check(path, "lib==1.0\n")
