@@ -1,0 +1,302 @@
+"""A Broker's side of the wire: reads a dataset site and feeds, chooses a session, calls the API.
+
+Knows only what a Broker can know, which is the specifications; refuses what is against them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import isodate
+
+Json = dict[str, Any]
+
+MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
+BOOKING_PARTNER = "booking-partner-1"
+CONTEXT = "https://openactive.io/"
+BROKER: Json = {
+    "@type": "Organization",
+    "name": "Demo Broker",
+    "url": "https://broker.example/",
+    "email": "hello@broker.example",
+}
+UNAVAILABLE = "https://openactive.io/Unavailable"
+
+_NOT_HAPPENING = {
+    "https://schema.org/EventCancelled",
+    "https://schema.org/EventPostponed",
+}
+_PAGES_AT_MOST = 10_000
+
+
+class UnexpectedAnswer(Exception):
+    """Something was not as a Broker expects it; the message says what, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request of the demo and its answer."""
+
+    step: str
+    """DatasetSite, SessionSeries, ScheduledSession, C1, C2, B, Status, Cancel or OrdersFeed."""
+    method: str
+    url: str
+    request: Json | None
+    status: int
+    headers: Mapping[str, str]
+    """Of the answer, with names in lower case."""
+    body: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a dataset site says: where to book, and the feed of each kind."""
+
+    endpoint: str
+    feeds: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A session to book, the offer for it, and who sells it."""
+
+    session: Json
+    series: Json
+    offer: Json
+    seller: Json
+
+    @property
+    def name(self) -> str:
+        return str(self.session.get("name") or self.series.get("name"))
+
+    def order_item(self, position: int = 0) -> Json:
+        return {
+            "@type": "OrderItem",
+            "position": position,
+            "acceptedOffer": {"@type": "Offer", "@id": self.offer["@id"]},
+            "orderedItem": {"@type": "ScheduledSession", "@id": self.session["@id"]},
+        }
+
+
+def order_request(kind: str, choice: Choice) -> Json:
+    """The part that the requests of C1, C2 and B share."""
+    return {
+        "@context": CONTEXT,
+        "@type": kind,
+        "brokerRole": "https://openactive.io/AgentBroker",
+        "broker": BROKER,
+        "seller": {
+            "@type": choice.seller.get("@type", "Organization"),
+            "@id": choice.seller["@id"],
+        },
+        "orderedItem": [choice.order_item()],
+    }
+
+
+class Broker:
+    """The Broker's side of the wire. Every answer is recorded; unexpected ones are refused."""
+
+    def __init__(self, client: httpx.Client, record: Callable[[Exchange], None] = lambda _: None) -> None:
+        self._client = client
+        self._record = record
+
+    def dataset_site(self, base_url: str) -> Site:
+        url = f"{base_url.rstrip('/')}/openactive"
+        page = self._send("DatasetSite", "GET", url, expect=200)
+        blocks = _JsonLd()
+        blocks.feed(page.text)
+        if not blocks.found:
+            raise UnexpectedAnswer(f"{url} holds no JSON-LD.")
+        dataset = _parsed(blocks.found[0], f"The JSON-LD of {url}")
+        endpoint = (dataset.get("accessService") or {}).get("endpointUrl")
+        feeds = {
+            str(each.get("additionalType", "")).rpartition("/")[2]: each["contentUrl"]
+            for each in dataset.get("distribution", [])
+            if "contentUrl" in each
+        }
+        if not endpoint or not {"SessionSeries", "ScheduledSession"} <= feeds.keys():
+            raise UnexpectedAnswer(f"{url} names no booking endpoint, or no feeds of sessions.")
+        return Site(str(endpoint), feeds)
+
+    def harvest(self, step: str, url: str, headers: Json | None = None) -> tuple[list[Json], str]:
+        """All items from `url` to the end of the feed, and the URL to go on from later (RPDE)."""
+        items: list[Json] = []
+        for _ in range(_PAGES_AT_MOST):
+            page = _parsed(self._send(step, "GET", url, headers, expect=200).text, url)
+            if not isinstance(page.get("items"), list) or not isinstance(page.get("next"), str):
+                raise UnexpectedAnswer(f"{url} is not an RPDE page: it lacks items or next.")
+            items += page["items"]
+            if page["next"] == url:
+                if page["items"]:
+                    raise UnexpectedAnswer(f"{url} has items and names itself as the next page.")
+                return items, url
+            url = page["next"]
+        raise UnexpectedAnswer(f"The feed at {url} does not end after {_PAGES_AT_MOST} pages.")
+
+    def call(self, step: str, method: str, url: str, choice: Choice, body: Json | None, expect: int) -> Json:
+        """One request of the booking API, for the seller of `choice`."""
+        headers = partner_headers(choice.seller["@id"])
+        answer = self._send(step, method, url, headers, body, expect=expect)
+        if expect == 204:
+            if answer.content:
+                raise UnexpectedAnswer(f"{step} answered 204 with a body.")
+            return {}
+        return _parsed(answer.text, f"The answer of {step}")
+
+    def _send(
+        self,
+        step: str,
+        method: str,
+        url: str,
+        headers: Json | None = None,
+        body: Json | None = None,
+        *,
+        expect: int,
+    ) -> httpx.Response:
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            answer = self._client.request(method, url, headers=headers, content=content)
+        except httpx.ConnectError:
+            parts = urlsplit(url)
+            raise UnexpectedAnswer(
+                f"Nothing answers at {parts.scheme}://{parts.netloc}. "
+                "Start the system with `make run`, then try again."
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise UnexpectedAnswer(f"{method} {url} failed: {error or type(error).__name__}.") from None
+        self._record(
+            Exchange(
+                step,
+                method,
+                url,
+                body,
+                answer.status_code,
+                {name.lower(): value for name, value in answer.headers.items()},
+                answer.text,
+            )
+        )
+        if answer.status_code != expect:
+            raise UnexpectedAnswer(
+                f"{step} answered {answer.status_code} where {expect} was expected"
+                f" ({method} {url}): {_reason(answer)}"
+            )
+        return answer
+
+
+def partner_headers(seller_id: str | None = None) -> dict[str, str]:
+    """What says who is calling, in the development mode that the local stack has on."""
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Accept": MEDIA_TYPE,
+        "X-OpenActive-Test-Client-Id": BOOKING_PARTNER,
+    }
+    if seller_id is not None:
+        headers["X-OpenActive-Test-Seller-Id"] = seller_id
+    return headers
+
+
+def current(items: list[Json]) -> dict[str, Json]:
+    """What a feed holds after its updates and deletions, by `@id`."""
+    latest = {str(item["id"]): item for item in items}
+    updated = [item["data"] for item in latest.values() if item["state"] == "updated"]
+    return {data["@id"]: data for data in updated}
+
+
+def choices(series: dict[str, Json], sessions: dict[str, Json], now: datetime) -> Iterator[Choice]:
+    """The sessions that anybody can book without more ado, and cancel again; paid ones first."""
+    found = []
+    for session in sessions.values():
+        parent = session.get("superEvent")
+        parent = series.get(parent, {}) if isinstance(parent, str) else (parent or {})
+        seller = session.get("organizer") or parent.get("organizer")
+        if not isinstance(seller, dict) or not _takes_place(session, parent, now):
+            continue
+        starts = isodate.parse_datetime(session["startDate"])
+        for offer in session.get("offers") or parent.get("offers") or []:
+            if _is_simple(offer, starts, now):
+                price = float(offer.get("price", 0))
+                found.append(((price == 0, starts), Choice(session, parent, offer, seller)))
+    yield from (choice for _, choice in sorted(found, key=lambda pair: pair[0]))
+
+
+def find_session(broker: Broker, site: Site, now: datetime) -> tuple[Choice, int, int]:
+    """(what to book, series read, sessions read) from the open feeds."""
+    series = current(broker.harvest("SessionSeries", site.feeds["SessionSeries"])[0])
+    sessions = current(broker.harvest("ScheduledSession", site.feeds["ScheduledSession"])[0])
+    for choice in choices(series, sessions, now):
+        return choice, len(series), len(sessions)
+    raise UnexpectedAnswer(
+        f"None of the {len(sessions)} sessions published can be booked and cancelled right now."
+    )
+
+
+def _takes_place(session: Json, series: Json, now: datetime) -> bool:
+    status = session.get("eventStatus") or series.get("eventStatus")
+    return (
+        session.get("remainingAttendeeCapacity", 0) > 0
+        and "startDate" in session
+        and status not in _NOT_HAPPENING
+        and isodate.parse_datetime(session["startDate"]) > now
+    )
+
+
+def _is_simple(offer: Json, starts: datetime, now: datetime) -> bool:
+    opens = offer.get("validFromBeforeStartDate")
+    closes = offer.get("latestCancellationBeforeStartDate")
+    return (
+        "@id" in offer
+        and offer.get("allowCustomerCancellationFullRefund") is True
+        and not offer.get("openBookingFlowRequirement")
+        and UNAVAILABLE not in (offer.get("advanceBooking"), offer.get("openBookingInAdvance"))
+        and (opens is None or starts - isodate.parse_duration(opens) <= now)
+        and (closes is None or starts - isodate.parse_duration(closes) > now)
+    )
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.text[:200] or "no body"
+    errors = [error for item in body.get("orderedItem", []) for error in item.get("error", [])]
+    named = errors or [body]
+    return "; ".join(f"{each.get('@type')} - {each.get('description') or each.get('name')}" for each in named)
+
+
+def _parsed(text: str, what: str) -> Json:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise UnexpectedAnswer(f"{what} is not a JSON object.")
+    return parsed
+
+
+class _JsonLd(HTMLParser):
+    """Collects the `<script type="application/ld+json">` blocks of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "script" and ("type", "application/ld+json") in attrs:
+            self._inside = True
+            self.found.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.found[-1] += data

@@ -1,0 +1,169 @@
+"""Hands stream records to a handler as Lambda's event source mapping does.
+
+Decides what is tried again, how often, and what is parked; refuses to know what a record means.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from openbooking.local.streams import Batch
+
+Handler = Callable[[dict[str, Any], Any], Any]
+Wait = Callable[[float], bool]
+"""Waits so many seconds; True if the wait was broken off because everything stops."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often one record is tried before it is parked, and after which delays in seconds."""
+
+    attempts: int = 5
+    first_delay: float = 0.2
+    longest_delay: float = 5.0
+
+    def delay(self, attempt: int) -> float:
+        return min(self.first_delay * 2.0 ** (attempt - 1), self.longest_delay)
+
+
+def lambda_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
+    """A record of GetRecords as it stands in a Lambda event.
+
+    boto3 makes a datetime of the time and bytes of binary values; an event is JSON.
+    """
+    change = dict(record["dynamodb"])
+    created = change.get("ApproximateCreationDateTime", 0)
+    if isinstance(created, datetime):
+        created = created.timestamp()
+    change["ApproximateCreationDateTime"] = float(created)
+    for image in ("Keys", "NewImage", "OldImage"):
+        if image in change:
+            change[image] = _as_json(change[image])
+    # Of moto: an image that does not exist is empty instead of absent.
+    change = {name: value for name, value in change.items() if value != {}}
+    change.setdefault("SizeBytes", 0)
+    return {
+        "eventID": record["eventID"],
+        "eventName": record["eventName"],
+        "eventVersion": record.get("eventVersion", "1.1"),
+        "eventSource": "aws:dynamodb",
+        "awsRegion": stream_arn.split(":")[3],
+        "dynamodb": change,
+        "eventSourceARN": stream_arn,
+        **({"userIdentity": record["userIdentity"]} if record.get("userIdentity") else {}),
+    }
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Mapping):
+        return {name: _as_json(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_as_json(each) for each in value]
+    return value
+
+
+class DeadLetters:
+    """Records that could not be handled, one JSON line each, in the shape Lambda gives a queue.
+
+    As there, a line says where the record is in its stream, and nothing of what is in it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def park(self, batch: Batch, record: Mapping[str, Any], attempts: int) -> None:
+        number = record["dynamodb"]["SequenceNumber"]
+        created = record["dynamodb"]["ApproximateCreationDateTime"]
+        at = datetime.fromtimestamp(created, UTC).isoformat()
+        log.error("Parked record %s of %s after %d attempts", number, batch.stream_arn, attempts)
+        if self._path is None:
+            return
+        line = {
+            "requestContext": {
+                "condition": "RetryAttemptsExhausted",
+                "approximateInvokeCount": attempts,
+            },
+            "version": "1.0",
+            "timestamp": datetime.now(UTC).isoformat(),
+            "DDBStreamBatchInfo": {
+                "shardId": batch.shard_id,
+                "startSequenceNumber": number,
+                "endSequenceNumber": number,
+                "approximateArrivalOfFirstRecord": at,
+                "approximateArrivalOfLastRecord": at,
+                "batchSize": 1,
+                "streamArn": batch.stream_arn,
+            },
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def deliver(
+    batch: Batch,
+    handler: Handler,
+    *,
+    context: Callable[[], Any],
+    retries: Retries,
+    wait: Wait,
+    dead_letters: DeadLetters,
+) -> int:
+    """How many records, from the first on, are done with: handled or parked.
+
+    Fewer than all only if `wait` was broken off.
+    """
+    records = [lambda_record(record, batch.stream_arn) for record in batch.records]
+    done = attempts = 0
+    size = len(records)
+    while done < len(records):
+        part = records[done : done + size]
+        handled, culprit = _invoke(handler, part, context())
+        done += handled
+        if handled:
+            attempts = 0
+        if handled == len(part):
+            size = len(records)
+            continue
+        if not culprit and size > 1:
+            # Somewhere in here one record fails the whole call: halve until it is alone.
+            size = max(1, len(part) // 2)
+            continue
+        attempts += 1
+        if attempts >= retries.attempts:
+            dead_letters.park(batch, records[done], attempts)
+            done += 1
+            attempts = 0
+            size = len(records)
+        elif wait(retries.delay(attempts)):
+            return done
+    return done
+
+
+def _invoke(handler: Handler, records: Sequence[Mapping[str, Any]], context: Any) -> tuple[int, bool]:
+    """(records handled, whether the next one is known to be what failed)."""
+    try:
+        answer = handler({"Records": list(records)}, context)
+    except Exception:
+        log.exception("The handler failed on a batch of %d records", len(records))
+        return 0, len(records) == 1
+    failures = (answer or {}).get("batchItemFailures") or []
+    if not failures:
+        return len(records), False
+    numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
+    named = [failure.get("itemIdentifier") for failure in failures]
+    if not all(name in numbers for name in named):
+        # As Lambda has it: a name it does not know fails the batch as a whole.
+        return 0, len(records) == 1
+    return min(numbers.index(name) for name in named), True

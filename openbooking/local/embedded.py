@@ -1,0 +1,136 @@
+"""The engine that comes along: moto in this process, on a port, so that other processes reach it.
+
+Mends what in moto would not last a day's work; refuses to be fast or to prove anything on races.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from openbooking.local.engine import REGION, Engine
+from openbooking.local.server import HttpServer, bind
+
+# What moto makes of our access key.
+_ACCOUNT = "123456789012"
+_ITERATORS_KEPT = 1000
+
+
+class EmbeddedEngine(Engine):
+    """moto, served. Empty at every start.
+
+    moto keeps its data in variables of the process, so there is one at a time.
+    """
+
+    keeps_data = False
+
+    def __init__(self, port: int = 0) -> None:
+        """Raises PortTakenError."""
+        sockets = bind("127.0.0.1", port)
+        # moto gives no isolation between threads: two requests at once would interleave
+        # inside one transaction. A single worker puts them in a queue.
+        self._server = HttpServer(_Moto(), sockets, threads=1)
+        super().__init__(f"http://127.0.0.1:{self._server.port}")
+
+    def start(self) -> None:
+        _prepare_moto()
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+class _Moto:
+    """moto's WSGI application, imported at the first request."""
+
+    _application: Any = None
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Any:
+        if self._application is None:
+            from moto.moto_server.werkzeug_app import (
+                DomainDispatcherApplication,
+                create_backend_app,
+            )
+
+            self._application = DomainDispatcherApplication(create_backend_app)
+        return self._application(environ, start_response)
+
+
+def _prepare_moto() -> None:
+    from moto.dynamodb.models import dynamodb_backends
+    from moto.dynamodbstreams.models import dynamodbstreams_backends
+
+    dynamodb_backends.reset()
+    dynamodbstreams_backends.reset()
+    dynamodbstreams_backends[_ACCOUNT][REGION].shard_iterators = _RecentIterators()
+    backend: Any = dynamodb_backends[_ACCOUNT][REGION]
+    backend.transact_write_items = functools.partial(_transact, backend)
+
+
+class _RecentIterators(dict[str, Any]):
+    """The newest shard iterators. moto keeps every one it ever gave out, and polling never ends."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > _ITERATORS_KEPT:
+            del self[next(iter(self))]
+
+
+def _transact(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+    """moto's TransactWriteItems, with a rollback of our own.
+
+    moto copies each table whole before a transaction, its stream too, once for every item in it:
+    the cost grows with all that was ever written. After a refusal it puts the copy in the place
+    of the table; iterators go on reading the stream of the discarded one, which holds what was
+    rolled back and never gets another record. Here only the rows named are kept, and put back.
+    """
+    rollback = _Rollback(backend, transact_items)
+    try:
+        type(backend).transact_write_items(backend, transact_items)
+    except Exception:
+        rollback()
+        raise
+
+
+class _Rollback:
+    """The rows that a transaction names, and the lengths of the streams, as they are before it."""
+
+    def __init__(self, backend: Any, transact_items: list[dict[str, Any]]) -> None:
+        from moto.dynamodb.models.dynamo_type import DynamoType
+
+        self._rows: list[tuple[Any, Any, Any, Any]] = []
+        self._streams: dict[int, tuple[list[Any], int]] = {}
+        for request in (each for item in transact_items for each in item.values()):
+            table = backend.tables.get(request.get("TableName"))
+            if table is None:
+                continue
+            # moto's own copy is then the table itself, and putting it back changes nothing.
+            table.__deepcopy__ = functools.partial(_itself, table)
+            if table.stream_shard is not None:
+                records = table.stream_shard.items
+                self._streams.setdefault(id(table), (records, len(records)))
+            attributes = request.get("Item") or request.get("Key") or {}
+            names = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
+            if all(name in attributes for name in names):
+                hash_key, *rest = (DynamoType(attributes[name]) for name in names)
+                range_key = rest[0] if rest else None
+                row = copy.deepcopy(table.get_item(hash_key, range_key))
+                self._rows.append((table, hash_key, range_key, row))
+
+    def __call__(self) -> None:
+        for table, hash_key, range_key, row in self._rows:
+            rows, key = (table.items, hash_key)
+            if range_key is not None:
+                rows, key = (table.items[hash_key], range_key)
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+        for records, length in self._streams.values():
+            del records[length:]
+
+
+def _itself(table: Any, memo: dict[int, Any]) -> Any:
+    return table

@@ -1,0 +1,256 @@
+"""API Gateway and its Lambda integration, imitated in front of Chalice's local gateway.
+
+Decides what never reaches the app on AWS either (unknown paths, bodies that are too large)
+and shapes the rest into REST API events. Refuses to know any endpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from http.client import responses
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from chalice.app import Chalice
+from chalice.config import Config
+from chalice.local import LambdaEventConverter, LocalGateway, MatchResult, RouteMatcher
+
+from openbooking.local.gateway_responses import Answer, GatewayResponses
+
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+"""API Gateway's payload limit."""
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024
+"""What Lambda hands back at most."""
+STAGE = "local"
+
+_READS = {"GET", "HEAD", "OPTIONS"}
+_NO_BODY = {204, 304}
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The WSGI application that serves a Chalice app as API Gateway would."""
+
+    def __init__(
+        self,
+        app: Chalice,
+        *,
+        after_write: Callable[[], None] = lambda: None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
+        """`after_write` is called when a request that may have changed something is answered."""
+        _keep_requests_apart(app)
+        self._app = app
+        self._gateway = LocalGateway(app, Config.create(app_name=app.app_name, lambda_timeout=30))
+        self._gateway.event_converter = _EventConverter(app)
+        self._routes = _Routes(app)
+        self._responses = GatewayResponses()
+        self._after_write = after_write
+        self._max_request_bytes = max_request_bytes
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        try:
+            status, headers, body = self._respond(method, environ)
+        except Exception:
+            log.exception("%s %s failed in the gateway", method, environ.get("PATH_INFO"))
+            status, headers, body = self._own("DEFAULT_5XX")
+        if method not in _READS:
+            self._after_write()
+        if status not in _NO_BODY:
+            headers = [*headers, ("Content-Length", str(len(body)))]
+        start_response(f"{status} {responses.get(status, 'Unknown')}", headers)
+        return [b"" if method == "HEAD" or status in _NO_BODY else body]
+
+    def refuse(self, status: int) -> Answer:
+        """What is said where the HTTP server refuses a request before it is complete."""
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return self._own("REQUEST_TOO_LARGE")
+        return self._own("DEFAULT_4XX" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_5XX")
+
+    def _respond(self, method: str, environ: dict[str, Any]) -> Answer:
+        url = _url(environ)
+        if not self._is_routed(method, url):
+            return self._own("MISSING_AUTHENTICATION_TOKEN")
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > self._max_request_bytes:
+            return self._own("REQUEST_TOO_LARGE")
+        body = environ["wsgi.input"].read(length) if length else None
+        response = self._gateway.handle_request(method, url, _headers(environ), body)
+        answer = _unpacked(response)
+        if len(answer[2]) > MAX_RESPONSE_BYTES:
+            log.error("%s: %d bytes are more than Lambda hands back", url, len(answer[2]))
+            return self._own("DEFAULT_5XX")
+        return answer
+
+    def _is_routed(self, method: str, url: str) -> bool:
+        try:
+            methods = self._app.routes[self._routes.match_route(url).route]
+        except ValueError:
+            return False
+        # API Gateway has no 405: a verb that a path is not deployed with is as unknown to it
+        # as the path. Only with CORS does Chalice deploy OPTIONS of its own accord.
+        return method in methods or (method == "OPTIONS" and any(route.cors for route in methods.values()))
+
+    def _own(self, response_type: str) -> Answer:
+        return self._responses.answer(response_type, str(uuid.uuid4()))
+
+
+class _Routes(RouteMatcher):
+    """Chalice's matcher, without its misreadings of odd paths.
+
+    It parses the path as a URL, so that `//host/path` and `/path;x` match `/path`; and it lets
+    an empty segment stand for a parameter. API Gateway does neither.
+    """
+
+    def __init__(self, app: Chalice) -> None:
+        super().__init__(list(app.routes))
+
+    def match_route(self, url: str) -> MatchResult:
+        path, _, query = url.partition("?")
+        if path.startswith("//"):
+            raise ValueError(path)
+        match = super().match_route(path.replace(";", "%3B"))
+        if not all(match.captured.values()):
+            raise ValueError(path)
+        return match._replace(query_params=parse_qs(query, keep_blank_values=True))
+
+
+class _EventConverter(LambdaEventConverter):
+    """Makes the whole event of a REST API's proxy integration, of which Chalice's has a part.
+
+    Path parameters stay percent-encoded, as REST APIs leave them.
+    """
+
+    def __init__(self, app: Chalice) -> None:
+        super().__init__(_Routes(app), app.api.binary_types)
+
+    def create_lambda_event(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> dict[str, Any]:
+        match = self._route_matcher.match_route(path)
+        query = match.query_params or None
+        path = path.partition("?")[0]
+        text, is_base64 = self._encoded(headers, body)
+        return {
+            "resource": match.route,
+            "path": path,
+            "httpMethod": method,
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": query and {name: vals[-1] for name, vals in query.items()},
+            "multiValueQueryStringParameters": query,
+            "pathParameters": match.captured or None,
+            "stageVariables": None,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": STAGE,
+                "domainName": headers.get("host", ""),
+                "httpMethod": method,
+                "identity": {
+                    "sourceIp": headers["x-forwarded-for"],
+                    "userAgent": headers.get("user-agent"),
+                },
+                # On AWS this has the stage in front, and `path` has not. Here neither has.
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "requestId": str(uuid.uuid4()),
+                "requestTimeEpoch": int(time.time() * 1000),
+                "resourcePath": match.route,
+                "stage": STAGE,
+            },
+            "body": text,
+            "isBase64Encoded": is_base64,
+        }
+
+    def _encoded(self, headers: dict[str, str], body: bytes | None) -> tuple[str | None, bool]:
+        if body is None:
+            return None, False
+        if not self._is_binary(headers):
+            try:
+                return body.decode("utf-8"), False
+            except UnicodeDecodeError:
+                # An event is text. Decoded with replacement characters such a body could pass
+                # as valid JSON with a name spoilt; as bytes the app refuses it.
+                pass
+        return base64.b64encode(body).decode("ascii"), True
+
+
+class _RequestPerThread:
+    """Keeps what Chalice notes on the app about the current request apart for each thread.
+
+    A Lambda serves one request at a time, so Chalice keeps them in plain attributes.
+    """
+
+    _of_thread = threading.local()
+
+    @property
+    def current_request(self) -> Any:
+        return getattr(self._of_thread, "current_request", None)
+
+    @current_request.setter
+    def current_request(self, value: Any) -> None:
+        self._of_thread.current_request = value
+
+    @property
+    def lambda_context(self) -> Any:
+        return getattr(self._of_thread, "lambda_context", None)
+
+    @lambda_context.setter
+    def lambda_context(self, value: Any) -> None:
+        self._of_thread.lambda_context = value
+
+
+def _keep_requests_apart(app: Chalice) -> None:
+    if not isinstance(app, _RequestPerThread):
+        app.__class__ = type("LocalApp", (_RequestPerThread, type(app)), {})
+
+
+def _url(environ: dict[str, Any]) -> str:
+    """Path and query as they were sent, still percent-encoded."""
+    uri: str = environ["REQUEST_URI"]
+    if not uri.startswith("/"):
+        # The absolute form, which proxies' clients send (RFC 9112, 3.2.2).
+        parts = urlsplit(uri)
+        uri = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return uri.partition("#")[0]
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.replace("_", "-").lower()] = environ[name]
+    headers["x-forwarded-for"] = environ.get("REMOTE_ADDR", "127.0.0.1")
+    headers["x-forwarded-proto"] = environ["wsgi.url_scheme"]
+    headers["x-forwarded-port"] = environ["SERVER_PORT"]
+    return headers
+
+
+def _unpacked(response: dict[str, Any]) -> Answer:
+    content = response.get("body") or b""
+    if response.get("isBase64Encoded"):
+        content = base64.b64decode(content)
+    elif isinstance(content, str):
+        content = content.encode("utf-8")
+    status = int(response["statusCode"])
+    headers = [(name, str(value)) for name, value in response["headers"].items()]
+    for name, values in (response.get("multiValueHeaders") or {}).items():
+        headers += [(name, str(value)) for value in values]
+    # The length is the gateway's to say, and of nothing there is no type.
+    dropped = {"content-length"} | ({"content-type"} if status in _NO_BODY else set())
+    headers = [(name, value) for name, value in headers if name.lower() not in dropped]
+    if status not in _NO_BODY and not any(name.lower() == "content-type" for name, _ in headers):
+        headers.append(("Content-Type", "application/json"))
+    return status, headers, content

@@ -1,0 +1,224 @@
+"""Composes the local stack: engine, tables, samples, app, pump, schedule, server; `serve` runs it.
+
+Decides in which order they start and end. Refuses to know what the app does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from chalice.app import Chalice
+
+from openbooking.local.delivery import DeadLetters, Handler
+from openbooking.local.discovery import StackAddress, announce, state_directory, withdraw
+from openbooking.local.embedded import EmbeddedEngine
+from openbooking.local.engine import (
+    Engine,
+    dynamodb_client,
+    environment,
+    streams_client,
+)
+from openbooking.local.gateway import Gateway
+from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.schedules import Schedule
+from openbooking.local.server import HttpServer, bind
+from openbooking.local.streams import Positions, StreamReader
+from openbooking.tables import create_tables
+
+TABLE_PREFIX = "openbooking-local"
+_THREADS = 16
+_LARGEST_UPLOAD = 64 * 1024 * 1024
+"""What the server takes in, to a temporary file, before the gateway answers that it is too much.
+Refusing earlier would cut the connection while the client still sends, and hide the answer."""
+
+# Where the app's settings differ here from a deployment's. A person reads this terminal: what
+# goes well is not worth a line of JSON.
+_SETTINGS = {"DEVELOPMENT_HEADERS": "true", "METRICS": "false", "LOG_LEVEL": "WARNING"}
+
+
+@dataclass(frozen=True)
+class LocalApp:
+    """The Lambda functions of a deployment, and how to make them forget what they have read."""
+
+    rest: Chalice
+    orders_stream: Handler
+    inventory_stream: Handler
+    lease_sweep: Handler
+    forget: Callable[[], None] = lambda: None
+
+
+def load_app() -> LocalApp:
+    """app.py, with nothing in it that an earlier stack of this process has left."""
+    from chalicelib.runtime.system import install
+
+    def forget() -> None:
+        install(None)
+
+    forget()
+    app: Any = importlib.import_module("app")
+    return LocalApp(app.app, app.orders_stream, app.inventory_stream, app.lease_sweep, forget)
+
+
+class LocalStack:
+    """The system on one machine while the `with` block lasts."""
+
+    url: str
+    """Base URL: `{url}/openactive` is the dataset site."""
+    dynamodb_url: str
+
+    def __init__(
+        self,
+        *,
+        host: str = "localhost",
+        port: int = 0,
+        dynamodb_url: str | None = None,
+        dynamodb_port: int = 0,
+        table_prefix: str = TABLE_PREFIX,
+        settings: Mapping[str, str] | None = None,
+        load: Callable[[], LocalApp] = load_app,
+        seed: Callable[[], None] | None = None,
+        sweep_every: float | None = 5.0,
+        directory: Path | None = None,
+        announced: bool = False,
+    ) -> None:
+        """Ports that are 0 are free ones. Without `dynamodb_url` the engine is embedded.
+
+        `settings` are the app's, over the local defaults. `seed` runs once the tables exist
+        and the environment is set; on an engine that keeps data it runs at every start.
+        `sweep_every` is in seconds; None leaves the lease sweep off. In `directory` the stack
+        keeps its positions and dead letters, and announces itself if `announced`.
+        """
+        self._host = host
+        self._port = port
+        self._dynamodb_url = dynamodb_url
+        self._dynamodb_port = dynamodb_port
+        self._table_prefix = table_prefix
+        self._settings = dict(settings or {})
+        self._load = load
+        self._seed = seed
+        self._sweep_every = sweep_every
+        self._directory = directory or state_directory()
+        self._announced = announced
+        self._running = ExitStack()
+        self._pump: Pump | None = None
+
+    def __enter__(self) -> LocalStack:
+        """Raises PortTakenError, EngineUnreachableError."""
+        with self._running as running:
+            self._start(running)
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()
+
+    def drain(self) -> None:
+        """Returns when every change so far has passed the stream handlers."""
+        assert self._pump is not None, "the stack is not running"
+        self._pump.drain()
+
+    def _start(self, running: ExitStack) -> None:
+        # The port first: that it is taken is said at once, not after two seconds of work.
+        sockets = bind(self._host, self._port)
+        for each in sockets:
+            running.callback(each.close)
+        engine = self._engine()
+        running.callback(engine.stop)
+        engine.start()
+        self.dynamodb_url = engine.url
+        running.enter_context(
+            environment_variables(
+                {
+                    **environment(engine.url),
+                    "TABLE_PREFIX": self._table_prefix,
+                    **_SETTINGS,
+                    **self._settings,
+                }
+            )
+        )
+        dynamodb, streams = dynamodb_client(engine.url), streams_client(engine.url)
+        running.callback(dynamodb.close)
+        running.callback(streams.close)
+        create_tables(dynamodb, self._table_prefix)
+        app = self._load()
+        running.callback(app.forget)
+        if self._seed is not None:
+            self._seed()
+
+        self._pump = Pump(self._streams(app, dynamodb, streams, engine.keeps_data))
+        running.enter_context(self._pump)
+        if self._sweep_every is not None:
+            running.enter_context(Schedule("lease_sweep", self._sweep(app), every=self._sweep_every))
+        gateway = Gateway(app.rest, after_write=self._pump.wake)
+        server = HttpServer(
+            gateway,
+            sockets,
+            threads=_THREADS,
+            max_request_bytes=_LARGEST_UPLOAD,
+            refuse=gateway.refuse,
+        )
+        self.url = f"http://{self._host}:{server.port}"
+        server.start()
+        running.callback(server.stop)
+        if self._announced:
+            address = StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid())
+            announce(address, self._directory)
+            running.callback(withdraw, address, self._directory)
+
+    def _engine(self) -> Engine:
+        if self._dynamodb_url is not None:
+            return Engine(self._dynamodb_url)
+        return EmbeddedEngine(self._dynamodb_port)
+
+    def _streams(self, app: LocalApp, dynamodb: Any, streams: Any, keeps_data: bool) -> list[StreamPump]:
+        positions = Positions(self._directory / "positions.json" if keeps_data else None)
+        dead_letters = DeadLetters(self._directory / "dead-letters.jsonl")
+        handlers = {"orders": app.orders_stream, "inventory": app.inventory_stream}
+        return [
+            StreamPump(
+                f"{name}_stream",
+                StreamReader(dynamodb, streams, f"{self._table_prefix}-{name}", positions),
+                handler,
+                dead_letters=dead_letters,
+            )
+            for name, handler in handlers.items()
+        ]
+
+    def _sweep(self, app: LocalApp) -> Handler:
+        def sweep(event: dict[str, Any], context: Any) -> None:
+            app.lease_sweep(event, context)
+            if self._pump is not None:
+                self._pump.wake()
+
+        return sweep
+
+
+@contextmanager
+def environment_variables(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets them, None meaning absent, and puts back what was there before."""
+    before = {name: os.environ.get(name) for name in values}
+    _set(values)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,44 @@
+"""The sample inventory of two sellers, put into a store that is still empty."""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from chalicelib.domain.parties import AccessMethod, Json
+from chalicelib.storage.port import Store
+from chalicelib.wire.opportunities import PARENT_TERM, kind_of, read_opportunity, read_seller
+from openbooking.catalogue import Document, bring_in, keep_seller, parents_by_id, vat
+from openbooking.samples import SampleOpportunity, sample_inventory
+
+SOURCE = "samples"
+
+
+def load_samples(store: Store, now: datetime) -> int:
+    """Put the samples in unless they are there already; how many Opportunities were added.
+
+    Samples that are there keep their dates and their bookings.
+    """
+    inventory = sample_inventory(now)
+    if store.seller(inventory.sellers[0]["@id"]) is not None:
+        return 0
+    for document in inventory.sellers:
+        rate = Decimal(inventory.tax_rates[document["@id"]])
+        access = (AccessMethod.code, AccessMethod.barcode)
+        keep_seller(store, replace(read_seller(document, vat(rate)), access_methods=access))
+    parents = parents_by_id(inventory.parents)
+    documents = [Document(read_opportunity(parent), SOURCE, (parent,)) for parent in inventory.parents]
+    documents += [_document(sample, parents) for sample in inventory.opportunities]
+    bring_in(store, documents)
+    return len(inventory.opportunities)
+
+
+def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
+    document = sample.document
+    parent = parents.get(document[PARENT_TERM[kind_of(document)]])
+    published = read_opportunity(
+        document,
+        parent,
+        attendee_details_required=sample.attendee_details_required,
+        intake_form=sample.intake_form,
+    )
+    return Document(published, SOURCE, (document, parent))

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from openbooking.broker import Exchange, UnexpectedAnswer
+from openbooking.cli import _load_samples
+from openbooking.demo import run_demo
+from openbooking.local.stack import LocalStack
+from tests.support.validator import FeedPage, Validator, start_or_skip
+
+STEPS = [
+    "DatasetSite",
+    "SessionSeries",
+    "ScheduledSession",
+    "C1",
+    "C2",
+    "B",
+    "Status",
+    "Cancel",
+    "OrdersFeed",
+]
+MODES = {
+    "C1": "C1Response",
+    "C2": "C2Response",
+    "B": "BResponse",
+    "Status": "OrderStatus",
+    "OrdersFeed": "OrdersFeed",
+    "SessionSeries": "BookableRPDEFeed",
+    "ScheduledSession": "BookableRPDEFeed",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The real app with the sample inventory, on the embedded engine."""
+    with LocalStack(seed=_load_samples, directory=tmp_path_factory.mktemp("stack")) as stack:
+        stack.drain()
+        yield stack
+
+
+class Recording:
+    def __init__(self, stack: LocalStack, **more: Any) -> None:
+        self.lines: list[str] = []
+        self.exchanges: list[Exchange] = []
+        run_demo(stack.url, self.lines.append, record=self.exchanges.append, pause=stack.drain, **more)
+
+
+@pytest.fixture(scope="module")
+def recording(stack: LocalStack) -> Recording:
+    return Recording(stack)
+
+
+def test_the_demo_passes_and_shows_every_step(recording: Recording) -> None:
+    shown = "\n".join(recording.lines)
+    for number in range(1, 10):
+        assert f"\n{number}. " in shown
+    assert "CustomerCancelled" in shown
+    assert recording.lines[-1] == "All as a Broker expects it."
+    steps = list(dict.fromkeys(each.step for each in recording.exchanges))
+    assert sorted(steps) == sorted(STEPS)
+
+
+def test_it_passes_again_and_leaves_the_spaces_as_they_were(stack: LocalStack) -> None:
+    def spaces(run: Recording) -> int:
+        [quote] = [each for each in run.exchanges if each.step == "C1"]
+        [item] = json.loads(quote.body)["orderedItem"]
+        return int(item["orderedItem"]["remainingAttendeeCapacity"])
+
+    assert spaces(Recording(stack)) == spaces(Recording(stack))
+
+
+@pytest.mark.node
+def test_every_answer_of_the_demo_passes_the_official_validator(recording: Recording) -> None:
+    with start_or_skip() as validator:
+        found = {
+            f"{each.step} {each.url}": failures
+            for each in recording.exchanges
+            if (failures := _failures(validator, each))
+        }
+    assert found == {}
+
+
+def _failures(validator: Validator, exchange: Exchange) -> list[str]:
+    if exchange.status == 204 or exchange.step == "DatasetSite":
+        return []
+    document = json.loads(exchange.body)
+    mode = MODES[exchange.step]
+    if "items" not in document:
+        return validator.failures(document, mode)
+    page = FeedPage(
+        exchange.url,
+        document,
+        exchange.headers["content-type"],
+        exchange.headers.get("cache-control"),
+    )
+    found = validator.rpde_failures(page, orders_feed=exchange.step == "OrdersFeed")
+    for item in document["items"]:
+        if item["state"] == "updated":
+            found += validator.failures(item["data"], mode)
+    return found
+
+
+class Spoilt(httpx.HTTPTransport):
+    """The way to the system, with one answer changed on it."""
+
+    def __init__(self, method: str, path: str, status: int | None = None, **changes: Any) -> None:
+        super().__init__()
+        self._method, self._path, self._status, self._changes = method, path, status, changes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.method != self._method or self._path not in request.url.path:
+            return answer
+        answer.read()
+        status = self._status or answer.status_code
+        document = {**json.loads(answer.content or b"{}"), **self._changes}
+        return httpx.Response(status, json=document)
+
+
+ITEM = {"@type": "OrderItem", "@id": "x", "orderItemStatus": "https://openactive.io/SellerCancelled"}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "sentence"),
+    [
+        (Spoilt("GET", "/feeds/session-series", 503), "SessionSeries answered 503"),
+        (Spoilt("PUT", "/order-quote-templates/", 409), "C1 answered 409 where 200 was expected"),
+        (Spoilt("PUT", "/order-quote-templates/", **{"@type": "Order"}), "not answer with an OrderQuote"),
+        (Spoilt("PUT", "/order-quotes/", customer={"@type": "Person"}), "changed the customer"),
+        (Spoilt("PUT", "/orders/", orderedItem=[ITEM]), "B says SellerCancelled"),
+        (Spoilt("PUT", "/orders/", orderedItem=[]), "B has 0 OrderItems"),
+        (Spoilt("GET", "/orders/", **{"@id": "another"}), "of another Order"),
+        (Spoilt("PATCH", "/orders/", 204, a=1), "204 with a body"),
+        (Spoilt("GET", "/orders-rpde", items=[]), "did not arrive"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_differs_is_told_in_a_sentence(stack: LocalStack, spoilt: Spoilt, sentence: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match=sentence):
+        Recording(stack, transport=spoilt)
+
+
+def test_that_nothing_runs_is_told_in_a_sentence() -> None:
+    with pytest.raises(UnexpectedAnswer, match="make run"):
+        run_demo("http://127.0.0.1:1", lambda line: None)
+
+
+def test_the_stack_refuses_the_development_headers_when_they_are_off(tmp_path: Path) -> None:
+    settings = {"DEVELOPMENT_HEADERS": "false"}
+    with LocalStack(settings=settings, directory=tmp_path) as stack:
+        headers = {"X-OpenActive-Test-Client-Id": "booking-partner-1"}
+        answer = httpx.get(f"{stack.url}/api/openbooking/orders-rpde", headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["@type"] == "UnauthenticatedError"
