@@ -1,0 +1,1 @@
+"""Taking an operator's published data into the inventory."""

@@ -1,0 +1,152 @@
+"""`openbooking import rpde`: one import from start to end, told to a person.
+
+Everything is read before anything is written, so that a feed that cannot be read changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pynamodb.exceptions import PynamoDBException
+from rich.console import Console
+
+from chalicelib.storage.attempts import Patience, StillBusy
+from chalicelib.storage.port import Store, StoreBusy
+from openbooking.catalogue import vat
+from openbooking.importing.harvest import Feed, Json, harvest, read_site
+from openbooking.importing.intake import Terms, read_harvest
+from openbooking.importing.report import print_summary, progress, write_report
+from openbooking.importing.update import update_inventory
+from openbooking.importing.web import SiteError, Web
+
+_FIXED_SELLER_TERMS = {"@id", "taxMode"}
+
+
+class ImportRefused(Exception):
+    """The import cannot start or go on; the message says why and what to do, in a sentence or two."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What to import, and what the feeds do not say of it.
+
+    `source` names the operator's site in the inventory; by default its URL does.
+    """
+
+    url: str
+    source: str = ""
+    vat_rate: Decimal = Decimal("0.20")
+    seller_details: Mapping[str, Json] = field(default_factory=dict)
+    report: Path | None = None
+    own_url: str | None = None
+    """Where this system itself is served, if that is known."""
+
+
+def import_rpde(
+    store: Store,
+    options: ImportOptions,
+    *,
+    patience: Patience,
+    console: Console,
+    web: Callable[[], Web] = Web,
+) -> None:
+    """Raises ImportRefused. Items that are left out are told, and are no reason for that."""
+    if options.own_url and _host_and_port(options.url) == _host_and_port(options.own_url):
+        raise ImportRefused(f"{options.url} is this system's own dataset site.")
+    source = options.source or source_name(options.url)
+    with ExitStack() as opened:
+        try:
+            report = opened.enter_context(options.report.open("w")) if options.report else None
+        except OSError as error:
+            raise ImportRefused(f"The report cannot be written: {error}.") from None
+        try:
+            _reach(store)
+            with progress(console) as show:
+
+                def on_page(feed: Feed) -> None:
+                    show(f"Reading {feed.kind}", len(feed.items), None)
+
+                site_pages = opened.enter_context(web())
+                site = read_site(site_pages, options.url)
+                harvested = harvest(site_pages, site, on_page)
+                intake = read_harvest(harvested, source, Terms(vat(options.vat_rate), options.seller_details))
+                changes = update_inventory(
+                    store,
+                    intake,
+                    source,
+                    kinds={address.kind for address in site.feeds},
+                    patience=patience,
+                    on_progress=lambda done, total: show("Taking into the inventory", done, total),
+                )
+        except SiteError as error:
+            raise ImportRefused(f"{error} Nothing was changed.") from None
+        except (StillBusy, StoreBusy, PynamoDBException) as error:
+            raise ImportRefused(
+                f"The inventory could not be brought up to date: {error}."
+                " What was done by then stays; run the import again to do the rest."
+            ) from error
+        print_summary(console, harvested, intake, changes)
+        if report is not None:
+            write_report(report, intake, changes)
+
+
+def source_name(url: str) -> str:
+    """The name of a site in the inventory: its URL, without what may differ between two imports of it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
+
+
+def read_rate(text: str) -> Decimal:
+    """A rate of tax such as 0.20. Raises ImportRefused."""
+    try:
+        rate = Decimal(text)
+    except InvalidOperation:
+        rate = Decimal(-1)
+    if not rate.is_finite() or not 0 <= rate < 1:
+        raise ImportRefused(f"The rate of VAT must be a fraction, 0.20 for 20 %, not {text}.")
+    return rate
+
+
+def read_seller_details(path: Path) -> dict[str, Json]:
+    """Details of Sellers by their id, from a JSON file. Raises ImportRefused."""
+    try:
+        details: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ImportRefused(f"The details of sellers cannot be read from {path}: {error}.") from None
+    if not isinstance(details, dict) or not all(isinstance(each, dict) for each in details.values()):
+        raise ImportRefused(
+            f'{path} must hold {{"<seller id>": {{"legalName": ..., "address": {{...}}}}, ...}}.'
+        )
+    for seller_id, each in details.items():
+        if fixed := _FIXED_SELLER_TERMS & set(each):
+            raise ImportRefused(
+                f"{path} must not give {', '.join(sorted(fixed))} of {seller_id}: the feeds do."
+            )
+    return details
+
+
+def _reach(store: Store) -> None:
+    """Says at once, and not after a long harvest, that there is no inventory."""
+    try:
+        store.seller("https://base.invalid/nobody")
+    except (StoreBusy, PynamoDBException) as error:
+        raise ImportRefused(
+            f"The inventory cannot be reached: {error}."
+            " Start a local stack with `make run`, or let DYNAMODB_URL name an engine that has the tables."
+        ) from None
+
+
+def _host_and_port(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    try:
+        return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return parts.hostname, None

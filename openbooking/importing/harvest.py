@@ -1,0 +1,266 @@
+"""Reading an operator's dataset site and its RPDE feeds to the end, by the rules of RPDE 1.0.
+
+Decides what each feed holds in the end; refuses to know what the items mean. A feed that cannot be
+read to its end is an error, never a shorter feed: what is missing from it would seem deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+from openbooking.importing.web import SiteError, Web, parse_json
+
+Json = dict[str, Any]
+
+SUPPORTED = ("SessionSeries", "ScheduledSession", "FacilityUse", "IndividualFacilityUse", "Slot")
+
+MAX_PAGES = 100_000
+MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read
+_SITE_TYPES = "text/html, application/ld+json, application/json;q=0.9"
+_FEED_TYPES = "application/vnd.openactive.rpde+json; version=1, application/json;q=0.9"
+_STATES = ("updated", "deleted")
+
+
+@dataclass(frozen=True)
+class FeedAddress:
+    """A feed that a dataset site lists, and the type of its items."""
+
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True)
+class DatasetSite:
+    """What a dataset site lists: the feeds to read, and the types that are not supported."""
+
+    url: str
+    feeds: tuple[FeedAddress, ...]
+    unsupported: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """The last state of an item; `data` None means deleted."""
+
+    id: str
+    modified: Any
+    data: Json | None
+
+
+@dataclass
+class Feed:
+    """A feed read to its end: the last state of each item, and what was no item at all."""
+
+    kind: str
+    url: str
+    items: dict[str, Item] = field(default_factory=dict)
+    malformed: dict[str, str] = field(default_factory=dict)
+    """Why, of each item that in the end has no id, state or data; by its id or else its place."""
+    pages: int = 0
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Everything a dataset site publishes, of the types that are supported."""
+
+    site: DatasetSite
+    feeds: tuple[Feed, ...]
+
+    def of_kind(self, kind: str) -> Iterator[Feed]:
+        return (feed for feed in self.feeds if feed.kind == kind)
+
+
+def harvest(web: Web, site: DatasetSite, on_page: Callable[[Feed], None] = lambda feed: None) -> Harvest:
+    """Every feed of the site, read to its end. Raises SiteError."""
+    return Harvest(site, tuple(read_feed(web, address, on_page) for address in site.feeds))
+
+
+def read_site(web: Web, url: str) -> DatasetSite:
+    """The feeds that the dataset site at `url` lists. Raises SiteError."""
+    found = web.get(url, _SITE_TYPES)
+    dataset = _dataset(found.body, url)
+    listed: dict[FeedAddress, None] = {}
+    unsupported: dict[str, None] = {}
+    for distribution in _list(dataset.get("distribution")):
+        if not isinstance(distribution, dict):
+            continue
+        kind = _last_segment(distribution.get("additionalType") or distribution.get("name"))
+        content_url = distribution.get("contentUrl")
+        if kind not in SUPPORTED:
+            unsupported[kind or "a feed without a type"] = None
+        elif not isinstance(content_url, str) or not content_url:
+            raise SiteError(f"{url} lists a feed of {kind} without its contentUrl.")
+        else:
+            listed[FeedAddress(kind, urljoin(found.url, content_url))] = None
+    if not listed:
+        raise SiteError(f"{url} lists no feed of {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}.")
+    feeds = sorted(listed, key=lambda address: SUPPORTED.index(address.kind))
+    return DatasetSite(url, tuple(feeds), tuple(unsupported))
+
+
+def read_feed(
+    web: Web,
+    address: FeedAddress,
+    on_page: Callable[[Feed], None] = lambda feed: None,
+    max_pages: int = MAX_PAGES,
+) -> Feed:
+    """The feed, read to its end. Raises SiteError."""
+    feed = Feed(address.kind, address.url)
+    url, visited = address.url, {address.url}
+    previous: Sequence[Any] = []
+    while True:
+        items, following = _page(web, url)
+        feed.pages += 1
+        for position, item in enumerate(items):
+            _take(feed, item, f"item {position + 1} of {url}")
+        on_page(feed)
+        if following == url:
+            if items:
+                raise SiteError(
+                    f"{url} has items and names itself as the next page: the feed does not go on."
+                )
+            return feed  # an empty page that names itself is the last one (RPDE-09)
+        # An empty page that names another is not the last: a filter may have left nothing on it.
+        if following in visited:
+            raise SiteError(f"{url} leads back to {following}: the feed is a loop.")
+        if items and items == previous:
+            raise SiteError(f"{url} repeats the items of the page before: the feed does not go on.")
+        _check_step(url, following)
+        if feed.pages >= max_pages or len(feed.items) > MAX_ITEMS:
+            raise SiteError(f"{address.url} does not end after {feed.pages} pages, {len(feed.items)} items.")
+        visited.add(following)
+        previous, url = items, following
+
+
+def _page(web: Web, url: str) -> tuple[list[Any], str]:
+    try:
+        page = parse_json(web.get(url, _FEED_TYPES).body)
+    except ValueError:
+        raise SiteError(f"{url} is not JSON.") from None
+    if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+        raise SiteError(f"{url} is not an RPDE page: it has no list of items.")
+    following = page.get("next")
+    if not isinstance(following, str) or not following:
+        raise SiteError(f"{url} is not an RPDE page: it has no next.")
+    return page["items"], following
+
+
+def _check_step(url: str, following: str) -> None:
+    """`next` is absolute (RPDE-08), stays with its host, and goes forward.
+
+    A feed has one host: where `next` names another, the server does not know its own address (behind
+    a proxy, often), or would have us read what it cannot reach itself. Scheme and port may change,
+    as they do behind proxies.
+    """
+    try:
+        here, there = urlsplit(url), urlsplit(following)
+        hosts = here.hostname, there.hostname
+    except ValueError:
+        raise SiteError(f"{url} names {following!r} as the next page, which is not a URL.") from None
+    if there.scheme not in ("http", "https") or not hosts[1]:
+        raise SiteError(f"{url} names {following!r} as the next page, which is not an absolute URL.")
+    if hosts[0] != hosts[1]:
+        raise SiteError(f"{url} names {following} as the next page, which is on another host.")
+    before, after = _position(here.query), _position(there.query)
+    if before is not None and after is not None and after < before:
+        raise SiteError(f"{url} leads back to {following}: the feed does not go on.")
+
+
+def _position(query: str) -> int | None:
+    """Where in the feed a page starts, by either ordering strategy (RPDE-03).
+
+    Ids and timestamps that are no numbers are in an order that only the server knows.
+    """
+    values = parse_qs(query)
+    for name in ("afterChangeNumber", "afterTimestamp"):
+        value = values.get(name, [""])[0]
+        if value.isdecimal() and len(value) < 40:
+            return int(value)
+    return None
+
+
+def _take(feed: Feed, item: Any, where: str) -> None:
+    """Keep it as the last state of its id: pages are in the order of changes (RPDE-04)."""
+    if not isinstance(item, dict):
+        feed.malformed[where] = "it is not a JSON object"
+        return
+    item_id, state = item.get("id"), item.get("state")
+    if isinstance(item_id, str):
+        item_id = item_id.strip()  # some sources let white space slip in, and then delete another id
+    if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":
+        feed.malformed[where] = "it has no id"
+        return
+    item_id = str(item_id)
+    feed.items.pop(item_id, None)
+    feed.malformed.pop(item_id, None)
+    if state not in _STATES:
+        feed.malformed[item_id] = f"its state {state!r} is neither updated nor deleted"
+    elif state == "updated" and not isinstance(item.get("data"), dict):
+        feed.malformed[item_id] = "it is updated but has no data"
+    else:
+        data = item["data"] if state == "updated" else None
+        feed.items[item_id] = Item(item_id, item.get("modified"), data)
+
+
+def _dataset(body: bytes, url: str) -> Json:
+    """The dataset in the page's JSON-LD, or in a document that is JSON itself."""
+    text = body.decode("utf-8", errors="replace").lstrip("\ufeff \r\n\t")
+    if text[:1] in ("{", "["):
+        blocks = [text]
+    else:
+        page = _JsonLd()
+        page.feed(text)
+        blocks = page.found
+    if not blocks:
+        raise SiteError(f"{url} is no dataset site: it has no JSON-LD.")
+    for block in blocks:
+        try:
+            value = parse_json(block)
+        except ValueError:
+            raise SiteError(f"{url} is no dataset site: its JSON-LD is not JSON.") from None
+        if isinstance(value, dict) and isinstance(value.get("items"), list) and "next" in value:
+            raise SiteError(f"{url} is a page of a feed. Give the dataset site that lists it.")
+        whole = value.get("@graph", value) if isinstance(value, dict) else value
+        for each in _list(whole):
+            if isinstance(each, dict) and "distribution" in each:
+                return each
+    raise SiteError(f"{url} is no dataset site: its JSON-LD lists no distribution.")
+
+
+class _JsonLd(HTMLParser):
+    """Collects the `<script type="application/ld+json">` elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kind = (dict(attrs).get("type") or "").partition(";")[0].strip().lower()
+        if tag == "script" and kind == "application/ld+json":
+            self._inside = True
+            self.found.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.found[-1] += data
+
+
+def _last_segment(value: Any) -> str:
+    """`SessionSeries` of `https://openactive.io/SessionSeries`, or of the bare name."""
+    text = next((each for each in _list(value) if isinstance(each, str)), "")
+    return text.rstrip("/").rpartition("/")[2].rpartition("#")[2]
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,327 @@
+"""From a harvest to what the inventory takes in: documents and Sellers, and a reason for the rest.
+
+Decides what can be taken in, by the whole harvest at once, so that the order of feeds and items does
+not matter; refuses to know the inventory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.domain.opportunities import OpportunityType
+from chalicelib.domain.parties import Seller, TaxMode, TaxRate
+from chalicelib.storage import codec
+from chalicelib.storage.rows import MAX_DOCUMENT_BYTES
+from chalicelib.wire.jsonld import reference, without_empty
+from chalicelib.wire.links import BASE, is_identifier
+from chalicelib.wire.opportunities import (
+    PARENT_TERM,
+    Published,
+    Unreadable,
+    read_opportunity,
+    read_seller,
+    seller_document,
+)
+from openbooking.catalogue import Document, parents_by_id
+from openbooking.importing.harvest import Feed, Harvest, Item, Json
+
+# DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.
+MAX_ID_BYTES = 1000
+MAX_SPACES = 10**9
+
+# What every answer shows of a Seller (MODEL-01, MODEL-02).
+_SELLER_TERMS = ("name", "legalName", "address")
+_ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
+
+_PARENTS = ("SessionSeries", "FacilityUse")
+_UNIT = "IndividualFacilityUse"
+# What parents may embed of their children. Children have items of their own; the copies would go on
+# stating spaces that are long taken.
+_EMBEDDED = ("subEvent", "event")
+
+# What reading a document of the wrong shape may raise: a text where there should be an object, and so on.
+_WRONG_SHAPE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something published that is not taken in, and why. `id` is its `@id`, or else its item's."""
+
+    kind: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SellerGap:
+    """A Seller of whom answers must show more than is known."""
+
+    seller_id: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the feeds do not say: the tax on prices, and details of Sellers by their id."""
+
+    tax_rate: TaxRate | None = None
+    seller_details: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What the inventory takes in, parents apart from their children."""
+
+    parents: tuple[Document, ...]
+    children: tuple[Document, ...]
+    sellers: tuple[Seller, ...]
+    seller_gaps: tuple[SellerGap, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    kind: str
+    id: str
+    order: tuple[int, str, str]
+    document: Json
+
+
+class _Refused(Exception):
+    """It is not taken in; the message is the reason."""
+
+
+def read_harvest(harvest: Harvest, source: str, terms: Terms) -> Intake:
+    """Everything in the harvest, each taken in or left out with a reason."""
+    return _Reading(source, terms).read(harvest)
+
+
+class _Reading:
+    def __init__(self, source: str, terms: Terms) -> None:
+        self._source = source
+        self._terms = terms
+        self._left_out: list[LeftOut] = []
+        # Parents by id, as published; and of those that are left out the reason.
+        self._parents: dict[str, Json] = {}
+        self._lost: dict[str, str] = {}
+        self._tax_modes: dict[str, str] = {}
+        self._organizers: dict[str, list[tuple[str, Json]]] = {}
+
+    def read(self, harvest: Harvest) -> Intake:
+        candidates = self._without_doubles(self._candidates(harvest))
+        self._report_embedded(candidates)
+        series_and_facilities = self._with_units(candidates)
+        self._parents = parents_by_id(candidate.document for candidate in series_and_facilities)
+        children = [candidate for candidate in candidates if candidate.kind in map(str, PARENT_TERM)]
+        self._tax_modes = self._agreed_tax_modes([*series_and_facilities, *children])
+        parents_taken = list(self._taken(series_and_facilities))
+        children_taken = list(self._taken(children))
+        sellers, gaps = self._sellers()
+        return Intake(tuple(parents_taken), tuple(children_taken), sellers, gaps, tuple(self._left_out))
+
+    def _refuse(self, kind: str, item_id: str, reason: str) -> None:
+        self._left_out.append(LeftOut(kind, item_id, reason[:300]))
+
+    # --- items -----------------------------------------------------------------------------
+
+    def _candidates(self, harvest: Harvest) -> Iterator[_Candidate]:
+        for feed in harvest.feeds:
+            for item_id, reason in feed.malformed.items():
+                self._refuse(feed.kind, item_id, reason)
+            for item in feed.items.values():
+                if item.data is None:
+                    continue
+                try:
+                    yield _candidate(feed, item, item.data)
+                except _Refused as refused:
+                    opportunity_id = item.data.get("@id")
+                    shown = opportunity_id if isinstance(opportunity_id, str) else item.id
+                    self._refuse(feed.kind, shown, str(refused))
+
+    def _without_doubles(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
+        """One for each `@id`: that of the item which was changed last."""
+        newest: dict[str, _Candidate] = {}
+        for candidate in candidates:
+            other = newest.get(candidate.id)
+            newest[candidate.id] = max(candidate, other, key=lambda each: each.order) if other else candidate
+            if other is not None:
+                self._refuse(candidate.kind, candidate.id, "another item has the same @id and is newer")
+        return sorted(newest.values(), key=lambda each: each.id)
+
+    def _report_embedded(self, candidates: Iterable[_Candidate]) -> None:
+        """A child that is only embedded has no place in a feed; it is not dropped in silence."""
+        known = {candidate.id for candidate in candidates}
+        for candidate in candidates:
+            units = _objects(candidate.document.get("individualFacilityUse"))
+            for holder in (candidate.document, *units):
+                for term in _EMBEDDED:
+                    for child in _objects(holder.pop(term, None)):
+                        child_id = child.get("@id")
+                        if isinstance(child_id, str) and child_id not in known:
+                            reason = f"it is embedded in a {candidate.kind} and is no item of a feed itself"
+                            self._refuse(str(child.get("@type")), child_id, reason)
+
+    def _with_units(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
+        """The parents, each FacilityUse with the IndividualFacilityUses that are items of their own."""
+        parents = {each.id: each for each in candidates if each.kind in _PARENTS}
+        units: dict[str, dict[str, Json]] = {}
+        for candidate in candidates:
+            if candidate.kind != _UNIT:
+                continue
+            unit = {term: value for term, value in candidate.document.items() if term != "@context"}
+            facility_id = reference(unit.pop("aggregateFacilityUse", None))
+            if facility_id in parents and parents[facility_id].kind == "FacilityUse":
+                units.setdefault(facility_id, {})[candidate.id] = unit
+            else:
+                self._lose(candidate, _orphan("aggregateFacilityUse", facility_id))
+        for facility_id, own in units.items():
+            document = parents[facility_id].document
+            embedded = _objects(document.get("individualFacilityUse"))
+            others = [unit for unit in embedded if reference(unit) not in own]
+            merged = {**document, "individualFacilityUse": [*others, *own.values()]}
+            parents[facility_id] = replace(parents[facility_id], document=merged)
+        return list(parents.values())
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def _taken(self, candidates: Iterable[_Candidate]) -> Iterator[Document]:
+        for candidate in candidates:
+            try:
+                published = self._published(candidate)
+            except (_Refused, Unreadable) as refused:
+                self._lose(candidate, str(refused))
+            except _WRONG_SHAPE:
+                self._lose(candidate, "a property of it has not the shape that the specification gives it")
+            else:
+                yield Document(published, self._source, _content(published))
+
+    def _lose(self, candidate: _Candidate, reason: str) -> None:
+        self._refuse(candidate.kind, candidate.id, reason)
+        self._lost[candidate.id] = reason
+        for unit in _objects(candidate.document.get("individualFacilityUse")):
+            self._lost.setdefault(str(reference(unit)), reason)
+
+    def _published(self, candidate: _Candidate) -> Published:
+        parent = self._parent_of(candidate)
+        published = read_opportunity(candidate.document, parent)
+        size = len(codec.to_json(published.opportunity).encode())
+        if size > MAX_DOCUMENT_BYTES:
+            raise _Refused(f"it takes more than the {MAX_DOCUMENT_BYTES // 1000} KB that can be kept of one")
+        if (published.spaces or 0) > MAX_SPACES:
+            raise _Refused(f"it states {published.spaces} spaces")
+        organizer = seller_document(candidate.document, parent)
+        seller_id = published.opportunity.seller_id
+        if seller_id.startswith(BASE) or len(seller_id.encode()) > MAX_ID_BYTES:
+            raise _Refused("the @id of its organizer or provider cannot be used here")
+        if read_seller(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
+            raise _Refused("its organizer or provider states another taxMode than with most of its items")
+        self._organizers.setdefault(seller_id, []).append((candidate.id, organizer))
+        return published
+
+    def _parent_of(self, candidate: _Candidate) -> Json | None:
+        """The parent by its feed, else as embedded in the child. Raises _Refused for an orphan."""
+        if candidate.kind in _PARENTS:
+            return None
+        term = PARENT_TERM[OpportunityType(candidate.kind)]
+        value = candidate.document.get(term)
+        parent_id = reference(value)
+        if parent_id in self._lost:
+            raise _Refused(f"its {term} is left out: {self._lost[parent_id]}")
+        if parent_id in self._parents:
+            return self._parents[parent_id]
+        if not isinstance(value, dict) or not set(value) - {"@id", "@type"}:
+            raise _Refused(_orphan(term, parent_id))
+        facility_use = value.get("aggregateFacilityUse")
+        if facility_use is None or (isinstance(facility_use, dict) and len(facility_use) > 2):
+            return value
+        facility_id = reference(facility_use)
+        if facility_id not in self._parents or facility_id in self._lost:
+            raise _Refused(_orphan("aggregateFacilityUse", facility_id))
+        return {**value, "aggregateFacilityUse": self._parents[facility_id]}
+
+    # --- Sellers ---------------------------------------------------------------------------
+
+    def _agreed_tax_modes(self, candidates: Iterable[_Candidate]) -> dict[str, str]:
+        """The tax mode of each Seller, which must be one (TAX-04): the one it states most often."""
+        votes: dict[str, Counter[str]] = {}
+        for candidate in candidates:
+            try:
+                seller = read_seller(seller_document(candidate.document, self._parent_of(candidate)))
+            except (_Refused, Unreadable, *_WRONG_SHAPE):
+                continue  # said when it is read
+            votes.setdefault(seller.id, Counter())[seller.tax_mode] += 1
+        modes = sorted(TaxMode)
+        return {
+            seller_id: max(modes, key=lambda mode: (counted[mode], mode))
+            for seller_id, counted in votes.items()
+        }
+
+    def _sellers(self) -> tuple[tuple[Seller, ...], tuple[SellerGap, ...]]:
+        sellers, gaps = [], []
+        for seller_id, organizers in sorted(self._organizers.items()):
+            # Items of one Seller may differ in its details. The choice must not depend on the order of
+            # the feeds, or a Seller would change with every import.
+            _, organizer = min(organizers, key=lambda each: (len(_missing(each[1])), each[0]))
+            document = {**organizer, **self._terms.seller_details.get(seller_id, {})}
+            missing = _missing(document)
+            if "name" in document:
+                # Answers must show one; for most operators the two are the same.
+                document.setdefault("legalName", document["name"])
+            sellers.append(read_seller(document, self._terms.tax_rate))
+            if missing:
+                gaps.append(SellerGap(seller_id, missing))
+        return tuple(sellers), tuple(gaps)
+
+
+def _candidate(feed: Feed, item: Item, data: Json) -> _Candidate:
+    """Raises _Refused for what can be nothing here, whatever the other items are."""
+    opportunity_id, kind = data.get("@id"), data.get("@type")
+    if kind != feed.kind:
+        raise _Refused(f"it is of the type {kind!r}, in a feed of {feed.kind}")
+    if not isinstance(opportunity_id, str) or not opportunity_id:
+        raise _Refused("it has no @id")
+    try:
+        size = len(opportunity_id.encode())
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+        document = without_empty(data)
+    except ValueError:  # halves of characters, and numbers such as 1e999
+        raise _Refused("it holds text or numbers that cannot be written as JSON again") from None
+    except RecursionError:
+        raise _Refused("it is nested too deeply") from None
+    if size > MAX_ID_BYTES:
+        raise _Refused(f"its @id has {size} bytes, more than the {MAX_ID_BYTES} that can be kept")
+    if opportunity_id.startswith(BASE) or not is_identifier(opportunity_id):
+        raise _Refused("its @id is not an http or https URL of its operator")
+    modified = item.modified if isinstance(item.modified, int) else 0
+    return _Candidate(kind, opportunity_id, (modified, str(item.modified), item.id), document)
+
+
+def _content(published: Published) -> tuple[Json | None, ...]:
+    """What the inventory keeps, which is what a change must be a change of.
+
+    Not all that was read: what a parent says of its Seller's telephone or of other children does not
+    change this child, and a new revision would refuse those who are just booking it.
+    """
+    kept = json.loads(codec.to_json(published.opportunity))
+    return kept.pop("document"), kept.pop("parent"), kept
+
+
+def _orphan(term: str, parent_id: str | None) -> str:
+    return f"its {term} is in none of the feeds" if parent_id else f"it names no {term}"
+
+
+def _missing(seller: Json) -> tuple[str, ...]:
+    """What answers must show of a Seller and is not there."""
+    address = seller.get("address")
+    missing = [term for term in _SELLER_TERMS if not seller.get(term)]
+    if isinstance(address, dict):
+        missing += [f"address.{term}" for term in _ADDRESS_TERMS if not address.get(term)]
+    return tuple(missing)
+
+
+def _objects(value: Any) -> list[Json]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]

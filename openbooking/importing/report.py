@@ -1,0 +1,151 @@
+"""What an import tells: progress, a table per feed, and a reason for everything that is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Table
+
+from openbooking.catalogue import Outcome
+from openbooking.importing.harvest import SUPPORTED, Harvest
+from openbooking.importing.intake import Intake, LeftOut
+from openbooking.importing.update import Changes
+
+Show = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much, if that is known."""
+
+_EXAMPLES = 3
+_OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)
+# Reasons differ in the ids and values they quote; without these they are the same reason.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|https?://\S+|\b\d+\b")
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Show]:
+    """A bar for each thing that is being done; on what is no terminal a line when it is done."""
+    if not console.is_terminal:
+        lines = _Lines(console)
+        yield lines.show
+        lines.end()
+        return
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                for earlier in tasks.values():
+                    bars.update(earlier, total=bars.tasks[earlier].completed)
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+        for task in tasks.values():
+            bars.update(task, total=bars.tasks[task].completed)
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: tuple[str, int] | None = None
+
+    def show(self, what: str, done: int, total: int | None) -> None:
+        if self._last is not None and self._last[0] != what:
+            self.end()
+        self._last = (what, done)
+
+    def end(self) -> None:
+        if self._last is not None:
+            self._console.print(f"{self._last[0]}: {self._last[1]}", markup=False)
+        self._last = None
+
+
+def print_summary(console: Console, harvest: Harvest, intake: Intake, changes: Changes) -> None:
+    """What has been done, and what has not and why."""
+    left_out = [*intake.left_out, *changes.left_out]
+    console.print()
+    console.print(_table(harvest, changes, left_out))
+    _print_sellers(console, intake, changes)
+    _print_reasons(console, "Left out", ((each.kind, each.id, each.reason) for each in left_out))
+    _print_reasons(console, "Withdrawn", ((each.kind, each.id, each.reason) for each in changes.withdrawn))
+    for kind, count in sorted(changes.kept.items()):
+        _say(console, f"{count} {kind} of an earlier import stay: the site no longer lists a feed of them.")
+    if harvest.site.unsupported:
+        _say(console, f"Not supported, and not read: {', '.join(harvest.site.unsupported)}.")
+
+
+def write_report(file: TextIO, intake: Intake, changes: Changes) -> None:
+    """Everything left out or withdrawn, one JSON object a line."""
+    for outcome, entries in (
+        ("left out", [*intake.left_out, *changes.left_out]),
+        ("withdrawn", changes.withdrawn),
+    ):
+        for each in entries:
+            row = {"outcome": outcome, "type": each.kind, "id": each.id, "reason": each.reason}
+            file.write(json.dumps(row) + "\n")
+
+
+def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table:
+    table = Table(title=harvest.site.url, title_justify="left")
+    table.add_column("feed")
+    for name in ("pages", "harvested", *(outcome.value for outcome in _OUTCOMES), "left out"):
+        table.add_column(name, justify="right")
+    refused = Counter(each.kind for each in left_out)
+    shown = [kind for kind in SUPPORTED if any(harvest.of_kind(kind))]
+    shown += sorted({*refused, *(kind for kind, _ in changes.outcomes)} - set(shown))
+    for kind in shown:
+        feeds = list(harvest.of_kind(kind))
+        published = sum(1 for feed in feeds for item in feed.items.values() if item.data is not None)
+        harvested = published + sum(len(feed.malformed) for feed in feeds)
+        counts = [str(changes.outcomes[kind, outcome]) for outcome in _OUTCOMES]
+        if kind == "IndividualFacilityUse":  # they are part of their FacilityUses
+            counts = ["" for _ in _OUTCOMES]
+        pages = sum(feed.pages for feed in feeds)
+        table.add_row(kind, str(pages), str(harvested), *counts, str(refused[kind]))
+    return table
+
+
+def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
+    told = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
+    _say(console, f"Sellers: {told or 'none'}.")
+    for gap in intake.seller_gaps:
+        name = " (its name stands in)" if "legalName" in gap.missing and "name" not in gap.missing else ""
+        missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
+        _say(console, f"  {gap.seller_id} lacks {missing}")
+    if intake.seller_gaps:
+        _say(console, "  Every answer must show these. Give them with --seller-details.")
+
+
+def _print_reasons(console: Console, title: str, entries: Iterable[tuple[str, str, str]]) -> None:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    example: dict[tuple[str, str], str] = {}
+    for kind, item_id, reason in entries:
+        key = kind, _QUOTED.sub("…", reason)
+        grouped.setdefault(key, []).append(item_id)
+        example.setdefault(key, reason)
+    if not grouped:
+        return
+    _say(console, f"{title}:")
+    for key, ids in sorted(grouped.items(), key=lambda each: (-len(each[1]), each[0])):
+        reason = example[key] if len(ids) == 1 else key[1]
+        shown = ", ".join(_short(item_id) for item_id in sorted(ids)[:_EXAMPLES])
+        more = ", ..." if len(ids) > _EXAMPLES else ""
+        _say(console, f"  {len(ids)} {key[0]}: {reason} ({shown}{more})")
+
+
+def _short(item_id: str) -> str:
+    return item_id if len(item_id) <= 120 else f"{item_id[:117]}..."
+
+
+def _say(console: Console, text: str) -> None:
+    # What others have published is text, neither markup nor control characters for the terminal.
+    visible = "".join(letter if letter.isprintable() else "?" for letter in text)
+    console.print(visible, markup=False, highlight=False, soft_wrap=True)
