@@ -1,0 +1,128 @@
+"""Measure everything and write docs/performance.md."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench import engine, handler_time, import_time
+from bench.installation import Installation
+from bench.round_trips import AT_MOST, round_trips
+from bench.throughput import BATCHES, BOOKINGS, ROUNDS, throughput
+from chalicelib.storage.feed_store import MAX_ENTRIES
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+
+
+def main() -> None:
+    with engine.running_engine() as url:
+        print(f"Measuring on {engine.NAME}.", flush=True)
+        installation = Installation("bench", url)
+        installation.create()
+        made = round_trips(installation)
+        print("Round trips:", {endpoint: len(calls) for endpoint, calls in made.items()}, flush=True)
+        handler = handler_time.handler_time(installation)
+        print(f"B to its own calls made bare: {handler:.2f}", flush=True)
+        rates = throughput(installation)
+        print("A second:", {what: round(rate) for what, rate in rates.items()}, flush=True)
+        installation.close()
+    imports = import_time.import_time()
+    print("Import to boto3:", {way: round(ratio, 2) for way, ratio in imports.items()}, flush=True)
+    PAGE.write_text("\n".join(_page(made, handler, imports, rates)))
+    print(f"Written: {PAGE}")
+
+
+def _page(
+    made: dict[str, list[str]], handler: float, imports: dict[str, float], rates: dict[str, float]
+) -> Iterable[str]:
+    yield "# Performance"
+    yield ""
+    yield (
+        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, on {engine.NAME}, with Python "
+        f"{platform.python_version()} and boto3 {version('boto3')}. The engine runs on the same machine, so a "
+        "call costs next to nothing on the way; the figures are ratios within one run, and say how much the "
+        "system adds, not how long a Broker waits on AWS."
+    )
+    yield ""
+    yield "## Round trips to DynamoDB"
+    yield ""
+    yield "Without conflict, and where no lease has just ended. A test holds them (`tests/api/test_round_trips.py`)."
+    yield ""
+    rows = [
+        (endpoint, str(len(calls)), str(AT_MOST[endpoint]), _listed(calls))
+        for endpoint, calls in made.items()
+    ]
+    yield from _table(("endpoint", "round trips", "at most", "calls"), rows)
+    yield ""
+    yield "## Handler and import"
+    yield ""
+    repeats = handler_time.REPEATS
+    yield from _table(
+        ("what", "against", "ratio"),
+        [
+            (
+                "B, from event to answer",
+                "its own read and transaction, made bare with boto3",
+                f"{handler:.2f}",
+            ),
+            ("`import app`", "`import boto3` and a DynamoDB client", f"{imports['app']:.2f}"),
+            ("`import app`, and its DynamoDB client", "the same", f"{imports['ready']:.2f}"),
+        ],
+    )
+    yield ""
+    yield (
+        f"Medians of {repeats} calls and of {import_time.REPEATS} fresh interpreters, each interleaved with what "
+        "it is held against. The bare calls write the same rows, of the same size, under another Order UUID."
+    )
+    yield ""
+    yield "## Bookings and feed rows"
+    yield ""
+    yield (
+        "As multiples of what one process does in this run. All processes and the engine share one machine and "
+        "its cores; four that do less than four times as much show where that machine ends, not where DynamoDB "
+        "does (see [scale](scale.md)). Every booking succeeded; lost races were tried again."
+    )
+    yield ""
+    yield from _table(("what", "ratio"), list(_relative(rates)))
+    yield ""
+    yield (
+        f"Medians of {ROUNDS} interleaved rounds of {BOOKINGS} bookings of one place each, and of "
+        f"{BATCHES * MAX_ENTRIES} ledger rows of 1 KB, {MAX_ENTRIES} a transaction. One writer's "
+        f"ledger put {rates['rows of one feed, 1 writer'] / rates['bookings of many sessions, 1 process']:.1f} "
+        "rows in the time of one booking."
+    )
+    yield ""
+    if not engine.DYNOXIDE:
+        yield "**On moto**, which serves one request at a time: the figures for several processes mean little."
+        yield ""
+    yield "## Races"
+    yield ""
+    yield (
+        "`python -m bench.race` (with DYNOXIDE naming the engine's binary): 20 processes race for the last "
+        "5 spaces of one session, 20 rounds, and once more with the condition on spaces taken out."
+    )
+    yield ""
+
+
+def _relative(rates: dict[str, float]) -> Iterable[tuple[str, str]]:
+    """Each rate against the one it is to be compared with: of the same thing, by one process."""
+    for what, rate in rates.items():
+        base = "rows of one feed, 1 writer" if "rows" in what else "bookings of one session, 1 process"
+        yield what, f"{rate / rates[base]:.2f}"
+
+
+def _listed(calls: Sequence[str]) -> str:
+    return ", ".join(f"{name} x {count}" if count > 1 else name for name, count in Counter(calls).items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+if __name__ == "__main__":
+    main()

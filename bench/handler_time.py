@@ -1,0 +1,63 @@
+"""The time of B in its handler, against the same reads and writes made bare with boto3."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.installation import Calls, Installation, ask, booking, new_uuid
+from chalicelib.runtime.system import install
+from chalicelib.runtime.telemetry import Telemetry
+from openbooking.local.engine import dynamodb_client
+
+REPEATS = 300
+
+
+def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
+    """How many times as long B takes as its own two calls do: the ratio of the medians, interleaved."""
+    assert installation.url
+    session, first = installation.session(10 * repeats), new_uuid()
+    [(_, read), (_, write)] = Calls(installation.tables).during(lambda: ask(booking(first, session)))
+    write.pop("ClientRequestToken", None)  # botocore's own, a new one for each call
+    bare = dynamodb_client(installation.url)
+
+    def reads_and_writes(order: str) -> Callable[[], Any]:
+        # The same rows under another Order UUID: everything is of the same size.
+        reading, writing = _renamed(read, first, order), _renamed(write, first, order)
+
+        def act() -> None:
+            bare.batch_get_item(**reading)
+            bare.transact_write_items(**writing)
+
+        return act
+
+    def books(order: str) -> Callable[[], Any]:
+        request = booking(order, session)
+        return lambda: ask(request)
+
+    times: dict[Callable[[str], Callable[[], Any]], list[float]] = {books: [], reads_and_writes: []}
+    # With the log and the metrics that Lambda has too, written to nowhere.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        install(installation.system(Telemetry()))
+        for _ in range(repeats):
+            for way, taken in times.items():
+                act = way(new_uuid())
+                started = time.perf_counter()
+                act()
+                taken.append(time.perf_counter() - started)
+        install(installation.system())
+    bare.close()
+    return median(times[books]) / median(times[reads_and_writes])
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, dict):
+        return {key: _renamed(each, old, new) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, old, new) for each in value]
+    return value

@@ -1,0 +1,202 @@
+"""Many processes want the same thing at once: what they are answered, and what is in the store afterwards.
+
+`python -m bench.race` lets 20 processes race for the last 5 spaces of a session, 20 times.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from bench import engine
+from bench.crew import Crew, meet
+from bench.installation import Answer, Installation, Request, Session, ask, booking, new_uuid
+from chalicelib.booking.decisions import Change
+from chalicelib.runtime.system import install
+from chalicelib.storage.dynamo import DynamoStore
+from chalicelib.storage.tables import Tables
+
+RACERS = 20
+SPACES = 5
+FULL = {"OpportunityIsFullError", "OpportunityHasInsufficientCapacityError"}
+
+
+class TogetherStore(DynamoStore):
+    """Before the first commit of a request it waits for the others: all have read, none has written."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self.has_met = False
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        if not self.has_met:
+            self.has_met = True
+            meet()
+        super().commit(changes)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One racer's part: a request, by its own clock where `now` is set.
+
+    `together`: nobody writes before everybody has read. Not `guarded`: the positive control, in
+    which spaces are taken whether there are enough or not.
+    """
+
+    prefix: str
+    url: str
+    request: Request | None
+    now: datetime | None = None
+    together: bool = False
+    guarded: bool = True
+
+
+def race(crew: Crew, runs: Sequence[Run]) -> list[Answer]:
+    """The answers of all runs, made at the same moment. Processes without one only keep the meeting."""
+    idle = Run(runs[0].prefix, runs[0].url, None, together=runs[0].together)
+    everybody = [*runs, *[idle] * (crew.size - len(runs))]
+    # To open a client takes so long that the first to be ready would lose patience in the meeting.
+    crew.run(_connect, [(idle.prefix, idle.url)] * crew.size)
+    answers = crew.run(_run, [(each,) for each in everybody])
+    return [answer for answer in answers if answer is not None]
+
+
+def _run(run: Run) -> Answer | None:
+    if run.request is None:
+        if run.together:
+            meet()
+        return None
+    installation = _installation(run.prefix, run.url)
+    installation.now = run.now
+    system, together = installation.system(), TogetherStore(installation.tables)
+    if run.together:
+        system.store = together
+    install(system)
+    with nullcontext() if run.guarded else _without_guard(installation):
+        answer = ask(run.request)
+    if run.together and not together.has_met:
+        raise RuntimeError(f"A request had nothing to write: {answer.status} {answer.body}")
+    return answer
+
+
+@lru_cache
+def _installation(prefix: str, url: str) -> Installation:
+    """One for the life of a racer."""
+    installation = Installation(prefix, url)
+    installation.store.seller("nobody")
+    return installation
+
+
+def _connect(prefix: str, url: str) -> None:
+    _installation(prefix, url)
+
+
+@contextmanager
+def _without_guard(installation: Installation) -> Iterator[None]:
+    events = installation.tables.connection.client.meta.events
+    commits = "before-parameter-build.dynamodb.TransactWriteItems"
+    events.register_first(commits, _drop_guard)
+    try:
+        yield
+    finally:
+        events.unregister(commits, _drop_guard)
+
+
+def _drop_guard(params: dict[str, Any], **_: Any) -> None:
+    """Make `spaces_left >= n` true of every row. The rest of the transaction is as it was."""
+    for action in params["TransactItems"]:
+        update = action.get("Update", {})
+        names = update.get("ExpressionAttributeNames", {})
+        for name in [short for short, attribute in names.items() if attribute == "spaces_left"]:
+            guard, never_false = f"{name} >= ", f"attribute_exists ({name}) OR {name} >= "
+            condition = update["ConditionExpression"]
+            assert guard in condition
+            update["ConditionExpression"] = condition.replace(guard, never_false)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a race for spaces ended in."""
+
+    sold: int
+    refused: int
+    others: tuple[Answer, ...]
+    spaces_total: int
+    spaces_left: int
+    held: int
+
+    @property
+    def is_right(self) -> bool:
+        return (
+            self.sold == self.spaces_total
+            and not self.others
+            and self.spaces_left == 0
+            and self.spaces_total == self.spaces_left + self.held
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sold} sold, {self.refused} refused as full, {len(self.others)} others; "
+            f"total {self.spaces_total} = left {self.spaces_left} + held {self.held}"
+        )
+
+
+def race_for_spaces(
+    crew: Crew, installation: Installation, *, together: bool, guarded: bool = True
+) -> Outcome:
+    """Every process of the crew books one of the last spaces of a session, each as another Broker."""
+    assert installation.url
+    session = installation.session(SPACES)
+    requests = [booking(new_uuid(), session, f"partner-{number}") for number in range(crew.size)]
+    runs = [
+        Run(installation.prefix, installation.url, request, installation.now, together, guarded)
+        for request in requests
+    ]
+    return outcome(installation, session, race(crew, runs))
+
+
+def outcome(installation: Installation, session: Session, answers: Sequence[Answer]) -> Outcome:
+    sold = [answer for answer in answers if answer.status == 201]
+    refused = [answer for answer in answers if answer.status == 409 and _is_full(answer)]
+    capacity = installation.capacity(session)
+    return Outcome(
+        sold=len(sold),
+        refused=len(refused),
+        others=tuple(answer for answer in answers if answer not in sold and answer not in refused),
+        spaces_total=capacity.spaces_total,
+        spaces_left=capacity.spaces_left,
+        held=installation.held(session),
+    )
+
+
+def _is_full(answer: Answer) -> bool:
+    return "orderedItem" in answer.json and bool(FULL.intersection(answer.item_errors()))
+
+
+def main(rounds: int = 20) -> int:
+    if not engine.DYNOXIDE:
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        return 2
+    wrong = 0
+    with engine.running_engine() as url, Crew(RACERS) as crew:
+        installation = Installation("race", url)
+        installation.create()
+        for number in range(1, rounds + 1):
+            together = number % 2 == 1
+            ended = race_for_spaces(crew, installation, together=together)
+            wrong += not ended.is_right
+            how = "all read before any writes" if together else "as it comes"
+            print(f"round {number:2}  {ended}  ({how})  {'right' if ended.is_right else 'WRONG'}", flush=True)
+        control = race_for_spaces(crew, installation, together=True, guarded=False)
+        wrong += control.sold <= SPACES
+        print(f"without the condition on spaces  {control}")
+        installation.close()
+    print("Never oversold." if not wrong else f"{wrong} rounds were wrong.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

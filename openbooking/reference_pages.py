@@ -1,0 +1,270 @@
+"""Writes docs/errors.md and docs/settings.md from the code, so that they cannot say anything else.
+
+`python -m openbooking.reference_pages` writes both; a test fails where one is out of date.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from chalicelib.domain import errors
+from chalicelib.domain.errors import OpenBookingError
+from chalicelib.runtime.settings import Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+NOT_YET = "-"
+
+# Where each error arises, and on what occasion. An error that cannot arise yet has NOT_YET for
+# a place, and says what it waits for.
+OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
+    errors.MalformedRequestError: (
+        "C1, C2, B, PATCH, feeds",
+        "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not one that a page has given; the Host header is not a host.",
+    ),
+    errors.RequestTooLargeError: (
+        "C1, C2, B, PATCH",
+        "The body is larger than 10 MB, has more than 200 OrderItems, or makes an Order that does not fit its row.",
+    ),
+    errors.UnsupportedMediaTypeError: (
+        "everywhere",
+        "The Content-Type is neither `application/vnd.openactive.booking+json` nor `application/json`.",
+    ),
+    errors.UnknownOrIncorrectEndpointError: (
+        "everywhere",
+        "There is no such path, or it does not end in a UUID. Unknown paths are answered by API Gateway with the responses of `infra/gateway.json`.",
+    ),
+    errors.MethodNotAllowedError: (
+        "everywhere",
+        "The path is known and does not support the verb; `Allow` says which it does.",
+    ),
+    errors.UnauthenticatedError: (
+        "all but open feeds and dataset site",
+        "The request does not say who calls.",
+    ),
+    errors.NoAPITokenError: (NOT_YET, "There are no API keys."),
+    errors.InvalidAPITokenError: (NOT_YET, "There are no API keys."),
+    errors.InvalidAuthorizationDetailsError: (
+        "all but open feeds and dataset site",
+        "The credentials are not accepted, name no Seller where one is needed, or are for another Seller than the Order.",
+    ),
+    errors.TooManyRequestsError: (
+        "everywhere",
+        "API Gateway throttles, as it is set up to; its responses are in `infra/gateway.json`. Nothing counts the requests of a single partner.",
+    ),
+    errors.UnexpectedOrderTypeError: ("C1, C2, B, PATCH", "`@type` is not the one that the endpoint takes."),
+    errors.SellerNotFoundError: ("C1, C2, B", "`seller` is missing, or is not a Seller of this system."),
+    errors.SellerMismatchError: ("C1, C2, B", "An OrderItem is an Opportunity of another Seller."),
+    errors.IncompleteBrokerDetailsError: (
+        "C1, C2, B",
+        "`brokerRole` is missing or not one of the three; `broker` is missing, is not an Organization or has no name; or there is one although `brokerRole` is NoBroker.",
+    ),
+    errors.IncompleteCustomerDetailsError: (
+        "C2, B",
+        "`customer` is missing (a ResellerBroker need not give one), is neither Person nor Organization, or has no email.",
+    ),
+    errors.MissingPaymentDetailsError: ("B", "A payment is due and there is no `payment`."),
+    errors.UnnecessaryPaymentDetailsError: (
+        "B",
+        "There is a `payment`, and nothing is to be paid through the Broker.",
+    ),
+    errors.IncompletePaymentDetailsError: ("B", "`payment` has no `identifier`."),
+    errors.InvalidPaymentDetailsError: (
+        "C1, C2, B",
+        "`payment` differs from what the settings say can be reconciled, or is a DynamicPayment.",
+    ),
+    errors.TotalPaymentDueMismatchError: (
+        "B",
+        "`totalPaymentDue` is missing or is not what the items cost now. A lease stays.",
+    ),
+    errors.OrderAlreadyExistsError: (
+        "C1, C2, B",
+        "The UUID belongs to an Order or to a deleted one. At B the same items and the same customer are answered with the first answer instead.",
+    ),
+    errors.OrderCreationFailedError: (
+        "P, B",
+        "At B an item needs the Seller's approval, or the OrderProposal is not accepted; at P no item needs it.",
+    ),
+    errors.OrderProposalVersionOutdatedError: (
+        "B",
+        "The version is not the latest of the OrderProposal under this UUID.",
+    ),
+    errors.UnableToProcessOrderItemError: (
+        NOT_YET,
+        "Errors of items at B are answered as at C2: 409 with the whole Order, each error in its item.",
+    ),
+    errors.UnknownOrderError: (
+        "GET, PATCH, DELETE of an Order",
+        "This booking partner has no such Order; a quote whose lease has ended counts as none.",
+    ),
+    errors.NotFoundError: (
+        NOT_YET,
+        "The more specific UnknownOrderError and UnknownOrIncorrectEndpointError are given.",
+    ),
+    errors.GoneError: ("GET, PATCH of an Order", "The Order has been deleted."),
+    errors.PatchContainsExcessivePropertiesError: (
+        "PATCH",
+        "There are other properties than `@context`, `@type`, `orderedItem`, and in it `@type`, `@id`, `orderItemStatus`; those of other namespaces are ignored.",
+    ),
+    errors.PatchNotAllowedOnPropertyError: (
+        "PATCH",
+        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`.",
+    ),
+    errors.CancellationNotPermittedError: (
+        "PATCH",
+        "The Offer that was booked allows no cancellation, the time for it is over, or the activity was attended. No item is cancelled then.",
+    ),
+    errors.OrderItemNotWithinOrderError: ("PATCH", "The item's id is that of an item of another Order UUID."),
+    errors.OrderItemIdInvalidError: (
+        "PATCH",
+        "The id is not that of an OrderItem of this system, or the Order has no such item.",
+    ),
+    errors.IncompleteOrderItemError: (
+        "item at C1, C2, B",
+        "`orderedItem` or `acceptedOffer` is missing; `position` is missing, is no whole number or is used twice.",
+    ),
+    errors.InvalidOpportunityOrOfferIdError: (
+        "item at C1, C2, B",
+        "The id is not of a form that is used here.",
+    ),
+    errors.UnknownOpportunityError: (
+        "item at C1, C2, B",
+        "There is no such Opportunity, or it has been withdrawn.",
+    ),
+    errors.UnknownOfferError: (
+        "item at C1, C2, B",
+        "The Opportunity has no such Offer, nor has any other in the Order.",
+    ),
+    errors.UnacceptableOfferError: (
+        "item at C1, C2, B",
+        "The Offer is that of another Opportunity in the Order, or an OfferOverride.",
+    ),
+    errors.OpportunityOfferPairNotBookableError: (
+        "item at C1, C2, B",
+        "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; the Offer is not sold in advance, not sold here, or its booking window is not open; or the Seller takes no bookings.",
+    ),
+    errors.OpportunityIsFullError: ("item at C1, C2, B", "Nothing is left and nobody holds a lease."),
+    errors.OpportunityHasInsufficientCapacityError: (
+        "item at C1, C2, B",
+        "More items than spaces: on those in excess.",
+    ),
+    errors.OpportunityCapacityIsReservedByLeaseError: (
+        "item at C1, C2, B",
+        "More items than spaces: on as many of those in excess as others hold by lease.",
+    ),
+    errors.OpportunityIsInConflictError: (
+        "item at C1, C2, B",
+        "Items whose payment is required and items whose payment is unavailable; several currencies; more different Opportunities than one transaction takes (24).",
+    ),
+    errors.OpportunityIntractableError: (
+        NOT_YET,
+        "No state of an Opportunity that can be reached leads here.",
+    ),
+    errors.IncompleteAttendeeDetailsError: (
+        "item at C2, B",
+        "A property of the attendee that the Seller requires is missing; one error each.",
+    ),
+    errors.IncompleteIntakeFormError: ("item at C2, B", "A required answer is missing."),
+    errors.InvalidIntakeFormError: (
+        "item at C2, B",
+        "An answer is not of the kind its field asks for, or not one of its options.",
+    ),
+    errors.TemporarilyUnableToProduceOrderQuoteError: ("C1, C2", "The tables stayed busy for all attempts."),
+    errors.TemporarilyUnableToCreateOrderError: ("B", "The same."),
+    errors.TemporarilyUnableToUpdateOrderError: ("PATCH", "The same."),
+    errors.TemporarilyUnableToDeleteOrderError: ("DELETE", "The same."),
+    errors.TemporarilyUnavailableError: ("GET of an Order, feeds", "The same."),
+    errors.InternalApplicationError: (
+        "everywhere",
+        "A fault of this system. The log has the trace; the answer has not.",
+    ),
+    errors.InternalLibraryError: (NOT_YET, "A fault in a library is answered as one of this system."),
+    errors.InternalLibraryConfigurationError: ("everywhere", "A setting cannot be used; the log says which."),
+}
+
+
+def errors_page() -> str:
+    """The text of docs/errors.md."""
+    arising, waiting = [], []
+    for kind in error_classes():
+        where, occasion = OCCASIONS[kind]
+        borrowed = "" if kind.term == kind.__name__ else " ¹"
+        if where == NOT_YET:
+            waiting.append(f"| `{kind.term}` | {kind.status} | {occasion} |")
+        else:
+            arising.append(
+                f"| `{kind.term}`{borrowed} | {kind.status} | {where} | {kind().name} | {occasion} |"
+            )
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            "Made from the code by `python -m openbooking.reference_pages`; do not edit.",
+            "",
+            "Every error is an Open Booking error in JSON-LD, of media type `application/vnd.openactive.booking+json; version=1`.",
+            "One of an OrderItem stands in its `error` property, with 409 for the whole answer; any other stands alone.",
+            "",
+            "| `@type` | Status | Where | `name` | When |",
+            "|---|---|---|---|---|",
+            *arising,
+            "",
+            "¹ The specification has no type for this. The nearest one is used, with HTTP's own status and without `statusCode`.",
+            "",
+            "## In the specification, and not given here",
+            "",
+            "| `@type` | Status | Why not |",
+            "|---|---|---|",
+            *waiting,
+            "",
+        ]
+    )
+
+
+def settings_page() -> str:
+    """The text of docs/settings.md."""
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Made from the code by `python -m openbooking.reference_pages`; do not edit.",
+            "",
+            "Each is an environment variable, read when it is first needed. A value that cannot be used keeps the service from answering anything but an error, and the log says which it is.",
+            "",
+            "| Variable | Default | Meaning |",
+            "|---|---|---|",
+            *(
+                f"| `{item.name.upper()}` | {_default(item.default)} | {item.metadata['meaning']} |"
+                for item in fields(Settings)
+            ),
+            "",
+        ]
+    )
+
+
+def error_classes() -> Iterator[type[OpenBookingError]]:
+    """Every class that can be an answer, in the order in which the code has them."""
+    abstract = (errors.OpenBookingError, errors.OrderItemError)
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, OpenBookingError) and kind not in abstract:
+            yield kind
+
+
+PAGES = {"errors.md": errors_page, "settings.md": settings_page}
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value != "" else ""
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Processes that want the same thing at the same moment, on an engine with real isolation."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bench.crew import Crew
+from bench.engine import DYNOXIDE, running_engine
+from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
+from bench.race import RACERS, SPACES, Run, outcome, race, race_for_spaces
+from chalicelib.booking.decisions import Wanted
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from tests.support.builders import NOW
+
+pytestmark = [
+    pytest.mark.dynoxide,
+    pytest.mark.skipif(not DYNOXIDE, reason="DYNOXIDE does not name the binary of a Dynoxide engine"),
+]
+
+# The order in which the racers come to the engine is left to chance, or made as hard as can be.
+ways = pytest.mark.parametrize("together", [False, True], ids=["as it comes", "all read before any writes"])
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    with Crew(RACERS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running_engine() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def installation(url: str) -> Iterator[Installation]:
+    made = Installation("races", url, now=NOW)
+    made.create()
+    yield made
+    made.close()
+
+
+def order(installation: Installation, uuid: str) -> Order | DeletedOrder | None:
+    return installation.store.snapshot(Wanted(OrderKey("partner-1", uuid))).order
+
+
+@pytest.mark.parametrize("round_number", [1, 2, 3])
+def test_last_five_spaces_go_to_five_of_twenty(
+    crew: Crew, installation: Installation, round_number: int
+) -> None:
+    """BOOKABLE, B-11. `python -m bench.race` has 20 rounds."""
+    ended = race_for_spaces(crew, installation, together=round_number != 2)
+    assert [(answer.status, answer.body) for answer in ended.others] == []
+    assert (ended.sold, ended.refused) == (SPACES, RACERS - SPACES)
+    assert ended.is_right
+
+
+def test_without_the_condition_on_spaces_it_oversells(crew: Crew, installation: Installation) -> None:
+    """The positive control of the test above: it is this condition that holds."""
+    ended = race_for_spaces(crew, installation, together=True, guarded=False)
+    assert ended.sold > SPACES
+    assert not ended.is_right
+
+
+@ways
+def test_one_order_sent_ten_times_at_once_is_booked_once(
+    crew: Crew, installation: Installation, url: str, together: bool
+) -> None:
+    """B-08: every one of them gets the answer, byte for byte."""
+    session = installation.session(SPACES)
+    run = Run("races", url, booking(new_uuid(), session), NOW, together)
+    answers = race(crew, [run] * 10)
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body for answer in answers}) == 1
+    assert (installation.capacity(session).spaces_left, installation.held(session)) == (SPACES - 1, 1)
+
+
+@ways
+def test_cancellation_beside_deletion_gives_the_space_back_once(
+    crew: Crew, installation: Installation, url: str, together: bool
+) -> None:
+    """CANCEL-02, DEL-06: whichever comes first."""
+    session, uuid = installation.session(SPACES), new_uuid()
+    booked = ask(booking(uuid, session))
+    cancel = cancellation(uuid, booked.json["orderedItem"][0]["@id"])
+    runs = [Run("races", url, each, NOW, together) for each in (cancel, Request("DELETE", f"orders/{uuid}"))]
+    cancelled, deleted = race(crew, runs)
+    assert deleted.status == 204
+    assert cancelled.status in (204, 410)
+    assert isinstance(order(installation, uuid), DeletedOrder)
+    assert (installation.capacity(session).spaces_left, installation.held(session)) == (SPACES, 0)
+
+
+@ways
+def test_leased_space_is_sold_once_at_the_end_of_its_lease(
+    crew: Crew, installation: Installation, url: str, together: bool
+) -> None:
+    """LEASE-04: by its owner's clock the lease still stands, by another Broker's it has ended."""
+    session, uuid = installation.session(1), new_uuid()
+    assert ask(quote(uuid, session)).status == 200
+    assert installation.capacity(session).spaces_leased == 1
+    ends_at = NOW + timedelta(minutes=15)
+    owner = Run("races", url, booking(uuid, session), ends_at - timedelta(seconds=1), together)
+    other_buyer = booking(new_uuid(), session, "partner-2")
+    other = Run("races", url, other_buyer, ends_at + timedelta(seconds=1), together)
+    answers = race(crew, [owner, other])
+    ended = outcome(installation, session, answers)
+    assert ended.is_right, [json.loads(answer.body) for answer in answers]
+    assert (ended.sold, ended.refused) == (1, 1)
+    assert installation.capacity(session).spaces_leased == 0

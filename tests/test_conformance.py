@@ -1,0 +1,97 @@
+"""The configuration for the official test suite agrees with itself and with this system's settings."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.runtime.settings import Settings, read_settings
+from openbooking.conformance import PROFILES, UnknownOverlayError, overlays, profile
+
+URL = "http://localhost:8000"
+EVERY = [[], *([name] for name in overlays())]
+
+
+def built(names: list[str], tmp_path: Path) -> Any:
+    return profile(names, url=URL, output=tmp_path)
+
+
+def test_there_are_overlays() -> None:
+    assert {"simple-flow", "approval-flow", "random", "change-of-logistics"} <= set(overlays())
+
+
+@pytest.mark.parametrize("names", EVERY, ids=lambda names: "+".join(names) or "base")
+def test_each_profile_sets_only_settings_there_are_and_leaves_no_mark(
+    names: list[str], tmp_path: Path
+) -> None:
+    made = built(names, tmp_path)
+    assert set(made.server) <= {item.name.upper() for item in fields(Settings)}
+    settings = read_settings(made.server)
+    assert settings.test_interface
+    text = json.dumps(made.suite)
+    assert "{url}" not in text
+    assert "{output}" not in text
+
+
+@pytest.mark.parametrize("names", EVERY, ids=lambda names: "+".join(names) or "base")
+def test_suite_and_server_agree_about_payments(names: list[str], tmp_path: Path) -> None:
+    made = built(names, tmp_path)
+    expected = read_settings(made.server).reconciliation
+    assert (made.suite["sellers"]["primary"]["paymentReconciliationDetails"] or {}) == expected
+
+
+@pytest.mark.parametrize("names", EVERY, ids=lambda names: "+".join(names) or "base")
+def test_approval_is_claimed_exactly_where_it_is_in_scope(names: list[str], tmp_path: Path) -> None:
+    tests = built(names, tmp_path).suite["integrationTests"]
+    claimed = tests["implementedFeatures"].get("minimal-proposal", True)  # the suite's default
+    assert claimed is tests["bookingFlowsInScope"]["OpenBookingApprovalFlow"]
+
+
+def test_what_authenticates_a_partner_otherwise_is_switched_off_and_not_left_out(tmp_path: Path) -> None:
+    partners = built([], tmp_path).suite["broker"]["bookingPartners"]
+    for partner in partners.values():
+        authentication = partner["authentication"]
+        assert authentication["initialAccessToken"] is authentication["clientCredentials"] is None
+        assert authentication["ordersFeedRequestHeaders"]
+
+
+def test_reports_go_where_they_are_wanted_whatever_the_suites_directory(tmp_path: Path) -> None:
+    suite = built([], tmp_path).suite
+    for part in ("broker", "integrationTests"):
+        assert Path(suite[part]["outputPath"]).is_absolute()
+        assert suite[part]["outputPath"].endswith("/")
+
+
+def test_the_url_may_end_in_a_slash(tmp_path: Path) -> None:
+    suite = profile([], url=f"{URL}/", output=tmp_path).suite
+    assert suite["broker"]["datasetSiteUrl"] == f"{URL}/openactive"
+
+
+def test_an_overlay_changes_what_it_names_and_keeps_the_rest(tmp_path: Path) -> None:
+    base, over = built([], tmp_path).suite, built(["single-seller"], tmp_path).suite
+    assert over["sellers"]["secondary"] is None
+    assert over["sellers"]["primary"] == base["sellers"]["primary"]
+    assert over["broker"] == base["broker"]
+
+
+def test_a_later_overlay_wins(tmp_path: Path) -> None:
+    def leased_at_c2(*names: str) -> str:
+        server: dict[str, str] = built(list(names), tmp_path).server
+        return server.get("NAMED_LEASING", "true")
+
+    assert leased_at_c2("named-leasing", "no-leasing") == "false"
+    assert built(["base"], tmp_path) == built([], tmp_path)
+
+
+def test_an_unknown_overlay_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UnknownOverlayError, match="approval-flow"):
+        built(["no-such-thing"], tmp_path)
+
+
+def test_each_file_says_what_it_is_for() -> None:
+    for path in PROFILES.glob("*.json"):
+        document = json.loads(path.read_text("utf-8"))
+        assert set(document) == {"about", "server", "suite"}
+        assert document["about"].endswith(".")
