@@ -3,14 +3,14 @@
 # The first Python from 3.11 to 3.13 there is; PYTHON=... chooses another.
 PYTHON ?= $(firstword $(foreach each,python3.13 python3.12 python3.11 python3,$(shell \
 	$(each) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $(each))))
-PORT ?= 8000
+PORT := $(or $(PORT),8000)
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 NODE := $(shell command -v npm)
 
 # The official validators, and an engine for races: where Node.js is present (CI has it).
 NODE_SET_UP := $(if $(NODE),tests/validator/node_modules/.set-up tests/engines/node_modules/.set-up)
-DYNOXIDE ?= $(wildcard $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/dynoxide)
+DYNOXIDE ?= $(shell ls $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/dynoxide 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint bench package rehearse deploy clean
@@ -57,6 +57,8 @@ $(SET_UP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+# Where npm cannot install, the tests that need it are skipped and say so; in CI that is a failure.
 tests/%/node_modules/.set-up: tests/%/package.json tests/%/package-lock.json
-	@npm ci --prefix tests/$* --no-audit --no-fund --loglevel=error
-	@touch $@
+	@if npm ci --prefix tests/$* --no-audit --no-fund --loglevel=error; then touch $@; \
+	elif [ -n "$$CI" ]; then exit 1; \
+	else echo "npm could not install tests/$*; the tests that need it are skipped." >&2; rm -rf tests/$*/node_modules; fi

@@ -150,7 +150,7 @@ def _always(params: dict[str, Any], **_: Any) -> None:
         (request,) = action.values()
         if "ConditionExpression" in request:
             anything = "attribute_exists(entry) OR attribute_not_exists(entry)"
-            request["ConditionExpression"] = f"({request['ConditionExpression']}) OR {anything}"
+            request["ConditionExpression"] = f"{request['ConditionExpression']} OR {anything}"
 
 
 def test_without_the_condition_on_the_counter_an_item_is_lost(tables: Tables) -> None:
