@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 from rich.console import Console
 
@@ -26,6 +27,8 @@ from openbooking.importing.report import print_summary, progress, write_report
 from openbooking.importing.update import update_inventory
 from openbooking.importing.web import SiteError, Web
 
+# PynamoDB passes some refusals of the engine on as they are, such as that there is no such table.
+_STORE_FAULTS = (StillBusy, StoreBusy, PynamoDBException, ClientError)
 _FIXED_SELLER_TERMS = {"@id", "taxMode"}
 
 
@@ -58,9 +61,9 @@ def import_rpde(
     web: Callable[[], Web] = Web,
 ) -> None:
     """Raises ImportRefused. Items that are left out are told, and are no reason for that."""
+    source = options.source or source_name(options.url)
     if options.own_url and _host_and_port(options.url) == _host_and_port(options.own_url):
         raise ImportRefused(f"{options.url} is this system's own dataset site.")
-    source = options.source or source_name(options.url)
     with ExitStack() as opened:
         try:
             report = opened.enter_context(options.report.open("w")) if options.report else None
@@ -87,7 +90,7 @@ def import_rpde(
                 )
         except SiteError as error:
             raise ImportRefused(f"{error} Nothing was changed.") from None
-        except (StillBusy, StoreBusy, PynamoDBException) as error:
+        except _STORE_FAULTS as error:
             raise ImportRefused(
                 f"The inventory could not be brought up to date: {error}."
                 " What was done by then stays; run the import again to do the rest."
@@ -98,9 +101,17 @@ def import_rpde(
 
 
 def source_name(url: str) -> str:
-    """The name of a site in the inventory: its URL, without what may differ between two imports of it."""
-    parts = urlsplit(url)
+    """The name of a site in the inventory: its URL, without what may differ between two imports of it.
+
+    Raises ImportRefused for what is no URL of a site.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     host = parts.netloc.rpartition("@")[2].lower()
+    if parts.scheme.lower() not in ("http", "https") or not host:
+        raise ImportRefused(f"{url} is not an http or https URL.")
     return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
 
 
@@ -137,7 +148,7 @@ def _reach(store: Store) -> None:
     """Says at once, and not after a long harvest, that there is no inventory."""
     try:
         store.seller("https://base.invalid/nobody")
-    except (StoreBusy, PynamoDBException) as error:
+    except _STORE_FAULTS as error:
         raise ImportRefused(
             f"The inventory cannot be reached: {error}."
             " Start a local stack with `make run`, or let DYNAMODB_URL name an engine that has the tables."

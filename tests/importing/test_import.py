@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from chalicelib.storage.attempts import Patience
 from chalicelib.storage.dynamo import DynamoStore
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.port import Listing, Store
+from chalicelib.storage.tables import Tables
 from openbooking.importing.command import (
     ImportOptions,
     ImportRefused,
@@ -255,6 +257,23 @@ def test_details_of_sellers_that_make_no_sense_are_refused(text: str, tmp_path: 
 
 def test_a_site_keeps_its_name_however_its_url_is_written() -> None:
     assert source_name("HTTPS://user@Operator.Example/openactive/") == "https://operator.example/openactive"
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "operator.example/openactive", "ftp://operator.example"])
+def test_what_is_no_url_of_a_site_is_refused(url: str) -> None:
+    with pytest.raises(ImportRefused, match="is not an http or https URL"):
+        source_name(url)
+
+
+def test_an_engine_without_the_tables_is_said_before_anything_is_read(site: OperatorSite) -> None:
+    with mock_aws():
+        tables = new_tables("imported")
+        missing = Tables(replace(tables.engine, prefix="nothing"))
+        with pytest.raises(ImportRefused, match=r"The inventory cannot be reached: .*not found"):
+            run(DynamoStore(missing), site)
+        assert site.requests == []
+        for each in (tables, missing):
+            each.connection.client.close()
 
 
 def test_on_dynamodb_an_import_does_the_same(site: OperatorSite) -> None:

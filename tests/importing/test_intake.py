@@ -1,0 +1,308 @@
+"""What a harvest gives the inventory: parents found wherever they are, and a reason for all the rest."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openbooking.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item, Json
+from openbooking.importing.intake import Intake, Terms, read_harvest
+from tests.importing.site import BASE, SELLER, facility_use, offer, series, session, slot, unit_id
+
+
+def harvested(*documents: Json) -> Harvest:
+    """A feed of each type, in the order in which the types first come, each document in that of its type."""
+    feeds: dict[str, Feed] = {}
+    for n, document in enumerate(documents):
+        kind = document["@type"]
+        feed = feeds.setdefault(kind, Feed(kind, f"{BASE}/feeds/{kind}"))
+        feed.items[f"item {n}"] = Item(f"item {n}", n, document)
+    return Harvest(DatasetSite(BASE, (), ()), tuple(feeds.values()))
+
+
+def intake(*documents: Json, **terms: Any) -> Intake:
+    return read_harvest(harvested(*documents), "source", Terms(**terms))
+
+
+def ids(found: Intake) -> list[str]:
+    return [
+        each.published.opportunity.id.removeprefix(f"{BASE}/") for each in (*found.parents, *found.children)
+    ]
+
+
+def reasons(found: Intake) -> dict[str, str]:
+    return {each.id.removeprefix(f"{BASE}/"): each.reason for each in found.left_out}
+
+
+def unit(facility: int, number: int, **changes: Any) -> Json:
+    return {
+        "@context": ["https://openactive.io/"],
+        "@type": "IndividualFacilityUse",
+        "@id": unit_id(facility, number),
+        "name": f"Court {number}, from its own feed",
+        "aggregateFacilityUse": f"{BASE}/facility-uses/{facility}",
+        **changes,
+    }
+
+
+# --- parents -------------------------------------------------------------------------------
+
+
+def test_the_order_of_feeds_and_items_does_not_matter() -> None:
+    documents = [
+        series(1),
+        session(1, of=1),
+        session(2, of=9),
+        facility_use(1),
+        unit(1, 5),
+        slot(1, unit_id(1, 5)),
+        slot(2, unit_id(9, 5)),
+    ]
+    results = []
+    for shuffled in itertools.islice(itertools.permutations(documents), 0, 5040, 37):
+        found = intake(*shuffled)
+        digests = {each.digest for each in (*found.parents, *found.children)}
+        results.append((ids(found), reasons(found), digests, found.sellers))
+    assert all(result == results[0] for result in results)
+    assert results[0][0] == ["facility-uses/1", "session-series/1", "scheduled-sessions/1", "slots/1"]
+    assert results[0][1] == {
+        "scheduled-sessions/2": "its superEvent is in none of the feeds",
+        "slots/2": "its facilityUse is in none of the feeds",
+    }
+
+
+def test_units_of_their_own_feed_are_published_inside_their_facility() -> None:
+    found = intake(facility_use(1, 4, 5), unit(1, 6), unit(1, 5), slot(1, unit_id(1, 6)))
+    units = found.parents[0].published.opportunity.document["individualFacilityUse"]
+    assert [each["name"] for each in units] == [
+        "Court 4",
+        "Court 5, from its own feed",
+        "Court 6, from its own feed",
+    ]
+    assert "aggregateFacilityUse" not in units[1]  # it stands inside it
+    parent = found.children[0].published.opportunity.parent
+    assert parent is not None
+    assert (parent["@id"], parent["aggregateFacilityUse"]["@id"]) == (
+        unit_id(1, 6),
+        f"{BASE}/facility-uses/1",
+    )
+
+
+def test_an_orphaned_unit_takes_its_slots_with_it() -> None:
+    found = intake(unit(9, 1), unit(8, 1, aggregateFacilityUse=None), slot(1, unit_id(9, 1)))
+    assert ids(found) == []
+    assert reasons(found) == {
+        "facility-uses/8/individual-facility-uses/1": "it names no aggregateFacilityUse",
+        "facility-uses/9/individual-facility-uses/1": "its aggregateFacilityUse is in none of the feeds",
+        "slots/1": "its facilityUse is left out: its aggregateFacilityUse is in none of the feeds",
+    }
+
+
+def test_children_of_what_is_left_out_are_left_out_too() -> None:
+    found = intake(
+        series(1, organizer=None), session(1, of=1), facility_use(1, 2, provider=None), slot(1, unit_id(1, 2))
+    )
+    assert ids(found) == []
+    assert reasons(found)["scheduled-sessions/1"] == (
+        "its superEvent is left out: it has no organizer or provider"
+    )
+    assert reasons(found)["slots/1"] == "its facilityUse is left out: it has no organizer or provider"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        session(1, of=1, superEvent=series(1)),
+        slot(1, "", facilityUse=facility_use(1)),
+        slot(1, "", facilityUse=unit(1, 2, aggregateFacilityUse=facility_use(1))),
+    ],
+)
+def test_a_parent_may_be_embedded_in_its_child(document: Json) -> None:
+    found = intake(document)
+    assert found.left_out == ()
+    assert found.sellers[0].id == SELLER["@id"]
+
+
+def test_an_embedded_unit_finds_its_facility_in_the_feed() -> None:
+    embedded = slot(1, "", facilityUse=unit(1, 2))
+    assert ids(intake(facility_use(1), embedded)) == ["facility-uses/1", "slots/1"]
+    assert reasons(intake(embedded)) == {"slots/1": "its aggregateFacilityUse is in none of the feeds"}
+
+
+def test_what_a_parent_embeds_of_its_children_is_not_published_twice() -> None:
+    known, unknown = session(1, of=1), session(2, of=1)
+    found = intake(series(1, subEvent=[known, unknown]), known)
+    assert "subEvent" not in found.parents[0].published.opportunity.document
+    assert reasons(found) == {
+        "scheduled-sessions/2": "it is embedded in a SessionSeries and is no item of a feed itself"
+    }
+
+
+# --- what changes what ---------------------------------------------------------------------
+
+
+def session_digest(*parents: Json) -> str:
+    return intake(*parents, session(1, of=1)).children[0].digest
+
+
+def test_a_child_changes_with_what_it_inherits_and_with_nothing_else_of_its_parent() -> None:
+    before = session_digest(series(1))
+    assert session_digest(series(1, name="Pilates")) != before
+    assert session_digest(series(1, offers=[offer(f"{BASE}/session-series/1", price=6)])) != before
+    assert session_digest(series(1, organizer={**SELLER, "telephone": "020 7946 0000"})) == before
+
+
+def test_spaces_at_the_source_are_no_content() -> None:
+    one, other = intake(series(1), session(1, of=1, spaces=1)), intake(series(1), session(1, of=1, spaces=2))
+    assert one.children[0].digest == other.children[0].digest
+
+
+# --- what cannot be taken in ---------------------------------------------------------------
+
+LONG = f"{BASE}/{'ü' * 600}"
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (series(1, **{"@id": LONG}), "its @id has 1225 bytes, more than the 1000 that can be kept"),
+        (series(1, **{"@id": None}), "it has no @id"),
+        (series(1, **{"@id": 7}), "it has no @id"),
+        (series(1, **{"@id": "urn:uuid:1"}), "its @id is not an http or https URL of its operator"),
+        (
+            series(1, **{"@id": "https://base.invalid/x"}),
+            "its @id is not an http or https URL of its operator",
+        ),
+        (series(1, description="x" * 400_000), "it takes more than the"),
+        (series(1, description="\ud800"), "it holds text or numbers that cannot be written as JSON again"),
+        (series(1, price=float("inf")), "it holds text or numbers that cannot be written as JSON again"),
+        (
+            series(1, organizer={**SELLER, "@id": "https://base.invalid/s"}),
+            "the @id of its organizer or provider",
+        ),
+        (series(1, organizer={**SELLER, "@id": LONG}), "the @id of its organizer or provider"),
+        (series(1, organizer={**SELLER, "taxMode": None}), "its organizer or provider states no taxMode"),
+        (series(1, offers="free"), "a property of it has not the shape"),
+        (session(1, of=1, superEvent=series(1), remainingAttendeeCapacity=10**20), "it states 1000"),
+    ],
+)
+def test_what_cannot_be_kept_is_left_out_with_its_reason(document: Json, reason: str) -> None:
+    found = intake(document)
+    assert ids(found) == []
+    assert [each.reason.startswith(reason) for each in found.left_out] == [True], found.left_out
+
+
+def test_what_is_nested_too_deeply_is_left_out() -> None:
+    nested: Any = 1
+    for _ in range(50_000):
+        nested = [nested]
+    assert len(intake(series(1, image=nested)).left_out) == 1
+
+
+def test_an_item_of_another_type_than_its_feed_is_left_out() -> None:
+    feed = Feed("Slot", "url", items={"1": Item("1", 1, series(1))}, malformed={"2": "it has no data"})
+    found = read_harvest(Harvest(DatasetSite(BASE, (), ()), (feed,)), "source", Terms())
+    assert [(each.kind, each.id, each.reason) for each in found.left_out] == [
+        ("Slot", "2", "it has no data"),
+        ("Slot", f"{BASE}/session-series/1", "it is of the type 'SessionSeries', in a feed of Slot"),
+    ]
+
+
+def test_of_two_items_with_one_id_the_newer_counts() -> None:
+    for documents in itertools.permutations([series(1, name="old"), series(1, name="new")]):
+        found = intake(*documents)
+        assert [each.published.opportunity.document["name"] for each in found.parents] == [
+            documents[-1]["name"]
+        ]
+        assert reasons(found) == {"session-series/1": "another item has the same @id and is newer"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+DOCUMENTS = [series(1), session(1, of=1), facility_use(1, 2), unit(1, 3), slot(1, unit_id(1, 2))]
+OFFER_TERMS = [
+    "@id",
+    "price",
+    "priceCurrency",
+    "validFromBeforeStartDate",
+    "availableChannel",
+    "openBookingFlowRequirement",
+]
+SELLER_TERMS = ["@id", "@type", "taxMode", "name", "isOpenBookingAllowed"]
+
+
+@given(which=st.integers(0, 4), data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_property_holds_there_is_a_reason_and_never_a_crash(
+    which: int, data: st.DataObject
+) -> None:
+    document = DOCUMENTS[which]
+    term = data.draw(
+        st.sampled_from([*(term for term in document if term != "@type"), "subEvent", "duration"])
+    )
+    value = data.draw(JSON)
+    if term == "offers" and data.draw(st.booleans()):
+        value = [{**offer(BASE), data.draw(st.sampled_from(OFFER_TERMS)): value}]
+    if term in ("organizer", "provider") and data.draw(st.booleans()):
+        value = {**SELLER, data.draw(st.sampled_from(SELLER_TERMS)): value}
+    others = [each for each in DOCUMENTS if each is not document]
+    found = intake(*others, {**document, term: value})
+    published = {each["@id"] for each in others if each["@type"] in SUPPORTED}
+    taken = {each.published.opportunity.id for each in (*found.parents, *found.children)}
+    refused = {each.id for each in found.left_out}
+    # Units stand inside their facility; everything else is in exactly one of the two.
+    assert {each for each in published if "individual" not in each} <= taken | refused
+    assert not taken & refused
+    assert all(each.digest for each in (*found.parents, *found.children))
+
+
+# --- Sellers -------------------------------------------------------------------------------
+
+ADDRESS = {
+    "@type": "PostalAddress",
+    "streetAddress": "1 High Street",
+    "addressLocality": "Oxford",
+    "addressRegion": "Oxfordshire",
+    "postalCode": "OX1 1AA",
+    "addressCountry": "GB",
+}
+
+
+def test_items_may_differ_about_a_seller_but_the_answer_does_not_change() -> None:
+    documents = [series(n, organizer={**SELLER, "telephone": str(n)}) for n in (3, 1, 2)]
+    for shuffled in itertools.permutations(documents):
+        assert [seller.document["telephone"] for seller in intake(*shuffled).sellers] == ["1"]
+
+
+def test_the_item_that_tells_most_of_a_seller_is_believed() -> None:
+    found = intake(series(1), series(2, organizer={**SELLER, "address": ADDRESS, "legalName": "Acme plc"}))
+    assert found.sellers[0].document["legalName"] == "Acme plc"
+    assert found.seller_gaps == ()
+
+
+def test_the_name_stands_in_for_a_legal_name_and_what_is_missing_is_told() -> None:
+    found = intake(series(1))
+    assert found.sellers[0].document["legalName"] == "Acme Fitness Ltd"
+    assert found.seller_gaps[0].missing == ("legalName", "address")
+
+
+def test_details_that_are_given_fill_the_gaps() -> None:
+    address = {term: value for term, value in ADDRESS.items() if term != "postalCode"}
+    details = {SELLER["@id"]: {"legalName": "Acme plc", "address": address}}
+    found = intake(series(1), seller_details=details)
+    assert found.sellers[0].document["legalName"] == "Acme plc"
+    assert found.seller_gaps[0].missing == ("address.postalCode",)
+
+
+def test_items_that_disagree_about_the_tax_mode_are_left_out() -> None:
+    net = {**SELLER, "taxMode": "https://openactive.io/TaxNet"}
+    found = intake(series(1, organizer=net), series(2), series(3), series(4), session(1, of=1))
+    assert found.sellers[0].tax_mode == "TaxGross"
+    assert ids(found) == ["session-series/2", "session-series/3", "session-series/4"]
+    assert "another taxMode" in reasons(found)["session-series/1"]
+    assert "another taxMode" in reasons(found)["scheduled-sessions/1"]
