@@ -284,7 +284,7 @@ class Function:
 
 @pytest.fixture(scope="module")
 def function(task_root: Path, template: Any, inventory: Inventory) -> Iterator[Function]:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
     yield function
     function.end()
 
@@ -404,7 +404,7 @@ def test_the_dataset_site_is_served(function: Function) -> None:
 
 
 def test_the_sweep_runs(function: Function) -> None:
-    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"leases_ended"}
+    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"leases_ended", "orders_seen"}
 
 
 def test_nobody_is_believed_by_development_headers_as_packaged(
@@ -427,7 +427,7 @@ def test_nobody_is_believed_by_development_headers_as_packaged(
 def test_logs_carry_ids_and_nothing_personal(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
     try:
         order_uuid, _, booked = book(function, choice)
     finally:
@@ -461,7 +461,7 @@ def expire_all_leases(inventory: Inventory) -> None:
 def test_policies_allow_what_the_handlers_ask(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true")
+    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
     seller = choice.seller["@id"]
     quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
 
