@@ -35,17 +35,6 @@ DynamodbUrl = Annotated[
     ),
 ]
 
-# What the official test suite needs beyond the local stack's own settings. The payment details are
-# those of the suite's default configuration; passes must have https links.
-_CONFORMANCE = {
-    "TEST_INTERFACE": "true",
-    "PASS_BASE_URL": "https://localhost",
-    "SERVICE_TERMS_URL": "https://example.com/terms",
-    "RECONCILIATION_NAME": "AcmeBroker Points",
-    "RECONCILIATION_ACCOUNT_ID": "SN1593",
-    "RECONCILIATION_PAYMENT_PROVIDER_ID": "STRIPE",
-}
-
 
 @app.command()
 def serve(
@@ -60,10 +49,14 @@ def serve(
     conformance: Annotated[
         bool, typer.Option(help="Set up as the official test suite wants it (docs/conformance.md).")
     ] = False,
+    overlay: Annotated[
+        list[str] | None, typer.Option(help="With --conformance: as for suite-config; may be repeated.")
+    ] = None,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
     from openbooking.local.serving import serve as run
 
+    settings = _profile(overlay, f"http://{host}:{port}", Path()).server if conformance else None
     raise typer.Exit(
         run(
             host=host,
@@ -72,7 +65,7 @@ def serve(
             dynamodb_port=dynamodb_port,
             sweep_every=sweep_every or None,
             seed=_load_samples if samples else None,
-            settings=_CONFORMANCE if conformance else None,
+            settings=settings,
         )
     )
 
