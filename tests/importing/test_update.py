@@ -1,0 +1,126 @@
+"""Where the store is busy or others are faster: an import tries again, and says where it gave up."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from chalicelib.storage.attempts import Patience
+from chalicelib.storage.memory import MemoryStore
+from chalicelib.storage.port import Listing, StoreBusy
+from openbooking.importing.command import ImportOptions, ImportRefused, import_rpde
+from openbooking.importing.report import progress
+from tests.importing.site import OperatorSite, series, session
+
+PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5, clock=lambda: 0.0)
+
+
+@pytest.fixture
+def site() -> OperatorSite:
+    site = OperatorSite()
+    site.publish(series(1), session(1, of=1))
+    return site
+
+
+def run(store: MemoryStore, site: OperatorSite, **options: Any) -> str:
+    told = io.StringIO()
+    console = Console(file=told, width=200, **options)
+    import_rpde(store, ImportOptions(site.url), patience=PATIENCE, console=console, web=site.web)
+    return told.getvalue()
+
+
+class BusyStore(MemoryStore):
+    """Refuses every call of `publish` but each `every`th."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self._every = every
+        self.calls = 0
+
+    def publish(self, listing: Listing, spaces: int | None) -> None:
+        self.calls += 1
+        if self.calls % self._every:
+            raise StoreBusy("throttled")
+        super().publish(listing, spaces)
+
+
+class RivalledStore(MemoryStore):
+    """Somebody else is faster with the first change of each Opportunity."""
+
+    rival = False
+
+    def publish(self, listing: Listing, spaces: int | None) -> None:
+        known = self.listings([listing.opportunity.id]).get(listing.opportunity.id, (None, None))[0]
+        if self.rival and known is not None and known.version == 1:
+            super().publish(replace(known, version=2, source_digest="theirs"), spaces)
+        super().publish(listing, spaces)
+
+
+def test_a_store_that_is_busy_for_a_while_gets_it_all_in_the_end(site: OperatorSite) -> None:
+    store = BusyStore(every=5)
+    run(store, site)
+    assert len(store.listings([series(1)["@id"], session(1, of=1)["@id"]])) == 2
+    assert store.calls == 10
+
+
+def test_a_store_that_stays_busy_is_said_and_the_rest_can_be_done_later(site: OperatorSite) -> None:
+    store = BusyStore(every=1000)
+    with pytest.raises(ImportRefused, match="up to date: throttled"):
+        run(store, site)
+    store.calls = 999  # it recovers
+    with pytest.raises(ImportRefused):
+        run(store, site)
+    assert list(store.listings([series(1)["@id"]])) == [series(1)["@id"]]
+
+
+def test_nothing_is_withdrawn_where_not_everything_could_be_put_in(site: OperatorSite) -> None:
+    store = BusyStore(every=1)
+    run(store, site)
+    site.delete(session(1, of=1))
+    site.publish(series(2))
+    store._every = 1000
+    with pytest.raises(ImportRefused):
+        run(store, site)
+    assert not store.listings([session(1, of=1)["@id"]])[session(1, of=1)["@id"]][0].deleted
+
+
+def test_where_somebody_else_is_faster_it_decides_again_on_what_is_there_now(site: OperatorSite) -> None:
+    store = RivalledStore()
+    run(store, site)
+    store.rival = True
+    site.publish(session(1, of=1, name="New"))
+    run(store, site)
+    listing = store.listings([session(1, of=1)["@id"]])[session(1, of=1)["@id"]][0]
+    assert (listing.version, listing.opportunity.document["name"]) == (3, "New")
+
+
+def test_types_that_are_no_longer_listed_or_not_supported_are_named(site: OperatorSite) -> None:
+    store = MemoryStore()
+    run(store, site)
+    del site.listed["ScheduledSession"]
+    site.list_feed("CourseInstance")
+    told = run(store, site)
+    assert "1 ScheduledSession of an earlier import stay: the site no longer lists a feed of them." in told
+    assert "Not supported, and not read: CourseInstance." in told
+
+
+def test_a_terminal_is_shown_bars_and_a_file_lines(site: OperatorSite) -> None:
+    assert "Reading ScheduledSession: 1\n" in run(MemoryStore(), site)
+    shown = run(MemoryStore(), site, force_terminal=True)
+    assert "Taking into the inventory" in shown and "━" in shown and "2/2" in shown
+
+
+def test_what_others_have_published_cannot_steer_the_terminal(site: OperatorSite) -> None:
+    site.publish(series(2, startDate="\x1b[2J[red]now"))
+    told = run(MemoryStore(), site)
+    assert "\x1b" not in told
+    assert "[red]now" in told
+
+
+def test_a_bar_whose_total_is_unknown_ends_full() -> None:
+    told = io.StringIO()
+    with progress(Console(file=told, width=100, force_terminal=True)) as show:
+        show("Reading", 3, None)
+    assert "3/3" in told.getvalue()
