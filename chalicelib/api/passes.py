@@ -7,7 +7,6 @@ nothing is looked up and nobody is asked who they are.
 import io
 import re
 
-import segno
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
@@ -23,6 +22,8 @@ def show(call: Call) -> Reply:
     match = _FILE.fullmatch(call.params["file"])
     if match is None:
         raise UnknownOrIncorrectEndpointError("There is no such pass.")
+    import segno  # only here: every cold start of the API would wait for it
+
     image = io.BytesIO()
     segno.make_qr(match[1]).save(image, kind="svg", scale=8, border=4)
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
