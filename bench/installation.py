@@ -15,13 +15,13 @@ from typing import Any
 import app
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.parties import TaxRate
-from chalicelib.identity.callers import DevelopmentHeaders
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.attempts import Patience
 from chalicelib.storage.dynamo import DynamoStore
 from chalicelib.storage.feed_store import DynamoFeeds
+from chalicelib.storage.identity_store import DynamoIdentities
 from chalicelib.storage.port import Listing
 from chalicelib.storage.tables import Engine, Tables
 from chalicelib.wire.links import IDENTIFIERS
@@ -193,11 +193,11 @@ class Installation:
 
     def system(self, telemetry: Telemetry | None = None) -> System:
         return System(
-            settings=Settings(development_headers=True),
+            settings=Settings(authentication="headers"),
             store=self.store,
             feeds=DynamoFeeds(self.tables),
             telemetry=telemetry or Telemetry(level="CRITICAL", metrics=False),
-            authenticator=DevelopmentHeaders(),
+            identities=DynamoIdentities(self.tables),
             patience=Patience(pause=time.sleep, jitter=random.random),
             clock=lambda: self.now or datetime.now(UTC),
             new_id=new_uuid,

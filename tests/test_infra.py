@@ -188,7 +188,8 @@ def test_stages_on_aws_refuse_development_headers_and_own_their_tables() -> None
     assert set(config["stages"]) == {"dev", "prod"}
     for stage, settings in config["stages"].items():
         variables = settings["environment_variables"]
-        assert variables["DEVELOPMENT_HEADERS"] == "false"
+        assert variables["AUTHENTICATION"] == "openid"
+        assert int(variables["RATE_LIMIT"]) > 0
         assert variables["TABLE_PREFIX"] == f"openbooking-{stage}"
         assert settings["api_gateway_stage"] == stage
 

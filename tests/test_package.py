@@ -284,7 +284,7 @@ class Function:
 
 @pytest.fixture(scope="module")
 def function(task_root: Path, template: Any, inventory: Inventory) -> Iterator[Function]:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
+    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
     yield function
     function.end()
 
@@ -427,7 +427,7 @@ def test_nobody_is_believed_by_development_headers_as_packaged(
 def test_logs_carry_ids_and_nothing_personal(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
+    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
     try:
         order_uuid, _, booked = book(function, choice)
     finally:
@@ -461,7 +461,7 @@ def expire_all_leases(inventory: Inventory) -> None:
 def test_policies_allow_what_the_handlers_ask(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, DEVELOPMENT_HEADERS="true", PRODUCTION="false")
+    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
     seller = choice.seller["@id"]
     quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
 

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from chalice.app import Blueprint, Request, Response
@@ -16,6 +16,7 @@ from chalicelib.domain.errors import (
     OpenBookingError,
     RequestTooLargeError,
     TemporarilyUnavailableError,
+    TooManyRequestsError,
     UnknownOrIncorrectEndpointError,
     UnsupportedMediaTypeError,
 )
@@ -35,7 +36,7 @@ from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
 _VERBS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
-_MEDIA_TYPES = ["application/vnd.openactive.booking+json", "application/json"]
+_PLAIN_JSON = "application/json"
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 
 
@@ -73,12 +74,13 @@ class Call:
         return body
 
     def caller(self) -> Caller:
-        """Who calls. Raises the errors of AUTH-11."""
-        caller = self.system.authenticator.identify(self.headers)
+        """Who calls. Raises the errors of AUTH-11, TooManyRequestsError (RATE-01)."""
+        caller = self.system.callers.caller(self.headers, self.base_url)
         self.noted["partner"] = caller.partner_id
+        self.system.rates.take(caller.partner_id)
         if caller.seller_id is None:
             return caller
-        return Caller(caller.partner_id, links.inward(caller.seller_id, self.base_url))
+        return replace(caller, seller_id=links.inward(caller.seller_id, self.base_url))
 
     def order_key(self, caller: Caller) -> OrderKey:
         """The Order of this caller that the path names."""
@@ -101,11 +103,15 @@ View = Callable[[Call], Reply]
 
 @dataclass(frozen=True)
 class Resource:
-    """A path with a view for each verb it supports, and the error for when the store stays busy."""
+    """A path with a view for each verb it supports, and the error for when the store stays busy.
+
+    `reads` are the media types of the bodies it takes.
+    """
 
     path: str
     views: Mapping[str, View]
     busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
+    reads: tuple[str, ...] = ("application/vnd.openactive.booking+json", "application/json")
 
 
 def register(blueprint: Blueprint, resource: Resource) -> None:
@@ -116,17 +122,18 @@ def register(blueprint: Blueprint, resource: Resource) -> None:
 
     name = re.sub(r"\W+", "_", resource.path).strip("_")
     handle.__name__ = name
-    blueprint.route(resource.path, methods=_VERBS, content_types=_MEDIA_TYPES, name=name)(handle)
+    blueprint.route(resource.path, methods=_VERBS, content_types=list(resource.reads), name=name)(handle)
 
 
 def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]) -> Response:
     """Middleware: what Chalice itself refuses, or fails at, in our form (ERR-06)."""
     response = get_response(event)
-    if response.status_code < 400 or response.headers.get("Content-Type") == BOOKING_MEDIA_TYPE:
+    # What Chalice says itself is plain JSON or has no type; what we say never is.
+    if response.status_code < 400 or response.headers.get("Content-Type", _PLAIN_JSON) != _PLAIN_JSON:
         return response
     error: OpenBookingError = InternalApplicationError()
     if response.status_code == 415:
-        error = UnsupportedMediaTypeError(f"These are read: {', '.join(_MEDIA_TYPES)}.")
+        error = UnsupportedMediaTypeError("See the API's documentation for what is read here.")
     elif response.status_code == 405:
         error = MethodNotAllowedError()
     return _response(_error_reply(error), "")
@@ -185,6 +192,10 @@ def _error_reply(error: OpenBookingError, resource: Resource | None = None) -> R
     headers = {}
     if isinstance(error, MethodNotAllowedError) and resource is not None:
         headers["Allow"] = ", ".join(resource.views)  # RFC 9110, section 15.5.6
+    if isinstance(error, TooManyRequestsError):
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
     return Reply(error.status, error_document(error), headers)
 
 

@@ -1,11 +1,14 @@
 """The open feeds, each booking partner's Orders feed, and the dataset site."""
 
+from collections.abc import Callable
+
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.feeds.pages import read_page
 from chalicelib.feeds.streams import OPEN_FEEDS, orders_feed, proposals_feed
+from chalicelib.identity.callers import ORDERS_FEED
 from chalicelib.wire import links
 from chalicelib.wire.dataset import dataset_document, dataset_page
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
@@ -25,15 +28,18 @@ def open_feed(call: Call) -> Reply:
 
 def orders_rpde(call: Call) -> Reply:
     """The caller's own Orders feed, over all Sellers (OFEED-01)."""
-    return _own_feed(call, orders_feed(call.caller().partner_id), "orders-rpde")
+    return _own_feed(call, orders_feed, "orders-rpde")
 
 
 def order_proposals_rpde(call: Call) -> Reply:
     """The caller's own OrderProposals feed (T3)."""
-    return _own_feed(call, proposals_feed(call.caller().partner_id), "order-proposals-rpde")
+    return _own_feed(call, proposals_feed, "order-proposals-rpde")
 
 
-def _own_feed(call: Call, feed_id: str, path: str) -> Reply:
+def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
+    caller = call.caller()
+    caller.needs(ORDERS_FEED)
+    feed_id = feed_of(caller.partner_id)
     after, now = read_after(call.query), call.system.clock()
     page = read_page(call.system.feeds, feed_id, f"{links.API}/{path}", after, now, is_open=False)
     return Reply(200, page.text, {"Cache-Control": page.cache_control})
@@ -41,7 +47,7 @@ def _own_feed(call: Call, feed_id: str, path: str) -> Reply:
 
 def dataset_site(call: Call) -> Reply:
     """The dataset site, for people and, inside it, for machines (DATASET-01)."""
-    document = dataset_document(call.base_url, call.system.dataset_details())
+    document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
     headers = {"Cache-Control": "public, max-age=3600"}
     return Reply(200, dataset_page(document), headers, "text/html; charset=utf-8")
 

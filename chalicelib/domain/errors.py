@@ -114,6 +114,11 @@ class TooManyRequestsError(OpenBookingError):
 
     status = 429
 
+    def __init__(self, description: str | None = None, *, retry_after: int = 1) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(description)
+        self.retry_after = retry_after
+
 
 # --- the Order as a whole -----------------------------------------------------------------
 

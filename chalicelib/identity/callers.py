@@ -1,18 +1,28 @@
 """From the headers of a request to the caller: the one place where a request is authenticated."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from chalicelib.domain.errors import (
+    InvalidAPITokenError,
     InvalidAuthorizationDetailsError,
+    NoAPITokenError,
     SellerNotFoundError,
     UnauthenticatedError,
 )
+from chalicelib.identity.hashing import digest
+from chalicelib.identity.register import ApiKey, Partner, Register
 
 CLIENT_HEADER = "x-openactive-test-client-id"
 SELLER_HEADER = "x-openactive-test-seller-id"
+API_KEY_HEADER = "x-api-key"
+
+# What a caller may do (AUTH-08).
+BOOKING = "openactive-openbooking"
+ORDERS_FEED = "openactive-ordersfeed"
 
 # Ids of booking partners are part of keys and logs.
 _PARTNER_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
@@ -20,55 +30,143 @@ _PARTNER_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 
 @dataclass(frozen=True)
 class Caller:
-    """A booking partner, and the Seller for whom it may act; without one only its feeds are open to it."""
+    """A booking partner, the Seller for whom it may act, if any, and what it may do."""
 
     partner_id: str
     seller_id: str | None = None
+    scopes: frozenset[str] = frozenset({BOOKING, ORDERS_FEED})
 
     def acting_for(self, seller_id: str | None) -> str:
         """The Seller named in a request, if the caller may act for it (AUTH-12).
 
         Raises SellerNotFoundError where none is named, InvalidAuthorizationDetailsError.
         """
+        authorised = self.authorised_seller()
         if seller_id is None:
             raise SellerNotFoundError("The seller is missing.")
-        if seller_id != self.authorised_seller():
+        if seller_id != authorised:
             raise InvalidAuthorizationDetailsError("The authorisation is for another seller.")
         return seller_id
 
     def authorised_seller(self) -> str:
         """The Seller for whom the caller may act. Raises InvalidAuthorizationDetailsError (AUTH-06)."""
+        self.needs(BOOKING)
         if self.seller_id is None:
             raise InvalidAuthorizationDetailsError("The authorisation names no seller.")
         return self.seller_id
+
+    def needs(self, scope: str) -> None:
+        """Raises InvalidAuthorizationDetailsError where the caller may not do this (AUTH-08)."""
+        if scope not in self.scopes:
+            raise InvalidAuthorizationDetailsError(f"The authorisation lacks the scope {scope}.")
 
 
 class Authenticator(Protocol):
     """A way to tell who calls."""
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:
-        """The caller, from headers with names in lower case.
+    def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
+        """The caller, from headers with names in lower case; None where they say nothing in this way.
 
-        Raises UnauthenticatedError, InvalidAuthorizationDetailsError (AUTH-11).
+        `base_url` is the one under which the request came. Raises InvalidAuthorizationDetailsError,
+        NoAPITokenError, InvalidAPITokenError (AUTH-11).
         """
 
 
-class NobodyIsKnown:
-    """The way until a real one is set up: everyone is refused."""
-
-    def identify(self, headers: Mapping[str, str]) -> Caller:
-        if headers.get("authorization"):
-            raise InvalidAuthorizationDetailsError("These credentials are not accepted here.")
-        raise UnauthenticatedError
+def partner_id(text: str) -> str:
+    """The id of a booking partner, if it can be one. Raises InvalidAuthorizationDetailsError."""
+    if not _PARTNER_ID.fullmatch(text):
+        raise InvalidAuthorizationDetailsError("That is not the id of a booking partner.")
+    return text
 
 
 class DevelopmentHeaders:
     """Believes what two headers say. For development and tests only."""
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:
-        partner_id = headers.get(CLIENT_HEADER)
-        if not partner_id:
-            return NobodyIsKnown().identify(headers)
-        if not _PARTNER_ID.fullmatch(partner_id):
-            raise InvalidAuthorizationDetailsError("That is not the id of a booking partner.")
-        return Caller(partner_id, headers.get(SELLER_HEADER) or None)
+    def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
+        client_id = headers.get(CLIENT_HEADER)
+        if not client_id:
+            return None
+        return Caller(partner_id(client_id), headers.get(SELLER_HEADER) or None)
+
+
+class TokenReader(Protocol):
+    """An issuer of access tokens."""
+
+    def caller(self, token: str, base_url: str) -> Caller:
+        """Whom a token stands for. Raises InvalidAuthorizationDetailsError."""
+
+
+@dataclass(frozen=True)
+class BearerTokens:
+    """Access tokens in the Authorization header (RFC 6750)."""
+
+    reader: TokenReader
+
+    def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return self.reader.caller(token.strip(), base_url)
+
+
+# How long a key that was found is believed without another look. So long a revoked one may still be used.
+_BELIEVED_FOR = timedelta(minutes=5)
+_CHECK = 6
+
+
+def make_api_key(secret: str) -> str:
+    """The secret with its check digits: most of what is no key is then told without a look in the register."""
+    return f"{secret}{digest(secret)[:_CHECK]}"
+
+
+@dataclass
+class ApiKeys:
+    """Keys of partners, in a header of their own. A key in use is looked up once in five minutes."""
+
+    register: Register
+    clock: Callable[[], datetime]
+    _known: dict[str, tuple[datetime, Caller]] = field(default_factory=dict)
+
+    def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
+        key = headers.get(API_KEY_HEADER)
+        if key is None:
+            return None
+        if not key:
+            raise NoAPITokenError
+        hashed, now = digest(key), self.clock()
+        looked_up_at, caller = self._known.get(hashed, (None, None))
+        if looked_up_at is None or caller is None or now - looked_up_at >= _BELIEVED_FOR:
+            self._known.pop(hashed, None)
+            caller = self._look_up(key, hashed, now)
+            self._known[hashed] = (now, caller)
+        return caller
+
+    def _look_up(self, key: str, hashed: str, now: datetime) -> Caller:
+        if key != make_api_key(key[:-_CHECK]):
+            raise InvalidAPITokenError
+        entry = self.register.find(ApiKey, ApiKey.key_of(hashed))
+        if entry is None or (entry.ends_at is not None and entry.ends_at <= now):
+            raise InvalidAPITokenError
+        partner = self.register.find(Partner, Partner.key_of(entry.partner_id))
+        if partner is None or partner.suspended:
+            raise InvalidAPITokenError
+        return Caller(entry.partner_id, entry.seller_id)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """All the ways that are open here, in their order."""
+
+    ways: Sequence[Authenticator]
+
+    def caller(self, headers: Mapping[str, str], base_url: str) -> Caller:
+        """Who calls. Raises the errors of AUTH-11; UnauthenticatedError where nothing is said."""
+        for way in self.ways:
+            caller = way.identify(headers, base_url)
+            if caller is not None:
+                return caller
+        if headers.get("authorization"):
+            raise InvalidAuthorizationDetailsError("These credentials are not accepted here.")
+        if [type(way) for way in self.ways] == [ApiKeys]:
+            raise NoAPITokenError
+        raise UnauthenticatedError

@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+WAYS = ("openid", "issuer", "api-keys", "headers")
+
 
 class SettingsError(Exception):
     """A setting has a value that cannot be used."""
@@ -29,9 +31,25 @@ class Settings:
     base_url: str = _setting(
         "Scheme, host and stage under which the service is reached; empty: as each request says.", ""
     )
-    development_headers: bool = _setting(
-        "Believe the headers X-OpenActive-Test-Client-Id and -Seller-Id. Never in production.", False
+    authentication: str = _setting(
+        "How callers may say who they are, separated by commas: `openid` (tokens of the provider that is part "
+        "of this system), `issuer` (tokens of another), `api-keys`, and `headers` (believes "
+        "X-OpenActive-Test-Client-Id and -Seller-Id; never in production).",
+        "openid",
     )
+    signing_kms_key: str = _setting(
+        "The KMS key under which the keys that sign tokens are sealed; the deployment sets it.", ""
+    )
+    access_token_seconds: int = _setting("How long an access token is good.", 900)
+    refresh_token_days: int = _setting("How long a refresh token is good if it is not used.", 180)
+    issuer: str = _setting("With `issuer`: its URL, as its tokens and its discovery document have it.", "")
+    issuer_audience: str = _setting("With `issuer`: what its tokens must be for.", "")
+    issuer_audience_claim: str = _setting("The claim that says so; Cognito: `token_use`.", "aud")
+    issuer_client_claim: str = _setting("The claim with the booking partner's id.", "client_id")
+    issuer_seller_claim: str = _setting("The claim with the Seller's id.", "https://openactive.io/sellerId")
+    issuer_scope_claim: str = _setting("The claim with what the token allows.", "scope")
+    rate_limit: int = _setting("Requests a minute of each booking partner; 0: any number.", 0)
+    rate_limits: str = _setting("Other limits for some: `partner-id=number`, separated by commas.", "")
     anonymous_leasing: bool = _setting("Lease spaces at C1.", True)
     named_leasing: bool = _setting("Lease spaces at C2.", True)
     lease_seconds: int = _setting("How long a lease lasts.", 900)
@@ -65,6 +83,18 @@ class Settings:
     metrics: bool = _setting("Write metrics to the log in CloudWatch's format.", True)
 
     @property
+    def ways(self) -> tuple[str, ...]:
+        """How callers may say who they are, in the order in which it is looked for."""
+        named = {way.strip() for way in self.authentication.split(",")}
+        return tuple(way for way in WAYS if way in named)
+
+    @property
+    def rate_exceptions(self) -> dict[str, int]:
+        """Requests a minute of partners that have a limit of their own."""
+        pairs = [pair.partition("=") for pair in self.rate_limits.split(",") if pair.strip()]
+        return {partner.strip(): int(number) for partner, _, number in pairs}
+
+    @property
     def lease_for(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
 
@@ -87,16 +117,36 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name in environment:
             values[item.name] = _parse(name, environment[name].strip(), type(item.default))
     settings = Settings(**values)
-    if settings.production and (settings.test_interface or settings.development_headers):
-        raise SettingsError("TEST_INTERFACE and DEVELOPMENT_HEADERS must be off in production.")
-    if settings.lease_seconds < 1:
-        raise SettingsError("LEASE_SECONDS must be at least 1.")
-    for name in ("base_url", "dynamodb_url", "pass_base_url"):
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    named = [way.strip() for way in settings.authentication.split(",")]
+    if unknown := [way for way in named if way not in WAYS]:
+        raise SettingsError(f"AUTHENTICATION may be any of {', '.join(WAYS)}, not {unknown[0]!r}.")
+    if settings.production and (settings.test_interface or "headers" in settings.ways):
+        raise SettingsError("TEST_INTERFACE and AUTHENTICATION by headers must be off in production.")
+    if settings.production and "openid" in settings.ways and not settings.signing_kms_key:
+        raise SettingsError("AUTHENTICATION by openid needs SIGNING_KMS_KEY in production.")
+    if "issuer" in settings.ways and not (settings.issuer and settings.issuer_audience):
+        raise SettingsError("AUTHENTICATION by issuer needs ISSUER and ISSUER_AUDIENCE.")
+    if settings.issuer and not settings.issuer.startswith("https://") and settings.production:
+        raise SettingsError("ISSUER must be an https URL.")
+    for name in ("lease_seconds", "access_token_seconds", "refresh_token_days"):
+        if getattr(settings, name) < 1:
+            raise SettingsError(f"{name.upper()} must be at least 1.")
+    for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer"):
         if (url := getattr(settings, name)) and not _is_url(url):
             raise SettingsError(f"{name.upper()} must be an http or https URL.")
     if settings.base_url.endswith("/"):
         raise SettingsError("BASE_URL must not end with a slash.")
-    return settings
+    try:
+        limits = [settings.rate_limit, *settings.rate_exceptions.values()]
+    except ValueError:
+        raise SettingsError("RATE_LIMITS must read like partner-id=600,other-id=60.") from None
+    if min(limits) < 0:
+        raise SettingsError("RATE_LIMIT and RATE_LIMITS must not be below 0.")
 
 
 def _is_url(text: str) -> bool:

@@ -6,23 +6,32 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.ledger import Ledger
-from chalicelib.identity.callers import Authenticator, DevelopmentHeaders, NobodyIsKnown
+from chalicelib.identity.authority import Authority, Lifetimes
+from chalicelib.identity.callers import ApiKeys, Authenticator, BearerTokens, DevelopmentHeaders, Ways
+from chalicelib.identity.hashing import Passwords, new_secret
+from chalicelib.identity.issuers import ExternalTokens, OwnTokens, authority_url
+from chalicelib.identity.keys import KeyRing
+from chalicelib.identity.limits import AttemptLimit, RateLimiter
+from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.attempts import Patience, carry_out, carry_out_on_order
 from chalicelib.storage.dynamo import DynamoStore
 from chalicelib.storage.feed_store import DynamoFeeds, FeedStore
+from chalicelib.storage.identity_store import DynamoIdentities, IdentityStore
 from chalicelib.storage.port import Store
 from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.vault import KmsVault, OpenVault
+from chalicelib.wire import links
 from chalicelib.wire.dataset import DatasetDetails
-from chalicelib.wire.links import BASE
 
 T = TypeVar("T")
 
@@ -35,10 +44,69 @@ class System:
     store: Store
     feeds: FeedStore
     telemetry: Telemetry
-    authenticator: Authenticator
+    identities: IdentityStore
     patience: Patience
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
+
+    @cached_property
+    def authority(self) -> Authority:
+        """Our own OpenID provider: what the commands manage, whether or not its tokens are taken."""
+        settings, register = self.settings, Register(self.identities)
+        sealed = bool(settings.signing_kms_key)
+        access_token = timedelta(seconds=settings.access_token_seconds)
+        return Authority(
+            register=register,
+            ring=KeyRing(
+                register,
+                KmsVault(settings.signing_kms_key, settings.aws_region) if sealed else OpenVault(),
+                self.now,
+                self.new_id,
+                tokens_live=access_token,
+            ),
+            passwords=Passwords(),
+            lifetimes=Lifetimes(access_token, timedelta(days=settings.refresh_token_days)),
+            clock=self.now,
+            new_id=self.new_id,
+            new_secret=new_secret,
+            seller=self.store.seller,
+            outward=links.outward,
+            by_username=AttemptLimit(self.identities, self.now, 10),
+            by_address=AttemptLimit(self.identities, self.now, 50),
+            note=self.telemetry.info,
+        )
+
+    @cached_property
+    def callers(self) -> Ways:
+        """How a request says who makes it."""
+        settings = self.settings
+        makers: dict[str, Callable[[], Authenticator]] = {
+            "openid": lambda: BearerTokens(OwnTokens(self.authority.ring, self.now)),
+            "issuer": lambda: BearerTokens(
+                ExternalTokens(
+                    settings.issuer,
+                    settings.issuer_audience,
+                    self.now,
+                    audience_claim=settings.issuer_audience_claim,
+                    client_claim=settings.issuer_client_claim,
+                    seller_claim=settings.issuer_seller_claim,
+                    scope_claim=settings.issuer_scope_claim,
+                )
+            ),
+            "api-keys": lambda: ApiKeys(self.authority.register, self.now),
+            "headers": DevelopmentHeaders,
+        }
+        return Ways([makers[way]() for way in settings.ways])
+
+    @cached_property
+    def rates(self) -> RateLimiter:
+        """How many requests each booking partner may make."""
+        settings = self.settings
+        return RateLimiter(self.identities, self.now, settings.rate_limit, settings.rate_exceptions)
+
+    def now(self) -> datetime:
+        """The present, by the clock as it is now."""
+        return self.clock()
 
     @property
     def ledger(self) -> Ledger:
@@ -54,7 +122,7 @@ class System:
             prepayment_supported=settings.prepayment,
             business_tax_calculated=settings.business_tax,
             reconciliation=settings.reconciliation,
-            pass_url=f"{settings.pass_base_url or BASE}/api/passes",
+            pass_url=f"{settings.pass_base_url or links.BASE}/api/passes",
         )
         return Moment(self.clock(), self.new_id, policy)
 
@@ -105,9 +173,10 @@ class System:
             ]
         return service
 
-    def dataset_details(self) -> DatasetDetails:
-        """What the dataset site says of itself."""
+    def dataset_details(self, base_url: str) -> DatasetDetails:
+        """What the dataset site says of itself, as it is reached at `base_url`."""
         settings = self.settings
+        issuers = {"openid": authority_url(base_url), "issuer": settings.issuer}
         return DatasetDetails(
             name=settings.dataset_name,
             description=settings.dataset_description,
@@ -120,6 +189,7 @@ class System:
             booking_service_name=settings.service_name,
             booking_service_url=settings.service_url or None,
             booking_terms_url=settings.service_terms_url or None,
+            authentication_authority=next((issuers[way] for way in settings.ways if way in issuers), None),
         )
 
 
@@ -138,7 +208,7 @@ def from_environment() -> System:
         store=DynamoStore(tables),
         feeds=DynamoFeeds(tables),
         telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics),
-        authenticator=DevelopmentHeaders() if settings.development_headers else NobodyIsKnown(),
+        identities=DynamoIdentities(tables),
         patience=Patience(pause=time.sleep, jitter=random.random),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),

@@ -120,11 +120,14 @@ class FeedRow(Model):
 
 
 class IdentityRow(Model):
-    """A Seller, or what is known of a caller."""
+    """A Seller, what is known of a caller, or a counter."""
 
     principal = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
-    document = UnicodeAttribute()
+    document = UnicodeAttribute(null=True)  # of all but a counter
+    version = NumberAttribute(null=True)  # of what is known of a caller
+    counted = NumberAttribute(null=True)  # of a counter
+    expires_at = NumberAttribute(null=True)  # TTL
 
 
 _M = TypeVar("_M", bound=Model)

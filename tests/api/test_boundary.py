@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.decisions import Change, Snapshot, Wanted
-from chalicelib.identity.callers import NobodyIsKnown
 from chalicelib.runtime import system
 from chalicelib.storage.feed_store import MemoryFeeds, PageRows
 from chalicelib.storage.memory import MemoryStore
@@ -260,7 +259,7 @@ def test_development_headers_are_not_believed_unless_switched_on(
     world: World, broker: Broker, verb: str, path: str
 ) -> None:
     """AUTH-11."""
-    world.system.authenticator = NobodyIsKnown()
+    world.set(authentication="openid")
     assert_error(broker.send(verb, path), 403, "UnauthenticatedError")
 
 

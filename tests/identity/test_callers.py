@@ -10,7 +10,7 @@ from chalicelib.domain.errors import (
     SellerNotFoundError,
     UnauthenticatedError,
 )
-from chalicelib.identity.callers import Caller, DevelopmentHeaders, NobodyIsKnown
+from chalicelib.identity.callers import Caller, DevelopmentHeaders, Ways
 from tests.support.builders import SELLER_ID
 
 CLIENT, SELLER = "x-openactive-test-client-id", "x-openactive-test-seller-id"
@@ -27,7 +27,7 @@ CLIENT, SELLER = "x-openactive-test-client-id", "x-openactive-test-seller-id"
 )
 def test_development_headers_are_believed(headers: dict[str, str], expected: Caller) -> None:
     """AUTH-10, for development."""
-    assert DevelopmentHeaders().identify(headers) == expected
+    assert Ways([DevelopmentHeaders()]).caller(headers, "") == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_development_headers_are_believed(headers: dict[str, str], expected: Cal
 def test_others_are_refused(headers: dict[str, str], error: type[OpenBookingError]) -> None:
     """AUTH-11."""
     with pytest.raises(error):
-        DevelopmentHeaders().identify(headers)
+        Ways([DevelopmentHeaders()]).caller(headers, "")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_without_development_headers_everybody_is_refused(
 ) -> None:
     """AUTH-01, AUTH-11."""
     with pytest.raises(error):
-        NobodyIsKnown().identify(headers)
+        Ways([]).caller(headers, "")
 
 
 @pytest.mark.parametrize(

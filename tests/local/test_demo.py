@@ -152,7 +152,7 @@ def test_that_nothing_runs_is_told_in_a_sentence() -> None:
 
 
 def test_the_stack_refuses_the_development_headers_when_they_are_off(tmp_path: Path) -> None:
-    settings = {"DEVELOPMENT_HEADERS": "false"}
+    settings = {"AUTHENTICATION": "openid"}
     with LocalStack(settings=settings, directory=tmp_path) as stack:
         headers = {"X-OpenActive-Test-Client-Id": "booking-partner-1"}
         answer = httpx.get(f"{stack.url}/api/openbooking/orders-rpde", headers=headers)

@@ -77,12 +77,12 @@ def test_the_sweep_runs_when_it_is_on(tmp_path: Path) -> None:
 def test_the_app_is_loaded_in_the_environment_it_is_to_have(tmp_path: Path) -> None:
     stub = Stub()
     before = dict(os.environ)
-    settings = {"LEASE_SECONDS": "7", "DEVELOPMENT_HEADERS": "false"}
+    settings = {"LEASE_SECONDS": "7", "AUTHENTICATION": "api-keys"}
     with LocalStack(load=stub.load, settings=settings, directory=tmp_path) as stack:
         assert stub.environment["DYNAMODB_URL"] == stack.dynamodb_url
         assert stub.environment["TABLE_PREFIX"] == "openbooking-local"
         assert stub.environment["LEASE_SECONDS"] == "7"
-        assert stub.environment["DEVELOPMENT_HEADERS"] == "false"
+        assert stub.environment["AUTHENTICATION"] == "api-keys"
     after = {name: value for name, value in os.environ.items() if name != "AWS_EXECUTION_ENV"}
     before.pop("AWS_EXECUTION_ENV", None)
     assert after == before

@@ -10,7 +10,7 @@ from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 def test_empty_environment_is_a_safe_installation() -> None:
     settings = read_settings({})
     assert settings == Settings()
-    assert not settings.development_headers
+    assert settings.ways == ("openid",)
     assert settings.anonymous_leasing
     assert settings.named_leasing
     assert settings.lease_for == timedelta(minutes=15)
@@ -21,7 +21,9 @@ def test_each_setting_is_read_from_its_variable() -> None:
     settings = read_settings(
         {
             "TABLE_PREFIX": "openbooking-test",
-            "DEVELOPMENT_HEADERS": " TRUE ",
+            "AUTHENTICATION": " headers, api-keys ",
+            "TEST_INTERFACE": " TRUE ",
+            "RATE_LIMITS": "one=60, two=6000",
             "LEASE_SECONDS": "60",
             "BASE_URL": "https://booking.example/dev",
             "DYNAMODB_URL": "http://127.0.0.1:8000/",
@@ -31,7 +33,9 @@ def test_each_setting_is_read_from_its_variable() -> None:
         }
     )
     assert settings.table_prefix == "openbooking-test"
-    assert settings.development_headers
+    assert settings.ways == ("api-keys", "headers")
+    assert settings.test_interface
+    assert settings.rate_exceptions == {"one": 60, "two": 6000}
     assert settings.lease_for == timedelta(minutes=1)
     assert settings.base_url == "https://booking.example/dev"
     assert settings.reconciliation == {"name": "AcmeBroker Points", "accountId": "SN1593"}
@@ -40,8 +44,18 @@ def test_each_setting_is_read_from_its_variable() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DEVELOPMENT_HEADERS", "yes"),
-        ("DEVELOPMENT_HEADERS", ""),
+        ("TEST_INTERFACE", "yes"),
+        ("TEST_INTERFACE", ""),
+        ("AUTHENTICATION", "passport"),
+        ("AUTHENTICATION", ""),
+        ("AUTHENTICATION", "issuer"),
+        ("ISSUER", "issuer.example"),
+        ("ACCESS_TOKEN_SECONDS", "0"),
+        ("REFRESH_TOKEN_DAYS", "0"),
+        ("RATE_LIMIT", "-1"),
+        ("RATE_LIMITS", "partner"),
+        ("RATE_LIMITS", "partner=many"),
+        ("RATE_LIMITS", "partner=-1"),
         ("LEASE_SECONDS", "a minute"),
         ("LEASE_SECONDS", "0"),
         ("LEASE_SECONDS", "-1"),

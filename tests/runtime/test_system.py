@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.identity.callers import DevelopmentHeaders, NobodyIsKnown
+from chalicelib.identity.callers import BearerTokens, DevelopmentHeaders
 from chalicelib.runtime import system
 from chalicelib.runtime.settings import Settings, SettingsError
 from chalicelib.runtime.telemetry import Telemetry
@@ -21,19 +21,19 @@ def nothing_is_left_installed() -> Any:
 
 
 def test_environment_is_read_when_it_is_first_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEVELOPMENT_HEADERS", "true")
+    monkeypatch.setenv("AUTHENTICATION", "headers")
     monkeypatch.setenv("TABLE_PREFIX", "openbooking-late")
     first = system.installed()
     assert first.settings.table_prefix == "openbooking-late"
-    assert isinstance(first.authenticator, DevelopmentHeaders)
+    assert [type(way) for way in first.callers.ways] == [DevelopmentHeaders]
     monkeypatch.setenv("TABLE_PREFIX", "openbooking-later")
     assert system.installed() is first
 
 
 def test_nobody_is_known_unless_development_headers_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """AUTH-11."""
-    monkeypatch.delenv("DEVELOPMENT_HEADERS", raising=False)
-    assert isinstance(system.installed().authenticator, NobodyIsKnown)
+    monkeypatch.delenv("AUTHENTICATION", raising=False)
+    assert [type(way) for way in system.installed().callers.ways] == [BearerTokens]
 
 
 def test_wrong_setting_keeps_the_installation_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:

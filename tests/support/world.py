@@ -15,13 +15,13 @@ from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import TaxRate
-from chalicelib.identity.callers import DevelopmentHeaders
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage import codec
 from chalicelib.storage.attempts import Patience
 from chalicelib.storage.feed_store import FeedStore, MemoryFeeds
+from chalicelib.storage.identity_store import IdentityStore, MemoryIdentities
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.port import Listing, Store
 from chalicelib.wire.links import IDENTIFIERS
@@ -118,9 +118,10 @@ def outer(iri: str) -> str:
 class World:
     """An installation without AWS. The clock moves only when told to."""
 
-    settings: Settings = field(default_factory=lambda: Settings(development_headers=True))
+    settings: Settings = field(default_factory=lambda: Settings(authentication="headers"))
     store: Store = field(default_factory=MemoryStore)
     feeds: FeedStore = field(default_factory=MemoryFeeds)
+    identities: IdentityStore = field(default_factory=MemoryIdentities)
     clock: Clock = field(default_factory=Clock)
     client: Client = field(default_factory=lambda: Client(app.app))
     _numbers: int = 0
@@ -131,7 +132,7 @@ class World:
             store=self.store,
             feeds=self.feeds,
             telemetry=Telemetry(level="CRITICAL", metrics=False),
-            authenticator=DevelopmentHeaders(),
+            identities=self.identities,
             patience=Patience(pause=lambda seconds: None, jitter=lambda: 0.5),
             clock=self.clock,
             new_id=sequential_ids(),
@@ -148,6 +149,8 @@ class World:
     def set(self, **settings: Any) -> None:
         """Change settings of the installation."""
         self.system.settings = replace(self.system.settings, **settings)
+        for made_from_them in ("authority", "callers", "rates"):
+            vars(self.system).pop(made_from_them, None)
 
     def session(
         self,

@@ -1,0 +1,241 @@
+"""The OpenID provider's endpoints, and the pages on which a Seller logs in and allows a booking partner."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from chalice.app import Blueprint
+
+from chalicelib.api.boundary import Call, Reply, Resource, View, register
+from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
+from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttempts
+from chalicelib.identity.register import Login
+from chalicelib.identity.sign_in import Ticket, TicketRefused, read_ticket, write_ticket
+from chalicelib.identity.tokens import jwks_document
+from chalicelib.wire import links
+from chalicelib.wire import sign_in as pages
+
+if TYPE_CHECKING:
+    from chalicelib.identity.provider import Answered, Asked, AuthorisationRequest, OAuthError, Provider
+
+blueprint = Blueprint(__name__)
+
+# With its parameter, so that it differs from what Chalice itself says.
+_JSON = "application/json;charset=UTF-8"
+_HTML = "text/html; charset=utf-8"
+# Chalice takes a request that states no media type, as every GET, for application/json.
+_FORM = ("application/x-www-form-urlencoded", "application/json")
+_COOKIE = "openbooking-sign-in"
+
+_STALE = pages.Trouble(
+    "This page has been open too long", "Please go back to the booking service and start again."
+)
+_NO_SELLER = pages.Trouble(
+    "This login speaks for no seller", "Ask the operator of the booking system to connect it to one."
+)
+
+
+def discovery(call: Call) -> Reply:
+    """The OpenID Provider Configuration."""
+    document = json.dumps(_provider(call).discovery())
+    return Reply(200, document, {"Cache-Control": "public, max-age=3600"}, _JSON)
+
+
+def jwks(call: Call) -> Reply:
+    """The keys that tokens are verified with."""
+    _must_be_open(call)
+    document = jwks_document(call.system.authority.ring.public())
+    return Reply(200, document, {"Cache-Control": "public, max-age=900"}, _JSON)
+
+
+def token(call: Call) -> Reply:
+    """The token endpoint."""
+    provider = _provider(call)
+    return _protocol_reply(provider.token(_asked(call)))
+
+
+def register_partner(call: Call) -> Reply:
+    """Dynamic client registration."""
+    provider = _provider(call)
+    return _protocol_reply(provider.register(_asked(call)))
+
+
+def revoke(call: Call) -> Reply:
+    """Revocation of a refresh token."""
+    provider = _provider(call)
+    return _protocol_reply(provider.revoke(_asked(call)))
+
+
+def authorise(call: Call) -> Reply:
+    """A partner sends a Seller here: the login page, if the request is in order."""
+    return _Conversation(call).begin(call.query)
+
+
+def answer_form(call: Call) -> Reply:
+    """What the Seller has entered or decided."""
+    return _Conversation(call).go_on()
+
+
+class _Conversation:
+    """From the partner's request over login and consent back to the partner."""
+
+    def __init__(self, call: Call) -> None:
+        from chalicelib.identity.provider import OAuthError
+
+        self._oauth_error = OAuthError
+        self._call, self._provider = call, _provider(call)
+        self._authority: Authority = call.system.authority
+        self._browser = _cookie(call) or self._authority.new_secret()
+
+    def begin(self, parameters: Mapping[str, str]) -> Reply:
+        try:
+            asked_for = self._provider.authorisation_request(parameters)
+        except self._oauth_error as error:
+            return self._refused(error)
+        ticket = self._ticket(Ticket(dict(parameters)))
+        return self._page(200, pages.login_page(ticket, asked_for.partner.name), asked_for)
+
+    def go_on(self) -> Reply:
+        try:
+            form = _asked(self._call).form()
+            ticket = read_ticket(
+                form.get("ticket", ""), self._browser, self._authority.ring, self._call.system.clock()
+            )
+            asked_for = self._provider.authorisation_request(ticket.parameters)
+        except TicketRefused:
+            return self._trouble(400, _STALE)
+        except self._oauth_error as error:
+            return self._refused(error)
+        if ticket.username is None:
+            return self._sign_in(form, ticket, asked_for)
+        return self._decide(form, ticket.username, asked_for)
+
+    def _sign_in(self, form: Mapping[str, str], ticket: Ticket, asked_for: "AuthorisationRequest") -> Reply:
+        try:
+            username = form.get("username", "").strip()
+            login = self._authority.sign_in(username, form.get("password", ""), self._address())
+        except SignInRefused as refusal:
+            too_many = isinstance(refusal, TooManyAttempts)
+            page = pages.login_page(
+                form["ticket"],
+                asked_for.partner.name,
+                username=username,
+                problem=pages.Problem.too_many_attempts if too_many else pages.Problem.wrong,
+            )
+            return self._page(429 if too_many else 403, page, asked_for)
+        sellers = self._authority.sellers_of(login)
+        if not sellers:
+            return self._trouble(403, _NO_SELLER)
+        if len(sellers) == 1 and self._authority.has_consent(
+            asked_for.partner.id, sellers[0].id, asked_for.scopes
+        ):
+            return self._allow(asked_for, sellers[0].id, login)
+        next_ticket = self._ticket(replace(ticket, username=login.username))
+        page = pages.consent_page(
+            next_ticket,
+            partner=asked_for.partner.name,
+            partner_url=asked_for.partner.url,
+            sellers=[(each.id, str(each.document.get("name") or each.id)) for each in sellers],
+            scopes=asked_for.scopes,
+        )
+        return self._page(200, page, asked_for)
+
+    def _decide(self, form: Mapping[str, str], username: str, asked_for: "AuthorisationRequest") -> Reply:
+        login = self._authority.register.find(Login, Login.key_of(username))
+        if login is None or login.suspended:
+            return self._trouble(403, _STALE)
+        if form.get("decision") != "allow":
+            return _protocol_reply(self._provider.deny(asked_for))
+        sellers = {seller.id for seller in self._authority.sellers_of(login)}
+        chosen = links.inward(form.get("seller", ""), self._call.base_url)
+        if chosen not in sellers:
+            return self._trouble(403, _NO_SELLER)
+        return self._allow(asked_for, chosen, login)
+
+    def _allow(self, asked_for: "AuthorisationRequest", seller_id: str, login: Login) -> Reply:
+        authorisation = self._authority.authorise(
+            asked_for.partner.id, seller_id, asked_for.scopes, given_by=login.id
+        )
+        return _protocol_reply(self._provider.allow(asked_for, authorisation))
+
+    def _refused(self, error: "OAuthError") -> Reply:
+        if error.redirect_uri:
+            return _protocol_reply(self._provider.answer(error))
+        # Nowhere to send anyone to: the address that was named may be anybody's (RFC 6749, 4.1.2.1).
+        text = error.get_error_description() or error.error
+        return self._trouble(400, pages.Trouble("This link does not work", f"{text}"))
+
+    def _ticket(self, ticket: Ticket) -> str:
+        return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())
+
+    def _page(self, status: int, page: str, asked_for: "AuthorisationRequest") -> Reply:
+        # A browser holds redirects after a form against form-action too.
+        target = urlsplit(asked_for.grant.redirect_uri)
+        headers = pages.headers(form_targets=("'self'", f"{target.scheme}://{target.netloc}"))
+        secure = self._call.base_url.startswith("https:")
+        name, flags = _cookie_name(secure), "; Secure" if secure else ""
+        cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{flags}"
+        return Reply(status, page, {**headers, "Set-Cookie": cookie}, _HTML)
+
+    def _trouble(self, status: int, trouble: pages.Trouble) -> Reply:
+        return Reply(status, pages.trouble_page(trouble), pages.headers(form_targets=("'none'",)), _HTML)
+
+    def _address(self) -> str:
+        """Where the request comes from, as the gateway saw it; no header is believed."""
+        identity = self._call.request.context.get("identity") or {}
+        return str(identity.get("sourceIp") or "unknown")
+
+
+def _cookie_name(secure: bool) -> str:
+    # With this prefix no other host and no http page can set it (RFC 6265bis, section 4.1.3.2).
+    return f"__Host-{_COOKIE}" if secure else _COOKIE
+
+
+def _cookie(call: Call) -> str | None:
+    try:
+        found = SimpleCookie(call.headers.get("cookie", "")).get(
+            _cookie_name(call.base_url.startswith("https:"))
+        )
+    except CookieError:
+        return None
+    return found.value if found is not None and 20 <= len(found.value) <= 100 else None
+
+
+def _must_be_open(call: Call) -> None:
+    if "openid" not in call.system.settings.ways:
+        raise UnknownOrIncorrectEndpointError("This system has no OpenID provider of its own.")
+
+
+def _provider(call: Call) -> "Provider":
+    _must_be_open(call)
+    from chalicelib.identity.provider import Provider  # Authlib is slow to load, and booking needs none of it
+
+    return Provider(call.system.authority, call.base_url, call.system.booking_service())
+
+
+def _asked(call: Call) -> "Asked":
+    from chalicelib.identity.provider import Asked
+
+    return Asked(call.request.method, call.query, call.body(), call.headers)
+
+
+def _protocol_reply(answered: "Answered") -> Reply:
+    status = 303 if answered.status == 302 else answered.status  # after a form, a GET (RFC 9700, 4.12)
+    text = json.dumps(answered.document) if answered.document is not None else None
+    return Reply(status, text, answered.headers, _JSON)
+
+
+_FORMS: Mapping[str, View] = {"GET": authorise, "POST": answer_form}
+
+for _resource in (
+    Resource("/auth/.well-known/openid-configuration", {"GET": discovery}),
+    Resource("/auth/jwks", {"GET": jwks}),
+    Resource("/auth/authorize", _FORMS, reads=_FORM),
+    Resource("/auth/token", {"POST": token}, reads=_FORM),
+    Resource("/auth/register", {"POST": register_partner}, reads=("application/json",)),
+    Resource("/auth/revoke", {"POST": revoke}, reads=_FORM),
+):
+    register(blueprint, _resource)

@@ -1,0 +1,143 @@
+"""Who issues access tokens: we ourselves, or somebody else's identity provider. Both are checked locally."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.request import Request, urlopen
+
+from chalicelib.domain.errors import InvalidAuthorizationDetailsError, TemporarilyUnavailableError
+from chalicelib.identity.callers import Caller, partner_id
+from chalicelib.identity.keys import KeyRing
+from chalicelib.identity.tokens import ACCESS_TOKEN, Claims, Keys, UnknownKey, check_times, has_audience
+
+# Claims that OpenActive names (AUTH-09).
+CLIENT_ID = "https://openactive.io/clientId"
+SELLER_ID = "https://openactive.io/sellerId"
+
+
+def authority_url(base_url: str) -> str:
+    """Our own issuer, for a system reached at `base_url`."""
+    return f"{base_url}/auth"
+
+
+def audience(base_url: str) -> str:
+    """What our access tokens are for: the booking API."""
+    return f"{base_url}/api/openbooking"
+
+
+@dataclass(frozen=True)
+class OwnTokens:
+    """Access tokens of our own OpenID provider."""
+
+    ring: KeyRing
+    clock: Callable[[], datetime]
+
+    def caller(self, token: str, base_url: str) -> Caller:
+        try:
+            header, claims = self.ring.verify(token)
+        except UnknownKey as error:
+            raise InvalidAuthorizationDetailsError("The token is of another issuer.") from error
+        if str(header.get("typ", "")).lower() != ACCESS_TOKEN:
+            raise InvalidAuthorizationDetailsError("That is not an access token.")
+        if claims.get("iss") != authority_url(base_url):
+            raise InvalidAuthorizationDetailsError("The token is of another issuer.")
+        if not has_audience(claims, audience(base_url)):
+            raise InvalidAuthorizationDetailsError("The token is for another audience.")
+        check_times(claims, self.clock())
+        return _caller(claims, CLIENT_ID, SELLER_ID, "scope")
+
+
+Fetch = Callable[[str], bytes]
+
+
+def fetch(url: str) -> bytes:
+    """What stands at a URL. Raises OSError."""
+    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - settings take https only
+    with urlopen(request, timeout=3) as answer:  # noqa: S310
+        content: bytes = answer.read(1024 * 1024)
+        return content
+
+
+@dataclass
+class ExternalTokens:
+    """Access tokens of somebody else's provider: Cognito, Auth0, Keycloak.
+
+    Its keys are found as OpenID Connect Discovery says, and kept for an hour; a key that is not among them is
+    looked for at most once in ten seconds. While the provider is out of reach the copy goes on being used.
+    `audience_claim` is for providers that say in another claim what a token is for: Cognito's `token_use`.
+    """
+
+    issuer: str
+    audience: str
+    clock: Callable[[], datetime]
+    fetch: Fetch = fetch
+    audience_claim: str = "aud"
+    client_claim: str = "client_id"
+    seller_claim: str = SELLER_ID
+    scope_claim: str = "scope"
+    kept_for: timedelta = timedelta(hours=1)
+    look_again: timedelta = timedelta(seconds=10)
+    _keys: Keys | None = None
+    _looked_at: datetime | None = None
+    _found_at: datetime | None = None
+    _notes: list[str] = field(default_factory=list)
+
+    def caller(self, token: str, base_url: str) -> Caller:
+        claims = self._verify(token)
+        if claims.get("iss") != self.issuer:
+            raise InvalidAuthorizationDetailsError("The token is of another issuer.")
+        if not has_audience(claims, self.audience, self.audience_claim):
+            raise InvalidAuthorizationDetailsError("The token is for another audience.")
+        check_times(claims, self.clock())
+        return _caller(claims, self.client_claim, self.seller_claim, self.scope_claim)
+
+    def _verify(self, token: str) -> Claims:
+        now = self.clock()
+        if self._found_at is None or now - self._found_at >= self.kept_for:
+            self._look()
+        try:
+            return self._known().read(token)[1]
+        except UnknownKey:
+            self._look()
+        try:
+            return self._known().read(token)[1]
+        except UnknownKey as error:
+            raise InvalidAuthorizationDetailsError("The token is of another issuer.") from error
+
+    def _known(self) -> Keys:
+        if self._keys is None:
+            raise TemporarilyUnavailableError("The keys of the identity provider cannot be had just now.")
+        return self._keys
+
+    def _look(self) -> None:
+        now = self.clock()
+        if self._looked_at is not None and now - self._looked_at < self.look_again:
+            return
+        self._looked_at = now
+        try:
+            discovered = _document(self.fetch(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"))
+            if discovered.get("issuer") != self.issuer:
+                return
+            keys = _document(self.fetch(str(discovered["jwks_uri"])))
+            self._keys, self._found_at = Keys(keys["keys"]), now
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # what is known goes on being used
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    document = json.loads(content)
+    if not isinstance(document, dict):
+        raise ValueError("not an object")
+    return document
+
+
+def _caller(claims: Mapping[str, Any], client_claim: str, seller_claim: str, scope_claim: str) -> Caller:
+    client, seller, scope = (claims.get(name) for name in (client_claim, seller_claim, scope_claim))
+    if not isinstance(client, str):
+        raise InvalidAuthorizationDetailsError("The token does not say which booking partner it stands for.")
+    named = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
+    # Cognito and others put the name of the resource before each scope.
+    scopes = frozenset(str(each).rsplit("/", 1)[-1] for each in named)
+    return Caller(partner_id(client), seller if isinstance(seller, str) and seller else None, scopes)
