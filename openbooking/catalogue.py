@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from chalicelib.domain.parties import Json, Seller, TaxRate
+from chalicelib.storage import listings
 from chalicelib.storage.port import Listing, Store
 from chalicelib.wire.opportunities import Published
 
@@ -74,19 +75,7 @@ def put_in(store: Store, document: Document, current: Listing | None) -> Outcome
 
 def withdraw(store: Store, opportunity_id: str) -> Outcome:
     """Take an Opportunity out of the inventory: its feed shows it deleted, and nobody books it any more."""
-    listing, capacity = store.listings([opportunity_id]).get(opportunity_id, (None, None))
-    if listing is None or listing.deleted:
-        return Outcome.unchanged
-    version = listing.version + 1
-    gone = replace(
-        listing,
-        opportunity=replace(listing.opportunity, revision=version),
-        version=version,
-        deleted=True,
-        source_digest=None,
-    )
-    store.publish(gone, capacity.spaces_left if capacity else None)
-    return Outcome.withdrawn
+    return Outcome.withdrawn if listings.withdraw(store, opportunity_id) else Outcome.unchanged
 
 
 def keep_seller(store: Store, seller: Seller) -> Outcome:

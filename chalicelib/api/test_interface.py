@@ -28,7 +28,7 @@ from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, TransitionRefu
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.storage.following import finish_change
-from chalicelib.storage.listings import change_listing, withdraw
+from chalicelib.storage.listings import change_listing, withdraw_all
 from chalicelib.storage.port import Listing
 from chalicelib.wire.jsonld import CONTEXT, read_body
 from chalicelib.wire.logistics import Logistics, with_logistics
@@ -92,12 +92,11 @@ def delete_dataset(call: Call) -> Reply:
     """Everything of a test dataset goes: its Orders, its Opportunities, their parents (TESTIF-01)."""
     _only_if_on(call)
     system, now = call.system, call.system.clock()
-    for listing in system.store.imported_from(_source(call)):
-        if listing.deleted:
-            continue
-        for key in system.store.holds(listing.opportunity.id):
+    standing = [each for each in system.store.imported_from(_source(call)) if not each.deleted]
+    for listing in standing:
+        for key in system.store.holds(listing.opportunity.id) if listing.opportunity.type.is_bookable else ():
             system.carry_out(Wanted(key), lambda snapshot: erase(snapshot, now), now)
-        withdraw(system.store, listing.opportunity.id)
+    withdraw_all(system.store, standing)
     return Reply(204)
 
 

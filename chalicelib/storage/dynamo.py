@@ -90,6 +90,19 @@ class DynamoStore:
                 yield rows.read_listing(row.to_dynamodb_dict())
 
     def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+        transaction = Transaction(self._tables.connection)
+        self._add_publication(transaction, listing, spaces)
+        if change is not None:
+            transaction.put(self._change_row(change))
+        transaction.write()
+
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+        transaction = Transaction(self._tables.connection)
+        for listing, spaces in listings:
+            self._add_publication(transaction, listing, spaces)
+        transaction.write()
+
+    def _add_publication(self, transaction: Transaction, listing: Listing, spaces: int | None) -> None:
         details, capacity = self._tables.details, self._tables.capacity
         opportunity_id = listing.opportunity.id
         unchanged = (
@@ -97,7 +110,6 @@ class DynamoStore:
             if listing.version == 1
             else details.version == listing.version - 1
         )
-        transaction = Transaction(self._tables.connection)
         row = rows.details_row(self._tables, listing)
         transaction.put(row, unchanged, OpportunityChanged(opportunity_id))
         if spaces is not None:
@@ -110,9 +122,6 @@ class DynamoStore:
                 capacity.version.add(1),
             ]
             transaction.update(capacity(opportunity_id, CAPACITY), actions)
-        if change is not None:
-            transaction.put(self._change_row(change))
-        transaction.write()
 
     def open_changes(self, limit: int) -> list[OpportunityChange]:
         with passing_faults():

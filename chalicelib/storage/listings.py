@@ -1,13 +1,15 @@
 """A Seller's changes of what it has published, each noted for those who hold it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 
 from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.storage.port import CommitRefused, Listing, Store, StoreBusy
 
 _ATTEMPTS = 8
+_TOGETHER = 40
 
 
 class NotListed(Exception):
@@ -51,13 +53,31 @@ def withdraw(store: Store, opportunity_id: str) -> bool:
     listing, capacity = store.listings([opportunity_id]).get(opportunity_id, (None, None))
     if listing is None or listing.deleted:
         return False
+    # Counters that are there stay as they are.
+    store.publish(withdrawn(listing), 0 if capacity else None)
+    return True
+
+
+def withdrawn(listing: Listing) -> Listing:
+    """The next version of a listing, in which it is gone."""
     version = listing.version + 1
-    gone = replace(
+    return replace(
         listing,
         opportunity=replace(listing.opportunity, revision=version),
         version=version,
         deleted=True,
         source_digest=None,
     )
-    store.publish(gone, capacity.spaces_left if capacity else None)
-    return True
+
+
+def withdraw_all(store: Store, listings: Iterable[Listing]) -> None:
+    """Take out many that have just been read, some dozens in one write."""
+    waiting = iter(listings)
+    while batch := list(islice(waiting, _TOGETHER)):
+        try:
+            store.publish_together(
+                [(withdrawn(each), 0 if each.opportunity.type.is_bookable else None) for each in batch]
+            )
+        except (CommitRefused, StoreBusy):  # one of them has changed: each by itself
+            for each in batch:
+                withdraw(store, each.opportunity.id)

@@ -171,22 +171,35 @@ class MemoryStore:
             yield from [listing for listing in self._listings.values() if listing.source == source]
 
     def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
-        key = listing.opportunity.id
         with self._lock:
-            known = self._listings.get(key)
-            if (known.version if known else 0) != listing.version - 1:
-                raise CommitRefused([OpportunityChanged(key)])
-            if spaces is not None:
-                capacity = self._capacities.get(key, Capacity(spaces, spaces, version=0))
-                self._capacities[key] = replace(
-                    capacity,
-                    revision=listing.opportunity.revision,
-                    open_for_booking=listing.is_open,
-                    version=capacity.version + 1,
-                )
-            self._listings[key] = listing
+            self.publish_together([(listing, spaces)])
             if change is not None:
-                self._changes[key] = change
+                self._changes[listing.opportunity.id] = change
+
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+        with self._lock:
+            refused = [
+                OpportunityChanged(listing.opportunity.id)
+                for listing, _ in listings
+                if self._version(listing.opportunity.id) != listing.version - 1
+            ]
+            if refused:
+                raise CommitRefused(refused)
+            for listing, spaces in listings:
+                key = listing.opportunity.id
+                if spaces is not None:
+                    capacity = self._capacities.get(key, Capacity(spaces, spaces, version=0))
+                    self._capacities[key] = replace(
+                        capacity,
+                        revision=listing.opportunity.revision,
+                        open_for_booking=listing.is_open,
+                        version=capacity.version + 1,
+                    )
+                self._listings[key] = listing
+
+    def _version(self, opportunity_id: str) -> int:
+        known = self._listings.get(opportunity_id)
+        return known.version if known else 0
 
     def open_changes(self, limit: int) -> list[OpportunityChange]:
         with self._lock:

@@ -131,6 +131,9 @@ class Store(Protocol):
         """Put a new Opportunity with `spaces` places (None: it has none to count, as a parent), or
         its next version, which keeps the counters. Raises CommitRefused."""
 
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+        """The same of up to 50 at once, all or none."""
+
     def open_changes(self, limit: int) -> list[OpportunityChange]:
         """Changes that not everyone has followed yet."""
 
