@@ -404,7 +404,11 @@ def test_the_dataset_site_is_served(function: Function) -> None:
 
 
 def test_the_sweep_runs(function: Function) -> None:
-    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"leases_ended", "orders_seen"}
+    assert function.invoke("lease_sweep", SCHEDULED).keys() == {
+        "leases_ended",
+        "orders_seen",
+        "orders_reviewed",
+    }
 
 
 def test_nobody_is_believed_by_development_headers_as_packaged(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chalicelib.feeds import reviews
 from chalicelib.feeds.streams import Record, publish_inventory, publish_orders
 from chalicelib.runtime.system import System, installed
 from chalicelib.storage.attempts import sweep
@@ -11,7 +12,9 @@ from chalicelib.storage.following import follow_all
 def orders_changed(records: list[Record]) -> dict[str, Any]:
     """Records of the Orders stream; the answer tells the stream where to try again."""
     system = installed()
-    failures = publish_orders(records, system.ledger, system.clock(), _noting(system))
+    failures = publish_orders(
+        records, system.ledger, system.clock(), _noting(system), system.authority.is_revoked
+    )
     return _batch_answer(system, failures)
 
 
@@ -39,6 +42,16 @@ def follow_changes() -> dict[str, int]:
     seen = follow_all(system.store, system.moment(), system.patience)
     system.telemetry.flush()
     return {"orders_seen": seen}
+
+
+def review_feeds() -> dict[str, int]:
+    """Go on with feeds that have yet to follow what a Seller allows a partner."""
+    system = installed()
+    seen = reviews.review_feeds(
+        system.authority.register, system.feeds, system.store, system.clock(), system.patience
+    )
+    system.telemetry.flush()
+    return {"orders_reviewed": seen}
 
 
 def _noting(system: System) -> Any:

@@ -7,6 +7,7 @@ and its sequence number is reported, so that the stream retries from there and i
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 from chalicelib.domain.capacity import Capacity
@@ -52,10 +53,18 @@ class _Change:
 
 
 def publish_orders(
-    records: Sequence[Record], ledger: Ledger, now: datetime, on_failure: Failure
+    records: Sequence[Record],
+    ledger: Ledger,
+    now: datetime,
+    on_failure: Failure,
+    is_revoked: Callable[[str, str], bool] = lambda partner_id, seller_id: False,
 ) -> list[str]:
-    """Bring the Orders feeds up to these records; the sequence number to retry from, if any."""
-    return _publish(records, _order_changes, ledger, now, on_failure)
+    """Bring the Orders feeds up to these records; the sequence number to retry from, if any.
+
+    `is_revoked` tells of a partner and a Seller whether the one may no longer see the other's Orders.
+    """
+    known = cache(is_revoked)
+    return _publish(records, lambda record: _order_changes(record, known), ledger, now, on_failure)
 
 
 def publish_inventory(
@@ -155,8 +164,8 @@ def _listing_change(record: Record, listing: Listing, capacity: Capacity | None)
     return _Change(record, OPEN_FEEDS[opportunity.type], item)
 
 
-def _order_changes(record: Record) -> Iterator[_Change]:
-    """The feeds and items that a record concerns; often none (OFEED-02, DEL-03)."""
+def _order_changes(record: Record, is_revoked: Callable[[str, str], bool]) -> Iterator[_Change]:
+    """The feeds and items that a record concerns; often none (OFEED-02, DEL-03, OFEED-15)."""
     image = record["dynamodb"].get("NewImage")
     if image is None:
         return  # a quote that was deleted or has lapsed: it was never in a feed
@@ -165,7 +174,8 @@ def _order_changes(record: Record) -> Iterator[_Change]:
     was_proposal = record["dynamodb"].get("OldImage", {}).get("kind", {}).get("S") == OrderKind.OrderProposal
     if isinstance(order, Order) and order.kind is OrderKind.OrderProposal:
         if order.published:
-            item = FeedItem(uuid, "OrderProposal", order.version, feed_document(order))
+            data = None if is_revoked(partner_id, order.seller_id) else feed_document(order)
+            item = FeedItem(uuid, "OrderProposal", order.version, data)
             yield _Change(record, proposals_feed(partner_id), item)
         return
     if was_proposal:
@@ -173,5 +183,6 @@ def _order_changes(record: Record) -> Iterator[_Change]:
         item = FeedItem(uuid, "OrderProposal", order.version, None)
         yield _Change(record, proposals_feed(partner_id), item)
     elif order.published:
-        data = feed_document(order) if isinstance(order, Order) else None
+        is_shown = isinstance(order, Order) and not is_revoked(partner_id, order.seller_id)
+        data = feed_document(order) if isinstance(order, Order) and is_shown else None
         yield _Change(record, orders_feed(partner_id), FeedItem(uuid, "Order", order.version, data))

@@ -17,6 +17,7 @@ from chalicelib.identity.limits import AttemptLimit
 from chalicelib.identity.register import (
     Authorisation,
     AuthorisationCode,
+    FeedReview,
     Grant,
     Invitation,
     Login,
@@ -143,12 +144,38 @@ class Authority:
                 new = replace(found, scopes=tuple(sorted({*found.scopes, *scopes})))
             if new == found:
                 return found
+            back = found is not None and found.revoked_at is not None
             try:
-                saved = self.register.save(new)
+                saved = self.register.save(new, *([self._review(new)] if back else []))
             except RecordChanged:
                 continue
             self.note("authorised", partner=partner_id, seller=seller_id, by=given_by)
             return saved
+
+    def revoke(self, partner_id: str, seller_id: str, by: str) -> bool:
+        """End what a Seller has allowed a partner; False if there is nothing that stands.
+
+        No refresh token of it is good any more. Access tokens end by themselves, soon. That the Seller's
+        Orders go from the partner's feed is noted in the same write, for `feeds.reviews` to do (OFEED-15).
+        """
+        while True:
+            found = self.register.find(Authorisation, Authorisation.key_of(partner_id, seller_id))
+            if found is None or found.revoked_at is not None:
+                return False
+            try:
+                self.register.save(replace(found, revoked_at=self.clock()), self._review(found))
+            except RecordChanged:
+                continue
+            self.note("authorisation revoked", partner=partner_id, seller=seller_id, by=by)
+            return True
+
+    def is_revoked(self, partner_id: str, seller_id: str) -> bool:
+        """Whether a partner may no longer see a Seller's Orders. One that was only suspended still may."""
+        found = self.register.find(Authorisation, Authorisation.key_of(partner_id, seller_id))
+        return found is not None and found.revoked_at is not None
+
+    def _review(self, authorisation: Authorisation) -> FeedReview:
+        return FeedReview(self.new_id(), authorisation.partner_id, authorisation.seller_id)
 
     # --- codes and refresh tokens ---------------------------------------------------------
 

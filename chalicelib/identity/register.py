@@ -16,6 +16,7 @@ __all__ = [
     "Authorisation",
     "AuthorisationCode",
     "Entry",
+    "FeedReview",
     "Grant",
     "Invitation",
     "Login",
@@ -285,6 +286,35 @@ class Grant:
         return self.key_of(self.id)
 
 
+@dataclass(frozen=True)
+class FeedReview:
+    """A partner's feeds have yet to follow that a Seller has allowed it, or does so no more (OFEED-15).
+
+    `done_up_to` is the last Order that has been seen to. `id` tells this review from a later one of the same.
+    """
+
+    KIND: ClassVar[str] = "feed-review"
+    PRINCIPAL: ClassVar[str] = "feed-reviews"
+
+    id: str
+    partner_id: str
+    seller_id: str
+    done_up_to: str = ""
+    version: int = 0
+
+    @classmethod
+    def key_of(cls, partner_id: str, seller_id: str, review_id: str) -> Key:
+        return cls.PRINCIPAL, f"{partner_id}#{seller_id}#{review_id}"
+
+    @property
+    def key(self) -> Key:
+        return self.key_of(self.partner_id, self.seller_id, self.id)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        return None
+
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -299,11 +329,9 @@ class Register:
         record = self.store.get(*key)
         return None if record is None else _entry(record, kind)
 
-    def save(self, entry: E) -> E:
-        """Write an entry as the next version of what was read. Raises RecordChanged."""
-        principal, part = entry.key
-        record = Record(principal, part, codec.to_json(entry), entry.version, entry.ends_at)
-        return _entry(self.store.save(record), type(entry))
+    def save(self, entry: E, *others: Entry) -> E:
+        """Write an entry as the next version of what was read, and others with it. Raises RecordChanged."""
+        return _entry(self.store.save(_record(entry), *[_record(other) for other in others]), type(entry))
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out."""
@@ -314,9 +342,18 @@ class Register:
         for record in self.store.all(kind.KIND):
             yield _entry(record, kind)
 
+    def feed_reviews(self) -> list[FeedReview]:
+        """Feeds that are to be gone through."""
+        return [_entry(record, FeedReview) for record in self.store.parts(FeedReview.PRINCIPAL)]
+
     def authorisations_of(self, partner_id: str) -> list[Authorisation]:
         """What Sellers have allowed a partner, revoked ones included."""
         return [_entry(record, Authorisation) for record in self.store.parts(f"authorisation#{partner_id}")]
+
+
+def _record(entry: Entry) -> Record:
+    principal, part = entry.key
+    return Record(principal, part, codec.to_json(entry), entry.version, entry.ends_at)
 
 
 def _entry(record: Record, kind: type[E]) -> E:

@@ -92,6 +92,9 @@ class FeedStore(Protocol):
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
         """What stands after change number `after`, in order."""
 
+    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
+        """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""
+
 
 class DynamoFeeds:
     """The feeds in DynamoDB."""
@@ -149,6 +152,14 @@ class DynamoFeeds:
             transaction.write()
         except CommitRefused as refusal:
             raise FeedMoved(feed_id) from refusal
+
+    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
+        feeds = self._tables.feeds
+        # Ids are UUIDs: a blank comes before all of their characters, a tilde after.
+        following = feeds.entry.between(f"{_ITEM}{after} ", f"{_ITEM}~")
+        with passing_faults():
+            found = list(feeds.query(feed_id, following, consistent_read=True, limit=limit))
+        return [row.entry.removeprefix(_ITEM) for row in found]
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
         feeds = self._tables.feeds
@@ -226,6 +237,10 @@ class MemoryFeeds:
                 last=shown[-1] if shown else None,
                 more=len(shown) == limit,
             )
+
+    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
+        with self._lock:
+            return sorted(item for item in self._pointers.get(feed_id, {}) if item > after)[:limit]
 
 
 def _change(number: int) -> str:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import Any, Protocol
 
-from pynamodb.exceptions import PutError, UpdateError
+from pynamodb.exceptions import UpdateError
 
 from chalicelib.storage.calls import batch_get, passing_faults
+from chalicelib.storage.port import CommitRefused
 from chalicelib.storage.tables import Tables
+from chalicelib.storage.transaction import Transaction
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
@@ -38,8 +40,11 @@ class IdentityStore(Protocol):
     def get(self, principal: str, part: str) -> Record | None:
         """The row as it stands, read consistently."""
 
-    def save(self, record: Record) -> Record:
-        """Write the next version of what was read at `record.version`. Raises RecordChanged."""
+    def save(self, record: Record, *others: Record) -> Record:
+        """Write the next version of what was read at `record.version`; of `others` too, all or none.
+
+        Raises RecordChanged.
+        """
 
     def delete(self, record: Record) -> None:
         """Remove the row, whatever has become of it."""
@@ -66,24 +71,24 @@ class DynamoIdentities:
         found = batch_get(self._tables.connection, [key]).get(self._tables.name("identity"))
         return _record(found[0]) if found else None
 
-    def save(self, record: Record) -> Record:
-        rows, written = self._rows, replace(record, version=record.version + 1)
-        row = rows(
-            record.principal,
-            record.part,
-            document=record.document,
-            version=written.version,
-            expires_at=_seconds(record.expires_at),
-        )
-        as_read = rows.version == record.version if record.version else rows.principal.does_not_exist()
-        with passing_faults():
-            try:
-                row.save(as_read)
-            except PutError as error:
-                if error.cause_response_code == _CONDITION_FAILED:
-                    raise RecordChanged(f"{record.principal} {record.part}") from error
-                raise
-        return written
+    def save(self, record: Record, *others: Record) -> Record:
+        rows = self._rows
+        transaction = Transaction(self._tables.connection)
+        for each in (record, *others):
+            row = rows(
+                each.principal,
+                each.part,
+                document=each.document,
+                version=each.version + 1,
+                expires_at=_seconds(each.expires_at),
+            )
+            as_read = rows.version == each.version if each.version else rows.principal.does_not_exist()
+            transaction.put(row, as_read)
+        try:
+            transaction.write()
+        except CommitRefused as refusal:
+            raise RecordChanged(f"{record.principal} {record.part}") from refusal
+        return replace(record, version=record.version + 1)
 
     def delete(self, record: Record) -> None:
         with passing_faults():
@@ -129,15 +134,16 @@ class MemoryIdentities:
         self.calls += 1
         return self._records.get((principal, part))
 
-    def save(self, record: Record) -> Record:
-        key = (record.principal, record.part)
+    def save(self, record: Record, *others: Record) -> Record:
         with self._lock:
             self.calls += 1
-            stored = self._records.get(key)
-            if (stored.version if stored else 0) != record.version:
-                raise RecordChanged(f"{record.principal} {record.part}")
-            self._records[key] = written = replace(record, version=record.version + 1)
-        return written
+            for each in (record, *others):
+                stored = self._records.get((each.principal, each.part))
+                if (stored.version if stored else 0) != each.version:
+                    raise RecordChanged(f"{each.principal} {each.part}")
+            for each in (record, *others):
+                self._records[each.principal, each.part] = replace(each, version=each.version + 1)
+        return replace(record, version=record.version + 1)
 
     def delete(self, record: Record) -> None:
         with self._lock:

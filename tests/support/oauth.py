@@ -119,9 +119,7 @@ def post_form(world: World, path: str, form: Mapping[str, str], headers: Mapping
 
 
 def _send(world: World, verb: str, path: str, body: str, headers: Mapping[str, str]) -> Answer:
-    response = world.client.http.request(
-        verb, path, headers={"Host": HOST, **headers}, body=body.encode()
-    )
+    response = world.client.http.request(verb, path, headers={"Host": HOST, **headers}, body=body.encode())
     return Answer(response.status_code, response.headers, response.body)
 
 
