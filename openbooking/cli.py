@@ -56,7 +56,14 @@ def serve(
     """Run the whole system on this machine until Ctrl-C."""
     from openbooking.local.serving import serve as run
 
-    settings = _profile(overlay, f"http://{host}:{port}", Path()).server if conformance else None
+    profile = _profile(overlay, f"http://{host}:{port}", Path()) if conformance else None
+
+    def seed() -> None:
+        if samples:
+            _load_samples()
+        if profile is not None:
+            _add_identities(profile)
+
     raise typer.Exit(
         run(
             host=host,
@@ -64,8 +71,8 @@ def serve(
             dynamodb_url=dynamodb_url,
             dynamodb_port=dynamodb_port,
             sweep_every=sweep_every or None,
-            seed=_load_samples if samples else None,
-            settings=settings,
+            seed=seed,
+            settings=profile.server if profile else None,
         )
     )
 
@@ -189,6 +196,13 @@ def _load_samples() -> None:
     from openbooking.seeding import load_samples
 
     load_samples(installed().store, datetime.now(UTC))
+
+
+def _add_identities(profile: Profile) -> None:
+    from chalicelib.runtime.system import installed
+    from openbooking.conformance import add_identities
+
+    add_identities(profile, installed().authority)
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from chalicelib.identity.authority import GRANT_TYPES, SCOPES, Authority
+from chalicelib.identity.hashing import digest
+from chalicelib.identity.register import Entry, Invitation, Login, Partner, RecordChanged, Secret
+from chalicelib.wire.links import inward
 
 Json = dict[str, Any]
 
@@ -27,10 +33,15 @@ class UnknownOverlayError(Exception):
 
 @dataclass(frozen=True)
 class Profile:
-    """`server` are settings of this system, `suite` is the suite's configuration (its NODE_CONFIG)."""
+    """`server` are settings of this system, `suite` is the suite's configuration (its NODE_CONFIG).
+
+    `identities` are the partners, logins and initial access tokens that the suite's configuration names.
+    """
 
     server: dict[str, str]
     suite: Json
+    identities: Json
+    url: str
 
 
 def overlays() -> list[str]:
@@ -47,7 +58,41 @@ def profile(names: Sequence[str], *, url: str, output: Path) -> Profile:
     merged: Json = {}
     for document in documents:
         merged = _laid_over(merged, document)
-    return Profile(merged["server"], merged["suite"])
+    return Profile(merged["server"], merged["suite"], merged["identities"], url.rstrip("/"))
+
+
+def add_identities(profile: Profile, authority: Authority) -> None:
+    """Let those call whom the suite calls as. Secrets and passwords are the suite's own and known to everyone."""
+    known, now = profile.identities, authority.clock()
+    entries: list[Entry] = [
+        Invitation(digest(each["token"]), "the test suite", now, None, uses_left=None)
+        for each in known.get("invitations", ())
+    ]
+    entries += [
+        Partner(
+            each["id"],
+            "The test suite",
+            now,
+            secrets=(Secret(digest(each["secret"]), now),),
+            redirect_uris=tuple(each["redirectUris"]),
+            grant_types=GRANT_TYPES,
+            scopes=SCOPES,
+        )
+        for each in known.get("partners", ())
+    ]
+    entries += [
+        Login(
+            authority.new_id(),
+            each["username"],
+            authority.passwords.hash(each["password"]),
+            (inward(each["seller"], profile.url),),
+            now,
+        )
+        for each in known.get("logins", ())
+    ]
+    for entry in entries:
+        with suppress(RecordChanged):  # an engine that keeps data has it from the last time
+            authority.register.save(entry)
 
 
 def _read(name: str, url: str, output: Path) -> Json:
@@ -56,12 +101,14 @@ def _read(name: str, url: str, output: Path) -> Json:
     # The suite runs in a directory of its own, so a relative path would lead elsewhere.
     places = {"{url}": url.rstrip("/"), "{output}": output.resolve().as_posix()}
     document: Json = json.loads((PROFILES / f"{name}.json").read_text("utf-8"))
-    return {part: _placed(document[part], places) for part in ("server", "suite")}
+    return {part: _placed(document.get(part, {}), places) for part in ("server", "suite", "identities")}
 
 
 def _placed(value: Any, places: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {term: _placed(inner, places) for term, inner in value.items()}
+    if isinstance(value, list):
+        return [_placed(inner, places) for inner in value]
     if isinstance(value, str):
         for mark, place in places.items():
             value = value.replace(mark, place)

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.runtime.settings import Settings, read_settings
-from openbooking.conformance import PROFILES, UnknownOverlayError, overlays, profile
+from chalicelib.runtime.system import install
+from chalicelib.wire.links import outward
+from openbooking.conformance import PROFILES, UnknownOverlayError, add_identities, overlays, profile
+from tests.support.oauth import CHEAP
+from tests.support.world import World
 
 URL = "http://localhost:8000"
 EVERY = [[], *([name] for name in overlays())]
@@ -93,5 +97,26 @@ def test_an_unknown_overlay_is_refused_with_those_there_are(tmp_path: Path) -> N
 def test_each_file_says_what_it_is_for() -> None:
     for path in PROFILES.glob("*.json"):
         document = json.loads(path.read_text("utf-8"))
-        assert set(document) == {"about", "server", "suite"}
+        assert {"about", "server", "suite"} <= set(document) <= {"about", "server", "suite", "identities"}
         assert document["about"].endswith(".")
+
+
+def test_with_openid_those_are_known_whom_the_suite_calls_as(tmp_path: Path) -> None:
+    made = built(["openid"], tmp_path)
+    world = World()
+    world.set(authentication="openid")
+    authority = world.system.authority
+    object.__setattr__(authority, "passwords", CHEAP)
+    for _ in range(2):  # an engine that keeps data is seeded at every start
+        add_identities(made, authority)
+    install(None)
+    partners = made.suite["broker"]["bookingPartners"]
+    credentials = partners["secondary"]["authentication"]["clientCredentials"]
+    partner = authority.partner(credentials["clientId"])
+    assert partner is not None
+    assert authority.has_secret(partner, credentials["clientSecret"])
+    assert authority.invitation(partners["primary"]["authentication"]["initialAccessToken"])
+    for seller in made.suite["sellers"].values():
+        login = authority.sign_in(**seller["authentication"]["loginCredentials"], address="127.0.0.1")
+        (allowed,) = login.seller_ids
+        assert outward(allowed, URL) == seller["@id"]
