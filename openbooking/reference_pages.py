@@ -1,8 +1,9 @@
 """Writes docs/errors.md and docs/settings.md from the code, so that they cannot say anything else.
 
-`python -m openbooking.reference_pages` writes both; a test fails where one is out of date.
+`python -m openbooking.reference_pages` writes both, in a checkout; a test fails where one is out of date.
 """
 
+import ast
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,8 @@ from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.runtime.settings import Settings
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+_ROOT = Path(__file__).resolve().parent.parent
+DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
 
 NOT_YET = "-"
 
@@ -186,6 +188,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
 
 def errors_page() -> str:
     """The text of docs/errors.md."""
+    shown = shown_by()
     arising, waiting = [], []
     for kind in error_classes():
         where, occasion = OCCASIONS[kind]
@@ -194,7 +197,8 @@ def errors_page() -> str:
             waiting.append(f"| `{kind.term}` | {kind.status} | {occasion} |")
         else:
             arising.append(
-                f"| `{kind.term}`{borrowed} | {kind.status} | {where} | {kind().name} | {occasion} |"
+                f"| `{kind.term}`{borrowed} | {kind.status} | {where} | {kind().name} | {occasion} "
+                f"| `{shown[kind.__name__]}` |"
             )
     return "\n".join(
         [
@@ -204,9 +208,10 @@ def errors_page() -> str:
             "",
             "Every error is an Open Booking error in JSON-LD, of media type `application/vnd.openactive.booking+json; version=1`.",
             "One of an OrderItem stands in its `error` property, with 409 for the whole answer; any other stands alone.",
+            "The test named with it fails unless an answer in it holds that error.",
             "",
-            "| `@type` | Status | Where | `name` | When |",
-            "|---|---|---|---|---|",
+            "| `@type` | Status | Where | `name` | When | Shown by |",
+            "|---|---|---|---|---|---|",
             *arising,
             "",
             "¹ The specification has no type for this. The nearest one is used, with HTTP's own status and without `statusCode`.",
@@ -250,6 +255,31 @@ def error_classes() -> Iterator[type[OpenBookingError]]:
             yield kind
 
 
+def shown_by(tests: Path = TESTS) -> dict[str, str]:
+    """The test of each error, by the name of its class: the one that is marked `shows` with it.
+
+    The tests are read, not imported. Raises ValueError where two show the same error.
+    """
+    shown: dict[str, str] = {}
+    for path in sorted(tests.rglob("test_*.py")):
+        for function, error in _marks(ast.parse(path.read_text(encoding="utf-8"))):
+            node = f"tests/{path.relative_to(tests).as_posix()}::{function}"
+            if error in shown:
+                raise ValueError(f"Both {shown[error]} and {node} are marked with {error}.")
+            shown[error] = node
+    return shown
+
+
+def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """The functions of a module that are marked `shows`, each with the errors it is marked with."""
+    for statement in module.body:
+        for mark in getattr(statement, "decorator_list", ()):
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.shows":
+                assert isinstance(statement, ast.FunctionDef), "a class shows nothing by itself"
+                for argument in mark.args:
+                    yield statement.name, ast.literal_eval(argument)
+
+
 PAGES = {"errors.md": errors_page, "settings.md": settings_page}
 
 
@@ -261,6 +291,8 @@ def _default(value: Any) -> str:
 
 def main() -> None:
     """Write the pages."""
+    if not TESTS.is_dir():
+        raise SystemExit("The pages are made in a checkout: here are no tests that show the errors.")
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
         print(f"docs/{name}")

@@ -1,8 +1,12 @@
 """What all tests share: whatever would call AWS by mistake has no credentials, and looks for none."""
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import errors_seen
 
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -16,3 +20,13 @@ settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test marked `shows` fails where no answer in it has held that error: docs/errors.md names it."""
+    errors_seen.forget()
+    yield
+    claimed = [name for mark in item.iter_markers("shows") for name in mark.args]
+    missing = errors_seen.not_seen(claimed)
+    assert not missing, f"no answer in this test has shown {', '.join(missing)}"

@@ -31,6 +31,7 @@ from openbooking.deployment.planner import (
 )
 from openbooking.deployment.templates import GatewayResponse, StreamMapping
 from openbooking.tables import create_tables, table_definitions
+from tests.support import errors_seen
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = sorted((ROOT / ".chalice").glob("policy-*.json"))
@@ -234,11 +235,13 @@ def test_the_gateway_has_an_answer_of_ours_in_every_case() -> None:
     )
 
 
+@pytest.mark.shows("TooManyRequestsError")
 def test_whoever_is_throttled_is_told_when_to_come_back() -> None:
     throttled = [r for r in templates.gateway_responses() if r.status == 429]
     assert len(throttled) == 2
     for response in throttled:
         assert int(response.headers["Retry-After"]) > 0
+        errors_seen.note(response.status, json.loads(response.template))
 
 
 # --- plans ----------------------------------------------------------------------------------

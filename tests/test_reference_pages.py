@@ -1,11 +1,21 @@
 """The pages made from code say what the code says."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from chalicelib.domain import errors
-from openbooking.reference_pages import DOCS, NOT_YET, OCCASIONS, PAGES, error_classes, errors_page
+from openbooking.reference_pages import (
+    DOCS,
+    NOT_YET,
+    OCCASIONS,
+    PAGES,
+    error_classes,
+    errors_page,
+    shown_by,
+)
+from tests.support import errors_seen
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -41,3 +51,57 @@ def test_errors_that_cannot_arise_are_raised_nowhere() -> None:
     # and the gateway could say that an API key is wrong if any were asked for.
     assert named - told == {errors.OpportunityIntractableError, errors.InvalidAPITokenError}
     assert told - named == set()
+
+
+def test_every_error_that_can_arise_has_a_test_that_shows_it() -> None:
+    told = {kind.__name__ for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
+    assert set(shown_by()) == told
+
+
+def test_two_tests_cannot_both_be_the_one(tmp_path: Path) -> None:
+    for name in ("test_a.py", "test_b.py"):
+        marked = '@pytest.mark.shows("GoneError")\ndef test() -> None: ...\n'
+        (tmp_path / name).write_text(marked, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"test_a.py::test and tests/test_b.py::test are marked with Gone"):
+        shown_by(tmp_path)
+
+
+def test_type_and_status_tell_errors_apart() -> None:
+    """So that an answer says which class it came from, also where a `@type` is borrowed."""
+    told = [(kind.term, kind.status) for kind in error_classes()]
+    assert len(set(told)) == len(told)
+
+
+# --- the mark, which must not be able to lie ------------------------------------------------
+
+
+def test_an_error_counts_as_shown_once_an_answer_has_held_it() -> None:
+    errors_seen.forget()
+    assert errors_seen.not_seen(["GoneError"]) == ["GoneError"]
+    errors_seen.note(410, {"@type": "GoneError"})
+    assert errors_seen.not_seen(["GoneError"]) == []
+
+
+def test_an_error_of_an_item_is_found_in_its_item() -> None:
+    errors_seen.forget()
+    item = {"@type": "OrderItem", "error": [{"@type": "UnknownOfferError"}]}
+    errors_seen.note(409, {"@type": "OrderQuote", "orderedItem": [{"@type": "OrderItem"}, item]})
+    assert errors_seen.not_seen(["UnknownOfferError", "OpportunityIsFullError"]) == ["OpportunityIsFullError"]
+
+
+def test_a_borrowed_type_with_another_status_is_another_error() -> None:
+    errors_seen.forget()
+    errors_seen.note(413, {"@type": "UnexpectedOrderTypeError"})
+    assert errors_seen.not_seen(["MalformedRequestError", "RequestTooLargeError"]) == [
+        "MalformedRequestError"
+    ]
+
+
+# By another name, so that the page does not take this one for the test of that error.
+CLAIMS = pytest.mark.shows("GoneError")
+
+
+@CLAIMS
+@pytest.mark.xfail(strict=True, reason="no answer in it holds the error")
+def test_a_test_that_claims_what_it_does_not_show_fails() -> None:
+    pass

@@ -59,6 +59,7 @@ def test_media_types_that_are_read(world: World, broker: Broker, media_type: str
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/ld+json", "json", ""])
 @pytest.mark.parametrize(("verb", "path"), [("PUT", TEMPLATE), ("PUT", ORDER), ("PATCH", ORDER)])
+@pytest.mark.shows("UnsupportedMediaTypeError")
 def test_other_media_types_are_refused(
     world: World, broker: Broker, verb: str, path: str, media_type: str
 ) -> None:
@@ -89,12 +90,14 @@ def test_other_media_types_are_refused(
 @pytest.mark.parametrize(
     ("verb", "path"), [("PUT", TEMPLATE), ("PUT", QUOTE), ("PUT", ORDER), ("PATCH", ORDER)]
 )
+@pytest.mark.shows("MalformedRequestError")
 def test_body_that_is_no_json_object_is_refused(
     world: World, broker: Broker, verb: str, path: str, body: bytes
 ) -> None:
     assert_error(broker.send(verb, path, body), 400, "UnexpectedOrderTypeError")
 
 
+@pytest.mark.shows("RequestTooLargeError")
 def test_body_that_is_too_large_is_refused(world: World, broker: Broker) -> None:
     """As API Gateway does."""
     body = json.dumps(broker.body("OrderQuote") | {"padding": "x" * 10 * 1024 * 1024}).encode()
@@ -212,6 +215,7 @@ def test_wrong_verb_on_a_known_path(
     "uuid",
     ["order-1", "10000000000040008000000000000001", f"{UUID}0", "%7B10000000-0000-4000-8000-000000000001%7D"],
 )
+@pytest.mark.shows("UnknownOrIncorrectEndpointError")
 def test_path_without_a_uuid_is_no_endpoint(world: World, verb: str, uuid: str) -> None:
     """GEN-01, T27, ERR-09: before anybody is asked who they are."""
     answer = Broker(world, partner=None).send(verb, f"{API}/orders/{uuid}")
@@ -246,6 +250,7 @@ AUTHENTICATED = [
 
 
 @pytest.mark.parametrize(("verb", "path"), AUTHENTICATED)
+@pytest.mark.shows("UnauthenticatedError", "InvalidAuthorizationDetailsError")
 def test_who_does_not_say_who_they_are_is_refused(world: World, verb: str, path: str) -> None:
     """AUTH-01, AUTH-11, ERR-09, T26: 403, before the body is even read."""
     stranger = Broker(world, partner=None)
@@ -363,6 +368,7 @@ def test_store_that_stays_busy_is_a_matter_of_trying_again(
     assert_error(call(broker, stage, item, ITEM_ID), 503, kind)
 
 
+@pytest.mark.shows("TemporarilyUnavailableError")
 def test_feeds_that_cannot_be_read_are_temporarily_unavailable(world: World, broker: Broker) -> None:
     """RPDE-15: neither gone nor a reason to stop reading."""
     world.system.feeds = FailingFeeds()
@@ -371,6 +377,7 @@ def test_feeds_that_cannot_be_read_are_temporarily_unavailable(world: World, bro
 
 
 @pytest.mark.parametrize("stage", [stage for stage, _ in STAGES])
+@pytest.mark.shows("InternalApplicationError")
 def test_fault_of_our_own_is_told_without_a_trace(world: World, broker: Broker, stage: str) -> None:
     """ERR-04."""
     item = world.session().item()
@@ -387,6 +394,7 @@ def test_order_that_does_not_fit_its_row_is_refused(world: World, broker: Broker
     assert_error(broker.b(UUID, item), 413, "UnexpectedOrderTypeError")
 
 
+@pytest.mark.shows("InternalLibraryConfigurationError")
 def test_installation_that_is_set_up_wrongly_says_so(
     world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_another_order_under_the_same_uuid_is_refused(
     assert world.held(cycling) == 0
 
 
+@pytest.mark.shows("OrderAlreadyExistsError")
 def test_deleted_uuid_is_never_booked_again(world: World, broker: Broker) -> None:
     """DEL-05, B-08, GEN-05."""
     yoga = world.session()
@@ -128,6 +129,7 @@ def test_either_all_items_are_booked_or_none(world: World, broker: Broker) -> No
     assert broker.status(UUID).status == 404
 
 
+@pytest.mark.shows("OpportunityIsFullError")
 def test_last_space_is_sold_and_no_more(world: World, broker: Broker) -> None:
     """BOOKABLE-09, T6, BOOKABLE-11."""
     yoga = world.session(spaces=2)
@@ -179,6 +181,7 @@ def test_prepayment_at_b(world: World, broker: Broker, prepayment: str, payment:
     assert broker.b(UUID, yoga.item(), payment=payment).status == status
 
 
+@pytest.mark.shows("OrderCreationFailedError")
 def test_what_needs_approval_is_not_booked_at_once(world: World, broker: Broker) -> None:
     """B-21; OrderCreationFailedError in the error table."""
     offer = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
@@ -270,6 +273,7 @@ def test_cancellation_policy(
         assert statuses(broker.status(UUID)) == ["OrderItemConfirmed"]
 
 
+@pytest.mark.shows("CancellationNotPermittedError")
 def test_cancellation_is_of_all_or_none(world: World, broker: Broker) -> None:
     """CANCEL-02."""
     yoga = world.session()
@@ -335,6 +339,7 @@ def test_patch_that_asks_for_something_else(
         assert statuses(broker.status(UUID)) == ["OrderItemConfirmed"]
 
 
+@pytest.mark.shows("OrderItemNotWithinOrderError")
 def test_item_of_another_order_is_told_before_the_order_is_looked_for(world: World, broker: Broker) -> None:
     """CANCEL-10, CANCEL-15."""
     booked = broker.b(UUID, world.session().item())
@@ -345,6 +350,7 @@ def test_item_of_another_order_is_told_before_the_order_is_looked_for(world: Wor
     assert (answer.status, answer.json["@type"]) == (404, "UnknownOrderError")
 
 
+@pytest.mark.shows("GoneError")
 def test_deleted_order_is_gone(world: World, broker: Broker) -> None:
     """DEL-01, DEL-06, DEL-08, CANCEL-10; DEL-04: its stub knows nobody."""
     booked = broker.b(UUID, world.session().item())
@@ -355,6 +361,7 @@ def test_deleted_order_is_gone(world: World, broker: Broker) -> None:
     assert "geoff" not in repr(world.order(UUID))
 
 
+@pytest.mark.shows("UnknownOrderError")
 def test_unknown_order(world: World, broker: Broker) -> None:
     """DEL-02, T10, STATUS-04."""
     for answer in (broker.delete(UNKNOWN), broker.status(UNKNOWN)):

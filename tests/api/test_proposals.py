@@ -126,6 +126,7 @@ def test_what_is_not_accepted_cannot_be_booked(
     assert world.held(yoga) == 1
 
 
+@pytest.mark.shows("OrderProposalVersionOutdatedError")
 def test_only_the_latest_version_can_be_booked(world: World, broker: Broker, yoga: Bookable) -> None:
     """A-04, B-17."""
     old = p(broker, yoga.item()).json["orderProposalVersion"]

@@ -229,6 +229,7 @@ def test_totals_leave_out_what_cannot_be_had(world: World, broker: Broker, stage
     assert "totalPaymentTax" not in nothing
 
 
+@pytest.mark.shows("IncompleteAttendeeDetailsError", "IncompleteIntakeFormError", "InvalidIntakeFormError")
 def test_what_is_still_to_be_filled_in_counts_in_the_total(world: World, broker: Broker) -> None:
     """C1-07, DETAILS-04, DETAILS-08."""
     asking = world.session(
@@ -268,6 +269,7 @@ def test_complete_details_are_accepted_and_echoed(world: World, broker: Broker, 
 
 
 @QUOTES
+@pytest.mark.shows("OpportunityHasInsufficientCapacityError", "OpportunityCapacityIsReservedByLeaseError")
 def test_five_spaces_and_their_errors(world: World, broker: Broker, stage: str) -> None:
     """ERR-07, LEASE-07, C1-09: the figures of the certification suite."""
     yoga = world.session(spaces=5)
@@ -284,6 +286,7 @@ def test_five_spaces_and_their_errors(world: World, broker: Broker, stage: str) 
     assert world.capacity(yoga).spaces_left == 2
 
 
+@pytest.mark.shows("OpportunityIsInConflictError")
 def test_more_opportunities_than_a_transaction_takes_are_refused_before_anything_is_written(
     world: World, broker: Broker
 ) -> None:

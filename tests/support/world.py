@@ -26,6 +26,7 @@ from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.port import Listing, Store
 from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
+from tests.support import errors_seen
 from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids
 
 Json = dict[str, Any]
@@ -328,7 +329,10 @@ class Broker:
         response = self.world.client.http.request(
             verb, path, headers={name: value for name, value in mine.items() if value is not None}, body=raw
         )
-        return Answer(response.status_code, response.headers, response.body)
+        answer = Answer(response.status_code, response.headers, response.body)
+        if answer.status >= 400 and answer.body:
+            errors_seen.note(answer.status, answer.json)
+        return answer
 
     def body(self, kind: str, *items: Json, **properties: Any) -> Json:
         """The body of C1, C2 or B for the items. A property that is `...` is left out."""
