@@ -104,6 +104,13 @@ def _page(
         "5 spaces of one session, 20 rounds, and once more with the condition on spaces taken out."
     )
     yield ""
+    yield (
+        "`python -m bench.crowd` (likewise): a Seller cancels a session that 1,000 Orders hold while 20 processes "
+        "go on booking it; once carried through, once with the process that follows the change killed half-way, "
+        "and once, on fewer Orders, with the condition on the revision taken out. What it has shown is in "
+        "[scale](scale.md)."
+    )
+    yield ""
 
 
 def _relative(rates: dict[str, float]) -> Iterable[tuple[str, str]]:

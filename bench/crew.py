@@ -21,10 +21,10 @@ class CrewFailed(Exception):
     """A process of the crew failed; the message has its error."""
 
 
-def meet() -> None:
-    """Wait until every process of the crew has come here."""
+def meet(within: float = _COMES_WITHIN) -> None:
+    """Wait until every process of the crew has come here, some seconds at most."""
     assert _meeting is not None
-    _meeting.wait(_COMES_WITHIN)
+    _meeting.wait(within)
 
 
 class Crew:

@@ -1,0 +1,394 @@
+"""A Seller cancels a session that a crowd has booked, while Brokers go on booking it: nobody is forgotten.
+
+`python -m bench.crowd` does it with 1,000 Orders and 20 Brokers, each a process; then once more, and kills
+the process that brings the cancellation to the Orders half-way; then, as the control, with a few Orders
+and Brokers whose bookings do not ask for the revision that they were priced at.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import app
+from bench import engine
+from bench.crew import Crew, meet
+from bench.installation import Answer, Installation, Session, ask, booking, new_uuid
+from chalicelib.booking.decisions import Change, MoveHold
+from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
+from chalicelib.domain.lifecycle import OrderItemStatus
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.feeds.streams import orders_feed
+from chalicelib.runtime.system import install
+from chalicelib.storage.dynamo import DynamoStore
+from chalicelib.storage.following import finish_change
+from chalicelib.storage.listings import change_listing
+from chalicelib.storage.rows import read_order
+from chalicelib.wire.logistics import cancelled
+from openbooking.local.delivery import DeadLetters
+from openbooking.local.engine import dynamodb_client, streams_client
+from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.streams import Positions, StreamReader
+
+ORDERS = 1000
+BROKERS = 20
+MESSAGE = "The hall is flooded."
+
+# Each Broker books so many places beside the others before the Seller cancels, and then goes on until
+# it has been refused so often.
+_BEFORE, _REFUSALS = 3, 10
+# To follow a change takes this long at most, beside Brokers who share two cores with it.
+_FOLLOWED_WITHIN = 280
+
+
+@dataclass(frozen=True)
+class Place:
+    """A session, and the tables in which it is."""
+
+    prefix: str
+    url: str
+    session: Session
+
+
+@dataclass
+class Tried:
+    """What Brokers were answered: the Orders they got, how often they were refused, and anything else."""
+
+    booked: list[OrderKey] = field(default_factory=list)
+    refused: int = 0
+    others: list[str] = field(default_factory=list)
+
+    def book(self, place: Place, partner: str) -> bool:
+        """Book one more; whether the session could be had."""
+        uuid = new_uuid()
+        answer = ask(booking(uuid, place.session, partner))
+        if answer.status == 201:
+            self.booked.append(OrderKey(partner, uuid))
+        elif _is_cancelled(answer):
+            self.refused += 1
+        else:
+            self.others.append(f"{answer.status} {answer.body}")
+        return answer.status == 201
+
+
+def _is_cancelled(answer: Answer) -> bool:
+    return answer.status == 409 and answer.item_errors() == ["OpportunityOfferPairNotBookableError"]
+
+
+# --- what the processes do ------------------------------------------------------------------
+
+
+def _fill(place: Place, partner: str, count: int) -> Tried:
+    _use(place)
+    tried = Tried()
+    for _ in range(count):
+        tried.book(place, partner)
+    return tried
+
+
+def _go_on(place: Place, partner: str) -> Tried:
+    """A Broker who books before the cancellation, beside it, and while others are being told of it."""
+    _use(place)
+    tried = Tried()
+    for _ in range(_BEFORE):
+        tried.book(place, partner)
+    meet()
+    while tried.refused < _REFUSALS:
+        tried.book(place, partner)
+    meet(_FOLLOWED_WITHIN)
+    return tried
+
+
+def _come_late(place: Place, partner: str, *, guarded: bool) -> Tried:
+    """A Broker whose booking is decided before the cancellation, and written once all have followed it."""
+    installation = _use(place)
+    system, late = installation.system(), LateStore(installation, guarded)
+    system.store = late
+    system.patience = replace(system.patience, gives_up_after=2 * _FOLLOWED_WITHIN)
+    install(system)
+    tried = Tried()
+    tried.book(place, partner)
+    return tried
+
+
+class LateStore(DynamoStore):
+    """Its first commit waits until the Seller has cancelled and nobody is left to be told.
+
+    Not `guarded`: whatever revision was priced, spaces are taken.
+    """
+
+    def __init__(self, installation: Installation, guarded: bool) -> None:
+        super().__init__(installation.tables)
+        self._guarded, self._has_waited = guarded, False
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        if not self._has_waited:
+            self._has_waited = True
+            meet()
+            meet(_FOLLOWED_WITHIN)
+        if not self._guarded:
+            changes = [
+                replace(each, revision=None) if isinstance(each, MoveHold) else each for each in changes
+            ]
+        super().commit(changes)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How many Orders the process told that was killed, and how many the one that came through; how long."""
+
+    before_the_kill: int
+    after: int
+    seconds: float
+
+
+def _cancel(place: Place, *, killed_after: int | None) -> Followed:
+    """The Seller; who follows the change is a process of its own, killed after so many Orders."""
+    store = _use(place).store
+    change = OpportunityChange(place.session.id, ChangeKind.cancelled, MESSAGE)
+    with _follower(place, killed_after) as first:
+        meet()  # every Broker is at it
+        began = time.perf_counter()
+        change_listing(store, place.session.id, cancelled, change)
+        told = _lead(first, killed_after)
+    if killed_after is None:
+        followed = Followed(0, told, time.perf_counter() - began)
+    elif first.returncode != -signal.SIGKILL or store.open_change(place.session.id) is None:
+        raise RuntimeError("The change was followed to its end before the process was killed.")
+    else:
+        with _follower(place) as second:
+            rest = _lead(second)
+        followed = Followed(told, rest, time.perf_counter() - began)
+    meet(_FOLLOWED_WITHIN)
+    return followed
+
+
+def _follower(place: Place, waits_after: int | None = None) -> subprocess.Popen[str]:
+    """A process that is ready to follow the change. It waits for a line, and again after so many Orders."""
+    code = "import sys; from bench import crowd; crowd.follow(*sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, place.prefix, place.url, place.session.id, str(waits_after or 0)],
+        cwd=Path(__file__).resolve().parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def _lead(process: subprocess.Popen[str], killed_after: int | None = None) -> int:
+    """Let it begin; how many Orders it has told when it comes to its end, or is killed."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    told = 0
+    for told in map(int, process.stdout):
+        if told == killed_after:
+            process.kill()
+            break
+    process.wait()
+    if killed_after is None and process.returncode != 0:
+        raise RuntimeError(f"The process that follows ended with {process.returncode}.")
+    return told
+
+
+def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None:
+    """What the process does that is killed: it says of each Order that it has told it."""
+    installation = Installation(prefix, url)
+    system = installation.system()
+    told = 0
+
+    class Telling(DynamoStore):
+        def commit(self, changes: Sequence[Change]) -> None:
+            nonlocal told
+            super().commit(changes)
+            told += 1
+            print(told, flush=True)
+            if told == int(waits_after):
+                sys.stdin.readline()  # to be killed here, however fast it is
+
+    store = Telling(installation.tables)
+    store.seller("nobody")  # opens the client
+    print("ready", flush=True)
+    sys.stdin.readline()
+    finish_change(store, opportunity_id, system.moment(), system.patience)
+
+
+def _use(place: Place) -> Installation:
+    """The installation of this process, put to use."""
+    installation = _installation(place.prefix, place.url)
+    install(installation.system())
+    return installation
+
+
+@lru_cache
+def _installation(prefix: str, url: str) -> Installation:
+    return Installation(prefix, url)
+
+
+# --- what is so in the end ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the crowd was left with. Orders are counted in their table, whatever Brokers were answered."""
+
+    tried: Tried
+    followed: Followed
+    orders: int
+    confirmed: int
+    untold: int
+    told_twice: int
+    spaces_total: int
+    spaces_left: int
+    held: int
+
+    @property
+    def is_right(self) -> bool:
+        return (
+            not self.tried.others
+            and self.tried.refused > 0
+            and self.orders == len(self.tried.booked) == self.followed.before_the_kill + self.followed.after
+            and self.confirmed == self.untold == self.told_twice == self.held == 0
+            and self.spaces_total == self.spaces_left + self.held
+        )
+
+    def __str__(self) -> str:
+        first, rest = self.followed.before_the_kill, self.followed.after
+        return (
+            f"{self.orders} orders, {self.tried.refused} bookings refused, {len(self.tried.others)} others; "
+            f"told by the process that was killed {first}, by the one that came through {rest}, "
+            f"in {self.followed.seconds:.0f} s; "
+            f"still confirmed {self.confirmed}, not in their feed as cancelled {self.untold}, "
+            f"more than once {self.told_twice}; "
+            f"total {self.spaces_total} = left {self.spaces_left} + held {self.held}"
+        )
+
+
+def crowd(
+    crew: Crew, installation: Installation, orders: int, *, killed: bool = False, guarded: bool = True
+) -> Outcome:
+    """A crew of Brokers and one Seller plays it through. A third of the Brokers writes late."""
+    assert installation.url
+    place = Place(installation.prefix, installation.url, installation.session(10 * orders))
+    partners = [f"partner-{number}" for number in range(crew.size - 1)]
+    share, rest = divmod(orders, crew.size)
+    filled: list[Tried] = crew.run(
+        _do,
+        [(partial(_fill, place, (*partners, partners[0])[n], share + (n < rest)),) for n in range(crew.size)],
+    )
+    late = len(partners) // 3
+    parts: list[Callable[[], Any]] = [
+        *(partial(_come_late, place, partner, guarded=guarded) for partner in partners[:late]),
+        *(partial(_go_on, place, partner) for partner in partners[late:]),
+        partial(_cancel, place, killed_after=orders // 2 if killed else None),
+    ]
+    *rushed, followed = crew.run(_do, [(part,) for part in parts])
+    _drain(installation)
+    return _outcome(installation, place, [*filled, *rushed], followed)
+
+
+def _do(part: Callable[[], Any]) -> Any:
+    return part()
+
+
+def _drain(installation: Installation) -> None:
+    """Bring the stream of Orders to its handler, as Lambda does."""
+    assert installation.url
+    install(installation.system())
+    clients = dynamodb_client(installation.url), streams_client(installation.url)
+    reader = StreamReader(*clients, installation.tables.name("orders"), Positions())
+    Pump([StreamPump("orders_stream", reader, app.orders_stream, dead_letters=DeadLetters(None))]).drain()
+    for client in clients:
+        client.close()
+
+
+def _outcome(installation: Installation, place: Place, tries: Sequence[Tried], followed: Followed) -> Outcome:
+    stored = {order.key: order for order in _orders(installation)}
+    shown = Counter[OrderKey]()
+    told = set()
+    for partner in {key.partner_id for key in stored}:
+        for item in _feed(installation, orders_feed(partner)):
+            key = OrderKey(partner, item["id"])
+            shown[key] += 1
+            if item["state"] == "updated" and _says_why(item["data"]):
+                told.add(key)
+    capacity = installation.capacity(place.session)
+    return Outcome(
+        tried=Tried(
+            [key for each in tries for key in each.booked],
+            sum(each.refused for each in tries),
+            [other for each in tries for other in each.others],
+        ),
+        followed=followed,
+        orders=len(stored),
+        confirmed=sum(
+            any(item.status is not OrderItemStatus.SellerCancelled for item in order.items)
+            for order in stored.values()
+        ),
+        untold=len(set(stored) - told),
+        # B is version 1, and what the Seller did version 2.
+        told_twice=sum(shown[key] > 1 or order.version > 2 for key, order in stored.items()),
+        spaces_total=capacity.spaces_total,
+        spaces_left=capacity.spaces_left,
+        held=installation.held(place.session),
+    )
+
+
+def _orders(installation: Installation) -> Iterator[Order]:
+    for row in installation.tables.orders.scan(consistent_read=True):
+        order = read_order(row.to_dynamodb_dict())
+        assert isinstance(order, Order)
+        yield order
+
+
+def _feed(installation: Installation, feed_id: str) -> Iterator[dict[str, Any]]:
+    system, after, more = installation.system(), 0, True
+    while more:
+        page = system.feeds.page(feed_id, after, 200, system.clock())
+        yield from map(json.loads, page.items)
+        after, more = page.last or after, page.more
+
+
+def _says_why(order: dict[str, Any]) -> bool:
+    status = f"https://openactive.io/{OrderItemStatus.SellerCancelled}"
+    return all(
+        (item["orderItemStatus"], item["cancellationMessage"]) == (status, MESSAGE)
+        for item in order["orderedItem"]
+    )
+
+
+def main() -> int:
+    if not engine.DYNOXIDE:
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        return 2
+    wrong = False
+    rounds: list[tuple[str, int, dict[str, bool]]] = [
+        ("carried through", ORDERS, {}),
+        ("killed half-way and started again", ORDERS, {"killed": True}),
+        ("without the condition on the revision", ORDERS // 20, {"guarded": False}),
+    ]
+    with engine.running_engine() as url, Crew(BROKERS + 1) as crew:
+        for number, (name, orders, how) in enumerate(rounds):
+            installation = Installation(f"crowd-{number}", url)
+            installation.create()
+            ended = crowd(crew, installation, orders, **how)
+            installation.close()
+            is_control = "guarded" in how
+            wrong |= ended.is_right is is_control
+            print(f"{name}: {ended}", *ended.tried.others[:3], sep="\n  ", flush=True)
+    print("Something was wrong." if wrong else "Nobody was forgotten; and somebody was, in the control.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
