@@ -1,8 +1,11 @@
 """The store on DynamoDB: one BatchGetItem for a snapshot, one TransactWriteItems for a commit."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+
+from pynamodb.exceptions import DeleteError, PutError
 
 from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange
@@ -134,15 +137,27 @@ class DynamoStore:
         return codec.from_json(found[0]["document"]["S"], OpportunityChange) if found else None
 
     def note_change(self, change: OpportunityChange) -> None:
-        with passing_faults():
-            self._change_row(change).save()
+        with self._if_still_open(change) as is_open:
+            self._change_row(change).save(is_open)
 
     def close_change(self, change: OpportunityChange) -> None:
-        with passing_faults():
-            self._change_row(change).delete()
+        with self._if_still_open(change) as is_open:
+            self._change_row(change).delete(is_open)
+
+    @contextmanager
+    def _if_still_open(self, change: OpportunityChange) -> Iterator[Any]:
+        """The condition that nobody has crossed it off and no later one has come; else nothing is written."""
+        try:
+            with passing_faults():
+                yield self._tables.changes.revision == change.revision
+        except (PutError, DeleteError) as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
 
     def _change_row(self, change: OpportunityChange) -> Any:
-        return self._tables.changes(CHANGES, change.opportunity_id, document=codec.to_json(change))
+        return self._tables.changes(
+            CHANGES, change.opportunity_id, revision=change.revision, document=codec.to_json(change)
+        )
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults():

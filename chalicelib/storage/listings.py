@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
-from chalicelib.booking.opportunity_changes import OpportunityChange
+from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.storage.port import CommitRefused, Listing, Store, StoreBusy
 
@@ -24,8 +24,10 @@ def change_listing(
 ) -> Listing:
     """Publish the Opportunity as `change` makes it, as its next version.
 
-    `followed_by` is noted in the same transaction, for everyone who holds it to follow. Raises
-    NotListed, StoreBusy.
+    `followed_by` is noted in the same transaction, for everyone who holds it to follow. A cancellation
+    that not everyone has followed yet stays: whom it has not reached needs no other news.
+
+    Raises NotListed, StoreBusy.
     """
     for _ in range(_ATTEMPTS):
         current, capacity = store.listings([opportunity_id]).get(opportunity_id, (None, None))
@@ -37,6 +39,12 @@ def change_listing(
             opportunity=replace(change(current.opportunity), revision=version),
             version=version,
         )
+        if followed_by is not None and followed_by.kind is not ChangeKind.cancelled:
+            pending = store.open_change(opportunity_id)
+            if pending is not None and pending.kind is ChangeKind.cancelled:
+                followed_by = pending
+        if followed_by is not None:
+            followed_by = replace(followed_by, revision=version)
         try:
             store.publish(changed, capacity.spaces_left if capacity else None, followed_by)
         except CommitRefused:

@@ -211,11 +211,17 @@ class MemoryStore:
 
     def note_change(self, change: OpportunityChange) -> None:
         with self._lock:
-            self._changes[change.opportunity_id] = change
+            if self._is_open(change):
+                self._changes[change.opportunity_id] = change
 
     def close_change(self, change: OpportunityChange) -> None:
         with self._lock:
-            self._changes.pop(change.opportunity_id, None)
+            if self._is_open(change):
+                del self._changes[change.opportunity_id]
+
+    def _is_open(self, change: OpportunityChange) -> bool:
+        known = self._changes.get(change.opportunity_id)
+        return known is not None and known.revision == change.revision
 
     def save_seller(self, seller: Seller) -> None:
         with self._lock:

@@ -141,10 +141,10 @@ class Store(Protocol):
         """The change of one Opportunity that not everyone has followed yet."""
 
     def note_change(self, change: OpportunityChange) -> None:
-        """Note how far a change has been followed."""
+        """Note how far a change has been followed, unless it is done or a later one has come since."""
 
     def close_change(self, change: OpportunityChange) -> None:
-        """Cross off a change that everyone has followed."""
+        """Cross off a change that everyone has followed, unless a later one has come since."""
 
     def save_seller(self, seller: Seller) -> None:
         """Put a Seller."""

@@ -93,6 +93,7 @@ class ChangeRow(_InventoryRow):
     """A change of an Opportunity that not everyone has followed yet, under `CHANGES`."""
 
     document = UnicodeAttribute()
+    revision = NumberAttribute()
 
 
 class OrderRow(Model):

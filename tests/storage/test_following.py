@@ -169,13 +169,37 @@ def test_a_change_of_logistics_reaches_every_order_and_twice_is_once(store: Memo
     logistics = OpportunityChange(SESSION_ID, ChangeKind.logistics)
     change_listing(store, SESSION_ID, moved, logistics)
     finish_change(store, SESSION_ID, a_moment(), PATIENCE)
-    store.note_change(logistics)
-    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    take_step(store, logistics, a_moment(), PATIENCE)
     for number in range(5):
         found = order(store, number)
         assert found is not None and found.items[0].opportunity is not None
         assert found.items[0].opportunity.document["name"] == "Under another name"
         assert (found.version, found.items[0].status) == (2, OrderItemStatus.OrderItemConfirmed)
+
+
+def test_a_cancellation_is_not_lost_to_those_who_follow_an_earlier_change(store: MemoryStore) -> None:
+    """Who is half-way through an earlier change neither crosses off the cancellation nor skips anyone."""
+    assert all(b(store, number) for number in range(25))
+    change_listing(store, SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
+    earlier = store.open_change(SESSION_ID)
+    assert earlier is not None
+    cancel_all(store)
+    take_step(store, earlier, a_moment(), PATIENCE, limit=10)
+    take_step(store, earlier, a_moment(), PATIENCE)
+    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    assert all(status(store, number) is OrderItemStatus.SellerCancelled for number in range(25))
+    assert store.holds(SESSION_ID) == {}
+
+
+def test_a_cancellation_is_not_lost_to_a_later_change(store: MemoryStore) -> None:
+    assert all(b(store, number) for number in range(25))
+    cancel_all(store)
+    change = store.open_change(SESSION_ID)
+    assert change is not None
+    take_step(store, change, a_moment(), PATIENCE, limit=10)
+    change_listing(store, SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
+    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    check_that_nobody_is_left(store, range(25))
 
 
 def test_what_was_attended_stays_attended(store: MemoryStore) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder, Snapshot, Wanted
+from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.booking.quote import delete_quote, quote
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
@@ -450,6 +451,84 @@ class TestInventory:
         store.save_seller(a_seller())
         store.save_seller(a_seller(open_booking_allowed=False))
         assert store.seller(SELLER_ID) == a_seller(open_booking_allowed=False)
+
+
+CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.", revision=2)
+
+
+def change(store: Store, change: OpportunityChange, opportunity_id: str = SESSION_ID) -> None:
+    """Publish the next version of the Opportunity, with a change to follow."""
+    version = store.listings([opportunity_id])[opportunity_id][0].version + 1
+    store.publish(Listing(an_opportunity(opportunity_id, revision=version), version), 10, change)
+
+
+class TestChangesToFollow:
+    def test_there_is_none_unless_one_was_published(self, store: Store) -> None:
+        publish(store)
+        store.publish(Listing(an_opportunity(revision=2), version=2), 10)
+        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
+
+    def test_one_is_noted_with_the_version_that_it_came_with(self, store: Store) -> None:
+        publish(store)
+        change(store, CANCELLED)
+        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([CANCELLED], CANCELLED)
+        assert store.listings([SESSION_ID])[SESSION_ID][0].version == 2
+
+    def test_where_the_version_is_refused_nothing_is_noted(self, store: Store) -> None:
+        publish(store)
+        with pytest.raises(CommitRefused):
+            store.publish(Listing(an_opportunity(revision=9), version=9), 10, CANCELLED)
+        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
+
+    def test_goes_on_from_where_it_has_come_to(self, store: Store) -> None:
+        publish(store)
+        change(store, CANCELLED)
+        half_way = replace(CANCELLED, done_up_to="partner-1#5")
+        store.note_change(half_way)
+        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([half_way], half_way)
+
+    def test_is_crossed_off_once_and_again(self, store: Store) -> None:
+        publish(store)
+        change(store, CANCELLED)
+        store.close_change(CANCELLED)
+        store.close_change(CANCELLED)
+        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
+
+    def test_each_opportunity_has_its_own(self, store: Store) -> None:
+        other = replace(CANCELLED, opportunity_id=OTHER_ID)
+        for opportunity_id, each in ((SESSION_ID, CANCELLED), (OTHER_ID, other)):
+            publish(store, 10, opportunity_id)
+            change(store, each, opportunity_id)
+        assert len(store.open_changes(1)) == 1
+        store.note_change(replace(CANCELLED, done_up_to="partner-1#5"))
+        assert store.open_change(OTHER_ID) == other
+        store.close_change(CANCELLED)
+        assert store.open_changes(10) == [other]
+
+    def test_the_next_one_takes_the_place_of_one_that_is_not_done(self, store: Store) -> None:
+        publish(store)
+        change(store, OpportunityChange(SESSION_ID, ChangeKind.logistics, revision=2))
+        change(store, replace(CANCELLED, revision=3))
+        assert store.open_changes(10) == [replace(CANCELLED, revision=3)]
+
+    def test_whoever_still_follows_an_older_one_leaves_the_newer_alone(self, store: Store) -> None:
+        """Else those whom the older one has reached would never hear of the newer."""
+        publish(store)
+        older = OpportunityChange(SESSION_ID, ChangeKind.logistics, revision=2)
+        newer = replace(older, revision=3)
+        change(store, older)
+        change(store, newer)
+        store.note_change(replace(older, done_up_to="partner-1#5"))
+        assert store.open_change(SESSION_ID) == newer
+        store.close_change(older)
+        assert store.open_change(SESSION_ID) == newer
+
+    def test_what_is_crossed_off_is_not_noted_again_by_a_slower_follower(self, store: Store) -> None:
+        publish(store)
+        change(store, CANCELLED)
+        store.close_change(CANCELLED)
+        store.note_change(replace(CANCELLED, done_up_to="partner-1#5"))
+        assert store.open_change(SESSION_ID) is None
 
 
 class Interrupted:
