@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.quote import quote
-from chalicelib.domain.lifecycle import OrderItemStatus
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKind, Proposal
 from chalicelib.feeds.ledger import Ledger
 from chalicelib.feeds.streams import publish_inventory, publish_orders
 from chalicelib.storage.attempts import Patience
@@ -34,6 +34,7 @@ from tests.support.builders import (
 Record = dict[str, Any]
 Json = dict[str, Any]
 FEED = f"orders#{KEY.partner_id}"
+PROPOSALS = f"order-proposals#{KEY.partner_id}"
 TABLES = Tables(Engine("test", "eu-west-2", "http://127.0.0.1:1", "test", "test"))
 
 
@@ -75,14 +76,25 @@ def an_order(**changes: Any) -> Order:
     return replace(order, **changes)
 
 
-def record(order: Order | DeletedOrder, number: int = 1, *, as_json: bool = False) -> Record:
+def a_proposal(status: ProposalStatus = ProposalStatus.SellerAccepted, **changes: Any) -> Order:
+    """An OrderProposal, as it is kept once the Seller has decided."""
+    items = tuple(replace(item, status=OrderItemStatus.OrderItemProposed) for item in an_order().items)
+    proposal = Proposal("30000000-0000-4000-8000-000000000003", status, seller_note="With pleasure.")
+    order = an_order(kind=OrderKind.OrderProposal, items=items, proposal=proposal, version=2)
+    return replace(order, **changes)
+
+
+def record(
+    order: Order | DeletedOrder, number: int = 1, *, old: Order | None = None, as_json: bool = False
+) -> Record:
     image = order_row(TABLES, order).to_dynamodb_dict()
     if as_json and "document" in image:
         # Lambda hands a batch over as JSON, in which bytes are base64.
         data = image["document"]["B"]
         raw = data if isinstance(data, bytes) else base64.b64decode(data)
         image["document"] = {"B": base64.b64encode(raw).decode()}
-    return {"dynamodb": {"Keys": {}, "NewImage": image, "SequenceNumber": str(number)}}
+    images = {"NewImage": image} | ({"OldImage": order_row(TABLES, old).to_dynamodb_dict()} if old else {})
+    return {"dynamodb": {"Keys": {}, **images, "SequenceNumber": str(number)}}
 
 
 def poison(number: int) -> Record:
@@ -115,6 +127,91 @@ def test_a_deleted_order_is_shown_deleted_if_it_was_shown(streams: Streams) -> N
     streams.orders(record(an_order()))
     streams.orders(record(DeletedOrder(KEY, SELLER_ID, published=True, version=2)))
     assert [item["state"] for item in streams.shown()] == ["deleted"]
+
+
+def test_a_proposal_that_was_only_made_is_in_no_feed(streams: Streams) -> None:
+    """OFEED-02: like an Order, it is shown once something has happened to it."""
+    waiting = a_proposal(ProposalStatus.AwaitingSellerConfirmation, published=False, version=1)
+    assert streams.orders(record(waiting)) == []
+    assert streams.shown(PROPOSALS) == streams.shown() == []
+
+
+@pytest.mark.parametrize("status", ProposalStatus)
+def test_a_proposal_that_was_updated_enters_the_feed_of_proposals_alone(
+    streams: Streams, status: ProposalStatus
+) -> None:
+    """A-01, A-02, A-04, PUPD-07; also where it is rejected, it stays in its feed."""
+    before = a_proposal(ProposalStatus.AwaitingSellerConfirmation, published=False, version=1)
+    assert streams.orders(record(a_proposal(status), old=before)) == []
+    (item,) = streams.shown(PROPOSALS)
+    assert (item["id"], item["kind"], item["state"]) == (KEY.uuid, "OrderProposal", "updated")
+    assert item["data"]["@type"] == "OrderProposal"
+    assert item["data"]["orderProposalStatus"] == f"https://openactive.io/{status}"
+    assert item["data"]["orderSellerNote"] == "With pleasure."
+    assert "orderItemStatus" not in item["data"]["orderedItem"][0]  # T8
+    assert streams.shown() == []
+
+
+def test_a_proposal_that_changes_again_moves_to_the_end_of_its_feed(streams: Streams) -> None:
+    """RPDE-06; and a record that comes late or twice changes nothing."""
+    accepted = a_proposal()
+    other = a_proposal(key=replace(KEY, uuid="20000000-0000-4000-8000-000000000002"))
+    rejected = a_proposal(ProposalStatus.SellerRejected, version=3)
+    streams.orders(record(accepted), record(other))
+    streams.orders(record(rejected, old=accepted))
+    streams.orders(record(accepted), record(rejected, old=accepted))
+    assert [item["id"] for item in streams.shown(PROPOSALS)] == [other.key.uuid, KEY.uuid]
+    assert streams.shown(PROPOSALS)[1]["data"]["orderProposalStatus"].endswith("SellerRejected")
+
+
+def booked(proposal: Order, **changes: Any) -> Order:
+    return an_order(proposal=proposal.proposal, version=proposal.version + 1, published=False, **changes)
+
+
+def test_a_proposal_that_is_booked_leaves_its_feed_and_the_order_is_in_none_yet(streams: Streams) -> None:
+    """OFEED-14, B-19."""
+    accepted = a_proposal()
+    streams.orders(record(accepted))
+    streams.orders(record(booked(accepted), old=accepted))
+    assert [(item["kind"], item["state"]) for item in streams.shown(PROPOSALS)] == [
+        ("OrderProposal", "deleted")
+    ]
+    assert streams.shown() == []
+
+
+def test_the_order_that_came_of_a_proposal_enters_the_orders_feed_at_its_first_update(
+    streams: Streams,
+) -> None:
+    """OFEED-02; the two feeds keep them apart, though they are one row."""
+    accepted = a_proposal()
+    order = booked(accepted)
+    cancelled = replace(order, published=True, version=order.version + 1)
+    streams.orders(record(accepted))
+    # All in one batch, as where the stream has waited.
+    streams.orders(record(order, 2, old=accepted), record(cancelled, 3, old=order))
+    assert [(item["kind"], item["state"]) for item in streams.shown()] == [("Order", "updated")]
+    assert [item["state"] for item in streams.shown(PROPOSALS)] == ["deleted"]
+
+
+def test_a_proposal_that_is_taken_away_is_shown_deleted(streams: Streams) -> None:
+    accepted = a_proposal()
+    streams.orders(record(accepted))
+    streams.orders(record(DeletedOrder(KEY, SELLER_ID, published=True, version=3), old=accepted))
+    assert [item["state"] for item in streams.shown(PROPOSALS)] == ["deleted"]
+    assert streams.shown() == []
+
+
+def test_a_proposal_that_was_never_shown_leaves_no_trace_when_it_is_booked(streams: Streams) -> None:
+    waiting = a_proposal(published=False)
+    streams.orders(record(booked(waiting), old=waiting))
+    assert streams.shown(PROPOSALS) == streams.shown() == []
+
+
+def test_proposals_of_another_partner_are_in_a_feed_of_their_own(streams: Streams) -> None:
+    """AUTH-02."""
+    streams.orders(record(a_proposal(key=replace(KEY, partner_id="partner-2"))))
+    assert streams.shown(PROPOSALS) == []
+    assert len(streams.shown("order-proposals#partner-2")) == 1
 
 
 def test_a_record_that_cannot_be_read_holds_up_only_what_comes_after_it(streams: Streams) -> None:

@@ -105,6 +105,18 @@ def test_only_a_lease_stands_in_the_indexes(store: DynamoStore, tables: Tables) 
     )
 
 
+def test_every_index_resolves_with_one_set_of_tables(tables: Tables) -> None:
+    """Models of one table share what PynamoDB knows of it: that of the last one bound, which must know the
+    indexes."""
+    bound = [model for model in vars(tables).values() if hasattr(model, "get_attributes")]
+    indexes = [(model, index) for model in bound for index in model._indexes.values()]
+    assert {index.Meta.index_name for _, index in indexes} == {"by_expiry", "by_lease_end"}
+    for model, index in indexes:
+        ranged = next(each for each in index.Meta.attributes.values() if each.is_range_key)
+        found = index.query("anything", getattr(model, ranged.attr_name) <= 1, limit=1)
+        assert list(found) == []
+
+
 def test_the_hot_row_stays_under_a_kilobyte(store: DynamoStore, tables: Tables) -> None:
     """One write unit: see docs/scale.md."""
     leased(store)
