@@ -1,15 +1,19 @@
 """What happens to an OrderProposal between P and B: the Seller decides, amends; the Customer withdraws."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, MoveHold, SaveOrder, Snapshot
 from chalicelib.booking.existing import existing_order
 from chalicelib.booking.holding import release_as_lease
 from chalicelib.booking.quote import lease_end
 from chalicelib.booking.requests import ProposalUpdateRequest
-from chalicelib.domain.errors import PatchNotAllowedOnPropertyError
+from chalicelib.booking.seller import replacement
+from chalicelib.domain.errors import PatchNotAllowedOnPropertyError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import ProposalEvent, ProposalStatus, TransitionRefused, next_proposal_status
-from chalicelib.domain.orders import Order, OrderKind, Proposal
+from chalicelib.domain.offers import FlowRequirement
+from chalicelib.domain.orders import Order, OrderItem, OrderKind, Proposal
 
 
 def update_proposal(
@@ -53,20 +57,44 @@ def decide_proposal(
     return _changed(order, changed, snapshot, moment, shows=True)
 
 
-def amend_proposal(snapshot: Snapshot, moment: Moment, *, note: str | None = None) -> Decision[None]:
+def amend_proposal(
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    choices: Mapping[str, tuple[str, str]] | None = None,
+    note: str | None = None,
+) -> Decision[None]:
     """A new version of the proposal, which the Seller has yet to confirm; older ones are void (A-04).
 
-    Raises UnknownOrderError, GoneError; TransitionRefused where it is too late.
+    `choices`, by item id, are other Opportunities with their Offers for some of the items, which may be
+    dearer or cheaper: for that an Offer must allow negotiation. Spaces move with them.
+
+    Raises UnknownOrderError, GoneError; TransitionRefused where it is too late; UnacceptableOfferError,
+    OpportunityOfferPairNotBookableError, OpportunityIsFullError.
     """
     order = _proposal_in(snapshot)
     proposal = _proposal_of(order)
+    if choices and not any(_may_be_negotiated(item) for item in order.items):
+        raise UnacceptableOfferError("None of the offers allows negotiation.")
+    items = tuple(
+        replacement(item, choices[item.id or ""], snapshot, moment)
+        if choices and item.id in choices
+        else item
+        for item in order.items
+    )
     changed = replace(
         proposal,
         status=next_proposal_status(proposal.status, ProposalEvent.amend),
         version=moment.new_id(),
         seller_note=note if note is not None else proposal.seller_note,
     )
-    return _changed(order, changed, snapshot, moment, shows=True)
+    if items == order.items:
+        return _changed(order, changed, snapshot, moment, shows=True)
+    return Decision(None, change_items(replace(order, proposal=changed), items, snapshot))
+
+
+def _may_be_negotiated(item: OrderItem) -> bool:
+    return item.offer is not None and FlowRequirement.OpenBookingNegotiation in item.offer.requirements
 
 
 def _proposal_in(snapshot: Snapshot) -> Order:

@@ -12,7 +12,11 @@ from chalicelib.booking.access import with_access
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.existing import existing_order
-from chalicelib.domain.errors import OpportunityOfferPairNotBookableError, UnacceptableOfferError
+from chalicelib.domain.errors import (
+    OpportunityIsFullError,
+    OpportunityOfferPairNotBookableError,
+    UnacceptableOfferError,
+)
 from chalicelib.domain.lifecycle import (
     CANCELLED,
     ItemEvent,
@@ -93,33 +97,46 @@ def replace_items(
 
     The new pair must be bookable and not dearer; the item keeps its id. Spaces move with it.
 
-    Raises OpportunityOfferPairNotBookableError, UnacceptableOfferError.
+    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
     """
-    seller = snapshot.seller
-    assert seller is not None, "a replacement needs the seller in its snapshot"
 
     def replaced(item: OrderItem) -> OrderItem:
-        assert item.offer is not None and item.price is not None
-        opportunity_id, offer_id = choices[item.id or ""]
-        known = snapshot.opportunities.get(opportunity_id)
-        offer = known.opportunity.offer(offer_id) if known else None
-        if known is None or offer is None or known.opportunity.seller_id != seller.id:
-            raise UnacceptableOfferError(instance=offer_id)
-        if reason := known.opportunity.why_not_bookable(offer, moment.now):
-            raise OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)
-        if offer.price > item.offer.price or offer.currency != item.offer.currency:
-            raise UnacceptableOfferError("A replacement may not be dearer.", instance=offer_id)
-        return replace(
-            item,
-            opportunity_id=opportunity_id,
-            offer_id=offer_id,
-            opportunity=replace(known.opportunity, offers=()),
-            offer=offer,
-            price=unit_price(offer, seller, tax_excluded=_order_in(snapshot).totals.tax_excluded),
-            customer_notice=notice,
-        )
+        new = replacement(item, choices[item.id or ""], snapshot, moment)
+        assert new.offer is not None and item.offer is not None
+        if new.offer.price > item.offer.price:
+            raise UnacceptableOfferError("A replacement may not be dearer.", instance=new.offer_id)
+        return replace(new, customer_notice=notice)
 
     return _change(snapshot, replaced, choices.keys())
+
+
+def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, moment: Moment) -> OrderItem:
+    """The item with another Opportunity and Offer of the same Seller, at the price that they have now.
+
+    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
+    """
+    order, seller = snapshot.order, snapshot.seller
+    assert isinstance(order, Order) and seller is not None, "a replacement needs both in its snapshot"
+    assert item.offer is not None
+    opportunity_id, offer_id = choice
+    known = snapshot.opportunities.get(opportunity_id)
+    offer = known.opportunity.offer(offer_id) if known else None
+    if known is None or offer is None or known.opportunity.seller_id != seller.id:
+        raise UnacceptableOfferError(instance=offer_id)
+    if reason := known.opportunity.why_not_bookable(offer, moment.now):
+        raise OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)
+    if offer.currency != item.offer.currency:
+        raise UnacceptableOfferError("The currency is another one.", instance=offer_id)
+    if known.capacity.spaces_left == 0 and known.hold is None:
+        raise OpportunityIsFullError(instance=opportunity_id)
+    return replace(
+        item,
+        opportunity_id=opportunity_id,
+        offer_id=offer_id,
+        opportunity=replace(known.opportunity, offers=()),
+        offer=offer,
+        price=unit_price(offer, seller, tax_excluded=order.totals.tax_excluded),
+    )
 
 
 def follow_opportunity(snapshot: Snapshot, opportunity: Opportunity) -> Decision[None]:

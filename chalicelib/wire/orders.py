@@ -99,11 +99,7 @@ def _item(
     )
     if price is not None:
         document["unitTaxSpecification"] = [_tax(charge) for charge in price.taxes]
-    if opportunity is not None:
-        document["attendeeDetailsRequired"] = list(opportunity.attendee_details_required)
-        document["orderItemIntakeForm"] = list(opportunity.intake_form)
-    document["attendee"] = item.attendee
-    document["orderItemIntakeFormResponse"] = list(item.intake_answers)
+    document |= _details(item)
     if is_made:
         document |= _changeable(item)
     document["error"] = [item_error(error) for error in errors]
@@ -122,7 +118,23 @@ def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
     if is_order:
         document["orderItemStatus"] = term_iri(item.status) if item.status else None
         document |= _changeable(item)
+    else:
+        document |= _details(item)  # only while it is a proposal: later it would be in feeds for good
     return document
+
+
+def _details(item: OrderItem) -> Json:
+    """What the Seller asks of an attendee, and what was answered (DETAILS, OFEED-09)."""
+    opportunity = item.opportunity
+    asked: Json = {}
+    if opportunity is not None:
+        asked["attendeeDetailsRequired"] = list(opportunity.attendee_details_required)
+        asked["orderItemIntakeForm"] = list(opportunity.intake_form)
+    return {
+        **asked,
+        "attendee": item.attendee,
+        "orderItemIntakeFormResponse": list(item.intake_answers),
+    }
 
 
 def _proposal(order: Order, *, in_feed: bool = False) -> Json:

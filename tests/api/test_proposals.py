@@ -1,12 +1,15 @@
 """P, OrderProposal Update, and B of an accepted proposal, over the wire."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
+from chalicelib.domain.errors import OpportunityIsFullError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import ProposalEvent
-from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.domain.orders import Order, OrderKey, OrderKind
+from chalicelib.wire.orders import feed_document
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, BASE_URL, PAYMENT, Answer, Bookable, Broker, World
 
@@ -240,3 +243,90 @@ def test_another_partners_proposal_does_not_exist(world: World, broker: Broker, 
     other = Broker(world, partner="partner-2")
     assert b(other, version).status == 404
     assert patch(other, orderProposalStatus=REJECTED).status == 404
+
+
+# --- an amendment that changes items (A-04) -----------------------------------------------
+
+NEGOTIABLE = {
+    "openBookingFlowRequirement": [
+        *APPROVAL["openBookingFlowRequirement"],
+        "https://openactive.io/OpenBookingNegotiation",
+    ]
+}
+
+
+def amend_items(world: World, choice: Bookable) -> None:
+    order = world.order(UUID)
+    assert isinstance(order, Order)
+    choices = {order.items[0].id or "": (choice.id, choice.offer_id)}
+    moment = world.system.moment()
+    world.system.carry_out_on_order(
+        OrderKey("partner-1", UUID),
+        lambda snapshot: amend_proposal(snapshot, moment, choices=choices),
+        moment.now,
+        also=(choice.id,),
+    )
+
+
+@pytest.mark.parametrize("price", [8, 14])
+def test_the_seller_may_offer_something_else_instead(world: World, broker: Broker, price: int) -> None:
+    """A-04, A-06, B-16, OFEED-12: cheaper or dearer, at the new terms once the Seller has accepted."""
+    wanted = world.session(spaces=5, price=10, offer=NEGOTIABLE)
+    other = world.session(spaces=3, price=price, offer=NEGOTIABLE)
+    first = p(broker, wanted.item()).json
+    amend_items(world, other)
+    order = world.order(UUID)
+    assert isinstance(order, Order) and order.proposal is not None
+    assert order.totals.due == price
+    assert order.proposal.status == "AwaitingSellerConfirmation"
+    assert order.proposal.version not in first["orderProposalVersion"]
+    assert order.items[0].id == first["orderedItem"][0]["@id"].rsplit("/", 1)[1]
+    assert (world.held(wanted), world.held(other)) == (0, 1)
+    assert (world.capacity(wanted).spaces_left, world.capacity(other).spaces_left) == (5, 2)
+    decide(world, ProposalEvent.accept)
+    assert b(broker, first["orderProposalVersion"]).json["@type"] == "OrderProposalVersionOutdatedError"
+    version = f"{BASE_URL}{API}/order-proposals/{UUID}/versions/{order.proposal.version}"
+    booked = b(broker, version)
+    assert booked.status == 201, booked.body
+    assert booked.json["totalPaymentDue"]["price"] == price
+    assert booked.json["orderedItem"][0]["orderedItem"]["@id"] == other.outer_id
+
+
+def test_without_negotiation_items_stay_as_they_are(world: World, broker: Broker, yoga: Bookable) -> None:
+    """A-04."""
+    p(broker, yoga.item())
+    before = world.order(UUID)
+    with pytest.raises(UnacceptableOfferError, match="negotiation"):
+        amend_items(world, world.session(spaces=3, price=8, offer=APPROVAL))
+    assert world.order(UUID) == before
+
+
+def test_what_is_offered_instead_must_have_a_space(world: World, broker: Broker) -> None:
+    """CAP: an amendment takes spaces like anybody else."""
+    wanted = world.session(spaces=5, price=10, offer=NEGOTIABLE)
+    full = world.session(spaces=0, price=8, offer=NEGOTIABLE)
+    p(broker, wanted.item())
+    before = world.order(UUID)
+    with pytest.raises(OpportunityIsFullError):
+        amend_items(world, full)
+    assert world.order(UUID) == before
+    assert world.held(full) == 0
+
+
+def test_a_proposal_in_the_feed_tells_what_was_asked_and_answered(world: World, broker: Broker) -> None:
+    """OFEED-09: while it is a proposal; an Order does not."""
+    field = {"@type": "ShortAnswerFormFieldSpecification", "@id": "https://kings.example/1", "name": "Level"}
+    session = world.session(offer=APPROVAL, attendee=("https://schema.org/givenName",), form=(field,))
+    answered = {"@type": "PropertyValue", "propertyID": "https://kings.example/1", "value": "beginner"}
+    attendee = {"@type": "Person", "givenName": "Sam"}
+    item = session.item(attendee=attendee, orderItemIntakeFormResponse=[answered])
+    assert p(broker, item).status == 201
+    order = world.order(UUID)
+    assert isinstance(order, Order)
+    (shown,) = feed_document(order)["orderedItem"]
+    assert shown["attendee"] == attendee
+    assert shown["attendeeDetailsRequired"] == ["https://schema.org/givenName"]
+    assert shown["orderItemIntakeForm"] == [field]
+    assert shown["orderItemIntakeFormResponse"] == [answered]
+    (booked,) = feed_document(replace(order, kind=OrderKind.Order))["orderedItem"]
+    assert not {"attendee", "orderItemIntakeForm", "orderItemIntakeFormResponse"} & booked.keys()
