@@ -45,15 +45,23 @@ OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
         "all but open feeds and dataset site",
         "The request does not say who calls.",
     ),
-    errors.NoAPITokenError: (NOT_YET, "There are no API keys."),
-    errors.InvalidAPITokenError: (NOT_YET, "There are no API keys."),
+    errors.NoAPITokenError: (
+        "all but open feeds and dataset site",
+        "Callers have API keys here (`AUTHENTICATION=api-keys`), and `X-API-Key` is missing or empty.",
+    ),
+    errors.InvalidAPITokenError: (
+        "all but open feeds and dataset site",
+        "The key in `X-API-Key` is malformed, unknown, revoked or has ended, or its partner is suspended.",
+    ),
     errors.InvalidAuthorizationDetailsError: (
         "all but open feeds and dataset site",
-        "The credentials are not accepted, name no Seller where one is needed, or are for another Seller than the Order.",
+        "The token is malformed, forged, expired, of another issuer or for another audience; it lacks the scope that is "
+        "needed; it names no Seller where one is needed, or another than the Order's.",
     ),
     errors.TooManyRequestsError: (
         "everywhere",
-        "API Gateway throttles, as it is set up to; its responses are in `infra/gateway.json`. Nothing counts the requests of a single partner.",
+        "The booking partner has used up its requests of this minute (`RATE_LIMIT`), or API Gateway throttles, as it is "
+        "set up to; its responses are in `infra/gateway.json`. `Retry-After` says when to come back.",
     ),
     errors.UnexpectedOrderTypeError: ("C1, C2, B, PATCH", "`@type` is not the one that the endpoint takes."),
     errors.SellerNotFoundError: ("C1, C2, B", "`seller` is missing, or is not a Seller of this system."),

@@ -235,7 +235,6 @@ def test_the_gateway_has_an_answer_of_ours_in_every_case() -> None:
     )
 
 
-@pytest.mark.shows("TooManyRequestsError")
 def test_whoever_is_throttled_is_told_when_to_come_back() -> None:
     throttled = [r for r in templates.gateway_responses() if r.status == 429]
     assert len(throttled) == 2

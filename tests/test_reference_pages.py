@@ -47,9 +47,8 @@ def test_errors_that_cannot_arise_are_raised_nowhere() -> None:
     )
     named = {kind for kind in error_classes() if re.search(rf"\b{kind.__name__}\b", source)}
     told = {kind for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
-    # Two there are only in theory: no state that can be reached makes an Opportunity intractable,
-    # and the gateway could say that an API key is wrong if any were asked for.
-    assert named - told == {errors.OpportunityIntractableError, errors.InvalidAPITokenError}
+    # One there is only in theory: no state that can be reached makes an Opportunity intractable.
+    assert named - told == {errors.OpportunityIntractableError}
     assert told - named == set()
 
 

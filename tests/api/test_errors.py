@@ -19,6 +19,33 @@ def yoga(world: World) -> Bookable:
     return world.session(price=10)
 
 
+# --- who calls ------------------------------------------------------------------------------
+
+
+@pytest.mark.shows("NoAPITokenError")
+def test_where_there_are_keys_one_is_needed(world: World) -> None:
+    """AUTH-11."""
+    world.set(authentication="api-keys")
+    assert Broker(world, partner=None).send("GET", f"{API}/orders/{UUID}").status == 403
+
+
+@pytest.mark.shows("InvalidAPITokenError")
+def test_a_key_is_one_that_was_given_out(world: World) -> None:
+    """AUTH-11."""
+    world.set(authentication="api-keys")
+    key = {"X-API-Key": "guessed"}
+    assert Broker(world, partner=None).send("GET", f"{API}/orders/{UUID}", headers=key).status == 401
+
+
+@pytest.mark.shows("TooManyRequestsError")
+def test_a_partner_has_so_many_requests_a_minute(world: World, broker: Broker) -> None:
+    """RATE-01."""
+    world.set(rate_limit=2)
+    answers = [broker.send("GET", f"{API}/orders-rpde") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["Retry-After"] == str(60 - world.clock.now.second)
+
+
 # --- the Order as a whole -----------------------------------------------------------------
 
 
