@@ -88,6 +88,7 @@ class _Conversation:
         self._oauth_error = OAuthError
         self._call, self._provider = call, _provider(call)
         self._authority: Authority = call.system.authority
+        self._service = call.system.settings.service_name
         self._browser = _cookie(call) or self._authority.new_secret()
 
     def begin(self, parameters: Mapping[str, str]) -> Reply:
@@ -96,7 +97,8 @@ class _Conversation:
         except self._oauth_error as error:
             return self._refused(error)
         ticket = self._ticket(Ticket(dict(parameters)))
-        return self._page(200, pages.login_page(ticket, asked_for.partner.name), asked_for)
+        page = pages.login_page(ticket, asked_for.partner.name, self._service)
+        return self._page(200, page, asked_for)
 
     def go_on(self) -> Reply:
         try:
@@ -122,6 +124,7 @@ class _Conversation:
             page = pages.login_page(
                 form["ticket"],
                 asked_for.partner.name,
+                self._service,
                 username=username,
                 problem=pages.Problem.too_many_attempts if too_many else pages.Problem.wrong,
             )
@@ -138,6 +141,7 @@ class _Conversation:
             next_ticket,
             partner=asked_for.partner.name,
             partner_url=asked_for.partner.url,
+            username=login.username,
             sellers=[(each.id, str(each.document.get("name") or each.id)) for each in sellers],
             scopes=asked_for.scopes,
         )

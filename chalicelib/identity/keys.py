@@ -52,9 +52,9 @@ class SigningKeys:
         return None
 
     def signing(self, now: datetime) -> SigningKey | None:
-        """The newest key that signs already."""
+        """The newest key that signs already; the first where another's clock was ahead of ours."""
         ready = [key for key in self.keys if key.signs_from <= now]
-        return ready[-1] if ready else None
+        return ready[-1] if ready else next(iter(self.keys), None)
 
 
 @dataclass

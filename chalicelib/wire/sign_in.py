@@ -48,8 +48,10 @@ def headers(form_targets: Sequence[str]) -> dict[str, str]:
     }
 
 
-def login_page(ticket: str, partner: str, *, username: str = "", problem: Problem | None = None) -> str:
-    """User name and password. `ticket` goes with the form; `problem` is told above it."""
+def login_page(
+    ticket: str, partner: str, service: str, *, username: str = "", problem: Problem | None = None
+) -> str:
+    """User name and password for the booking service. `ticket` goes with the form; `problem` is told above it."""
     alert, described = "", ""
     if problem is not None:
         alert = f'<p class="alert" id="problem" role="alert">{escape(problem)}</p>'
@@ -57,9 +59,9 @@ def login_page(ticket: str, partner: str, *, username: str = "", problem: Proble
     start_with_password = " autofocus" if username else ""
     start_with_username = "" if username else " autofocus"
     return _page(
-        "Log in",
-        f"""<h1>Log in</h1>
-<p><strong>{escape(partner)}</strong> would like to work with you. Log in to your booking system to go on.</p>
+        f"Log in to {service}",
+        f"""<h1>Log in to {escape(service)}</h1>
+<p><strong>{escape(partner)}</strong> would like to take bookings for you. Log in to go on.</p>
 {alert}
 {_form(ticket)}
 <label for="username">User name</label>
@@ -78,6 +80,7 @@ def consent_page(
     *,
     partner: str,
     partner_url: str | None,
+    username: str,
     sellers: Sequence[tuple[str, str]],
     scopes: Sequence[str],
 ) -> str:
@@ -97,7 +100,8 @@ def consent_page(
 <button class="btn btn-primary" type="submit" name="decision" value="allow">Allow</button>
 <button class="btn" type="submit" name="decision" value="deny">Do not allow</button>
 </form>
-<p class="soft">You can end this at any time: ask the operator of this booking system.</p>""",
+<p class="soft">You are logged in as {escape(username)}. You can end this at any time: ask the operator of
+this booking system.</p>""",
     )
 
 
