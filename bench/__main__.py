@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench import engine, handler_time, import_time
+from bench.authentication import authentication_share
 from bench.installation import Installation
 from bench.round_trips import AT_MOST, round_trips
 from bench.throughput import BATCHES, BOOKINGS, ROUNDS, throughput
@@ -25,17 +26,23 @@ def main() -> None:
         print("Round trips:", {endpoint: len(calls) for endpoint, calls in made.items()}, flush=True)
         handler = handler_time.handler_time(installation)
         print(f"B to its own calls made bare: {handler:.2f}", flush=True)
+        share, more_calls = authentication_share(installation)
+        print(f"Authentication: {share:.1%} of B, {more_calls} calls more", flush=True)
         rates = throughput(installation)
         print("A second:", {what: round(rate) for what, rate in rates.items()}, flush=True)
         installation.close()
     imports = import_time.import_time()
     print("Import to boto3:", {way: round(ratio, 2) for way, ratio in imports.items()}, flush=True)
-    PAGE.write_text("\n".join(_page(made, handler, imports, rates)))
+    PAGE.write_text("\n".join(_page(made, handler, (share, more_calls), imports, rates)))
     print(f"Written: {PAGE}")
 
 
 def _page(
-    made: dict[str, list[str]], handler: float, imports: dict[str, float], rates: dict[str, float]
+    made: dict[str, list[str]],
+    handler: float,
+    authentication: tuple[float, int],
+    imports: dict[str, float],
+    rates: dict[str, float],
 ) -> Iterable[str]:
     yield "# Performance"
     yield ""
@@ -66,6 +73,11 @@ def _page(
                 "B, from event to answer",
                 "its own read and transaction, made bare with boto3",
                 f"{handler:.2f}",
+            ),
+            (
+                "the check of an access token, warm",
+                "the whole B with that token",
+                f"{authentication[0]:.3f}, and {authentication[1]} calls to DynamoDB more",
             ),
             ("`import app`", "`import boto3` and a DynamoDB client", f"{imports['app']:.2f}"),
             ("`import app`, and its DynamoDB client", "the same", f"{imports['ready']:.2f}"),

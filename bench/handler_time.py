@@ -40,7 +40,7 @@ def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
 
     times: dict[Callable[[str], Callable[[], Any]], list[float]] = {books: [], reads_and_writes: []}
     # With the log and the metrics that Lambda has too, written to nowhere.
-    with _output_to_nowhere():
+    with output_to_nowhere():
         install(installation.system(Telemetry()))
         for _ in range(repeats):
             for way, taken in times.items():
@@ -54,8 +54,8 @@ def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
 
 
 @contextmanager
-def _output_to_nowhere() -> Iterator[None]:
-    """Below Python: a logger keeps the stream that it was made with."""
+def output_to_nowhere() -> Iterator[None]:
+    """Within it nothing is printed. Below Python: a logger keeps the stream that it was made with."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -5,7 +5,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -70,21 +70,23 @@ class Session:
 
 @dataclass(frozen=True)
 class Request:
-    """A call of the booking API by a booking partner."""
+    """A call of the booking API by a booking partner; `headers` say who, if not those of development."""
 
     verb: str
     path: str
     body: Json | None = None
     partner: str = "partner-1"
+    headers: Mapping[str, str] | None = None
 
     def event(self) -> Json:
         """The same as API Gateway hands it to Lambda."""
         path = f"/api/openbooking/{self.path}"
         found = _UUID.search(path)
+        who = {"X-OpenActive-Test-Client-Id": self.partner} if self.headers is None else self.headers
         return {
             "httpMethod": self.verb,
             "path": path,
-            "headers": {**_HEADERS, "X-OpenActive-Test-Client-Id": self.partner},
+            "headers": {**_HEADERS, **who},
             "multiValueQueryStringParameters": None,
             "pathParameters": {"uuid": found[0]} if found else None,
             "stageVariables": None,

@@ -1,0 +1,42 @@
+"""What it costs to tell who calls: the check of an access token, against the whole of B with that token."""
+
+import time
+from dataclasses import replace
+from statistics import median
+
+from bench.handler_time import output_to_nowhere
+from bench.installation import BASE_URL, SELLER, Calls, Installation, ask, booking, new_uuid
+from chalicelib.identity.callers import BOOKING
+from chalicelib.runtime.system import install
+from chalicelib.runtime.telemetry import Telemetry
+
+REPEATS = 300
+
+
+def authentication_share(installation: Installation, repeats: int = REPEATS) -> tuple[float, int]:
+    """The share of a warm B that goes into its authentication (medians, interleaved), and how many calls
+    to DynamoDB a warm B makes more with a token than with development headers."""
+    session = installation.session(10 * repeats)
+    calls = Calls(installation.tables)
+    by_headers = calls.during(lambda: ask(booking(new_uuid(), session)))
+
+    system = installation.system(Telemetry())
+    system.settings = replace(system.settings, authentication="openid")
+    install(system)
+    token = system.authority.access_token(BASE_URL, "partner-1", SELLER["@id"], [BOOKING])
+    headers = {"authorization": f"Bearer {token}"}
+    books = [replace(booking(new_uuid(), session), headers=headers) for _ in range(repeats + 2)]
+    with output_to_nowhere():
+        ask(books.pop())
+        by_token = calls.during(lambda: ask(books.pop()))
+        whole, check = [], []
+        for request in books:
+            started = time.perf_counter()
+            answer = ask(request)
+            whole.append(time.perf_counter() - started)
+            assert answer.status == 201, answer.body
+            started = time.perf_counter()
+            system.callers.caller(headers, BASE_URL)
+            check.append(time.perf_counter() - started)
+    install(installation.system())
+    return median(check) / median(whole), len(by_token) - len(by_headers)
