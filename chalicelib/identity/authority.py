@@ -152,8 +152,8 @@ class Authority:
             self.note("authorised", partner=partner_id, seller=seller_id, by=given_by)
             return saved
 
-    def revoke(self, partner_id: str, seller_id: str, by: str) -> bool:
-        """End what a Seller has allowed a partner; False if there is nothing that stands.
+    def revoke(self, partner_id: str, seller_id: str, by: str) -> Authorisation | None:
+        """End what a Seller has allowed a partner, and with it all that hangs on it; None if nothing stood.
 
         No refresh token of it is good any more. Access tokens end by themselves, soon. That the Seller's
         Orders go from the partner's feed is noted in the same write, for `feeds.reviews` to do (OFEED-15).
@@ -161,13 +161,13 @@ class Authority:
         while True:
             found = self.register.find(Authorisation, Authorisation.key_of(partner_id, seller_id))
             if found is None or found.revoked_at is not None:
-                return False
+                return None
             try:
-                self.register.save(replace(found, revoked_at=self.clock()), self._review(found))
+                saved = self.register.save(replace(found, revoked_at=self.clock()), self._review(found))
             except RecordChanged:
                 continue
             self.note("authorisation revoked", partner=partner_id, seller=seller_id, by=by)
-            return True
+            return saved
 
     def is_revoked(self, partner_id: str, seller_id: str) -> bool:
         """Whether a partner may no longer see a Seller's Orders. One that was only suspended still may."""

@@ -14,7 +14,7 @@ from chalicelib.domain.errors import (
     UnauthenticatedError,
 )
 from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import ApiKey, Partner, Register
+from chalicelib.identity.register import ApiKey, Authorisation, Partner, Register, SellerStanding
 
 CLIENT_HEADER = "x-openactive-test-client-id"
 SELLER_HEADER = "x-openactive-test-seller-id"
@@ -150,7 +150,21 @@ class ApiKeys:
         partner = self.register.find(Partner, Partner.key_of(entry.partner_id))
         if partner is None or partner.suspended:
             raise InvalidAPITokenError
-        return Caller(entry.partner_id, entry.seller_id)
+        # Without its Seller there is still the Orders feed, in which the partner sees what has ended.
+        return Caller(entry.partner_id, entry.seller_id if self._is_allowed(entry) else None)
+
+    def _is_allowed(self, entry: ApiKey) -> bool:
+        """Whether the Seller of a key may be acted for, and still allows it (AUTH-03)."""
+        if entry.seller_id is None:
+            return False
+        standing = self.register.find(SellerStanding, SellerStanding.key_of(entry.seller_id))
+        if standing is not None and standing.suspended:
+            return False
+        if entry.authorisation_id is None:
+            return True
+        key = Authorisation.key_of(entry.partner_id, entry.seller_id)
+        given = self.register.find(Authorisation, key)
+        return given is not None and given.stands and given.id == entry.authorisation_id
 
 
 @dataclass(frozen=True)

@@ -389,7 +389,7 @@ class _Registration(ClientRegistrationEndpoint):  # type: ignore[misc]
             raise InvalidClientMetadataError("client_name is required.")
         if "authorization_code" in metadata["grant_types"] and not uris:
             raise InvalidClientMetadataError("redirect_uris are required for authorization_code.")
-        if not all(_may_be_redirected_to(uri) for uri in uris):
+        if not all(may_be_redirected_to(uri) for uri in uris):
             raise InvalidClientMetadataError("redirect_uris must be https, or http on localhost.")
         # What we do not know is left out, and said so in the answer (RFC 7591, section 3.2.1).
         asked = str(metadata.get("scope") or " ".join(SCOPES)).split()
@@ -449,7 +449,8 @@ def _check_types(metadata: Mapping[str, Any]) -> None:
             raise InvalidClientMetadataError(f"{name} must be a string.")
 
 
-def _may_be_redirected_to(uri: str) -> bool:
+def may_be_redirected_to(uri: str) -> bool:
+    """Whether a code may be sent there: https, or http on the partner's own machine."""
     try:
         parts = urlsplit(uri)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -5,7 +5,7 @@ No secret is here as it was given out: of a random one there is its SHA-256, of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
 from chalicelib.storage import codec
@@ -19,6 +19,7 @@ __all__ = [
     "FeedReview",
     "Grant",
     "Invitation",
+    "JournalEntry",
     "Login",
     "Partner",
     "RecordChanged",
@@ -156,7 +157,10 @@ class SellerStanding:
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A partner's API key by its digest: the plain way for an installation with one Seller (AUTH-10)."""
+    """A partner's API key by its digest: the plain way for an installation with one Seller (AUTH-10).
+
+    It is good for the Seller as long as the authorisation stands that it was made with, if it names one.
+    """
 
     KIND: ClassVar[str] = "api-key"
 
@@ -166,6 +170,7 @@ class ApiKey:
     made_at: datetime
     note: str = ""
     ends_at: datetime | None = None
+    authorisation_id: str | None = None
     version: int = 0
 
     @classmethod
@@ -315,6 +320,34 @@ class FeedReview:
         return None
 
 
+_JOURNAL_KEPT_FOR = timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """What an operator has done to any of the others, told by ids alone: no secret, no user name.
+
+    `ids` says of which kind each is: {"partner": ..., "seller": ...}.
+    """
+
+    KIND: ClassVar[str] = "journal"
+
+    id: str
+    at: datetime
+    what: str
+    by: str
+    ids: dict[str, str]
+    version: int = 0
+
+    @property
+    def key(self) -> Key:
+        return f"journal#{self.at:%Y-%m}", f"{self.at.isoformat(timespec='milliseconds')}#{self.id}"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        return self.at + _JOURNAL_KEPT_FOR
+
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -349,6 +382,10 @@ class Register:
     def authorisations_of(self, partner_id: str) -> list[Authorisation]:
         """What Sellers have allowed a partner, revoked ones included."""
         return [_entry(record, Authorisation) for record in self.store.parts(f"authorisation#{partner_id}")]
+
+    def journal(self, month: str) -> list[JournalEntry]:
+        """What was done in a month such as 2026-07, in its order."""
+        return [_entry(record, JournalEntry) for record in self.store.parts(f"journal#{month}")]
 
 
 def _record(entry: Entry) -> Record:

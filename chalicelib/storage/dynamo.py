@@ -168,6 +168,14 @@ class DynamoStore:
         sellers = found.get(self._identity)
         return _read_seller(sellers[0]) if sellers else None
 
+    def sellers(self) -> list[Seller]:
+        identity = self._tables.identity
+        with passing_faults():
+            return [
+                _read_seller(row.to_dynamodb_dict())
+                for row in identity.scan(identity.part == _SELLER, consistent_read=True)
+            ]
+
 
 def _part(opportunity_id: str, part: str) -> Raw:
     return {"opportunity_id": {"S": opportunity_id}, "part": {"S": part}}

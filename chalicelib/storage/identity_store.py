@@ -102,7 +102,8 @@ class DynamoIdentities:
 
     def all(self, kind: str) -> Iterator[Record]:
         with passing_faults():
-            for row in self._rows.scan(self._rows.principal.startswith(f"{kind}#")):
+            ours = self._rows.principal.startswith(f"{kind}#")
+            for row in self._rows.scan(ours, consistent_read=True):
                 yield _record(row.to_dynamodb_dict())
 
     def count(self, principal: str, part: str, amount: int, limit: int, expires_at: datetime) -> bool:

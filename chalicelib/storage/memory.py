@@ -231,6 +231,10 @@ class MemoryStore:
         with self._lock:
             return self._sellers.get(seller_id)
 
+    def sellers(self) -> list[Seller]:
+        with self._lock:
+            return list(self._sellers.values())
+
 
 def _check_size(changes: Sequence[Change]) -> None:
     actions = sum(1 + (isinstance(change, MoveHold) and moves_counters(change)) for change in changes)

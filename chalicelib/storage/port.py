@@ -151,3 +151,6 @@ class Store(Protocol):
 
     def seller(self, seller_id: str) -> Seller | None:
         """A Seller by id."""
+
+    def sellers(self) -> list[Seller]:
+        """All Sellers. Reads a whole table: for commands."""

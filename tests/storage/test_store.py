@@ -451,6 +451,7 @@ class TestInventory:
         store.save_seller(a_seller())
         store.save_seller(a_seller(open_booking_allowed=False))
         assert store.seller(SELLER_ID) == a_seller(open_booking_allowed=False)
+        assert store.sellers() == [a_seller(open_booking_allowed=False)]
 
 
 CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.", revision=2)
