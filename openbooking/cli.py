@@ -6,16 +6,15 @@ What a command needs is imported when it runs, so that `openbooking --help` answ
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from openbooking.identities import commands as identity_commands
+from openbooking.terminal import DynamodbUrl, attached, console, refuse
 
+if TYPE_CHECKING:
     from openbooking.conformance import Profile
 
 app = typer.Typer(
@@ -26,14 +25,6 @@ app = typer.Typer(
 )
 import_app = typer.Typer(help="Take an operator's data into the inventory.", no_args_is_help=True)
 app.add_typer(import_app, name="import")
-
-DynamodbUrl = Annotated[
-    str | None,
-    typer.Option(
-        envvar="DYNAMODB_URL",
-        help="A DynamoDB engine that runs already, such as Dynoxide or DynamoDB Local.",
-    ),
-]
 
 
 @app.command()
@@ -106,7 +97,7 @@ def demo(
     try:
         run_demo(url, typer.echo)
     except UnexpectedAnswer as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 @import_app.command("rpde")
@@ -146,38 +137,9 @@ def import_rpde(
         )
         with attached(dynamodb_url):
             system = from_environment()
-            command.import_rpde(system.store, options, patience=system.patience, console=_console())
+            command.import_rpde(system.store, options, patience=system.patience, console=console())
     except command.ImportRefused as refused:
-        _refuse(str(refused))
-
-
-def _console() -> Console:
-    """As wide as the terminal; wide enough for the tables where there is none."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
-
-
-@contextmanager
-def attached(dynamodb_url: str | None) -> Iterator[str]:
-    """Within it the app's own modules work on the engine named, else on the running local stack's.
-
-    Gives the engine's URL. Ends the command with a sentence if there is neither.
-    """
-    from openbooking.local.discovery import running_stack
-    from openbooking.local.engine import environment
-    from openbooking.local.stack import TABLE_PREFIX, environment_variables
-
-    stack = None if dynamodb_url else running_stack()
-    if stack is not None:
-        dynamodb_url, prefix = stack.dynamodb_url, stack.table_prefix
-    elif dynamodb_url:
-        prefix = TABLE_PREFIX
-    else:
-        _refuse("No local stack runs. Start one with `make run`, or name an engine: --dynamodb-url")
-    with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix}):
-        yield dynamodb_url
+        refuse(str(refused))
 
 
 def _profile(overlays: list[str] | None, url: str, output: Path) -> Profile:
@@ -186,7 +148,7 @@ def _profile(overlays: list[str] | None, url: str, output: Path) -> Profile:
     try:
         return profile(overlays or [], url=url, output=output)
     except UnknownOverlayError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _load_samples() -> None:
@@ -205,9 +167,7 @@ def _add_identities(profile: Profile) -> None:
     add_identities(profile, installed().authority)
 
 
-def _refuse(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)
+identity_commands.add_to(app)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What an operator does with booking partners, Sellers, logins and tokens."""

@@ -1,0 +1,110 @@
+"""What the commands share: which installation they work on, and how they speak to a person."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DynamodbUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DYNAMODB_URL",
+        help="A DynamoDB engine that runs already, such as Dynoxide or DynamoDB Local.",
+    ),
+]
+
+_STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
+
+# Older signing keys are kept so long for tokens that may still be good. How long the stage's tokens live is
+# among its own settings, which are not known here.
+_TOKENS_LIVE_AT_MOST = "86400"
+
+
+def console() -> Console:
+    """As wide as the terminal; wide enough for the tables where there is none."""
+    from rich.console import Console
+
+    made = Console()
+    return made if made.is_terminal else Console(width=120)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End the command: the sentence on stderr, and 1."""
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def attached(dynamodb_url: str | None) -> Iterator[str]:
+    """Within it the app's own modules work on the engine named, else on the running local stack's.
+
+    Gives the engine's URL. Ends the command with a sentence if there is neither.
+    """
+    from openbooking.local.discovery import running_stack
+    from openbooking.local.engine import environment
+    from openbooking.local.stack import TABLE_PREFIX, environment_variables
+
+    stack = None if dynamodb_url else running_stack()
+    if stack is not None:
+        dynamodb_url, prefix = stack.dynamodb_url, stack.table_prefix
+    elif dynamodb_url:
+        prefix = TABLE_PREFIX
+    else:
+        refuse("No local stack runs. Start one with `make run`, or name an engine: --dynamodb-url")
+    with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix}):
+        yield dynamodb_url
+
+
+@contextmanager
+def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
+    """Within it the app's own modules work on a stage on AWS, with the credentials and the region of boto3.
+
+    Gives the region. `signing_key`: with the key under which the stage's signing keys are sealed. Ends the
+    command with a sentence where something is missing.
+    """
+    import boto3
+
+    from openbooking.local.stack import environment_variables
+
+    if not _STAGE.fullmatch(stage):
+        refuse(f"{stage!r} is not the name of a stage.")
+    # boto3 itself looks at AWS_DEFAULT_REGION and the profile only.
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name
+    if region is None:
+        refuse("Which region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+    variables: dict[str, str | None] = {
+        "DYNAMODB_URL": None,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "TABLE_PREFIX": f"openbooking-{stage}",
+        "ACCESS_TOKEN_SECONDS": os.environ.get("ACCESS_TOKEN_SECONDS", _TOKENS_LIVE_AT_MOST),
+        "SIGNING_KMS_KEY": _signing_key(stage, region) if signing_key else None,
+    }
+    with environment_variables(variables):
+        yield region
+
+
+def _signing_key(stage: str, region: str) -> str:
+    """The ARN of the KMS key, as the data stack exports it."""
+    import boto3
+    from botocore.exceptions import ClientError
+
+    from openbooking.deployment.observation import exports
+    from openbooking.deployment.templates import stack_name
+
+    wanted, stack = f"openbooking-{stage}-SigningKeyArn", stack_name(stage)
+    try:
+        known = exports(boto3.client("cloudformation", region_name=region), stack)
+    except ClientError as error:
+        refuse(f"The stack {stack} cannot be read: {error}.")
+    if wanted not in known:
+        refuse(f"The stack {stack} does not export {wanted}: deploy the stage anew first.")
+    return known[wanted]
