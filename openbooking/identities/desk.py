@@ -72,8 +72,8 @@ class Desk:
     def reach(self) -> None:
         """Says at once that there are no such tables, or no way to them. Raises Refused."""
         try:
-            self.find(SellerStanding, SellerStanding.key_of("nobody"))
-        except (BotoCoreError, ClientError, PynamoDBException) as error:
+            self.register.find(SellerStanding, SellerStanding.key_of("nobody"))
+        except (StoreBusy, BotoCoreError, ClientError, PynamoDBException) as error:
             table = f"{self.system.settings.table_prefix}-identity"
             where = self.system.settings.dynamodb_url or self.system.settings.aws_region
             raise Refused(f"The table {table} at {where} cannot be read: {error}.") from None

@@ -68,8 +68,10 @@ def keys_listed(desk: Desk) -> list[Json]:
 
 
 def rotate_keys(desk: Desk, *, at_once: bool = False) -> SigningKey:
-    """A new key, which signs once all have it, or at once."""
-    key = desk.patiently(lambda: desk.authority.ring.rotate(at_once=at_once))
+    """A new key, which signs once all have it; at once where that is wanted, or no other signs yet."""
+    known = desk.find(SigningKeys, SigningKeys.key_of())
+    first = known is None or known.signing(desk.now()) is None
+    key = desk.patiently(lambda: desk.authority.ring.rotate(at_once=at_once or first))
     desk.note("signing key made", key=key.kid)
     return key
 

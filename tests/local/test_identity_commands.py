@@ -1,0 +1,429 @@
+"""The operator's commands as they are typed, on moto, and on a stage of an imitation of AWS."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from chalicelib.identity.callers import API_KEY_HEADER, ApiKeys
+from chalicelib.identity.keys import SigningKeys
+from chalicelib.identity.register import AuthorisationCode, Login, Partner
+from chalicelib.runtime.system import System, from_environment
+from chalicelib.storage.vault import KmsVault
+from chalicelib.wire.opportunities import read_seller
+from openbooking.cli import app
+from openbooking.deployment.imitation import imitation_of_aws
+from openbooking.local.discovery import StackAddress, announce
+from openbooking.local.embedded import EmbeddedEngine
+from openbooking.local.engine import dynamodb_client, environment
+from openbooking.local.stack import TABLE_PREFIX, environment_variables
+from openbooking.tables import create_tables
+from tests.support.engines import REGION, clear
+from tests.support.world import a_seller_document
+
+PASSWORD = "sturdy umbrella kettle"
+SELLER = "https://base.invalid/api/identifiers/sellers/1"
+
+
+@dataclass
+class Terminal:
+    """Types commands, and looks at what they leave behind."""
+
+    system: System
+    options: list[str]
+
+    def run(self, *arguments: str, typed: str = "") -> Result:
+        result = CliRunner().invoke(app, [*arguments, *self.options], input=typed)
+        assert "Traceback" not in result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def says(self, *arguments: str, typed: str = "") -> str:
+        result = self.run(*arguments, typed=typed)
+        assert (result.exit_code, result.stderr) == (0, ""), result.output
+        return result.stdout
+
+    def refuses(self, *arguments: str, typed: str = "") -> str:
+        """The one sentence on stderr; nothing was changed by it, the journal says."""
+        before = self.changes()
+        result = self.run(*arguments, typed=typed)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.output
+        assert self.changes() == before
+        return result.stderr
+
+    def changes(self) -> int:
+        return len(self.system.authority.register.journal(f"{datetime.now(UTC):%Y-%m}"))
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.says(*arguments, "--json"))
+        return found
+
+    def journal(self) -> list[tuple[str, str]]:
+        return [(row["what"], row["by"]) for row in self.rows("journal")]
+
+
+def value(told: str, name: str) -> str:
+    match = re.search(rf"^{name}: +(\S+)$", told, re.MULTILINE)
+    assert match is not None, told
+    return match[1]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EmbeddedEngine]:
+    started = EmbeddedEngine()
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def system(engine: EmbeddedEngine) -> Iterator[System]:
+    """What the commands should find; empty tables take longer to make than a test."""
+    client = dynamodb_client(engine.url)
+    create_tables(client, TABLE_PREFIX)
+    client.close()
+    here = {**environment(engine.url), "TABLE_PREFIX": TABLE_PREFIX, "LOG_LEVEL": "CRITICAL"}
+    with environment_variables(here):
+        yield from_environment()
+
+
+@pytest.fixture
+def terminal(system: System, engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Terminal]:
+    """On an engine that is named, with two Sellers in it."""
+    for number in (1, 2):
+        system.store.save_seller(read_seller(a_seller_document(number)))
+    with environment_variables({"OPENBOOKING_STATE_DIRECTORY": str(tmp_path), "DYNAMODB_URL": None}):
+        yield Terminal(system, ["--dynamodb-url", engine.url])
+    clear(system.identities._tables)  # type: ignore[attr-defined]
+
+
+def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:
+    told = terminal.says("partners", "add", "Broker Ltd", "--redirect-uri", "https://broker.example/cb")
+    partner_id, secret = value(told, "client id"), value(told, "client secret")
+    authority = terminal.system.authority
+    partner = authority.partner(partner_id)
+    assert partner is not None
+    assert authority.has_secret(partner, secret)
+    assert "shown only now" in told
+    new = value(terminal.says("partners", "rotate-secret", partner_id, "--keep-old", "0"), "client secret")
+    partner = authority.partner(partner_id)
+    assert partner is not None
+    assert (authority.has_secret(partner, secret), authority.has_secret(partner, new)) == (False, True)
+
+
+def test_secrets_are_never_listed(terminal: Terminal) -> None:
+    told = terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
+    secrets = [
+        value(told, "client secret"),
+        value(terminal.says("partners", "api-key", "broker", "--seller", "1"), "API key"),
+        value(terminal.says("partners", "invite"), "initial access token"),
+    ]
+    listed = "".join(
+        terminal.says(*command.split())
+        for command in (
+            "partners list", "partners show broker", "partners show broker --json", "partners api-keys broker",
+            "partners invitations", "sellers list", "logins list", "tokens list", "tokens keys", "journal",
+        )
+    )  # fmt: skip
+    assert not any(secret in listed for secret in secrets)
+
+
+def test_an_api_key_that_is_shown_works_until_it_is_revoked(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
+    key = value(terminal.says("partners", "api-key", "broker", "--seller", "1", "--days", "7"), "API key")
+    authority = terminal.system.authority
+    caller = ApiKeys(authority.register, authority.clock).identify({API_KEY_HEADER: key}, "")
+    assert caller is not None
+    assert (caller.partner_id, caller.seller_id) == ("broker", SELLER)
+    (row,) = terminal.rows("partners", "api-keys", "broker")
+    assert "five minutes" in terminal.says("partners", "revoke-api-key", row["key"])
+    assert "It has no API keys." in terminal.says("partners", "api-keys", "broker")
+
+
+def test_an_invitation_that_is_shown_works_until_it_is_withdrawn(terminal: Terminal) -> None:
+    told = terminal.says("partners", "invite", "--note", "Broker Ltd", "--uses", "2", "--days", "1")
+    token = value(told, "initial access token")
+    invitation = terminal.system.authority.invitation(token)
+    assert invitation is not None
+    assert (invitation.note, invitation.uses_left) == ("Broker Ltd", 2)
+    (row,) = terminal.rows("partners", "invitations")
+    assert "withdrawn" in terminal.says("partners", "uninvite", row["invitation"])
+    assert terminal.system.authority.invitation(token) is None
+
+
+def test_a_partner_is_suspended_resumed_and_revoked(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--seller", "1")
+    assert "is suspended" in terminal.says("partners", "suspend", "broker")
+    assert "already" not in terminal.refuses("partners", "suspend", "broker")
+    assert "active again" in terminal.says("partners", "resume", "broker")
+    assert "authorisations: 1" in terminal.says("partners", "revoke", "broker")
+    assert "rotate-secret" in terminal.says("partners", "resume", "broker")
+    (row,) = terminal.rows("partners", "list")
+    assert (row["state"], row["sellers"]) == ("without a secret", [])
+
+
+def test_a_seller_comes_from_options_and_a_file(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "seller.json"
+    file.write_text(json.dumps({"name": "From the file", "taxMode": "https://openactive.io/TaxNet"}))
+    told = terminal.says("sellers", "add", "--from", str(file), "--id", "kings-mead", "--name", "Kings Mead")
+    assert "Seller kings-mead is added." in told
+    assert "address.postalCode" in told
+    seller = terminal.system.store.seller("https://base.invalid/api/identifiers/sellers/kings-mead")
+    assert seller is not None
+    assert (seller.document["name"], seller.tax_mode) == ("Kings Mead", "TaxNet")
+    assert "already; --replace" in terminal.refuses(
+        "sellers", "add", "--from", str(file), "--id", "kings-mead"
+    )
+    assert "is replaced" in terminal.says(
+        "sellers", "add", "--from", str(file), "--id", "kings-mead", "--replace"
+    )
+    assert "cannot be read" in terminal.refuses("sellers", "add", "--from", str(tmp_path / "none.json"))
+    assert "gross" in terminal.refuses("sellers", "add", "--id", "x", "--name", "X", "--tax-mode", "both")
+
+
+def test_an_operator_allows_and_revokes(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
+    assert "broker may act for 1: openactive-openbooking." in terminal.says(
+        "sellers", "authorise", "1", "broker", "--scope", "openactive-openbooking"
+    )
+    assert [row["partners"] for row in terminal.rows("sellers", "list")] == [["broker"], []]
+    assert "1 no longer allows booking partner broker." in terminal.says("sellers", "revoke", "1", "broker")
+    assert "does not allow" in terminal.refuses("sellers", "revoke", "1", "broker")
+    assert "allows no booking partner" in terminal.refuses("sellers", "revoke", "1")
+    assert "suspended" in terminal.says("sellers", "suspend", "1")
+    assert not terminal.system.authority.may_be_acted_for(SELLER)
+    assert "active again" in terminal.says("sellers", "resume", "1")
+    shown = terminal.says("partners", "show", "broker")
+    assert "acts alone for:     1" in shown
+
+
+def test_a_password_is_asked_for_twice_and_works(terminal: Terminal) -> None:
+    told = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", typed=f"{PASSWORD}\n" * 2)
+    assert PASSWORD not in told
+    assert sign_in(terminal, PASSWORD).seller_ids == (SELLER,)
+    told = terminal.says("logins", "set-password", "alex@kings.example", typed="another sturdy kettle\n" * 2)
+    assert "has a new password" in told
+    sign_in(terminal, "another sturdy kettle")
+
+
+def test_a_generated_password_works(terminal: Terminal) -> None:
+    told = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", "--generate")
+    sign_in(terminal, value(told, "password"))
+    told = terminal.says("logins", "set-password", "alex@kings.example", "--generate")
+    sign_in(terminal, value(told, "password"))
+
+
+def sign_in(terminal: Terminal, password: str) -> Login:
+    return terminal.system.authority.sign_in("alex@kings.example", password, "192.0.2.1")
+
+
+def test_a_login_is_changed_and_removed(terminal: Terminal) -> None:
+    terminal.says("logins", "add", "alex", "--seller", "1", "--generate")
+    terminal.says("logins", "allow", "alex", "2")
+    terminal.says("logins", "disallow", "alex", "1")
+    (row,) = terminal.rows("logins", "list")
+    assert (row["username"], row["sellers"], row["state"]) == ("alex", ["2"], "active")
+    terminal.says("logins", "suspend", "alex")
+    terminal.says("logins", "resume", "alex")
+    terminal.says("logins", "remove", "alex")
+    assert "There are no logins." in terminal.says("logins", "list")
+    told = terminal.says("journal", "--json")
+    assert row["id"] in told
+    assert "alex" not in told
+
+
+def test_what_makes_no_sense_is_one_sentence_and_nothing_is_changed(terminal: Terminal) -> None:
+    for said, *command in (
+        ("There is no booking partner 'x'", "partners", "show", "x"),
+        ("There is no booking partner 'x'", "partners", "rotate-secret", "x"),
+        ("There is no booking partner 'x'", "sellers", "authorise", "1", "x"),
+        ("There is no Seller 'x'", "sellers", "suspend", "x"),
+        ("There is no Seller 'x'", "logins", "add", "sam", "--seller", "x", "--generate"),
+        ("There is no login 'x'", "logins", "remove", "x"),
+        ("There is no login 'x'", "logins", "set-password", "x"),
+        ("Which?", "tokens", "revoke"),
+        ("There is no grant 'x'", "tokens", "revoke", "x"),
+        ("There is no signing key 'x'", "tokens", "forget-key", "x", "--yes"),
+        ("at least 6", "partners", "uninvite", "x"),
+        ("no month", "journal", "--month", "May"),
+    ):
+        assert said in terminal.refuses(*command)
+
+
+def test_a_bad_password_is_refused_and_there_is_no_login(terminal: Terminal) -> None:
+    assert (
+        "12 to 200" in terminal.refuses("logins", "add", "sam", "--seller", "1", typed="short\nshort\n")[-60:]
+    )
+    assert terminal.rows("logins", "list") == []
+
+
+def test_names_that_strangers_chose_do_not_move_the_cursor(terminal: Terminal) -> None:
+    register = terminal.system.authority.register
+    register.save(Partner("p", "\x1b[2J[bold]Broker[/bold]\n", datetime.now(UTC)))
+    for command in ("list", "show p"):
+        told = terminal.says("partners", *command.split())
+        assert "?[2J[bold]Broker[/bold]?" in told
+
+
+def test_refresh_tokens_are_listed_and_ended(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--seller", "1")
+    authority = terminal.system.authority
+    given = authority.authorisation("broker", SELLER)
+    assert given is not None
+    now = authority.clock()
+    code = AuthorisationCode(
+        "digest", "broker", SELLER, given.id, given.scopes, "", "", None, now, now + timedelta(minutes=2), "grant-1"
+    )  # fmt: skip
+    token = authority.open_grant(code)
+    assert [row["grant"] for row in terminal.rows("tokens", "list")] == ["grant-1"]
+    assert "Ended: 1." in terminal.says("tokens", "revoke", "--partner", "broker")
+    assert authority.grant(token) is None
+    assert "Ended: 0." in terminal.says("tokens", "revoke", "--seller", "1")
+    assert "There are no refresh tokens." in terminal.says("tokens", "list")
+
+
+def test_keys_are_rotated_and_forgotten_after_a_question(terminal: Terminal) -> None:
+    assert "There are no keys yet" in terminal.says("tokens", "keys")
+    first = terminal.says("tokens", "rotate-keys").split()[1]
+    second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
+    assert [row["key"] for row in terminal.rows("tokens", "keys")] == [first, second]
+    asked = terminal.run("tokens", "forget-key", first, typed="n\n")
+    assert (asked.exit_code, asked.stderr) == (1, "Nothing was changed.\n")
+    assert "is forgotten" in terminal.says("tokens", "forget-key", first, typed="y\n")
+    assert "is forgotten" in terminal.says("tokens", "forget-key", second, "--yes")
+    assert terminal.rows("tokens", "keys") == []
+
+
+def test_each_change_is_one_entry_of_the_journal_in_somebodys_name(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--by", "kim")
+    with environment_variables(dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "robin")):
+        terminal.says("sellers", "authorise", "1", "broker")
+    assert terminal.journal() == [("partner added", "kim"), ("partner authorised", "robin")]
+    (row, _) = terminal.rows("journal", "--month", f"{datetime.now(UTC):%Y-%m}")
+    assert row["ids"] == ["partner broker"]
+    assert "Nothing was done." in terminal.says("journal", "--month", "2020-01")
+
+
+def test_the_running_local_stack_is_found_and_ids_are_shown_as_its_feeds_have_them(
+    terminal: Terminal, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    announce(StackAddress(engine.url, engine.url, TABLE_PREFIX, os.getpid()), tmp_path)
+    found = Terminal(terminal.system, [])
+    url = f"{engine.url}/api/identifiers/sellers"
+    assert [row["id"] for row in found.rows("sellers", "list")] == [f"{url}/1", f"{url}/2"]
+    found.says("sellers", "suspend", f"{url}/1")
+    assert [row["state"] for row in terminal.rows("sellers", "list")] == ["suspended", "active"]
+
+
+def test_without_an_installation_a_command_says_so(tmp_path: Path, engine: EmbeddedEngine) -> None:
+    with environment_variables({"OPENBOOKING_STATE_DIRECTORY": str(tmp_path), "DYNAMODB_URL": None}):
+        for said, *options in (
+            ("No local stack runs",),
+            (
+                "openbooking-local-identity at http://127.0.0.1:1 cannot",
+                "--dynamodb-url",
+                "http://127.0.0.1:1",
+            ),
+            ("not both", "--dynamodb-url", engine.url, "--stage", "dev"),
+            ("is not the name of a stage", "--stage", "Dev_1"),
+        ):
+            result = CliRunner().invoke(app, ["partners", "list", *options])
+            assert (result.exit_code, said in result.stderr, result.stdout) == (1, True, ""), result.output
+
+
+# --- a stage on AWS ---------------------------------------------------------------------------
+
+STACK = {
+    "Resources": {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}}},
+    "Outputs": {
+        "SigningKeyArn": {
+            "Value": {"Fn::GetAtt": ["Key", "Arn"]},
+            "Export": {"Name": "openbooking-dev-SigningKeyArn"},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    """An imitation of AWS with the tables and the key of the stage `dev`; whoever calls is meant for it."""
+    with imitation_of_aws() as url:
+        here = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "DYNAMODB_URL": None,
+        }
+        with environment_variables(here):
+            cloudformation = boto3.client("cloudformation", region_name=REGION)
+            cloudformation.create_stack(StackName="openbooking-dev-data", TemplateBody=json.dumps(STACK))
+            dynamodb = boto3.client("dynamodb", region_name=REGION)
+            for prefix in ("openbooking-dev", "openbooking-old"):
+                create_tables(dynamodb, prefix)
+            for client in (cloudformation, dynamodb):
+                client.close()
+            yield
+
+
+@pytest.fixture
+def stage(aws: None) -> Iterator[Terminal]:
+    with environment_variables({"TABLE_PREFIX": "openbooking-dev", "LOG_LEVEL": "CRITICAL"}):
+        system = from_environment()
+    yield Terminal(system, ["--stage", "dev"])
+
+
+def test_a_stage_is_worked_on_in_the_name_of_the_credentials(stage: Terminal) -> None:
+    told = stage.says("partners", "add", "Broker Ltd", "--id", "broker")
+    partner = stage.system.authority.partner("broker")
+    assert partner is not None
+    assert stage.system.authority.has_secret(partner, value(told, "client secret"))
+    (entry,) = stage.rows("journal")
+    assert entry["by"].startswith("arn:aws:sts::123456789012:")
+
+
+def test_a_key_made_for_a_stage_is_sealed_by_its_kms_key(stage: Terminal) -> None:
+    stage.says("tokens", "rotate-keys")
+    known = stage.system.authority.register.find(SigningKeys, SigningKeys.key_of())
+    assert known is not None
+    assert b"PRIVATE KEY" not in base64.b64decode(known.keys[-1].sealed)
+    kms = boto3.client("kms", region_name=REGION)
+    (key,) = kms.list_keys()["Keys"]
+    kms.close()
+    assert b"PRIVATE KEY" in KmsVault(key["KeyArn"], REGION).unseal(known.keys[-1].sealed)
+
+
+def test_a_stage_that_lacks_something_is_a_sentence(aws: None) -> None:
+    for said, *command in (
+        ("The table openbooking-none-identity at eu-west-2", "partners", "list", "--stage", "none"),
+        ("The stack openbooking-old-data cannot be read", "tokens", "rotate-keys", "--stage", "old"),
+    ):
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, said in result.stderr, result.stdout) == (1, True, ""), result.output
+    with environment_variables({"AWS_REGION": None, "AWS_DEFAULT_REGION": None}):
+        result = CliRunner().invoke(app, ["partners", "list", "--stage", "dev"])
+    assert (result.exit_code, "Which region?" in result.stderr) == (1, True), result.output
+
+
+def test_without_credentials_a_stage_is_refused(aws: None, tmp_path: Path) -> None:
+    nothing = {
+        "AWS_ACCESS_KEY_ID": None,
+        "AWS_SECRET_ACCESS_KEY": None,
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }
+    with environment_variables(nothing):
+        result = CliRunner().invoke(app, ["partners", "list", "--stage", "dev"])
+    assert (result.exit_code, "credentials" in result.stderr) == (1, True), result.output
