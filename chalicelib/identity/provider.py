@@ -522,7 +522,7 @@ class _Server(_AuthorizationServer):  # type: ignore[misc]
         seller_id = partner.seller_id
         if seller_id is not None:
             standing = self.authority.authorisation(partner.id, seller_id)
-            seller_id = seller_id if standing is not None else None
+            seller_id = seller_id if standing is not None and BOOKING in standing.scopes else None
         allowed = (client.get_allowed_scope(scope) or "").split()
         possible = {ORDERS_FEED, BOOKING} if seller_id is not None else {ORDERS_FEED}
         scopes = tuple(each for each in allowed if each in possible)

@@ -35,10 +35,10 @@ class Identities(MemoryIdentities):
         self.before_saves: list[Callable[[], None]] = []
         self.after_saves: list[Callable[[], None]] = []
 
-    def save(self, record: Record) -> Record:
+    def save(self, record: Record, *others: Record) -> Record:
         if self.before_saves:
             self.before_saves.pop(0)()
-        saved = super().save(record)
+        saved = super().save(record, *others)
         if self.after_saves:
             self.after_saves.pop(0)()
         return saved
