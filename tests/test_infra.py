@@ -14,9 +14,12 @@ import pytest
 from botocore.loaders import Loader
 from moto import mock_aws
 
+import app
 from chalicelib.domain import errors
+from chalicelib.runtime.settings import SettingsError, read_settings
+from chalicelib.storage import vault
 from chalicelib.storage.tables import Engine, Tables
-from openbooking.deployment import planner, project, templates
+from openbooking.deployment import observation, planner, project, templates
 from openbooking.deployment.__main__ import main
 from openbooking.deployment.executor import SETTLING_LOOKS, Executor
 from openbooking.deployment.planner import (
@@ -26,10 +29,11 @@ from openbooking.deployment.planner import (
     PublishApi,
     PutGatewayResponse,
     ResetGatewayResponse,
+    SetThrottles,
     UpdateStack,
     UpdateStreamMapping,
 )
-from openbooking.deployment.templates import GatewayResponse, StreamMapping
+from openbooking.deployment.templates import GatewayResponse, StreamMapping, Throttle
 from openbooking.tables import create_tables, table_definitions
 from tests.support import errors_seen
 
@@ -131,6 +135,23 @@ def test_creating_the_tables_again_changes_nothing() -> None:
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
 
+def test_the_key_that_seals_signing_keys_is_turned_and_outlives_a_refused_deletion() -> None:
+    resources = document(templates.TABLES)["Resources"]
+    key = resources["SigningKey"]["Properties"]
+    assert key["EnableKeyRotation"] is True
+    assert key["PendingWindowInDays"] == 30
+    assert resources["SigningKeyAlias"]["Properties"]["TargetKeyId"] == {"Ref": "SigningKey"}
+    # CloudFormation deletes the table first; one that is protected refuses, and the key is not reached.
+    assert resources["IdentityTable"]["DependsOn"] == "SigningKey"
+
+
+def test_the_key_knows_nobody_but_the_account_so_that_iam_says_who_may_use_it() -> None:
+    (statement,) = document(templates.TABLES)["Resources"]["SigningKey"]["Properties"]["KeyPolicy"][
+        "Statement"
+    ]
+    assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+
+
 def test_cloudformation_would_take_the_template() -> None:
     pytest.importorskip("cfnlint", reason="cfn-lint is not installed")
     linted = subprocess.run(
@@ -181,6 +202,45 @@ def test_only_stream_handlers_write_feeds() -> None:
             for statement in document(path)["Statement"]
         )
         assert writes == ("_stream" in path.stem)
+
+
+def test_only_the_api_may_use_the_key_and_only_for_what_the_vault_seals() -> None:
+    for path in POLICIES:
+        uses = [s for s in document(path)["Statement"] if any(a.startswith("kms:") for a in s["Action"])]
+        if path.stem != "policy-api_handler":
+            assert uses == []
+            continue
+        (use,) = uses
+        assert use["Action"] == ["kms:Decrypt", "kms:Encrypt"]
+        assert use["Condition"] == {
+            "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in vault._CONTEXT.items()}
+        }
+        resolved = templates.resolve(use, "dev", EXPORTS)
+        assert resolved["Resource"] == [EXPORTS["openbooking-dev-SigningKeyArn"]]
+        assert resolved["Condition"] == use["Condition"]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_each_stage_starts_with_what_it_is_told_and_prod_not_without_the_key(stage: str) -> None:
+    config = document(ROOT / ".chalice" / "config.json")
+    variables = config["stages"][stage]["environment_variables"]
+    exports = {name.replace("-dev-", f"-{stage}-"): value for name, value in EXPORTS.items()}
+    told = templates.environment(stage, exports)
+    assert told == {"SIGNING_KMS_KEY": exports[f"openbooking-{stage}-SigningKeyArn"]}
+    settings = read_settings(variables | told)
+    assert settings.signing_kms_key
+    assert settings.production == (stage == "prod")
+    if settings.production:
+        with pytest.raises(SettingsError, match="SIGNING_KMS_KEY"):
+            read_settings(variables)
+
+
+def test_all_functions_are_told_the_same_of_the_data_stack() -> None:
+    # Streams and sweep sign nothing, but they read the same settings, which are refused without the key.
+    resources = document(templates.GATEWAY)["Resources"]
+    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep"):
+        told = resources[name]["Properties"]["Environment"]["Variables"]
+        assert templates.resolve(told, "dev", EXPORTS) == templates.environment("dev", EXPORTS)
 
 
 def test_stages_on_aws_refuse_development_headers_and_own_their_tables() -> None:
@@ -243,6 +303,27 @@ def test_whoever_is_throttled_is_told_when_to_come_back() -> None:
         errors_seen.note(response.status, json.loads(response.template))
 
 
+# --- what the gateway lets through ----------------------------------------------------------
+
+# What anybody may read at any time, and keep.
+PUBLIC = {"/auth/.well-known/openid-configuration", "/auth/jwks"}
+
+
+def test_login_tokens_and_registration_are_throttled_more_tightly_than_all_else() -> None:
+    general, *tight = templates.throttles()
+    assert (general.path, general.verb) == ("*", "*")
+    named = {("/" + throttle.path.replace("~1", "/").strip("/"), throttle.verb) for throttle in tight}
+    assert {path for path, _ in named} == {
+        path for path in app.app.routes if path.startswith("/auth/")
+    } - PUBLIC
+    for path, verb in named:
+        assert verb in app.app.routes[path], "a throttle on a method that is not there stops nothing"
+    assert {verb for path, verb in named if path == "/auth/authorize"} == {"GET", "HEAD", "POST"}
+    for throttle in tight:
+        assert 0 < throttle.rate < general.rate / 10
+        assert throttle.rate <= throttle.burst < general.burst
+
+
 # --- plans ----------------------------------------------------------------------------------
 
 TEMPLATE = '{"Parameters":{"Stage":{},"DeletionProtection":{}}}'
@@ -293,6 +374,37 @@ def test_gateway_answers_are_set_and_then_published() -> None:
 
 def test_gateway_answers_that_stand_are_not_published_again() -> None:
     assert planner.plan_gateway("api", "dev", [ANSWER], [ANSWER]) == []
+
+
+LOGIN = Throttle("~1auth~1authorize", "POST", 20, 40)
+
+
+def test_throttles_that_are_not_there_are_set() -> None:
+    stale, other = replace(LOGIN, rate=10000.0), replace(LOGIN, verb="GET")
+    assert planner.plan_throttles("api", "dev", [LOGIN], [stale, other]) == [
+        SetThrottles("api", "dev", (LOGIN,))
+    ]
+
+
+def test_throttles_that_stand_are_left_alone() -> None:
+    assert planner.plan_throttles("api", "dev", [LOGIN], [replace(LOGIN, rate=20.0)]) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "path", "verb"),
+    [
+        ("*/*", "*", "*"),
+        ("~1auth~1authorize/POST", "~1auth~1authorize", "POST"),
+        ("auth/authorize/POST", "~1auth~1authorize", "POST"),
+    ],
+)
+def test_throttles_are_found_however_their_method_is_told(told: str, path: str, verb: str) -> None:
+    class Gateway:
+        def get_stage(self, restApiId: str, stageName: str) -> Any:
+            limits = {"throttlingRateLimit": 20.0, "throttlingBurstLimit": 40}
+            return {"methodSettings": {told: limits, "pets/GET": {"metricsEnabled": True}}}
+
+    assert observation.found_throttles(Gateway(), "api", "dev") == [Throttle(path, verb, 20, 40)]
 
 
 def test_stream_failures_are_parked_after_bounded_retries() -> None:
@@ -387,6 +499,7 @@ def test_steps_are_taken_in_the_order_of_the_plan() -> None:
             ResetGatewayResponse("api", "WAF_FILTERED"),
             PutGatewayResponse("api", ANSWER),
             PublishApi("api", "dev"),
+            SetThrottles("api", "dev", (LOGIN,)),
         ]
     )
     assert [operation for operation, _ in client.calls] == [
@@ -396,8 +509,14 @@ def test_steps_are_taken_in_the_order_of_the_plan() -> None:
         "delete_gateway_response",
         "put_gateway_response",
         "create_deployment",
+        "update_stage",
     ]
     assert client.calls[4][1]["responseParameters"] == {"gatewayresponse.header.Retry-After": "'1'"}
+    path = "/~1auth~1authorize/POST/throttling"
+    assert client.calls[6][1]["patchOperations"] == [
+        {"op": "replace", "path": f"{path}/rateLimit", "value": "20"},
+        {"op": "replace", "path": f"{path}/burstLimit", "value": "40"},
+    ]
 
 
 # --- the whole way --------------------------------------------------------------------------
@@ -427,3 +546,8 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     for handler in ("orders_stream", "inventory_stream"):
         assert f"stream mapping openbooking-dev-{handler}: ReportBatchItemFailures" in standing
     assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing
+    assert "key alias/openbooking-dev-signing: " in standing
+    assert "SealAndUnsealSigningKeys" in standing
+    assert standing.count("SIGNING_KMS_KEY") == len(FUNCTIONS)
+    for throttle in templates.throttles():
+        assert f"\nthrottle {throttle}\n" in standing

@@ -70,19 +70,30 @@ def deploy(
         stage,
         source=source,
         policy=lambda document: templates.resolve(document, stage, exports),
-        environment={f"{handler.upper()}_ARN": mapping.stream_arn for handler, mapping in streams.items()},
+        environment={f"{handler.upper()}_ARN": mapping.stream_arn for handler, mapping in streams.items()}
+        | templates.environment(stage, exports),
     )
     deployed = _run_chalice(stage, aws, build, records)
 
-    rest_api = deployed["rest_api"]
-    steps = planner.plan_gateway(
-        rest_api["rest_api_id"],
-        _api_stage(build, stage),
-        templates.gateway_responses(),
-        observation.found_gateway_responses(aws.client("apigateway"), rest_api["rest_api_id"]),
-    ) + planner.plan_streams(streams, observation.found_mappings(aws.client("lambda"), deployed))
+    rest_api, api_stage = deployed["rest_api"], _api_stage(build, stage)
+    api_id, gateway = rest_api["rest_api_id"], aws.client("apigateway")
+    steps = [
+        *planner.plan_gateway(
+            api_id,
+            api_stage,
+            templates.gateway_responses(),
+            observation.found_gateway_responses(gateway, api_id),
+        ),
+        *planner.plan_throttles(
+            api_id,
+            api_stage,
+            templates.throttles(),
+            observation.found_throttles(gateway, api_id, api_stage),
+        ),
+        *planner.plan_streams(streams, observation.found_mappings(aws.client("lambda"), deployed)),
+    ]
     executor.execute(steps)
-    return Deployed(rest_api["rest_api_url"], rest_api["rest_api_id"], exports, [*stack_steps, *steps])
+    return Deployed(rest_api["rest_api_url"], api_id, exports, [*stack_steps, *steps])
 
 
 def _plan_stack(stage: str, aws: Aws, parameters: Mapping[str, str]) -> list[Step]:

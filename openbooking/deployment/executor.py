@@ -11,11 +11,12 @@ from openbooking.deployment.planner import (
     PublishApi,
     PutGatewayResponse,
     ResetGatewayResponse,
+    SetThrottles,
     Step,
     UpdateStack,
     UpdateStreamMapping,
 )
-from openbooking.deployment.templates import StreamMapping
+from openbooking.deployment.templates import StreamMapping, Throttle
 
 # A new event source mapping is not ready at once, and refuses to be changed before it is.
 SETTLING_STATES = {"Creating", "Enabling", "Disabling", "Updating"}
@@ -68,6 +69,14 @@ class Executor:
             case PublishApi(rest_api_id, api_stage):
                 self._say(f"Publishing the API on {api_stage}")
                 self._client("apigateway").create_deployment(restApiId=rest_api_id, stageName=api_stage)
+            case SetThrottles(rest_api_id, api_stage, throttles):
+                for throttle in throttles:
+                    self._say(f"Throttle {throttle}")
+                self._client("apigateway").update_stage(
+                    restApiId=rest_api_id,
+                    stageName=api_stage,
+                    patchOperations=[change for throttle in throttles for change in _patch(throttle)],
+                )
             case UpdateStreamMapping(uuid, handler, mapping):
                 self._say(f"Stream failures of {handler}: to {mapping.failures_arn}")
                 self._update_mapping(uuid, mapping)
@@ -100,3 +109,11 @@ class Executor:
             MaximumRetryAttempts=mapping.retries,
             DestinationConfig={"OnFailure": {"Destination": mapping.failures_arn}},
         )
+
+
+def _patch(throttle: Throttle) -> list[dict[str, str]]:
+    settings = {"rateLimit": f"{throttle.rate:g}", "burstLimit": f"{throttle.burst}"}
+    return [
+        {"op": "replace", "path": f"/{throttle.path}/{throttle.verb}/throttling/{name}", "value": value}
+        for name, value in settings.items()
+    ]

@@ -53,6 +53,8 @@ def serve() -> None:
         def log(self, type: str, message: str, *args: Any) -> None:
             """A rehearsal tells its own story; the calls behind it are not part of it."""
 
+    _keep_stage_settings()
+    _read_tags_of_keys()
     app = _reading_swagger(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -60,6 +62,38 @@ def serve() -> None:
     sys.stdin.read()
     server.shutdown()
     server.server_close()
+
+
+# Two things in which moto is not like AWS, put right in this process, which is moto's alone.
+
+
+def _keep_stage_settings() -> None:
+    # A stage keeps its settings through a new deployment; moto's forgets them.
+    from moto.apigateway.models import RestAPI
+
+    create: Any = RestAPI.create_deployment
+
+    def keeping(api: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        before = api.stages.get(name)
+        deployment = create(api, name, *arguments, **options)
+        if before is not None:
+            api.stages[name].method_settings = before.method_settings
+        return deployment
+
+    RestAPI.create_deployment = keeping  # type: ignore[method-assign]
+
+
+def _read_tags_of_keys() -> None:
+    # KMS calls the halves of a tag TagKey and TagValue, a template Key and Value as everywhere else.
+    from moto.kms.models import KmsBackend
+
+    create: Any = KmsBackend.create_key
+
+    def reading(backend: Any, *arguments: Any, tags: Any = None, **options: Any) -> Any:
+        spelled = [{f"Tag{name.removeprefix('Tag')}": tag[name] for name in tag} for tag in tags or ()]
+        return create(backend, *arguments, tags=spelled, **options)
+
+    KmsBackend.create_key = reading  # type: ignore[method-assign]
 
 
 def _reading_swagger(app: WsgiApp) -> WsgiApp:

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from openbooking.deployment.planner import FoundMapping, FoundStack, NotDeployedError
-from openbooking.deployment.templates import STREAM_HANDLERS, GatewayResponse, StreamMapping
+from openbooking.deployment.templates import STREAM_HANDLERS, GatewayResponse, StreamMapping, Throttle
 
 
 def canonical(template: Any) -> str:
@@ -63,6 +63,25 @@ def found_gateway_responses(apigateway: Any, rest_api_id: str) -> list[GatewayRe
         for item in _all_gateway_responses(apigateway, rest_api_id)
         if not item.get("defaultResponse")
     ]
+
+
+def found_throttles(apigateway: Any, rest_api_id: str, api_stage: str) -> list[Throttle]:
+    """The throttles of a stage's methods, beside what holds for the whole account."""
+    settings = apigateway.get_stage(restApiId=rest_api_id, stageName=api_stage).get("methodSettings", {})
+    found = []
+    for method, values in settings.items():
+        path, _, verb = method.rpartition("/")
+        if "throttlingRateLimit" in values and "throttlingBurstLimit" in values:
+            found.append(
+                Throttle(
+                    # A slash within a path stands in settings as ~1, however it is told.
+                    path if path == "*" else "~1" + path.replace("~1", "/").strip("/").replace("/", "~1"),
+                    verb,
+                    values["throttlingRateLimit"],
+                    values["throttlingBurstLimit"],
+                )
+            )
+    return found
 
 
 def found_mappings(lambda_: Any, deployed: Mapping[str, Mapping[str, Any]]) -> dict[str, FoundMapping]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from openbooking.deployment.templates import GatewayResponse, StreamMapping
+from openbooking.deployment.templates import GatewayResponse, StreamMapping, Throttle
 
 
 class StackNeedsAttentionError(Exception):
@@ -70,6 +70,15 @@ class PublishApi:
 
 
 @dataclass(frozen=True)
+class SetThrottles:
+    """Say how many requests the gateway lets through; it does so at once."""
+
+    rest_api_id: str
+    api_stage: str
+    throttles: tuple[Throttle, ...]
+
+
+@dataclass(frozen=True)
 class UpdateStreamMapping:
     """Set what becomes of stream records that a handler cannot handle."""
 
@@ -79,7 +88,13 @@ class UpdateStreamMapping:
 
 
 Step = (
-    CreateStack | UpdateStack | PutGatewayResponse | ResetGatewayResponse | PublishApi | UpdateStreamMapping
+    CreateStack
+    | UpdateStack
+    | PutGatewayResponse
+    | ResetGatewayResponse
+    | PublishApi
+    | SetThrottles
+    | UpdateStreamMapping
 )
 
 
@@ -147,6 +162,15 @@ def plan_gateway(
             steps.append(PutGatewayResponse(rest_api_id, response))
     steps += [ResetGatewayResponse(rest_api_id, response_type) for response_type in left]
     return [*steps, PublishApi(rest_api_id, api_stage)] if steps else []
+
+
+def plan_throttles(
+    rest_api_id: str, api_stage: str, wanted: Iterable[Throttle], found: Iterable[Throttle]
+) -> list[Step]:
+    """The way to the wanted throttles. Those of other methods are left: somebody has set them by hand."""
+    standing = set(found)
+    missing = tuple(throttle for throttle in wanted if throttle not in standing)
+    return [SetThrottles(rest_api_id, api_stage, missing)] if missing else []
 
 
 def plan_streams(wanted: Mapping[str, StreamMapping], found: Mapping[str, FoundMapping]) -> list[Step]:

@@ -85,6 +85,13 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
         stream = description.get("StreamSpecification", {}).get("StreamViewType", "no stream")
         yield f"table {table}: {stream}"
     yield f"dead-letter queue {deployed.exports[f'openbooking-{stage}-StreamFailuresQueueArn']}"
+    kms = aws.client("kms")
+    key = deployed.exports[f"openbooking-{stage}-SigningKeyArn"]
+    for alias in kms.list_aliases(KeyId=key)["Aliases"]:
+        turning = (
+            "turned every year" if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] else "kept"
+        )
+        yield f"key {alias['AliasName']}: {key.rsplit(':', 1)[1]}, {turning}"
     yield from _functions(stage, aws)
     for mapping in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         yield (
@@ -98,6 +105,9 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
     for response in responses:
         kind = json.loads(response.template)["@type"]
         yield f"gateway response {response.response_type}: {response.status} {kind}"
+    api_stage = deployed.rest_api_url.rstrip("/").rsplit("/", 1)[1]
+    for throttle in observation.found_throttles(aws.client("apigateway"), deployed.rest_api_id, api_stage):
+        yield f"throttle {throttle}"
     yield f"API {deployed.rest_api_url}"
 
 
@@ -112,4 +122,6 @@ def _functions(stage: str, aws: Aws) -> Iterator[str]:
             f"{function['Architectures'][0]}, {function['MemorySize']} MB, "
             f"{function['Timeout']} s, may "
             + ", ".join(statement["Sid"] for statement in document["Statement"])
+            + "; is told "
+            + ", ".join(sorted(function["Environment"]["Variables"]))
         )

@@ -40,6 +40,23 @@ class GatewayResponse:
 
 
 @dataclass(frozen=True)
+class Throttle:
+    """How many requests the gateway lets through to one method, or to all that have no throttle of their own."""
+
+    path: str
+    """Of the resource as API Gateway writes it in settings, without its first slash: `~1auth~1token`, or `*`."""
+    verb: str
+    rate: float
+    """Requests a second in the long run."""
+    burst: int
+    """Requests at once."""
+
+    def __str__(self) -> str:
+        path = self.path.replace("~1", "/")
+        return f"{self.verb} {path}: {self.rate:g} a second, {self.burst} at once"
+
+
+@dataclass(frozen=True)
 class StreamMapping:
     """How Lambda follows one stream, and what becomes of records it cannot handle."""
 
@@ -51,7 +68,7 @@ class StreamMapping:
 
 
 def stack_name(stage: str) -> str:
-    """The data stack of a stage: tables, streams, dead-letter queue, log groups."""
+    """The data stack of a stage: tables, streams, dead-letter queue, signing key, log groups."""
     return f"{APP_NAME}-{stage}-data"
 
 
@@ -67,6 +84,29 @@ def gateway_responses(template: Path = GATEWAY) -> list[GatewayResponse]:
         )
         for response_type, response in api["GatewayResponses"].items()
     ]
+
+
+def throttles(template: Path = GATEWAY) -> list[Throttle]:
+    """What the gateway is to let through at most (RATE-01)."""
+    api = json.loads(template.read_text())["Resources"]["RestAPI"]["Properties"]
+    return [
+        Throttle(
+            setting["ResourcePath"].removeprefix("/"),
+            setting["HttpMethod"],
+            setting["ThrottlingRateLimit"],
+            setting["ThrottlingBurstLimit"],
+        )
+        for setting in api["MethodSettings"]
+    ]
+
+
+def environment(stage: str, exports: Mapping[str, str], template: Path = GATEWAY) -> dict[str, str]:
+    """What every function is told of the data stack; all read the same settings."""
+    resources = json.loads(template.read_text())["Resources"]
+    variables: dict[str, str] = resolve(
+        resources["APIHandler"]["Properties"]["Environment"]["Variables"], stage, exports
+    )
+    return variables
 
 
 def stream_mappings(
