@@ -17,8 +17,10 @@ _BATCH = 100  # keys in one BatchGetItem
 
 # As errors of a call, and as reasons of a cancelled transaction.
 PASSING = {
+    "DependencyTimeoutException",
     "InternalFailure",
     "InternalServerError",
+    "KMSInternalException",
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",

@@ -4,12 +4,14 @@ from base64 import b64decode, b64encode
 from functools import cached_property
 from typing import Any, Protocol
 
+from chalicelib.storage.calls import passing_faults
+
 # Bound into every seal: what was sealed for one purpose cannot be opened for another.
 _CONTEXT = {"purpose": "openbooking signing key"}
 
 
 class Vault(Protocol):
-    """Turns bytes into text that only this installation can turn back."""
+    """Turns bytes into text that only this installation can turn back. Every method may raise StoreBusy."""
 
     def seal(self, content: bytes) -> str:
         """At most 4096 bytes."""
@@ -26,18 +28,23 @@ class KmsVault:
     @cached_property
     def _client(self) -> Any:
         # Only who signs needs it: half a second of a cold start.
+        from botocore.config import Config
         from botocore.session import get_session
 
-        return get_session().create_client("kms", region_name=self._region)
+        # As with the tables: a call that hangs must leave time to try again.
+        patience = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
+        return get_session().create_client("kms", region_name=self._region, config=patience)
 
     def seal(self, content: bytes) -> str:
-        answer = self._client.encrypt(KeyId=self._key_id, Plaintext=content, EncryptionContext=_CONTEXT)
+        with passing_faults():
+            answer = self._client.encrypt(KeyId=self._key_id, Plaintext=content, EncryptionContext=_CONTEXT)
         return b64encode(answer["CiphertextBlob"]).decode()
 
     def unseal(self, sealed: str) -> bytes:
-        answer = self._client.decrypt(
-            KeyId=self._key_id, CiphertextBlob=b64decode(sealed), EncryptionContext=_CONTEXT
-        )
+        with passing_faults():
+            answer = self._client.decrypt(
+                KeyId=self._key_id, CiphertextBlob=b64decode(sealed), EncryptionContext=_CONTEXT
+            )
         content: bytes = answer["Plaintext"]
         return content
 
