@@ -1,16 +1,19 @@
-"""JSON Web Tokens: signed by our keys, and read from us or from another issuer. The home of joserfc."""
+"""JSON Web Tokens: signed by our keys, and read from us or from another issuer. The home of joserfc.
+
+It is loaded with the first token: the functions that follow the streams, and installations where callers have
+API keys, never need it.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
-
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, RSAKey
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 Claims: TypeAlias = dict[str, Any]
 
@@ -30,6 +33,8 @@ class UnknownKey(Exception):
 
 def make_key(kid: str) -> tuple[dict[str, Any], bytes]:
     """A new RSA key: its public half as a JWK, its private half as PEM."""
+    from joserfc.jwk import RSAKey
+
     key = RSAKey.generate_key(_KEY_BITS, parameters={"kid": kid, "use": "sig", "alg": ALGORITHM})
     return dict(key.as_dict(private=False)), key.as_pem(private=True)
 
@@ -43,8 +48,10 @@ class Signer:
 
     def sign(self, claims: Claims, kind: str) -> str:
         """The claims as a token of `kind`, which is its `typ`."""
+        from joserfc import jwt
+
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
-        return jwt.encode(header, claims, RSAKey.import_key(self.pem), [ALGORITHM])
+        return jwt.encode(header, claims, _rsa_key(self.pem), [ALGORITHM])
 
 
 class Keys:
@@ -53,13 +60,17 @@ class Keys:
     def __init__(self, jwks: Sequence[Mapping[str, Any]]) -> None:
         # A set may hold keys of other kinds and uses, which are no business of ours.
         usable = [dict(key) for key in jwks if key.get("kty") == "RSA" and key.get("use", "sig") == "sig"]
-        self._by_id = {str(key.get("kid", "")): RSAKey.import_key(key) for key in usable}
+        self._by_id = {str(key.get("kid", "")): _rsa_key(key) for key in usable}
 
     def read(self, token: str) -> tuple[dict[str, Any], Claims]:
         """Header and claims of a token that one of these keys has signed; nothing else is checked.
 
         Raises UnknownKey, InvalidAuthorizationDetailsError.
         """
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+        from joserfc.jwk import KeySet
+
         kid = key_id(token)
         if kid not in self._by_id:
             raise UnknownKey(kid)
@@ -70,8 +81,15 @@ class Keys:
         return dict(decoded.header), dict(decoded.claims)
 
 
+def _rsa_key(key: bytes | dict[str, Any]) -> "RSAKey":
+    from joserfc.jwk import RSAKey
+
+    return RSAKey.import_key(key)
+
+
 def key_id(token: str) -> str:
     """The id of the key that is said to have signed it. Raises InvalidAuthorizationDetailsError."""
+    from joserfc.errors import JoseError
     from joserfc.jws import extract_compact
 
     try:

@@ -1,9 +1,20 @@
 """Logs and metrics: what happened to which request, by ids, never with personal data."""
 
+import logging
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+
+# Libraries log what they handle, at levels that somebody may switch on for all: tokens and user names,
+# rows with all that is in them, the answers of KMS. Nothing of the first two says anything else.
+_SILENCED = {
+    "authlib": logging.CRITICAL + 1,
+    "joserfc": logging.CRITICAL + 1,
+    "botocore": logging.WARNING,
+    "pynamodb": logging.WARNING,
+    "urllib3": logging.WARNING,
+}
 
 # Not the name of a package: Powertools takes all loggers below it for its own.
 _SERVICE = "open-booking"
@@ -15,6 +26,8 @@ class Telemetry:
     def __init__(self, *, level: str = "INFO", metrics: bool = True) -> None:
         self._logger = Logger(service=_SERVICE, level=level)
         self._logger.setLevel(level)  # also where this process has had one before
+        for library, threshold in _SILENCED.items():
+            logging.getLogger(library).setLevel(threshold)
         self._metrics = Metrics(namespace="OpenBooking", service=_SERVICE) if metrics else None
 
     def request(self, *, status: int, milliseconds: float, **ids: Any) -> None:
