@@ -6,6 +6,8 @@ site-packages, the unpacked zip as the only directory, Lambda's environment, raw
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import platform
 import re
@@ -13,19 +15,26 @@ import subprocess
 import sys
 import uuid
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import boto3
 import pytest
 
+from chalicelib.identity.hashing import Passwords, digest
+from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
 from chalicelib.storage.dynamo import DynamoStore
+from chalicelib.storage.identity_store import DynamoIdentities
 from chalicelib.storage.tables import Engine, Tables
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker import Choice, choices, order_request, partner_headers
 from openbooking.catalogue import Document, bring_in, keep_seller
+from openbooking.deployment import templates
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import MACHINE, BadPackageError, Package, check, package
 from openbooking.local.delivery import lambda_record
@@ -70,15 +79,18 @@ EXPORT_OF = {
     (f"{PREFIX}-feeds", ""): "FeedsTableArn",
     (f"{PREFIX}-identity", ""): "IdentityTableArn",
 }
+EXPORT_OF_KEY = f"openbooking-{STAGE}-SigningKeyArn"
 
 # Reads {"handler", "event"} lines, writes answers. What the code itself prints is its log, as on
 # Lambda, and goes to stderr. At the end it tells which files it has loaded, and what each handler
-# has asked of DynamoDB, in the terms of permissions.
+# has asked of DynamoDB and KMS, in the terms of permissions. Lambda gives the root logger a handler, of the
+# level that the function's logging configuration says.
 RUNNER = """
-import importlib, json, os, sys, types
+import importlib, json, logging, os, sys, types
 answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
 sys.path.insert(0, sys.argv[1])
+logging.basicConfig(level=os.environ.get("AWS_LAMBDA_LOG_LEVEL", "WARNING"))
 module = importlib.import_module("app")
 context = types.SimpleNamespace(
     function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
@@ -93,6 +105,9 @@ import botocore.client
 handler, asked, make_api_call = None, set(), botocore.client.BaseClient._make_api_call
 parts = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 def noting(client, operation, arguments):
+    if client.meta.service_model.service_name == "kms":
+        asked.add((handler, operation, arguments["KeyId"], json.dumps(arguments["EncryptionContext"])))
+        return make_api_call(client, operation, arguments)
     for item in arguments.get("TransactItems", ()):
         for part, action in item.items():
             asked.add((handler, parts[part], action["TableName"], ""))
@@ -138,10 +153,16 @@ def task_root(packaged: Package, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @dataclass(frozen=True)
 class Inventory:
-    """An engine with the tables of the stage, and one session in them."""
+    """An engine with the tables and the key of the stage, and one session in them."""
 
     url: str
     choice: Choice
+    key: str
+    """The ARN."""
+
+    @property
+    def register(self) -> Register:
+        return Register(DynamoIdentities(Tables(Engine(PREFIX, "eu-west-2", self.url, "local", "local"))))
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +171,11 @@ def inventory() -> Iterator[Inventory]:
         client = dynamodb_client(url)
         create_tables(client, PREFIX)
         client.close()
-        yield Inventory(url, put_a_session_in(url))
+        secrets = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        kms = boto3.client("kms", region_name="eu-west-2", endpoint_url=url, **secrets)
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        kms.close()
+        yield Inventory(url, put_a_session_in(url), key)
 
 
 def put_a_session_in(url: str) -> Choice:
@@ -185,7 +210,7 @@ def put_a_session_in(url: str) -> Choice:
 class Function:
     """One Lambda instance: a process that has the package and nothing else."""
 
-    def __init__(self, task_root: Path, template: Any, url: str, **settings: str) -> None:
+    def __init__(self, task_root: Path, template: Any, inventory: Inventory, **settings: str) -> None:
         self._paths = list(template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
         handler = template["Resources"]["APIHandler"]["Properties"]
         self._log = task_root.parent / f"{uuid.uuid4()}.log"
@@ -194,8 +219,11 @@ class Function:
                 [sys.executable, "-I", "-S", "-c", RUNNER, str(task_root)],
                 cwd=task_root,
                 env={
-                    **handler["Environment"]["Variables"],
-                    "DYNAMODB_URL": url,
+                    **templates.resolve(
+                        handler["Environment"]["Variables"], STAGE, {EXPORT_OF_KEY: inventory.key}
+                    ),
+                    "DYNAMODB_URL": inventory.url,
+                    "AWS_ENDPOINT_URL_KMS": inventory.url,
                     "AWS_REGION": "eu-west-2",
                     "AWS_DEFAULT_REGION": "eu-west-2",
                     "AWS_ACCESS_KEY_ID": "local",
@@ -227,12 +255,21 @@ class Function:
         return json.loads(line)
 
     def request(
-        self, method: str, path: str, body: Any = None, seller: str | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        seller: str | None = None,
+        says: Mapping[str, str] | None = None,
+        **query: str,
     ) -> Any:
-        """The answer of the API's function to an event as API Gateway sends it."""
+        """The answer of the API's function to an event as API Gateway sends it.
+
+        A body that is text is sent as it is; `says` are headers instead of those for development.
+        """
         resource, parameters = self._route(path)
         headers = {
-            **partner_headers(seller),
+            **(partner_headers(seller) if says is None else says),
             "Host": HOST,
             "X-Forwarded-Proto": "https",
             "X-Forwarded-For": "192.0.2.1",
@@ -259,7 +296,7 @@ class Function:
                 "resourcePath": resource,
                 "stage": STAGE,
             },
-            "body": None if body is None else json.dumps(body),
+            "body": body if body is None or isinstance(body, str) else json.dumps(body),
             "isBase64Encoded": False,
         }
         return self.invoke("app", event)
@@ -267,7 +304,7 @@ class Function:
     def _route(self, path: str) -> tuple[str, dict[str, str]]:
         # As the gateway finds it: from the very definition in the packaged template.
         for resource in self._paths:
-            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", resource)
+            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(resource))
             if match := re.fullmatch(pattern, path):
                 return resource, match.groupdict()
         raise AssertionError(f"the gateway knows no {path}")
@@ -284,7 +321,7 @@ class Function:
 
 @pytest.fixture(scope="module")
 def function(task_root: Path, template: Any, inventory: Inventory) -> Iterator[Function]:
-    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
+    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     yield function
     function.end()
 
@@ -414,7 +451,7 @@ def test_the_sweep_runs(function: Function) -> None:
 def test_nobody_is_believed_by_development_headers_as_packaged(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url)
+    function = Function(task_root, template, inventory)
     try:
         answer = function.request(
             "PUT",
@@ -431,7 +468,7 @@ def test_nobody_is_believed_by_development_headers_as_packaged(
 def test_logs_carry_ids_and_nothing_personal(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
+    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     try:
         order_uuid, _, booked = book(function, choice)
     finally:
@@ -465,7 +502,7 @@ def expire_all_leases(inventory: Inventory) -> None:
 def test_policies_allow_what_the_handlers_ask(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory.url, AUTHENTICATION="headers", PRODUCTION="false")
+    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     seller = choice.seller["@id"]
     quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
 
@@ -496,20 +533,235 @@ def test_policies_allow_what_the_handlers_ask(
         asked = function.end()["asked"]
 
     assert {handler for handler, *_ in asked} == ROLES.keys()
-    for handler, operation, table, index in asked:
+    hold_against_policies(asked, template, inventory)
+
+
+def hold_against_policies(asked: Any, template: Any, inventory: Inventory) -> None:
+    """All that was asked is allowed to the function that asked it."""
+    for handler, operation, resource, detail in asked:
         allowed = permissions(template["Resources"][ROLES[handler]])
-        assert (f"dynamodb:{operation}", EXPORT_OF[table, index]) in allowed, handler
+        if resource == inventory.key:
+            context = {f"kms:EncryptionContext:{name}": value for name, value in json.loads(detail).items()}
+            assert (f"kms:{operation}", "SigningKeyArn", json.dumps({"StringEquals": context})) in allowed
+        else:
+            assert (f"dynamodb:{operation}", EXPORT_OF[resource, detail], "{}") in allowed, handler
 
 
-def permissions(role: Any) -> set[tuple[str, str]]:
-    """(action, export of the data stack) for all that a role may do."""
+def permissions(role: Any) -> set[tuple[str, str, str]]:
+    """(action, export of the data stack, condition) for all that a role may do."""
     (policy,) = role["Properties"]["Policies"]
     return {
-        (action, resource["Fn::ImportValue"]["Fn::Sub"].removeprefix("openbooking-${Stage}-"))
+        (
+            action,
+            resource["Fn::ImportValue"]["Fn::Sub"].removeprefix("openbooking-${Stage}-"),
+            json.dumps(statement.get("Condition", {})),
+        )
         for statement in policy["PolicyDocument"]["Statement"]
         for action in statement["Action"]
         for resource in statement["Resource"]
     }
+
+
+# --- its own OpenID provider ---------------------------------------------------------------
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CALLBACK = "https://broker.example/cb"
+VERIFIER = "v" * 43
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+USERNAME, PASSWORD = "zebedee@kings.example", "correct horse battery staple"
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+def partner(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    """Id and secret of a booking partner that may act for the Seller without anybody's login."""
+    now, secret, seller_id = datetime.now(UTC), "the-partners-own-secret", inventory.choice.seller["@id"]
+    scopes = ("openactive-openbooking", "openactive-ordersfeed")
+    register = inventory.register
+    made = Partner(
+        "broker-1",
+        "Broker Ltd",
+        now,
+        secrets=(Secret(digest(secret), now),),
+        grant_types=("client_credentials",),
+        scopes=scopes,
+        seller_id=seller_id,
+    )
+    register.save(made)
+    register.save(Authorisation("authorisation-1", made.id, seller_id, scopes, now, "the operator"))
+    yield made.id, secret
+
+
+def access_token(function: Function, partner: tuple[str, str]) -> str:
+    form = {"grant_type": "client_credentials"}
+    answer = function.request("POST", "/auth/token", urlencode(form), says=FORM | basic(*partner))
+    assert answer["statusCode"] == 200, answer["body"]
+    token: str = json.loads(answer["body"])["access_token"]
+    return token
+
+
+def test_a_partner_finds_the_provider_gets_a_token_and_reads_its_feed(
+    task_root: Path, template: Any, inventory: Inventory, partner: tuple[str, str]
+) -> None:
+    function = Function(task_root, template, inventory)
+    try:
+        answer = function.request("GET", "/auth/.well-known/openid-configuration", says={})
+        assert json.loads(answer["body"])["token_endpoint"] == f"{BASE_URL}/auth/token"
+        answer = function.request("GET", "/auth/jwks", says={})
+        (key,) = json.loads(answer["body"])["keys"]
+        assert key.keys() == {"kty", "kid", "use", "alg", "n", "e"}
+        token = access_token(function, partner)
+        answer = function.request("GET", "/api/openbooking/orders-rpde", says=bearer(token))
+        assert answer["statusCode"] == 200, answer["body"]
+        refused = function.request(
+            "GET", "/api/openbooking/orders-rpde", says=bearer(token[:-9] + "123456789")
+        )
+        assert refused["statusCode"] == 401
+    finally:
+        ended = function.end()
+    assert {operation for _, operation, resource, _ in ended["asked"] if resource == inventory.key} == {
+        "Encrypt",
+        "Decrypt",
+    }
+    hold_against_policies(ended["asked"], template, inventory)
+    for library in ("authlib", "joserfc", "cryptography"):
+        assert any(file.startswith(str(task_root / library)) for file in ended["files"])
+    assert not any("site-packages" in file for file in ended["files"])
+
+
+def test_an_instance_that_only_books_loads_no_provider_and_asks_kms_nothing(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice, partner: tuple[str, str]
+) -> None:
+    function = Function(task_root, template, inventory)
+    token = access_token(function, partner)
+    function.end()
+    function = Function(task_root, template, inventory)
+    try:
+        answer = function.request(
+            "PUT",
+            f"/api/openbooking/order-quote-templates/{uuid.uuid4()}",
+            order_request("OrderQuote", choice),
+            says=partner_headers() | bearer(token),
+        )
+        assert answer["statusCode"] == 200, answer["body"]
+    finally:
+        ended = function.end()
+    assert any(file.startswith(str(task_root / "joserfc")) for file in ended["files"])
+    assert not any(file.startswith(str(task_root / "authlib")) for file in ended["files"])
+    assert not any(resource == inventory.key for _, _, resource, _ in ended["asked"])
+
+
+def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
+    task_root: Path, template: Any, inventory: Inventory
+) -> None:
+    function = Function(task_root, template, inventory)
+    try:
+        function.invoke("lease_sweep", SCHEDULED)
+        deliver(function, inventory, "orders", "orders_stream")
+        deliver(function, inventory, "inventory", "inventory_stream")
+    finally:
+        loaded = function.end()["files"]
+    for library in ("authlib", "joserfc", "cryptography"):
+        assert not any(file.startswith(str(task_root / library)) for file in loaded)
+
+
+@dataclass
+class Journey:
+    """A partner registers, a Seller logs in and agrees, tokens are had, renewed and given up."""
+
+    function: Function
+    secrets: list[str] = field(default_factory=list)
+    """All that passed and must not be found anywhere afterwards."""
+
+    def post(self, path: str, form: Mapping[str, str], says: Mapping[str, str]) -> Any:
+        return self.function.request("POST", path, urlencode(form), says=FORM | dict(says))
+
+    def tokens(self, client: tuple[str, str], **form: str) -> Any:
+        answer = self.post("/auth/token", form, basic(*client))
+        assert answer["statusCode"] == 200, answer["body"]
+        told = json.loads(answer["body"])
+        self.secrets += [told["access_token"], told["refresh_token"]]
+        return told
+
+    def play(self, invitation: str, seller: str) -> None:
+        metadata = {
+            "client_name": "Another Broker",
+            "redirect_uris": [CALLBACK],
+            "grant_types": ["authorization_code", "refresh_token"],
+        }
+        answer = self.function.request("POST", "/auth/register", metadata, says=bearer(invitation))
+        assert answer["statusCode"] == 201, answer["body"]
+        told = json.loads(answer["body"])
+        client = told["client_id"], told["client_secret"]
+        self.secrets += [invitation, client[1], basic(*client)["Authorization"].removeprefix("Basic ")]
+
+        answer = self.function.request(
+            "GET",
+            "/auth/authorize",
+            says={},
+            response_type="code",
+            client_id=client[0],
+            redirect_uri=CALLBACK,
+            scope="openid openactive-openbooking offline_access",
+            code_challenge=CHALLENGE,
+            code_challenge_method="S256",
+        )
+        assert answer["statusCode"] == 200, answer["body"]
+        answer = self.submit(answer, username=USERNAME, password="wrong")
+        assert answer["statusCode"] == 403, answer["body"]
+        answer = self.submit(answer, username=USERNAME, password=PASSWORD)
+        assert answer["statusCode"] == 200, answer["body"]
+        answer = self.submit(answer, decision="allow", seller=seller)
+        assert answer["statusCode"] == 303, answer["body"]
+        (code,) = parse_qs(urlsplit(answer["headers"]["Location"]).query)["code"]
+        self.secrets += [code, VERIFIER, USERNAME, PASSWORD]
+
+        redirect = {"redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        told = self.tokens(client, grant_type="authorization_code", code=code, **redirect)
+        told = self.tokens(client, grant_type="refresh_token", refresh_token=told["refresh_token"])
+        answer = self.post("/auth/revoke", {"token": told["refresh_token"]}, basic(*client))
+        assert answer["statusCode"] == 200, answer["body"]
+
+    def submit(self, page: Any, **fields: str) -> Any:
+        cookie = page["headers"]["Set-Cookie"].split(";")[0]
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page["body"]))
+        form = {name: unescape(value) for name, value in hidden.items()}
+        self.secrets += [cookie.partition("=")[2], form["ticket"]]
+        return self.post("/auth/authorize", form | fields, {"Cookie": cookie})
+
+
+def test_a_login_and_all_that_follows_is_allowed_and_leaves_no_secret_in_any_log(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    now, register, invitation = datetime.now(UTC), inventory.register, "the-invitation-to-register"
+    password = Passwords(log2_n=4, r=1, p=1).hash(PASSWORD)
+    register.save(Login("login-1", USERNAME, password, (inventory.choice.seller["@id"],), now))
+    register.save(Invitation(digest(invitation), "a test", now, None))
+    # Everything that says anything is to be heard: our own log, and what Lambda makes of everybody else's.
+    levels = {"LOG_LEVEL": "DEBUG", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}
+    function = Function(task_root, template, inventory, **levels)
+    journey = Journey(function)
+    try:
+        journey.play(invitation, choice.seller["@id"])
+    finally:
+        asked = function.end()["asked"]
+    hold_against_policies(asked, template, inventory)
+    identity = {operation for _, operation, table, _ in asked if table == f"{PREFIX}-identity"}
+    assert identity == {"BatchGetItem", "DeleteItem", "PutItem", "UpdateItem"}
+    assert "signed in" in function.log
+    assert "login-1" in function.log
+    for secret in journey.secrets:
+        assert len(secret) > 10
+        assert secret not in function.log
+    for private in (b"PRIVATE KEY", base64.b64encode(b"-----BEGIN PRIVATE")[:20]):
+        assert private.decode() not in function.log
 
 
 # --- what is in it --------------------------------------------------------------------------
@@ -546,6 +798,34 @@ def test_cloudformation_would_take_the_template(packaged: Package) -> None:
     assert linted.returncode == 0, linted.stdout
 
 
+def test_every_function_is_told_the_key(template: Any) -> None:
+    wanted = {"Fn::ImportValue": {"Fn::Sub": "openbooking-${Stage}-SigningKeyArn"}}
+    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep"):
+        variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
+        assert variables["SIGNING_KMS_KEY"] == wanted
+        assert variables["AUTHENTICATION"] == "openid"
+
+
+def test_the_template_throttles_what_the_deploy_command_throttles(template: Any) -> None:
+    settings = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
+    assert [(s["ResourcePath"], s["ThrottlingRateLimit"]) for s in settings] == [
+        (f"/{throttle.path}", throttle.rate) for throttle in templates.throttles()
+    ]
+
+
+def test_what_tokens_need_is_there_for_the_machines_of_lambda(task_root: Path) -> None:
+    compiled = {
+        str(path.relative_to(task_root)) for path in task_root.rglob("*.so") if "msgspec" not in path.parts
+    }
+    suffix = f"cpython-{sys.version_info[0]}{sys.version_info[1]}-{MACHINE}-linux-gnu.so"
+    assert compiled == {f"_cffi_backend.{suffix}", "cryptography/hazmat/bindings/_rust.abi3.so"}
+    for library in ("joserfc", "authlib", "cryptography", "cffi"):
+        (wheel,) = (
+            path for path in task_root.glob("*.dist-info/WHEEL") if path.parent.name.startswith(library)
+        )
+        assert (f"manylinux2014_{MACHINE}" in wheel.read_text()) == (library in ("cryptography", "cffi"))
+
+
 WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
 
 
@@ -563,6 +843,15 @@ WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
             },
             "lib is built for macosx_11_0_arm64",
         ),
+        (
+            {
+                "lib-1.0.dist-info/METADATA": "",
+                "lib-1.0.dist-info/RECORD": "lib/__init__.py,,\n",
+                "lib-1.0.dist-info/WHEEL": WHEEL.format(f"cp311-abi3-manylinux_2_39_{MACHINE}"),
+            },
+            f"lib is built for manylinux_2_39_{MACHINE}",
+        ),
+        ({}, "cryptography is not compiled"),
         (
             {
                 "extra-2.0.dist-info/METADATA": "",

@@ -85,15 +85,16 @@ def _keep_stage_settings() -> None:
 
 def _read_tags_of_keys() -> None:
     # KMS calls the halves of a tag TagKey and TagValue, a template Key and Value as everywhere else.
-    from moto.kms.models import KmsBackend
+    from moto.kms.models import Key
 
-    create: Any = KmsBackend.create_key
+    create: Any = Key.create_from_cloudformation_json
 
-    def reading(backend: Any, *arguments: Any, tags: Any = None, **options: Any) -> Any:
-        spelled = [{f"Tag{name.removeprefix('Tag')}": tag[name] for name in tag} for tag in tags or ()]
-        return create(backend, *arguments, tags=spelled, **options)
+    def reading(name: str, resource: Any, *arguments: Any, **options: Any) -> Any:
+        properties = resource["Properties"]
+        tags = [{f"Tag{half}": tag[half] for half in tag} for tag in properties.get("Tags", [])]
+        return create(name, {**resource, "Properties": {**properties, "Tags": tags}}, *arguments, **options)
 
-    KmsBackend.create_key = reading  # type: ignore[method-assign]
+    Key.create_from_cloudformation_json = staticmethod(reading)  # type: ignore[method-assign, assignment]
 
 
 def _reading_swagger(app: WsgiApp) -> WsgiApp:

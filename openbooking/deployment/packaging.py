@@ -23,6 +23,9 @@ from openbooking.deployment.templates import GATEWAY, ROOT
 # x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
 # wheels of arm64 would go out untried from an ordinary CI machine.
 MACHINE = "x86_64"
+# The newest C library that Lambda's machines have: of Amazon Linux 2 for Python 3.11, else of 2023.
+GLIBC = (2, 26) if sys.version_info[:2] < (3, 12) else (2, 34)
+_NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 # The two files of Chalice that its packager always adds, from the Chalice that builds.
 CHALICE_VERSION = "1.34.0"
 # Only templates are made: no region is asked anything.
@@ -119,18 +122,31 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
         if needed not in names:
             yield f"{needed} is missing"
     suffix = f".cpython-{sys.version_info[0]}{sys.version_info[1]}-{MACHINE}-linux-gnu.so"
-    if f"msgspec/_core{suffix}" not in names:
-        yield f"msgspec is not compiled for {suffix}"
+    for library, compiled in {
+        "msgspec": f"msgspec/_core{suffix}",
+        "cffi": f"_cffi_backend{suffix}",
+        "cryptography": "cryptography/hazmat/bindings/_rust.abi3.so",
+    }.items():
+        if compiled not in names:
+            yield f"{library} is not compiled for {suffix}"
     if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_LIMIT:
         yield "the package unpacks to more than Lambda takes"
 
 
 def _platform_faults(name: str, wheel: str) -> Iterator[str]:
-    tags = re.findall(r"^Tag: (\S+)$", wheel, re.MULTILINE)
-    for tag in tags:
-        platform = tag.rpartition("-")[2]
-        if platform != "any" and not re.fullmatch(rf"manylinux\w*_{MACHINE}", platform):
-            yield f"{name} is built for {platform}"
+    # A wheel with several tags is good wherever one of them is.
+    platforms = [tag.rpartition("-")[2] for tag in re.findall(r"^Tag: (\S+)$", wheel, re.MULTILINE)]
+    if platforms and not any(_runs_on_lambda(platform) for platform in platforms):
+        yield f"{name} is built for {', '.join(platforms)}"
+
+
+def _runs_on_lambda(platform: str) -> bool:
+    if platform == "any":
+        return True
+    kind, _, machine = platform.partition(f"_{MACHINE}")
+    numbered = re.fullmatch(r"manylinux_(\d+)_(\d+)", kind)
+    needs = (int(numbered[1]), int(numbered[2])) if numbered else _NAMED_GLIBC.get(kind)
+    return not machine and platform != kind and needs is not None and needs <= GLIBC
 
 
 def _normal(name: str) -> str:
