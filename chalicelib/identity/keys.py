@@ -97,9 +97,8 @@ class KeyRing:
         self._look(_COPY_FOR)
         key = self._copy.signing(now)
         if key is None:
-            # It signs from an instant after `now`; and where another has just made it, by another's clock.
-            added = self._add(self._find(), at_once=True)
-            key = added.signing(self.clock()) or added.keys[0]
+            key = self._add(self._find(), at_once=True).signing(now)
+            assert key is not None
         elif self._copy.keys[-1].made_at + ROTATED_AFTER < now:
             self._add(self._copy)
         if self._signer is None or self._signer.kid != key.kid:
