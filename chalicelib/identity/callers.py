@@ -98,15 +98,21 @@ class TokenReader(Protocol):
 
 @dataclass(frozen=True)
 class BearerTokens:
-    """Access tokens in the Authorization header (RFC 6750)."""
+    """Access tokens in the Authorization header (RFC 6750), of any of the issuers."""
 
-    reader: TokenReader
+    readers: Sequence[TokenReader]
 
     def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        return self.reader.caller(token.strip(), base_url)
+        refusals = []
+        for reader in self.readers:
+            try:
+                return reader.caller(token.strip(), base_url)
+            except InvalidAuthorizationDetailsError as refusal:
+                refusals.append(refusal)
+        raise refusals[0]
 
 
 # How long a key that was found is believed without another look. So long a revoked one may still be used.
@@ -134,14 +140,14 @@ class ApiKeys:
         if not key:
             raise NoAPITokenError
         hashed, now = digest(key), self.clock()
-        looked_up_at, caller = self._known.get(hashed, (None, None))
-        if looked_up_at is None or caller is None or now - looked_up_at >= _BELIEVED_FOR:
+        until, caller = self._known.get(hashed, (now, None))
+        if caller is None or now >= until:
             self._known.pop(hashed, None)
-            caller = self._look_up(key, hashed, now)
-            self._known[hashed] = (now, caller)
+            until, caller = self._known[hashed] = self._look_up(key, hashed, now)
         return caller
 
-    def _look_up(self, key: str, hashed: str, now: datetime) -> Caller:
+    def _look_up(self, key: str, hashed: str, now: datetime) -> tuple[datetime, Caller]:
+        """The caller, and until when that is believed."""
         if key != make_api_key(key[:-_CHECK]):
             raise InvalidAPITokenError
         entry = self.register.find(ApiKey, ApiKey.key_of(hashed))
@@ -150,21 +156,25 @@ class ApiKeys:
         partner = self.register.find(Partner, Partner.key_of(entry.partner_id))
         if partner is None or partner.suspended:
             raise InvalidAPITokenError
-        # Without its Seller there is still the Orders feed, in which the partner sees what has ended.
-        return Caller(entry.partner_id, entry.seller_id if self._is_allowed(entry) else None)
+        until = now + _BELIEVED_FOR
+        return min(until, entry.ends_at or until), Caller(entry.partner_id, self._seller_of(entry))
 
-    def _is_allowed(self, entry: ApiKey) -> bool:
-        """Whether the Seller of a key may be acted for, and still allows it (AUTH-03)."""
-        if entry.seller_id is None:
-            return False
-        standing = self.register.find(SellerStanding, SellerStanding.key_of(entry.seller_id))
+    def _seller_of(self, key: ApiKey) -> str | None:
+        """The Seller the key is for, unless it is suspended or has ended what the key hangs on (AUTH-03).
+
+        Without its Seller there is still the Orders feed, in which the partner sees what has ended.
+        """
+        if key.seller_id is None:
+            return None
+        standing = self.register.find(SellerStanding, SellerStanding.key_of(key.seller_id))
         if standing is not None and standing.suspended:
-            return False
-        if entry.authorisation_id is None:
-            return True
-        key = Authorisation.key_of(entry.partner_id, entry.seller_id)
-        given = self.register.find(Authorisation, key)
-        return given is not None and given.stands and given.id == entry.authorisation_id
+            return None
+        given = self.register.find(Authorisation, Authorisation.key_of(key.partner_id, key.seller_id))
+        if given is None:
+            ended = key.authorisation_id is not None
+        else:
+            ended = not given.stands or key.authorisation_id not in (None, given.id)
+        return None if ended else key.seller_id
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,9 @@ class ExternalTokens:
             discovered = _document(self.fetch(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"))
             if discovered.get("issuer") != self.issuer:
                 return
-            keys = _document(self.fetch(str(discovered["jwks_uri"])))
-            self._keys, self._found_at = Keys(keys["keys"]), now
+            keys = _document(self.fetch(str(discovered["jwks_uri"])))["keys"]
+            if isinstance(keys, list):
+                self._keys, self._found_at = Keys(keys), now
         except (OSError, ValueError, KeyError, TypeError):
             return  # what is known goes on being used
 

@@ -57,6 +57,10 @@ class SigningKeys:
         return ready[-1] if ready else next(iter(self.keys), None)
 
 
+# The id of a new key -> its public half as a JWK, its private half as PEM.
+MakeKey = Callable[[str], tuple[dict[str, Any], bytes]]
+
+
 @dataclass
 class KeyRing:
     """The signing keys as this process knows them.
@@ -70,6 +74,7 @@ class KeyRing:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     tokens_live: timedelta
+    make_key: MakeKey = make_key
     _copy: SigningKeys = field(default_factory=SigningKeys)
     _keys: Keys = field(default_factory=lambda: Keys([]))
     _copied_at: datetime | None = None
@@ -137,7 +142,7 @@ class KeyRing:
         """
         while True:
             now, kid = self.clock(), self.new_id()
-            public, private = make_key(kid)
+            public, private = self.make_key(kid)
             signs_from = now if at_once else now + SHOWN_BEFORE
             made = SigningKey(kid, public, self.vault.seal(private), now, signs_from)
             kept = [key for key, last in _with_ends(known, made) if last + self.tokens_live > now]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from threading import Lock
 
 from chalicelib.domain.errors import TooManyRequestsError
@@ -53,7 +54,7 @@ class RateLimiter:
         if left < 0:
             wait = this + _MINUTE - now
             raise TooManyRequestsError(
-                f"At most {limit} requests a minute.", retry_after=max(1, round(wait.total_seconds()))
+                f"At most {limit} requests a minute.", retry_after=ceil(wait.total_seconds())
             )
 
     def _draw(self, partner_id: str, this: datetime, limit: int) -> int:

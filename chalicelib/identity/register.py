@@ -358,8 +358,8 @@ class Register:
         self.store = store
 
     def find(self, kind: type[E], key: Key) -> E | None:
-        """The entry as it stands."""
-        record = self.store.get(*key)
+        """The entry as it stands. Keys are made of what callers send: what can be none is not there."""
+        record = self.store.get(*key) if _can_be(key) else None
         return None if record is None else _entry(record, kind)
 
     def save(self, entry: E, *others: Entry) -> E:
@@ -391,6 +391,14 @@ class Register:
 def _record(entry: Entry) -> Record:
     principal, part = entry.key
     return Record(principal, part, codec.to_json(entry), entry.version, entry.ends_at)
+
+
+def _can_be(key: Key) -> bool:
+    """Whether DynamoDB takes it: 2048 bytes for the one half, 1024 for the other."""
+    try:
+        return len(key[0].encode()) <= 2048 and 0 < len(key[1].encode()) <= 1024
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _entry(record: Record, kind: type[E]) -> E:

@@ -5,9 +5,11 @@ API keys, never need it.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
@@ -51,16 +53,28 @@ class Signer:
         from joserfc import jwt
 
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
-        return jwt.encode(header, claims, _rsa_key(self.pem), [ALGORITHM])
+        return jwt.encode(header, claims, self._key, [ALGORITHM])
+
+    @cached_property
+    def _key(self) -> "RSAKey":
+        return _rsa_key(self.pem)  # which takes longer than to sign
 
 
 class Keys:
     """The public keys of one issuer."""
 
     def __init__(self, jwks: Sequence[Mapping[str, Any]]) -> None:
-        # A set may hold keys of other kinds and uses, which are no business of ours.
-        usable = [dict(key) for key in jwks if key.get("kty") == "RSA" and key.get("use", "sig") == "sig"]
-        self._by_id = {str(key.get("kid", "")): _rsa_key(key) for key in usable}
+        from joserfc.errors import JoseError
+
+        self._by_id: dict[str, RSAKey] = {}
+        for key in jwks:
+            # A set may hold keys of other kinds and uses, which are no business of ours.
+            if not isinstance(key, Mapping) or key.get("kty") != "RSA" or key.get("use", "sig") != "sig":
+                continue
+            try:
+                self._by_id[str(key.get("kid", ""))] = _rsa_key(dict(key))
+            except (JoseError, ValueError, TypeError):
+                continue  # one that nobody can read does not spoil the others
 
     def read(self, token: str) -> tuple[dict[str, Any], Claims]:
         """Header and claims of a token that one of these keys has signed; nothing else is checked.
@@ -111,7 +125,7 @@ def check_times(claims: Claims, now: datetime) -> None:
 
 def _instant(claims: Claims, name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise InvalidAuthorizationDetailsError(f"The token has no {name}.")
     return value
 

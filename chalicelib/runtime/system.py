@@ -15,7 +15,14 @@ from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.ledger import Ledger
 from chalicelib.identity.authority import Authority, Lifetimes
-from chalicelib.identity.callers import ApiKeys, Authenticator, BearerTokens, DevelopmentHeaders, Ways
+from chalicelib.identity.callers import (
+    ApiKeys,
+    Authenticator,
+    BearerTokens,
+    DevelopmentHeaders,
+    TokenReader,
+    Ways,
+)
 from chalicelib.identity.hashing import Passwords, new_secret
 from chalicelib.identity.issuers import ExternalTokens, OwnTokens, authority_url
 from chalicelib.identity.keys import KeyRing
@@ -80,9 +87,12 @@ class System:
     def callers(self) -> Ways:
         """How a request says who makes it."""
         settings = self.settings
-        makers: dict[str, Callable[[], Authenticator]] = {
-            "openid": lambda: BearerTokens(OwnTokens(self.authority.ring, self.now)),
-            "issuer": lambda: BearerTokens(
+        ways: list[Authenticator] = []
+        readers: list[TokenReader] = []
+        if "openid" in settings.ways:
+            readers.append(OwnTokens(self.authority.ring, self.now))
+        if "issuer" in settings.ways:
+            readers.append(
                 ExternalTokens(
                     settings.issuer,
                     settings.issuer_audience,
@@ -92,11 +102,14 @@ class System:
                     seller_claim=settings.issuer_seller_claim,
                     scope_claim=settings.issuer_scope_claim,
                 )
-            ),
-            "api-keys": lambda: ApiKeys(self.authority.register, self.now),
-            "headers": DevelopmentHeaders,
-        }
-        return Ways([makers[way]() for way in settings.ways])
+            )
+        if readers:
+            ways.append(BearerTokens(readers))
+        if "api-keys" in settings.ways:
+            ways.append(ApiKeys(self.authority.register, self.now))
+        if "headers" in settings.ways:
+            ways.append(DevelopmentHeaders())
+        return Ways(ways)
 
     @cached_property
     def rates(self) -> RateLimiter:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import Any, Protocol
 
-from pynamodb.exceptions import UpdateError
+from botocore.exceptions import ClientError
+from pynamodb.exceptions import PynamoDBException, UpdateError
 
 from chalicelib.storage.calls import batch_get, passing_faults
 from chalicelib.storage.port import CommitRefused
@@ -116,7 +117,7 @@ class DynamoIdentities:
             try:
                 rows(principal, part).update(actions, condition=below)
             except UpdateError as error:
-                if error.cause_response_code == _CONDITION_FAILED:
+                if _condition_failed(error):
                     return False
                 raise
         return True
@@ -170,6 +171,12 @@ class MemoryIdentities:
                 return False
             self._counts[principal, part] = counted
         return True
+
+
+def _condition_failed(error: PynamoDBException) -> bool:
+    # PynamoDB's own `cause_response_code` fails where there was no answer.
+    cause = error.cause
+    return isinstance(cause, ClientError) and cause.response["Error"].get("Code") == _CONDITION_FAILED
 
 
 def _record(raw: Any) -> Record:
