@@ -17,6 +17,7 @@ from authlib.oauth2 import ClientAuthentication as _ClientAuthentication
 from authlib.oauth2 import OAuth2Error, OAuth2Request
 from authlib.oauth2.rfc6749 import (
     ClientMixin,
+    InvalidClientError,
     InvalidGrantError,
     InvalidRequestError,
     InvalidScopeError,
@@ -45,6 +46,23 @@ _CODE_CHALLENGE = "S256"
 # A request is only looked at for its parameters; that it came over TLS is the gateway's business.
 _VISIBLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _SECURE_URI = "https://provider.invalid/"
+
+# What a partner may say of itself. It fits its row, and the page on which it is shown.
+_MAX_METADATA_BYTES = 16 * 1024
+_LISTS = {"redirect_uris", "grant_types", "response_types", "contacts"}
+_TEXTS = {
+    "client_name",
+    "client_uri",
+    "logo_uri",
+    "policy_uri",
+    "scope",
+    "software_id",
+    "software_version",
+    "token_endpoint_auth_method",
+    "tos_uri",
+}
+# Host and port as they may stand in a Content-Security-Policy, which a `;` would end.
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 OAuthError = OAuth2Error
 
@@ -196,13 +214,17 @@ class _Document(JsonPayload):  # type: ignore[misc]
 
     @property
     def data(self) -> dict[str, Any]:
+        if len(self._body) > _MAX_METADATA_BYTES:
+            raise InvalidRequestError(f"The body may have at most {_MAX_METADATA_BYTES} bytes.")
         try:
             document = json.loads(self._body)
-        except ValueError as error:
+            json.dumps(document, ensure_ascii=False).encode()  # there are no halves of characters in it
+        except (ValueError, RecursionError) as error:
             raise InvalidRequestError("The body is not JSON.") from error
         if not isinstance(document, dict):
             raise InvalidRequestError("The body is not a JSON object.")
-        return document
+        # What we do not know is left out (RFC 7591, section 2).
+        return {name: value for name, value in document.items() if name in _LISTS or name in _TEXTS}
 
 
 def _titled(headers: Mapping[str, str]) -> dict[str, str]:
@@ -432,31 +454,29 @@ class _InvalidToken(OAuth2Error):  # type: ignore[misc]
 
 
 def _check_types(metadata: Mapping[str, Any]) -> None:
-    lists = {"redirect_uris", "grant_types", "response_types", "contacts"}
-    texts = {
-        "client_name",
-        "client_uri",
-        "logo_uri",
-        "scope",
-        "token_endpoint_auth_method",
-        "tos_uri",
-        "policy_uri",
-    }
     for name, value in metadata.items():
-        if name in lists and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        if name in _LISTS and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
             raise InvalidClientMetadataError(f"{name} must be a list of strings.")
-        if name in texts and not isinstance(value, str):
+        if name in _TEXTS and not isinstance(value, str):
             raise InvalidClientMetadataError(f"{name} must be a string.")
 
 
 def may_be_redirected_to(uri: str) -> bool:
-    """Whether a code may be sent there: https, or http on the partner's own machine."""
+    """Whether a code may be sent there: https, or http on the partner's own machine.
+
+    Without a fragment (RFC 6749, section 3.1.2), a password or anything that would leave its header.
+    """
+    if not _VISIBLE.fullmatch(uri) or " " in uri or "#" in uri:
+        return False
     try:
         parts = urlsplit(uri)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        _ = parts.port
     except ValueError:
         return False
-    return bool(parts.netloc) and (parts.scheme == "https" or (parts.scheme == "http" and local))
+    if not _HOST.fullmatch(parts.netloc):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and local)
 
 
 class _Revocation(RevocationEndpoint):  # type: ignore[misc]
@@ -483,6 +503,16 @@ class _Server(_AuthorizationServer):  # type: ignore[misc]
         self.register_grant(_ClientGrant)
         self.register_endpoint(_Registration)
         self.register_endpoint(_Revocation)
+
+    def authenticate_client(
+        self, request: OAuth2Request, methods: list[str], endpoint: str = "token"
+    ) -> _Client:
+        try:
+            client: _Client = super().authenticate_client(request, methods, endpoint)
+        except (InvalidClientError, ValueError) as error:  # ValueError: a Basic header that is none
+            # The same whether there is such a partner or not.
+            raise InvalidClientError(status_code=401) from error
+        return client
 
     def query_client(self, client_id: str) -> _Client | None:
         partner = self.authority.partner(client_id)

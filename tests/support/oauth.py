@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from chalicelib.identity.authority import Authority
 from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Invitation, Login
+from tests.support.tokens import quick_key
 from tests.support.world import BASE_URL, HOST, Answer, Json, World, outer, seller_id
 
 CALLBACK = "https://broker.example/cb"
@@ -30,6 +31,7 @@ def open_provider(world: World, **settings: Any) -> Authority:
     world.set(authentication="openid,headers", **settings)
     authority = world.system.authority
     object.__setattr__(authority, "passwords", CHEAP)
+    authority.ring.make_key = quick_key
     add_login(authority)
     return authority
 
