@@ -1,9 +1,9 @@
 """The OpenID provider's endpoints, and the pages on which a Seller logs in and allows a booking partner."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,10 +29,12 @@ _HTML = "text/html; charset=utf-8"
 # Chalice takes a request that states no media type, as every GET, for application/json.
 _FORM = ("application/x-www-form-urlencoded", "application/json")
 _COOKIE = "openbooking-sign-in"
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
 _STALE = pages.Trouble(
     "This page has been open too long", "Please go back to the booking service and start again."
 )
+_TWICE = pages.Trouble("This link does not work", "A parameter stands twice.")
 _NO_SELLER = pages.Trouble(
     "This login speaks for no seller", "Ask the operator of the booking system to connect it to one."
 )
@@ -71,7 +73,7 @@ def revoke(call: Call) -> Reply:
 
 def authorise(call: Call) -> Reply:
     """A partner sends a Seller here: the login page, if the request is in order."""
-    return _Conversation(call).begin(call.query)
+    return _Conversation(call).begin()
 
 
 def answer_form(call: Call) -> Reply:
@@ -91,12 +93,15 @@ class _Conversation:
         self._service = call.system.settings.service_name
         self._browser = _cookie(call) or self._authority.new_secret()
 
-    def begin(self, parameters: Mapping[str, str]) -> Reply:
+    def begin(self) -> Reply:
+        if self._call.repeated_query():  # RFC 6749, section 3.1: which of them is meant?
+            return self._trouble(400, _TWICE)
+        parameters = self._call.query
         try:
             asked_for = self._provider.authorisation_request(parameters)
         except self._oauth_error as error:
             return self._refused(error)
-        ticket = self._ticket(Ticket(dict(parameters)))
+        ticket = self._ticket(Ticket(parameters))
         page = pages.login_page(ticket, asked_for.partner.name, self._service)
         return self._page(200, page, asked_for)
 
@@ -132,8 +137,11 @@ class _Conversation:
         sellers = self._authority.sellers_of(login)
         if not sellers:
             return self._trouble(403, _NO_SELLER)
-        if len(sellers) == 1 and self._authority.has_consent(
-            asked_for.partner.id, sellers[0].id, asked_for.scopes
+        asks_again = "consent" in ticket.parameters.get("prompt", "").split()
+        if (
+            len(sellers) == 1
+            and not asks_again
+            and self._authority.has_consent(asked_for.partner.id, sellers[0].id, asked_for.scopes)
         ):
             return self._allow(asked_for, sellers[0].id, login)
         next_ticket = self._ticket(replace(ticket, username=login.username))
@@ -163,6 +171,8 @@ class _Conversation:
         authorisation = self._authority.authorise(
             asked_for.partner.id, seller_id, asked_for.scopes, given_by=login.id
         )
+        if not authorisation.stands:  # the operator has suspended it, and no login undoes that
+            return _protocol_reply(self._provider.deny(asked_for))
         return _protocol_reply(self._provider.allow(asked_for, authorisation))
 
     def _refused(self, error: "OAuthError") -> Reply:
@@ -199,13 +209,13 @@ def _cookie_name(secure: bool) -> str:
 
 
 def _cookie(call: Call) -> str | None:
-    try:
-        found = SimpleCookie(call.headers.get("cookie", "")).get(
-            _cookie_name(call.base_url.startswith("https:"))
-        )
-    except CookieError:
-        return None
-    return found.value if found is not None and 20 <= len(found.value) <= 100 else None
+    wanted = _cookie_name(call.base_url.startswith("https:"))
+    # Not by SimpleCookie, which stops at the first cookie of somebody else's that it cannot read.
+    for pair in call.headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == wanted and _BROWSER.fullmatch(value):
+            return value
+    return None
 
 
 def _must_be_open(call: Call) -> None:

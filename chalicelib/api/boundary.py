@@ -62,6 +62,11 @@ class Call:
     def query(self) -> dict[str, str]:
         return dict(self.request.query_params or {})
 
+    def repeated_query(self) -> list[str]:
+        """Names that stand more than once in the query."""
+        query = self.request.query_params or {}
+        return [name for name in query if len(query.getlist(name)) > 1]
+
     def body(self) -> bytes:
         """Raises RequestTooLargeError, MalformedRequestError."""
         try:

@@ -85,7 +85,9 @@ class TestDiscovery:
         for endpoint in ("authorization", "token", "registration", "revocation"):
             assert document[f"{endpoint}_endpoint"].startswith(f"{BASE_URL}/auth/")
         assert document["jwks_uri"] == f"{ISSUER}/jwks"
-        assert {"openid", "openactive-openbooking", "openactive-ordersfeed"} <= set(document["scopes_supported"])
+        assert {"openid", "openactive-openbooking", "openactive-ordersfeed"} <= set(
+            document["scopes_supported"]
+        )
         assert document["response_types_supported"] == ["code"]
         assert document["code_challenge_methods_supported"] == ["S256"]
         assert document["id_token_signing_alg_values_supported"] == ["RS256"]
@@ -127,7 +129,9 @@ class TestDiscovery:
     )
     def test_without_a_provider_of_its_own_there_is_none(self, world: World, path: str) -> None:
         verb = "POST" if path in ("/token", "/register", "/revoke") else "GET"
-        answer = Broker(world).send(verb, f"/auth{path}", b"{}" if verb == "POST" else None, {"Content-Type": "application/json"})
+        answer = Broker(world).send(
+            verb, f"/auth{path}", b"{}" if verb == "POST" else None, {"Content-Type": "application/json"}
+        )
         assert (answer.status, answer.json["@type"]) == (404, "UnknownOrIncorrectEndpointError")
 
 
@@ -286,17 +290,31 @@ class TestClientCredentials:
         secret = {"secret": client.secret[:-1], "no secret": "", "huge": "y" * 5000}.get(wrong, client.secret)
         form, headers = {"grant_type": "client_credentials"}, {}
         if where == "basic":
-            headers = {"Authorization": "Basic " + base64.b64encode(f"{partner_id}:{secret}".encode()).decode()}
+            headers = {
+                "Authorization": "Basic " + base64.b64encode(f"{partner_id}:{secret}".encode()).decode()
+            }
         else:
             form |= {"client_id": partner_id, "client_secret": secret}
         assert_refused(post_form(world, "/auth/token", form, headers), "invalid_client", 401)
 
     @pytest.mark.parametrize(
         "header",
-        ["Basic", "Basic ", "Basic !!!", "Basic /w==", "Basic Og==", "Basic eA==", "Bearer x", "x", "Basic a b"],
+        [
+            "Basic",
+            "Basic ",
+            "Basic !!!",
+            "Basic /w==",
+            "Basic Og==",
+            "Basic eA==",
+            "Bearer x",
+            "x",
+            "Basic a b",
+        ],
     )
     def test_odd_headers_are_refused(self, world: World, client: Client, header: str) -> None:
-        answer = post_form(world, "/auth/token", {"grant_type": "client_credentials"}, {"Authorization": header})
+        answer = post_form(
+            world, "/auth/token", {"grant_type": "client_credentials"}, {"Authorization": header}
+        )
         assert_refused(answer, "invalid_client", 401)
 
     def test_suspended_partner_gets_nothing(self, authority: Authority, client: Client) -> None:
@@ -341,7 +359,9 @@ class TestClientCredentials:
         client = Client.registered(world, grant_types=["authorization_code"])
         assert_refused(client.tokens(grant_type="client_credentials"), "unauthorized_client")
 
-    @pytest.mark.parametrize("grant", ["password", "implicit", "", "urn:ietf:params:oauth:grant-type:device_code"])
+    @pytest.mark.parametrize(
+        "grant", ["password", "implicit", "", "urn:ietf:params:oauth:grant-type:device_code"]
+    )
     def test_other_grants_are_not_known(self, client: Client, grant: str) -> None:
         assert_refused(client.tokens(grant_type=grant), "unsupported_grant_type")
 
@@ -557,7 +577,9 @@ class TestWhatHttpHasToSay:
         assert (answer.status, answer.body) == (200, b"")
 
     @pytest.mark.parametrize("path", ["token", "revoke", "authorize", "register"])
-    @pytest.mark.parametrize("media_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml"])
+    @pytest.mark.parametrize(
+        "media_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml"]
+    )
     def test_other_media_types_are_refused(
         self, world: World, authority: Authority, path: str, media_type: str
     ) -> None:
@@ -566,7 +588,20 @@ class TestWhatHttpHasToSay:
 
 
 odd = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
-    ["", "none", "x" * 3000, "\x00", "https://[", "code", "openid", CALLBACK, "\r\nX: y", "<script>", "%", "é"]
+    [
+        "",
+        "none",
+        "x" * 3000,
+        "\x00",
+        "https://[",
+        "code",
+        "openid",
+        CALLBACK,
+        "\r\nX: y",
+        "<script>",
+        "%",
+        "é",
+    ]
 )
 FIELDS = (
     "grant_type client_id client_secret code redirect_uri code_verifier refresh_token scope token token_type_hint"
@@ -637,7 +672,9 @@ def test_any_metadata_is_answered(open_world: World, metadata: dict[str, Any]) -
 
 def test_query_of_the_token_endpoint_says_nothing(world: World, client: Client) -> None:
     """RFC 6749, section 3.2: secrets in a URL would stand in logs."""
-    query = urlencode({"grant_type": "client_credentials", "client_id": client.id, "client_secret": client.secret})
+    query = urlencode(
+        {"grant_type": "client_credentials", "client_id": client.id, "client_secret": client.secret}
+    )
     answer = post_form(world, f"/auth/token?{query}", {}, {})
     assert answer.status in (400, 401)
 
