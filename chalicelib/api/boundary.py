@@ -64,8 +64,8 @@ class Call:
 
     def repeated_query(self) -> list[str]:
         """Names that stand more than once in the query."""
-        query = self.request.query_params or {}
-        return [name for name in query if len(query.getlist(name)) > 1]
+        query = self.request.query_params
+        return [] if query is None else [name for name in query if len(query.getlist(name)) > 1]
 
     def body(self) -> bytes:
         """Raises RequestTooLargeError, MalformedRequestError."""

@@ -603,9 +603,18 @@ odd = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
         "é",
     ]
 )
-FIELDS = (
-    "grant_type client_id client_secret code redirect_uri code_verifier refresh_token scope token token_type_hint"
-).split()
+FIELDS = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "refresh_token",
+    "scope",
+    "token",
+    "token_type_hint",
+]
 
 
 @pytest.fixture(scope="module")
@@ -653,10 +662,24 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd, inner, max_size=3),
     max_leaves=5,
 )
-METADATA = (
-    "client_name client_uri redirect_uris grant_types response_types scope contacts logo_uri tos_uri policy_uri "
-    "jwks jwks_uri software_id software_version software_statement token_endpoint_auth_method"
-).split()
+METADATA = [
+    "client_name",
+    "client_uri",
+    "redirect_uris",
+    "grant_types",
+    "response_types",
+    "scope",
+    "contacts",
+    "logo_uri",
+    "tos_uri",
+    "policy_uri",
+    "jwks",
+    "jwks_uri",
+    "software_id",
+    "software_version",
+    "software_statement",
+    "token_endpoint_auth_method",
+]
 
 
 @settings(max_examples=120, suppress_health_check=list(HealthCheck))

@@ -556,10 +556,27 @@ odd = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
         "S256",
     ]
 )
-PARAMETERS = (
-    "response_type client_id redirect_uri scope state nonce code_challenge code_challenge_method prompt max_age "
-    "display ui_locales id_token_hint login_hint acr_values response_mode request request_uri claims"
-).split()
+PARAMETERS = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "display",
+    "ui_locales",
+    "id_token_hint",
+    "login_hint",
+    "acr_values",
+    "response_mode",
+    "request",
+    "request_uri",
+    "claims",
+]
 
 
 @pytest.fixture(scope="module")
