@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.identity.authority import SCOPES, Authority
+from chalicelib.identity.callers import BearerTokens
 from chalicelib.identity.hashing import digest
+from chalicelib.identity.issuers import ExternalTokens
 from chalicelib.identity.register import Authorisation, Grant, Invitation, Partner, SellerStanding
 from chalicelib.runtime.system import install
 from tests.support.oauth import (
@@ -30,7 +33,7 @@ from tests.support.oauth import (
     post_form,
     register,
 )
-from tests.support.tokens import parts
+from tests.support.tokens import Provider, parts
 from tests.support.world import API, BASE_URL, Answer, Broker, World, outer, seller_id
 
 SELLER = seller_id(1)
@@ -379,9 +382,7 @@ class TestCodes:
         assert parts(tokens["id_token"])[0]["typ"] == "JWT"
         assert said["nonce"] == "n-1" and said["aud"] == client.id and said["iss"] == ISSUER
         assert (said["iat"], said["exp"], said["auth_time"]) == (now, now + 900, now)
-        half = base64.urlsafe_b64encode(
-            __import__("hashlib").sha256(tokens["access_token"].encode()).digest()[:16]
-        )
+        half = base64.urlsafe_b64encode(sha256(tokens["access_token"].encode()).digest()[:16])
         assert said["at_hash"] == half.rstrip(b"=").decode()
         assert said["sub"] == said["https://openactive.io/sellerId"] == outer(SELLER)
         assert said["https://openactive.io/sellerName"] == "Kings Mead"
@@ -637,6 +638,7 @@ def test_any_form_is_answered(
     open_world: World, form: dict[str, str], path: str, grant: str | None, header: str | None, known: bool
 ) -> None:
     """Never a fault of ours, and never a token."""
+    install(open_world.system)
     authority = open_world.system.authority
     if authority.partner("known") is None:
         authority.add_partner("Known", "secret", partner_id="known", redirect_uris=[CALLBACK])
@@ -652,6 +654,7 @@ def test_any_form_is_answered(
 @settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=60), path=st.sampled_from(["token", "revoke", "register", "authorize"]))
 def test_any_bytes_are_answered(open_world: World, body: bytes, path: str) -> None:
+    install(open_world.system)
     media_type = "application/json" if path == "register" else "application/x-www-form-urlencoded"
     answer = Broker(open_world, None, None).send("POST", f"/auth/{path}", body, {"Content-Type": media_type})
     assert answer.status in (400, 401)
@@ -685,12 +688,58 @@ METADATA = [
 @settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(metadata=st.dictionaries(st.sampled_from(METADATA) | odd, values, max_size=4))
 def test_any_metadata_is_answered(open_world: World, metadata: dict[str, Any]) -> None:
+    install(open_world.system)
     token = "a-token-for-any-number"
     if open_world.system.authority.invitation(token) is None:
         invite(open_world.system.authority, token, uses=None)
     answer = register(open_world, token, **metadata)
     assert answer.status in (201, 400), answer.body
     assert json.loads(answer.body)
+
+
+class TestAnotherIssuer:
+    """AUTHENTICATION may name `issuer`, alone or beside our own provider."""
+
+    @pytest.fixture
+    def issuer(self) -> Provider:
+        return Provider()
+
+    def take(self, world: World, issuer: Provider, authentication: str) -> None:
+        world.set(authentication=authentication, issuer=issuer.issuer, issuer_audience="booking")
+        [way] = [each for each in world.system.callers.ways if isinstance(each, BearerTokens)]
+        [reader] = [each for each in way.readers if isinstance(each, ExternalTokens)]
+        reader.fetch = issuer.fetch
+
+    def token(self, world: World, issuer: Provider, **changes: Any) -> str:
+        said = {"aud": "booking", "exp": int(world.clock.now.timestamp()) + 60, "client_id": "broker-7"}
+        scope = "openactive-openbooking openactive-ordersfeed"
+        return issuer.token(
+            said | {"https://openactive.io/sellerId": outer(SELLER), "scope": scope} | changes
+        )
+
+    @pytest.mark.parametrize("authentication", ["issuer", "openid,issuer"])
+    def test_its_partner_books(self, world: World, issuer: Provider, authentication: str) -> None:
+        self.take(world, issuer, authentication)
+        uuid, broker = "10000000-0000-4000-8000-000000000001", Broker(world, None, 1)
+        body = broker.body("OrderQuote", world.session().item())
+        headers = {"Authorization": f"Bearer {self.token(world, issuer)}"}
+        assert broker.send("PUT", f"{API}/order-quote-templates/{uuid}", body, headers).status == 200
+        headers = {"Authorization": f"Bearer {self.token(world, issuer, aud='other')}"}
+        assert broker.send("PUT", f"{API}/order-quote-templates/{uuid}", body, headers).status == 401
+
+    def test_ours_are_taken_beside_its(self, world: World, client: Client, issuer: Provider) -> None:
+        token = client.feed_token()
+        self.take(world, issuer, "openid,issuer")
+        assert get(world, f"{API}/orders-rpde", Authorization=f"Bearer {token}").status == 200
+        self.take(world, issuer, "issuer")
+        assert get(world, f"{API}/orders-rpde", Authorization=f"Bearer {token}").status == 401
+
+    def test_while_it_cannot_be_asked_the_answer_says_so(self, world: World, issuer: Provider) -> None:
+        """Not 401, upon which a partner would throw its token away."""
+        issuer.down = True
+        self.take(world, issuer, "issuer")
+        token = self.token(world, issuer)
+        assert get(world, f"{API}/orders-rpde", Authorization=f"Bearer {token}").status == 503
 
 
 def test_query_of_the_token_endpoint_says_nothing(world: World, client: Client) -> None:

@@ -591,6 +591,7 @@ def open_client() -> Iterator[Client]:
 @given(parameters=st.dictionaries(st.sampled_from(PARAMETERS) | odd, odd, max_size=5), known=st.booleans())
 def test_any_link_is_answered(open_client: Client, parameters: dict[str, str], known: bool) -> None:
     """A page or the way back to the partner; never a fault of ours, and never a way to anywhere else."""
+    install(open_client.world.system)
     whole: dict[str, Any] = parameters if known else {"client_id": ..., "redirect_uri": ..., **parameters}
     try:
         answer = Browser(open_client.world).begin(open_client, **whole)
@@ -615,6 +616,7 @@ def test_any_link_is_answered(open_client: Client, parameters: dict[str, str], k
 def test_any_form_is_answered(
     open_client: Client, fields: dict[str, str], steps: int, cookie: str | None
 ) -> None:
+    install(open_client.world.system)
     browser = Browser(open_client.world)
     open_client.world.clock.advance(minutes=1)
     browser.begin(open_client)

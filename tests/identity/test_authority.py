@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttempts
-from chalicelib.identity.hashing import digest
+from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import (
     Authorisation,
     AuthorisationCode,
@@ -21,7 +21,7 @@ from chalicelib.identity.register import (
 )
 from chalicelib.runtime.system import install
 from tests.support.builders import NOW, Clock
-from tests.support.oauth import CHEAP, PASSWORD, USERNAME, add_login, open_provider
+from tests.support.oauth import PASSWORD, USERNAME, add_login, open_provider
 from tests.support.tokens import parts
 from tests.support.world import BASE_URL, World, outer, seller_id
 
@@ -72,6 +72,20 @@ class TestSigningIn:
             authority.sign_in(name, password, "192.0.2.1")
         assert type(refusal.value) is SignInRefused
 
+    def test_unknown_name_costs_as_much_work_as_a_known_one(self, authority: Authority) -> None:
+        checked: list[bool] = []
+
+        class Counting(Passwords):
+            def check(self, password: str, hashed: str | None) -> bool:
+                checked.append(hashed is not None)
+                return super().check(password, hashed)
+
+        object.__setattr__(authority, "passwords", Counting(4, 1, 1))
+        for name in (USERNAME, "nobody", "", "x" * 5000):
+            with pytest.raises(SignInRefused):
+                authority.sign_in(name, "wrong", "192.0.2.1")
+        assert checked == [True, False, False, False]
+
     def test_suspended_login_is_refused_like_a_wrong_one(self, authority: Authority) -> None:
         change(authority, Login, Login.key_of(USERNAME), suspended=True)
         with pytest.raises(SignInRefused) as refusal:
@@ -100,13 +114,11 @@ class TestSigningIn:
         for _ in range(60):
             authority.sign_in(USERNAME, PASSWORD, "192.0.2.1")
 
-    def test_no_password_is_tried_once_there_were_too_many(
-        self, authority: Authority, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_no_password_is_tried_once_there_were_too_many(self, authority: Authority) -> None:
         """Each would cost 32 MB."""
         tried: list[str] = []
 
-        class Counting(type(CHEAP)):  # type: ignore[misc]
+        class Counting(Passwords):
             def check(self, password: str, hashed: str | None) -> bool:
                 tried.append(password)
                 return False
