@@ -11,8 +11,8 @@ from chalicelib.storage.identity_store import IdentityStore
 
 _MINUTE = timedelta(minutes=1)
 
-# An instance draws its requests in portions of the limit: what it draws and does not use is lost to the
-# others until the minute is over, and each portion costs one write.
+# The largest portion of the limit that an instance draws at once. What it draws and does not use is lost to
+# the others until the minute is over, and each portion costs one write.
 _PORTIONS = 20
 
 
@@ -26,15 +26,16 @@ def window(now: datetime, length: timedelta) -> datetime:
 class RateLimiter:
     """At most so many requests a minute for each booking partner; 0 is no limit.
 
-    No two instances together pass the limit. A request costs no call while the instance has some of its
-    portion left: that is one write for every twentieth of the limit.
+    All instances together never pass the limit. A request costs no call while the instance has some of its
+    portion left. Portions begin at 1 in each minute and double, up to a twentieth of the limit: an instance
+    that sees few requests takes little from the others, and a busy one rarely writes.
     """
 
     store: IdentityStore
     clock: Callable[[], datetime]
     per_minute: int
     exceptions: Mapping[str, int] = field(default_factory=dict)
-    _left: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    _drawn: dict[str, "_Drawn"] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def take(self, partner_id: str) -> None:
@@ -45,24 +46,38 @@ class RateLimiter:
         now = self.clock()
         this = window(now, _MINUTE)
         with self._lock:
-            drawn_in, left = self._left.get(partner_id, (this, 0))
-            if drawn_in != this:
-                left = 0
-            if left == 0:
-                left = self._draw(partner_id, this, limit)
-            self._left[partner_id] = (this, left - 1 if left > 0 else left)
-        if left < 0:
+            drawn = self._drawn.get(partner_id)
+            if drawn is None or drawn.minute != this:
+                drawn = self._drawn[partner_id] = _Drawn(this)
+            if drawn.left == 0 and not drawn.used_up:
+                self._draw(drawn, partner_id, limit)
+            drawn.left = max(0, drawn.left - 1)
+            refused = drawn.used_up
+        if refused:
             wait = this + _MINUTE - now
             raise TooManyRequestsError(
                 f"At most {limit} requests a minute.", retry_after=ceil(wait.total_seconds())
             )
 
-    def _draw(self, partner_id: str, this: datetime, limit: int) -> int:
-        """The next portion; -1 where nothing is left in this minute."""
-        for portion in dict.fromkeys((max(1, limit // _PORTIONS), 1)):
-            if self.store.count(f"rate#{partner_id}", this.isoformat(), portion, limit, this + 2 * _MINUTE):
-                return portion
-        return -1
+    def _draw(self, drawn: "_Drawn", partner_id: str, limit: int) -> None:
+        """The next portion, or one by itself where there is not so much left."""
+        largest = max(1, limit // _PORTIONS)
+        for portion in dict.fromkeys((min(drawn.next_portion, largest), 1)):
+            counter = (f"rate#{partner_id}", drawn.minute.isoformat())
+            if self.store.count(*counter, portion, limit, drawn.minute + 2 * _MINUTE):
+                drawn.left, drawn.next_portion = portion, 2 * portion
+                return
+        drawn.used_up = True
+
+
+@dataclass
+class _Drawn:
+    """What an instance has of one partner's requests in one minute."""
+
+    minute: datetime
+    left: int = 0
+    next_portion: int = 1
+    used_up: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,21 @@ class TestRateLimiter:
             through = sum(pool.map(lambda number: allowed(instances[number % 2], 25), range(32)))
         assert through == 200
 
-    def test_a_portion_costs_one_call(self, identities: MemoryIdentities, clock: Clock) -> None:
-        limiter = RateLimiter(identities, clock, 200)
-        assert allowed(limiter, 200) == 200
-        assert identities.calls == 20
+    def test_portions_double_and_each_costs_one_call(
+        self, identities: MemoryIdentities, clock: Clock
+    ) -> None:
+        limiter = RateLimiter(identities, clock, 2000)
+        calls = [(allowed(limiter, 1), identities.calls)[1] for _ in range(500)]
+        # 1, 2, 4, 8, 16, 32, 64, then a hundred each.
+        assert [calls.index(number) + 1 for number in range(1, 11)] == [
+            1, 2, 4, 8, 16, 32, 64, 128, 228, 328,
+        ]  # fmt: skip
+
+    def test_many_instances_with_few_requests_take_little_from_each_other(
+        self, identities: MemoryIdentities, clock: Clock
+    ) -> None:
+        instances = [RateLimiter(identities, clock, 6000) for _ in range(100)]
+        assert sum(allowed(each, 3) for each in instances) == 300
 
     def test_refused_ones_cost_nothing_more(self, identities: MemoryIdentities, clock: Clock) -> None:
         limiter = RateLimiter(identities, clock, 40)

@@ -70,3 +70,22 @@ def test_each_setting_is_read_from_its_variable() -> None:
 def test_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"TEST_INTERFACE": "true"},
+        {"AUTHENTICATION": "openid,headers"},
+        {"SIGNING_KMS_KEY": ""},
+        {"AUTHENTICATION": "issuer", "ISSUER": "http://issuer.example", "ISSUER_AUDIENCE": "booking"},
+    ],
+    ids=lambda unsafe: "+".join(unsafe),
+)
+def test_production_refuses_what_belongs_to_development(unsafe: dict[str, str]) -> None:
+    """TESTIF-07, AUTH-10: and the same is good elsewhere."""
+    safe = {"PRODUCTION": "true", "SIGNING_KMS_KEY": "arn:aws:kms:eu-west-2:000000000000:key/1"}
+    assert read_settings(safe).production
+    with pytest.raises(SettingsError):
+        read_settings(safe | unsafe)
+    assert read_settings(safe | unsafe | {"PRODUCTION": "false"})

@@ -163,7 +163,7 @@ class TestOnDynamo:
     ) -> None:
         for operation, act in (
             ("BatchGetItem", lambda: identities.get("a", "p")),
-            ("PutItem", lambda: identities.save(record())),
+            ("TransactWriteItems", lambda: identities.save(record())),
             ("DeleteItem", lambda: identities.delete(record())),
             ("Query", lambda: identities.parts("a")),
             ("Scan", lambda: list(identities.all("a"))),
