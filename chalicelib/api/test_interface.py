@@ -12,7 +12,6 @@ from typing import TypeVar
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
-from chalicelib.booking.cancel import erase
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
@@ -28,7 +27,7 @@ from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, TransitionRefu
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.storage.following import finish_change
-from chalicelib.storage.listings import change_listing, withdraw_all
+from chalicelib.storage.listings import change_listing, clear
 from chalicelib.storage.port import Listing
 from chalicelib.wire.jsonld import CONTEXT, read_body
 from chalicelib.wire.logistics import Logistics, with_logistics
@@ -93,10 +92,7 @@ def delete_dataset(call: Call) -> Reply:
     _only_if_on(call)
     system, now = call.system, call.system.clock()
     standing = [each for each in system.store.imported_from(_source(call)) if not each.deleted]
-    for listing in standing:
-        for key in system.store.holds(listing.opportunity.id) if listing.opportunity.type.is_bookable else ():
-            system.carry_out(Wanted(key), lambda snapshot: erase(snapshot, now), now)
-    withdraw_all(system.store, standing)
+    clear(system.store, standing, now, system.patience)
     return Reply(204)
 
 

@@ -11,7 +11,7 @@ from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, 
 from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec, leases, rows
 from chalicelib.storage.calls import Raw, batch_get, passing_faults
@@ -48,6 +48,11 @@ class DynamoStore:
             seller=_read_seller(sellers[0]) if sellers else None,
             opportunities=_opportunities(found.get(self._inventory, [])),
         )
+
+    def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
+        wanted = [(self._orders, {"order_key": {"S": rows.order_key(key)}}) for key in dict.fromkeys(keys)]
+        found = batch_get(self._tables.connection, wanted).get(self._orders, [])
+        return {order.key: order for order in map(rows.read_order, found)}
 
     def commit(self, changes: Sequence[Change]) -> None:
         transaction = Transaction(self._tables.connection)

@@ -62,6 +62,10 @@ class MemoryStore:
                 },
             )
 
+    def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
+        with self._lock:
+            return {key: self._orders[key] for key in keys if key in self._orders}
+
     def commit(self, changes: Sequence[Change]) -> None:
         _check_size(changes)
         with self._lock:

@@ -9,7 +9,7 @@ from chalicelib.booking.decisions import Change, MoveHold, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
-from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 
 
@@ -105,6 +105,9 @@ class Store(Protocol):
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
         """Everything a stage may look at, in one strongly consistent read."""
+
+    def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
+        """The rows of many Orders, as far as there are any."""
 
     def commit(self, changes: Sequence[Change]) -> None:
         """All changes or none. Raises CommitRefused, OrderTooLarge."""

@@ -80,7 +80,7 @@ def test_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: st
         {"SIGNING_KMS_KEY": ""},
         {"AUTHENTICATION": "issuer", "ISSUER": "http://issuer.example", "ISSUER_AUDIENCE": "booking"},
     ],
-    ids=lambda unsafe: "+".join(unsafe),
+    ids="+".join,
 )
 def test_production_refuses_what_belongs_to_development(unsafe: dict[str, str]) -> None:
     """TESTIF-07, AUTH-10: and the same is good elsewhere."""

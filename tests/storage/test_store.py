@@ -192,6 +192,13 @@ class TestCommit:
         store.commit([SaveOrder(an_order(other), None)])
         assert store.snapshot(Wanted(other)).order == an_order(other)
 
+    def test_reads_many_orders_at_once(self, store: Store) -> None:
+        keys = [replace(KEY, partner_id=f"partner-{number}") for number in range(120)]
+        for key in keys[:110]:
+            store.commit([SaveOrder(an_order(key), None)])
+        assert store.orders([*keys, keys[0]]) == {key: an_order(key) for key in keys[:110]}
+        assert store.orders([]) == {}
+
     def test_refuses_an_order_that_fits_no_row_before_anything_is_written(self, store: Store) -> None:
         publish(store)
         # Hexadecimal digits of numbers far apart: text that hardly compresses.
