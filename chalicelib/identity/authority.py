@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -214,6 +215,8 @@ class Authority:
             return None
         if found.grant_id is not None:
             self.note("code used twice", partner=partner_id)
+            with suppress(RecordChanged):
+                self.register.save(found)  # who is just opening the grant finds the code changed
             self.end_grant(found.grant_id)
             return None
         if found.ends_at <= now or not self._still_stands(found):
@@ -225,23 +228,25 @@ class Authority:
         except RecordChanged:
             return None
 
-    def open_grant(self, code: AuthorisationCode) -> str:
-        """The first refresh token of what was redeemed."""
+    def open_grant(self, code: AuthorisationCode) -> str | None:
+        """The first refresh token of what was redeemed; None where the code has been used again meanwhile."""
         assert code.grant_id is not None
         secret, now = self.new_secret(), self.clock()
-        self.register.save(
-            Grant(
-                code.grant_id,
-                code.partner_id,
-                code.seller_id,
-                code.authorisation_id,
-                code.scopes,
-                made_at=now,
-                ends_at=now + self.lifetimes.refresh_token,
-                current=digest(secret),
-            )
+        grant = Grant(
+            code.grant_id,
+            code.partner_id,
+            code.seller_id,
+            code.authorisation_id,
+            code.scopes,
+            made_at=now,
+            ends_at=now + self.lifetimes.refresh_token,
+            current=digest(secret),
         )
-        return f"{code.grant_id}.{secret}"
+        try:
+            self.register.save(grant, code)
+        except RecordChanged:
+            return None
+        return f"{grant.id}.{secret}"
 
     def grant(self, refresh_token: str) -> Grant | None:
         """The grant that a refresh token belongs to, if it may be used.

@@ -491,6 +491,12 @@ class _Revocation(RevocationEndpoint):  # type: ignore[misc]
         self.server.authority.end_grant(token.grant.id)
 
 
+def _not_just_used(refresh_token: str | None) -> str:
+    if refresh_token is None:
+        raise InvalidGrantError("It has just been used by somebody else.")
+    return refresh_token
+
+
 class _Server(_AuthorizationServer):  # type: ignore[misc]
     def __init__(self, provider: Provider, service: Mapping[str, Any]) -> None:
         super().__init__()
@@ -538,12 +544,9 @@ class _Server(_AuthorizationServer):  # type: ignore[misc]
             "scope": " ".join(scopes),
         }
         if isinstance(user, AuthorisationCode) and include_refresh_token and OFFLINE in user.scopes:
-            token["refresh_token"] = self.authority.open_grant(user)
+            token["refresh_token"] = _not_just_used(self.authority.open_grant(user))
         if isinstance(user, Grant):
-            renewed = self.authority.renew(user)
-            if renewed is None:
-                raise InvalidGrantError("The refresh token has just been used.")
-            token["refresh_token"] = renewed
+            token["refresh_token"] = _not_just_used(self.authority.renew(user))
         return token
 
     def _for_itself(self, client: _Client, scope: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -241,6 +241,13 @@ class TestCodes:
         assert authority.redeem(kept, "p") is None
         assert authority.grant(token) is None
 
+    def test_second_use_before_the_grant_is_open_keeps_it_shut(self, authority: Authority, kept: str) -> None:
+        """RFC 6749, section 4.1.2: also where the two come at the same moment."""
+        redeemed = authority.redeem(kept, "p")
+        assert redeemed is not None
+        assert authority.redeem(kept, "p") is None
+        assert authority.open_grant(redeemed) is None
+
     def test_are_no_good_once_the_authorisation_has_ended(
         self, authority: Authority, clock: Clock, kept: str
     ) -> None:
