@@ -35,6 +35,11 @@ _STALE = pages.Trouble(
     "This page has been open too long", "Please go back to the booking service and start again."
 )
 _TWICE = pages.Trouble("This link does not work", "A parameter stands twice.")
+# In the words of somebody who came by a link and knows nothing of OAuth.
+_REFUSALS = {
+    "invalid_client": "The service that sent you here is not known to this booking system.",
+    "unsupported_response_type": "The service that sent you here asks for something that is not given here.",
+}
 _NO_SELLER = pages.Trouble(
     "This login speaks for no seller", "Ask the operator of the booking system to connect it to one."
 )
@@ -179,8 +184,8 @@ class _Conversation:
         if error.redirect_uri:
             return _protocol_reply(self._provider.answer(error))
         # Nowhere to send anyone to: the address that was named may be anybody's (RFC 6749, 4.1.2.1).
-        text = error.get_error_description() or error.error
-        return self._trouble(400, pages.Trouble("This link does not work", f"{text}"))
+        text = _REFUSALS.get(error.error) or error.get_error_description()
+        return self._trouble(400, pages.Trouble("This link does not work", text))
 
     def _ticket(self, ticket: Ticket) -> str:
         return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())

@@ -98,7 +98,7 @@ class Client:
         return answer.json
 
 
-def register(world: World, token: str | None, **metadata: Any) -> Answer:
+def register(world: World, token: str | None, /, **metadata: Any) -> Answer:
     """Dynamic client registration."""
     document = {
         "client_name": "Broker Ltd",

@@ -331,7 +331,8 @@ class Broker:
         )
         answer = Answer(response.status_code, response.headers, response.body)
         if answer.status >= 400 and answer.body:
-            errors_seen.note(answer.status, answer.json)
+            if answer.media_type == MEDIA_TYPE:  # the provider's own errors are OAuth's
+                errors_seen.note(answer.status, answer.json)
         return answer
 
     def body(self, kind: str, *items: Json, **properties: Any) -> Json:
