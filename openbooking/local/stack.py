@@ -40,7 +40,7 @@ Refusing earlier would cut the connection while the client still sends, and hide
 
 # Where the app's settings differ here from a deployment's. A person reads this terminal: what
 # goes well is not worth a line of JSON.
-_SETTINGS = {"AUTHENTICATION": "openid,headers", "METRICS": "false", "LOG_LEVEL": "WARNING"}
+_SETTINGS = {"AUTHENTICATION": "openid,api-keys,headers", "METRICS": "false", "LOG_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True)
