@@ -64,17 +64,15 @@ class Keys:
     """The public keys of one issuer."""
 
     def __init__(self, jwks: Sequence[Mapping[str, Any]]) -> None:
-        from joserfc.errors import JoseError
-
-        self._by_id: dict[str, RSAKey] = {}
-        for key in jwks:
-            # A set may hold keys of other kinds and uses, which are no business of ours.
-            if not isinstance(key, Mapping) or key.get("kty") != "RSA" or key.get("use", "sig") != "sig":
-                continue
-            try:
-                self._by_id[str(key.get("kid", ""))] = _rsa_key(dict(key))
-            except (JoseError, ValueError, TypeError):
-                continue  # one that nobody can read does not spoil the others
+        # A set may hold keys of other kinds and uses, which are no business of ours, and one that nobody can
+        # read does not spoil the others.
+        usable = [
+            dict(key)
+            for key in jwks
+            if isinstance(key, Mapping) and key.get("kty") == "RSA" and key.get("use", "sig") == "sig"
+        ]
+        read = {str(key.get("kid", "")): _readable(key) for key in usable}
+        self._by_id = {kid: key for kid, key in read.items() if key is not None}
 
     def read(self, token: str) -> tuple[dict[str, Any], Claims]:
         """Header and claims of a token that one of these keys has signed; nothing else is checked.
@@ -93,6 +91,15 @@ class Keys:
         except (JoseError, ValueError) as error:
             raise InvalidAuthorizationDetailsError("The token is not valid.") from error
         return dict(decoded.header), dict(decoded.claims)
+
+
+def _readable(key: dict[str, Any]) -> "RSAKey | None":
+    from joserfc.errors import JoseError
+
+    try:
+        return _rsa_key(key)
+    except (JoseError, ValueError, TypeError):
+        return None
 
 
 def _rsa_key(key: bytes | dict[str, Any]) -> "RSAKey":

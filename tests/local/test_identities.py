@@ -289,14 +289,16 @@ def test_the_api_key_of_a_suspended_seller_rests(desk: Desk, world: World, yoga:
     assert quote(world, yoga, X_API_Key=key) == 200
 
 
-def test_a_key_that_hangs_on_no_authorisation_is_good_while_its_seller_is(
+def test_a_key_that_hangs_on_no_authorisation_ends_with_whichever_there_is(
     desk: Desk, world: World, yoga: Bookable
 ) -> None:
     key = partners.make_key(desk, a_partner(desk, world).id, seller="1")
     (entry,) = desk.all(ApiKey)
     desk.change(entry, lambda found: replace(found, authorisation_id=None))
-    sellers.revoke(desk, "1")
     assert quote(world, yoga, X_API_Key=key) == 200
+    sellers.revoke(desk, "1")
+    world.clock.advance(minutes=5)
+    assert quote(world, yoga, X_API_Key=key) == 401
 
 
 def test_the_beginning_of_a_key_must_be_long_enough_and_fit_one(desk: Desk) -> None:
