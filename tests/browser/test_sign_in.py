@@ -6,15 +6,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from openbooking.cli import _load_samples
 from openbooking.conformance import add_identities, profile
 from openbooking.local.stack import LocalStack
+from openbooking.seeding import load_samples
 
 CALLBACK = "http://localhost:3000/cb"  # nothing listens there: the test answers itself
 INVITATION = "dynamic-primary-745ddf2d13019ce8b69c"  # the suite's, which is good for any number
@@ -41,7 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     known = profile(["openid"], url="http://localhost", output=tmp_path_factory.mktemp("suite"))
 
     def seed() -> None:
-        _load_samples()
+        load_samples(installed().store, datetime.now(UTC))
         add_identities(known, installed().authority)
 
     settings = {"AUTHENTICATION": "openid", "SERVICE_NAME": "Avonmead Bookings"}
