@@ -330,9 +330,9 @@ class Broker:
             verb, path, headers={name: value for name, value in mine.items() if value is not None}, body=raw
         )
         answer = Answer(response.status_code, response.headers, response.body)
-        if answer.status >= 400 and answer.body:
-            if answer.media_type == MEDIA_TYPE:  # the provider's own errors are OAuth's
-                errors_seen.note(answer.status, answer.json)
+        # The provider's own errors are OAuth's.
+        if answer.status >= 400 and answer.body and answer.media_type == MEDIA_TYPE:
+            errors_seen.note(answer.status, answer.json)
         return answer
 
     def body(self, kind: str, *items: Json, **properties: Any) -> Json:
