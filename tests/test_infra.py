@@ -129,7 +129,7 @@ def test_creating_the_tables_again_changes_nothing() -> None:
     assert create_tables(client, "again") == names
     assert client.scan(TableName="again-orders")["Count"] == 1
     described = client.describe_table(TableName="again-inventory")["Table"]
-    assert described["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert described["StreamSpecification"]["StreamViewType"] == "KEYS_ONLY"
     assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_expiry"]
     ttl = client.describe_time_to_live(TableName="again-feeds")["TimeToLiveDescription"]
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
