@@ -445,6 +445,7 @@ def test_the_sweep_runs(function: Function) -> None:
         "leases_ended",
         "orders_seen",
         "orders_reviewed",
+        "opportunities_cleared",
     }
 
 

@@ -16,8 +16,8 @@ from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec, leases, rows
 from chalicelib.storage.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.changes import add_changes
-from chalicelib.storage.port import Listing, OpportunityChanged
-from chalicelib.storage.tables import CAPACITY, CHANGES, DETAILS, HOLD_PREFIX, Tables
+from chalicelib.storage.port import Clearing, Listing, OpportunityChanged
+from chalicelib.storage.tables import CAPACITY, CHANGES, CLEARINGS, DETAILS, HOLD_PREFIX, Tables
 from chalicelib.storage.transaction import Transaction
 
 _SELLER = "seller"
@@ -163,6 +163,22 @@ class DynamoStore:
         return self._tables.changes(
             CHANGES, change.opportunity_id, revision=change.revision, document=codec.to_json(change)
         )
+
+    def note_clearing(self, clearing: Clearing) -> None:
+        with passing_faults():
+            self._clearing_row(clearing).save()
+
+    def clearings(self, limit: int) -> list[Clearing]:
+        with passing_faults():
+            found = list(self._tables.clearings.query(CLEARINGS, consistent_read=True, limit=limit))
+        return [codec.from_json(row.document, Clearing) for row in found]
+
+    def close_clearing(self, clearing: Clearing) -> None:
+        with passing_faults():
+            self._clearing_row(clearing).delete()
+
+    def _clearing_row(self, clearing: Clearing) -> Any:
+        return self._tables.clearings(CLEARINGS, clearing.id, document=codec.to_json(clearing))
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults():

@@ -19,6 +19,7 @@ from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.storage.port import (
+    Clearing,
     CommitRefused,
     HoldChanged,
     LeaseEndsEarlier,
@@ -45,6 +46,7 @@ class MemoryStore:
         self._orders: dict[OrderKey, Order | DeletedOrder] = {}
         self._sellers: dict[str, Seller] = {}
         self._changes: dict[str, OpportunityChange] = {}
+        self._clearings: dict[str, Clearing] = {}
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
         with self._lock:
@@ -226,6 +228,18 @@ class MemoryStore:
     def _is_open(self, change: OpportunityChange) -> bool:
         known = self._changes.get(change.opportunity_id)
         return known is not None and known.revision == change.revision
+
+    def note_clearing(self, clearing: Clearing) -> None:
+        with self._lock:
+            self._clearings[clearing.id] = clearing
+
+    def clearings(self, limit: int) -> list[Clearing]:
+        with self._lock:
+            return list(self._clearings.values())[:limit]
+
+    def close_clearing(self, clearing: Clearing) -> None:
+        with self._lock:
+            self._clearings.pop(clearing.id, None)
 
     def save_seller(self, seller: Seller) -> None:
         with self._lock:

@@ -100,6 +100,14 @@ class Listing:
         return not self.deleted and self.opportunity.status not in NOT_TAKING_PLACE
 
 
+@dataclass(frozen=True)
+class Clearing:
+    """Opportunities that are to go, with every Order that holds one of them."""
+
+    id: str
+    opportunity_ids: tuple[str, ...]
+
+
 class Store(Protocol):
     """Inventory, orders and sellers. Every method may raise StoreBusy."""
 
@@ -148,6 +156,15 @@ class Store(Protocol):
 
     def close_change(self, change: OpportunityChange) -> None:
         """Cross off a change that everyone has followed, unless a later one has come since."""
+
+    def note_clearing(self, clearing: Clearing) -> None:
+        """Note Opportunities that are to go."""
+
+    def clearings(self, limit: int) -> list[Clearing]:
+        """Of what is to go, as much as has not been crossed off."""
+
+    def close_clearing(self, clearing: Clearing) -> None:
+        """Cross off what has gone; nothing happens where that is done already."""
 
     def save_seller(self, seller: Seller) -> None:
         """Put a Seller."""

@@ -24,6 +24,9 @@ HOLD_PREFIX = "hold#"
 # Not an Opportunity: the partition of changes that are still being followed.
 CHANGES = "changes"
 
+# Nor is this: the partition of Opportunities that are to go.
+CLEARINGS = "clearings"
+
 # Expired leases are found through an index; its partition is split so that leasing anywhere never
 # contends with leasing everywhere (one partition takes 1,000 writes a second).
 EXPIRY_SHARDS = 8
@@ -96,6 +99,12 @@ class ChangeRow(_InventoryRow):
     revision = NumberAttribute()
 
 
+class ClearingRow(_InventoryRow):
+    """Opportunities that are to go with all their Orders, under `CLEARINGS`."""
+
+    document = UnicodeAttribute()
+
+
 class OrderRow(Model):
     """Everything under one Order UUID of one booking partner. `document` is compressed JSON."""
 
@@ -157,6 +166,7 @@ class Tables:
         self.engine = engine
         self._shared: Connection | None = None
         self.changes = self._bind(ChangeRow, "inventory")
+        self.clearings = self._bind(ClearingRow, "inventory")
         self.details = self._bind(DetailsRow, "inventory")
         self.capacity = self._bind(CapacityRow, "inventory")
         self.holds = self._bind(HoldRow, "inventory")

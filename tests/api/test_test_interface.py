@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.api.events import clear_datasets
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings
+from chalicelib.storage.clearing import note_clearing
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 
@@ -102,6 +104,31 @@ def test_a_dataset_goes_with_its_orders(world: World, broker: Broker) -> None:
     assert isinstance(world.order(UUID), DeletedOrder)
     answer = broker.c1("20000000-0000-4000-8000-000000000002", item(world, created))
     assert answer.error_types() == [["UnknownOpportunityError"]]
+
+
+def test_what_does_not_go_within_the_request_goes_with_the_sweep(
+    world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TESTIF-01."""
+    created = create(broker)
+    broker.b(UUID, item(world, created), due=14.95)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "clearings", lambda limit: [])
+        assert broker.send("DELETE", f"{TEST}/datasets/uat").status == 204
+    assert isinstance(world.order(UUID), Order)
+    later = create(broker)
+    assert clear_datasets() == {"opportunities_cleared": 2}  # the session and its series
+    assert isinstance(world.order(UUID), DeletedOrder)
+    # What has been made since then stays.
+    assert broker.c1("20000000-0000-4000-8000-000000000002", item(world, later)).status == 200
+    assert clear_datasets() == {"opportunities_cleared": 0}
+
+
+def test_the_sweep_deletes_nothing_without_the_test_interface(world: World) -> None:
+    note_clearing(world.store, [world.session(spaces=5).id], lambda: "note")
+    world.set(test_interface=False)
+    assert clear_datasets() == {"opportunities_cleared": 0}
+    assert len(world.store.clearings(10)) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Many Opportunities go at once, with every Order that holds one of them (TESTIF-01)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 
 import pytest
 
@@ -11,7 +12,8 @@ from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Change, Wanted
 from chalicelib.domain.orders import DeletedOrder, OrderKey
 from chalicelib.storage.attempts import Patience, carry_out
-from chalicelib.storage.listings import clear
+from chalicelib.storage.clearing import STEP, clear, note_clearing
+from chalicelib.storage.listings import change_listing
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.port import Listing, StoreBusy
 from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
@@ -25,15 +27,20 @@ def key(number: int) -> OrderKey:
 
 
 class Counting(MemoryStore):
-    """Counts its calls, and may be busy."""
+    """Counts its calls, and may be busy or crash."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: Counter[str] = Counter()
         self.busy = 0
+        self.crash = False
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def commit(self, changes: Sequence[Change]) -> None:
         self.calls["commit"] += 1
+        if self.crash:
+            self.crash = False
+            raise RuntimeError("the process has ended")
         if self.busy:
             self.busy -= 1
             raise StoreBusy("throttled")
@@ -41,6 +48,8 @@ class Counting(MemoryStore):
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
         self.calls["publish"] += 1
+        happens, self.meanwhile = self.meanwhile, lambda: None
+        happens()
         super().publish_together(listings)
 
 
@@ -73,33 +82,86 @@ def book_one(store: MemoryStore, number: int, opportunity_id: str) -> None:
     assert not answer.errors
 
 
-def check_that_all_is_gone(store: Counting) -> None:
+def check_that_all_is_gone(store: Counting, orders: int = 23) -> None:
     for listing, capacity in store.listings(IDS).values():
         assert listing.deleted
         assert capacity is not None
         assert capacity.spaces_left == capacity.spaces_total
     assert all(store.holds(opportunity_id) == {} for opportunity_id in IDS)
-    orders = store.orders([key(number) for number in range(30)])
-    assert len(orders) == 23
-    assert all(isinstance(order, DeletedOrder) for order in orders.values())
+    found = store.orders([key(number) for number in range(30)])
+    assert len(found) == orders
+    assert all(isinstance(order, DeletedOrder) for order in found.values())
+
+
+def note(store: MemoryStore, opportunity_ids: Sequence[str] = IDS) -> None:
+    numbers = count()
+    note_clearing(store, opportunity_ids, lambda: f"note-{next(numbers)}")
 
 
 def test_all_go_in_a_few_writes(store: Counting) -> None:
-    clear(store, list(store.imported_from("test")), NOW, PATIENCE)
+    note(store)
+    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
     assert store.calls["commit"] < 5  # three Opportunities are held by two Orders, which cannot go together
     check_that_all_is_gone(store)
+    assert store.clearings(10) == []
 
 
-def test_what_changes_meanwhile_goes_by_itself(store: Counting) -> None:
-    read = list(store.imported_from("test"))
-    store.publish(replace(read[0], version=2), None)  # the Seller changes one
-    store.busy = 1
-    clear(store, read, NOW, PATIENCE)
+def test_nothing_goes_before_it_is_noted(store: Counting) -> None:
+    assert clear(store, NOW, PATIENCE, seconds=10) == 0
+    assert not any(listing.deleted for listing, _ in store.listings(IDS).values())
+
+
+def test_a_large_number_is_noted_in_pieces_and_time_ends_between_them(store: Counting) -> None:
+    more = [f"{SESSION_ID}-more-{number}" for number in range(2 * STEP)]
+    for opportunity_id in more:
+        store.publish(Listing(replace(an_opportunity(), id=opportunity_id), source="test"), 5)
+    note(store, [*more, *IDS])
+    assert [len(each.opportunity_ids) for each in store.clearings(10)] == [STEP, STEP, len(IDS)]
+    hasty = replace(PATIENCE, clock=count().__next__, jitter=lambda: 0.0)
+    assert clear(store, NOW, hasty, seconds=0) == STEP
+    assert clear(store, NOW, hasty, seconds=1) == STEP + len(IDS)
     check_that_all_is_gone(store)
+
+
+def test_what_is_at_work_elsewhere_is_left_to_the_next_time(store: Counting) -> None:
+    """The Seller changes one between the look and the write: nothing is lost, and the note stays."""
+    note(store)
+    store.meanwhile = lambda: change_listing(store, IDS[0], lambda opportunity: opportunity)
+    assert clear(store, NOW, PATIENCE, seconds=10) == 0
+    assert len(store.clearings(10)) == 1
+    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
+    check_that_all_is_gone(store)
+
+
+def test_after_a_crash_between_withdrawal_and_orders_the_orders_go_too(store: Counting) -> None:
+    note(store)
+    store.crash = True
+    with pytest.raises(RuntimeError):
+        clear(store, NOW, PATIENCE, seconds=10)
+    assert store.listings(IDS[:1])[IDS[0]][0].deleted
+    clear(store, NOW, PATIENCE, seconds=10)
+    check_that_all_is_gone(store)
+
+
+def test_orders_that_cannot_go_together_go_by_themselves(store: Counting) -> None:
+    note(store)
+    store.busy = 1
+    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
+    check_that_all_is_gone(store)
+
+
+def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None:
+    """Withdrawn first: an Order that came just before is found, none comes after."""
+    note(store)
+    store.meanwhile = lambda: book_one(store, 29, IDS[30])
+    clear(store, NOW, PATIENCE, seconds=10)
+    check_that_all_is_gone(store, orders=24)
+    with pytest.raises(AssertionError):
+        book_one(store, 28, IDS[31])
 
 
 def test_twice_is_as_once(store: Counting) -> None:
-    read = list(store.imported_from("test"))
-    clear(store, read, NOW, PATIENCE)
-    clear(store, read, NOW, PATIENCE)
+    for _ in range(2):
+        note(store)
+        clear(store, NOW, PATIENCE, seconds=10)
     check_that_all_is_gone(store)

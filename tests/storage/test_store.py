@@ -14,6 +14,7 @@ from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.storage.attempts import Patience, carry_out, current_snapshot, sweep
 from chalicelib.storage.port import (
+    Clearing,
     CommitRefused,
     HoldChanged,
     LeaseEndsEarlier,
@@ -468,6 +469,22 @@ def change(store: Store, change: OpportunityChange, opportunity_id: str = SESSIO
     """Publish the next version of the Opportunity, with a change to follow."""
     version = store.listings([opportunity_id])[opportunity_id][0].version + 1
     store.publish(Listing(an_opportunity(opportunity_id, revision=version), version), 10, change)
+
+
+class TestClearings:
+    def test_are_there_until_they_are_crossed_off(self, store: Store) -> None:
+        one, other = Clearing("1", (SESSION_ID, OTHER_ID)), Clearing("2", ())
+        store.note_clearing(one)
+        store.note_clearing(other)
+        assert store.clearings(10) == [one, other]
+        assert len(store.clearings(1)) == 1
+        store.close_clearing(one)
+        store.close_clearing(one)
+        assert store.clearings(10) == [other]
+
+    def test_are_no_changes_to_follow(self, store: Store) -> None:
+        store.note_clearing(Clearing("1", (SESSION_ID,)))
+        assert store.open_changes(10) == []
 
 
 class TestChangesToFollow:
