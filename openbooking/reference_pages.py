@@ -4,6 +4,7 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -16,88 +17,112 @@ from chalicelib.runtime.settings import Settings
 _ROOT = Path(__file__).resolve().parent.parent
 DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
 
-NOT_YET = "-"
+# The endpoints that answer with errors of the Open Booking API, by verb and path.
+ENDPOINTS: dict[str, tuple[str, str]] = {
+    "C1": ("PUT", r"/api/openbooking/order-quote-templates/[^/]+"),
+    "C2": ("PUT", r"/api/openbooking/order-quotes/[^/]+"),
+    "OrderQuote Deletion": ("DELETE", r"/api/openbooking/order-quotes/[^/]+"),
+    "P": ("PUT", r"/api/openbooking/order-proposals/[^/]+"),
+    "OrderProposal Update": ("PATCH", r"/api/openbooking/order-proposals/[^/]+"),
+    "B": ("PUT", r"/api/openbooking/orders/[^/]+"),
+    "Order Status": ("GET", r"/api/openbooking/orders/[^/]+"),
+    "Order Cancellation": ("PATCH", r"/api/openbooking/orders/[^/]+"),
+    "Order Deletion": ("DELETE", r"/api/openbooking/orders/[^/]+"),
+    "Orders feeds": ("GET", r"/api/openbooking/order(s|-proposals)-rpde"),
+    "open feeds": ("GET", r"/feeds/[^/]+"),
+    "dataset site": ("GET", r"/openactive"),
+}
+_QUOTES = ("C1", "C2")
+_BOOKINGS = ("P", "B")
+_WITH_ITEMS = (*_QUOTES, *_BOOKINGS)
+_PATCHES = ("OrderProposal Update", "Order Cancellation")
+_WITH_BODY = (*_WITH_ITEMS, *_PATCHES)
+_OPEN = ("open feeds", "dataset site")
+EVERYWHERE = tuple(ENDPOINTS)
+_NOT_OPEN = tuple(name for name in ENDPOINTS if name not in _OPEN)
 
-# Where each error arises, and on what occasion. An error that cannot arise yet has NOT_YET for
-# a place, and says what it waits for.
-OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
+NOT_YET: tuple[str, ...] = ()
+
+# Where each error arises, and on what occasion. An error that cannot arise has NOT_YET for places, and
+# says why. Tests fail where an answer has an error at an endpoint that is not named with it.
+OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.MalformedRequestError: (
-        "C1, C2, B, PATCH, feeds",
+        (*_WITH_BODY, "Orders feeds", "open feeds"),
         "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not one that a page has given; the Host header is not a host.",
     ),
     errors.RequestTooLargeError: (
-        "C1, C2, B, PATCH",
+        _WITH_BODY,
         "The body is larger than 10 MB, has more than 200 OrderItems, or makes an Order that does not fit its row.",
     ),
     errors.UnsupportedMediaTypeError: (
-        "everywhere",
+        EVERYWHERE,
         "The Content-Type is neither `application/vnd.openactive.booking+json` nor `application/json`.",
     ),
     errors.UnknownOrIncorrectEndpointError: (
-        "everywhere",
+        EVERYWHERE,
         "There is no such path, or it does not end in a UUID. Unknown paths are answered by API Gateway with the responses of `infra/gateway.json`.",
     ),
     errors.MethodNotAllowedError: (
-        "everywhere",
+        EVERYWHERE,
         "The path is known and does not support the verb; `Allow` says which it does.",
     ),
     errors.UnauthenticatedError: (
-        "all but open feeds and dataset site",
+        _NOT_OPEN,
         "The request does not say who calls.",
     ),
     errors.NoAPITokenError: (
-        "all but open feeds and dataset site",
+        _NOT_OPEN,
         "Callers have API keys here (`AUTHENTICATION=api-keys`), and `X-API-Key` is missing or empty.",
     ),
     errors.InvalidAPITokenError: (
-        "all but open feeds and dataset site",
+        _NOT_OPEN,
         "The key in `X-API-Key` is malformed, unknown, revoked or has ended, or its partner is suspended.",
     ),
     errors.InvalidAuthorizationDetailsError: (
-        "all but open feeds and dataset site",
+        _NOT_OPEN,
         "The token is malformed, forged, expired, of another issuer or for another audience; it lacks the scope that is "
         "needed; it names no Seller where one is needed, or another than the Order's.",
     ),
     errors.TooManyRequestsError: (
-        "everywhere",
+        EVERYWHERE,
         "The booking partner has used up its requests of this minute (`RATE_LIMIT`), or API Gateway throttles, as it is "
         "set up to; its responses are in `infra/gateway.json`. `Retry-After` says when to come back.",
     ),
-    errors.UnexpectedOrderTypeError: ("C1, C2, B, PATCH", "`@type` is not the one that the endpoint takes."),
-    errors.SellerNotFoundError: ("C1, C2, B", "`seller` is missing, or is not a Seller of this system."),
-    errors.SellerMismatchError: ("C1, C2, B", "An OrderItem is an Opportunity of another Seller."),
+    errors.UnexpectedOrderTypeError: (_WITH_BODY, "`@type` is not the one that the endpoint takes."),
+    errors.SellerNotFoundError: (_WITH_ITEMS, "`seller` is missing, or is not a Seller of this system."),
+    errors.SellerMismatchError: (_WITH_ITEMS, "An OrderItem is an Opportunity of another Seller."),
     errors.IncompleteBrokerDetailsError: (
-        "C1, C2, B",
+        _WITH_ITEMS,
         "`brokerRole` is missing or not one of the three; `broker` is missing, is not an Organization or has no name; or there is one although `brokerRole` is NoBroker.",
     ),
     errors.IncompleteCustomerDetailsError: (
-        "C2, B",
+        ("C2", *_BOOKINGS),
         "`customer` is missing (a ResellerBroker need not give one), is neither Person nor Organization, or has no email.",
     ),
     errors.MissingPaymentDetailsError: ("B", "A payment is due and there is no `payment`."),
     errors.UnnecessaryPaymentDetailsError: (
-        "B",
+        _BOOKINGS,
         "There is a `payment`, and nothing is to be paid through the Broker.",
     ),
     errors.IncompletePaymentDetailsError: ("B", "`payment` has no `identifier`."),
     errors.InvalidPaymentDetailsError: (
-        "C1, C2, B",
+        _WITH_ITEMS,
         "`payment` differs from what the settings say can be reconciled, or is a DynamicPayment.",
     ),
     errors.TotalPaymentDueMismatchError: (
-        "B",
+        _BOOKINGS,
         "`totalPaymentDue` is missing or is not what the items cost now. A lease stays.",
     ),
     errors.OrderAlreadyExistsError: (
-        "C1, C2, B",
+        _WITH_ITEMS,
         "The UUID belongs to an Order or to a deleted one. At B the same items and the same customer are answered with the first answer instead.",
     ),
     errors.OrderCreationFailedError: (
-        "P, B",
+        _BOOKINGS,
         "At B an item needs the Seller's approval, or the OrderProposal is not accepted; at P no item needs it.",
     ),
     errors.OrderProposalVersionOutdatedError: (
-        "B",
+        ("B",),
         "The version is not the latest of the OrderProposal under this UUID.",
     ),
     errors.UnableToProcessOrderItemError: (
@@ -105,66 +130,69 @@ OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
         "Errors of items at B are answered as at C2: 409 with the whole Order, each error in its item.",
     ),
     errors.UnknownOrderError: (
-        "GET, PATCH, DELETE of an Order",
+        ("B", "Order Status", *_PATCHES, "Order Deletion"),
         "This booking partner has no such Order; a quote whose lease has ended counts as none.",
     ),
     errors.NotFoundError: (
         NOT_YET,
         "The more specific UnknownOrderError and UnknownOrIncorrectEndpointError are given.",
     ),
-    errors.GoneError: ("GET, PATCH of an Order", "The Order has been deleted."),
+    errors.GoneError: (("Order Status", *_PATCHES), "The Order has been deleted."),
     errors.PatchContainsExcessivePropertiesError: (
-        "PATCH",
-        "There are other properties than `@context`, `@type`, `orderedItem`, and in it `@type`, `@id`, `orderItemStatus`; those of other namespaces are ignored.",
+        _PATCHES,
+        "Beside `@context` and `@type`, an Order has another property than `orderedItem`, or that one another than `@type`, `@id`, `orderItemStatus`; an OrderProposal another than `orderProposalStatus`, `orderCustomerNote`. Those of other namespaces are ignored.",
     ),
     errors.PatchNotAllowedOnPropertyError: (
-        "PATCH",
-        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`.",
+        _PATCHES,
+        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`, `orderProposalStatus` not `https://openactive.io/CustomerRejected`; or the Seller has rejected the OrderProposal before.",
     ),
     errors.CancellationNotPermittedError: (
-        "PATCH",
+        ("Order Cancellation",),
         "The Offer that was booked allows no cancellation, the time for it is over, or the activity was attended. No item is cancelled then.",
     ),
-    errors.OrderItemNotWithinOrderError: ("PATCH", "The item's id is that of an item of another Order UUID."),
+    errors.OrderItemNotWithinOrderError: (
+        ("Order Cancellation",),
+        "The item's id is that of an item of another Order UUID.",
+    ),
     errors.OrderItemIdInvalidError: (
-        "PATCH",
+        ("Order Cancellation",),
         "The id is not that of an OrderItem of this system, or the Order has no such item.",
     ),
     errors.IncompleteOrderItemError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "`orderedItem` or `acceptedOffer` is missing; `position` is missing, is no whole number or is used twice.",
     ),
     errors.InvalidOpportunityOrOfferIdError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "The id is not of a form that is used here.",
     ),
     errors.UnknownOpportunityError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "There is no such Opportunity, or it has been withdrawn.",
     ),
     errors.UnknownOfferError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "The Opportunity has no such Offer, nor has any other in the Order.",
     ),
     errors.UnacceptableOfferError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "The Offer is that of another Opportunity in the Order, or an OfferOverride.",
     ),
     errors.OpportunityOfferPairNotBookableError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; the Offer is not sold in advance, not sold here, or its booking window is not open; or the Seller takes no bookings.",
     ),
-    errors.OpportunityIsFullError: ("item at C1, C2, B", "Nothing is left and nobody holds a lease."),
+    errors.OpportunityIsFullError: (_WITH_ITEMS, "Nothing is left and nobody holds a lease."),
     errors.OpportunityHasInsufficientCapacityError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "More items than spaces: on those in excess.",
     ),
     errors.OpportunityCapacityIsReservedByLeaseError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "More items than spaces: on as many of those in excess as others hold by lease.",
     ),
     errors.OpportunityIsInConflictError: (
-        "item at C1, C2, B",
+        _WITH_ITEMS,
         "Items whose payment is required and items whose payment is unavailable; several currencies; more different Opportunities than one transaction takes (24).",
     ),
     errors.OpportunityIntractableError: (
@@ -172,25 +200,25 @@ OCCASIONS: dict[type[OpenBookingError], tuple[str, str]] = {
         "No state of an Opportunity that can be reached leads here.",
     ),
     errors.IncompleteAttendeeDetailsError: (
-        "item at C2, B",
+        ("C2", *_BOOKINGS),
         "A property of the attendee that the Seller requires is missing; one error each.",
     ),
-    errors.IncompleteIntakeFormError: ("item at C2, B", "A required answer is missing."),
+    errors.IncompleteIntakeFormError: (("C2", *_BOOKINGS), "A required answer is missing."),
     errors.InvalidIntakeFormError: (
-        "item at C2, B",
+        ("C2", *_BOOKINGS),
         "An answer is not of the kind its field asks for, or not one of its options.",
     ),
-    errors.TemporarilyUnableToProduceOrderQuoteError: ("C1, C2", "The tables stayed busy for all attempts."),
-    errors.TemporarilyUnableToCreateOrderError: ("B", "The same."),
-    errors.TemporarilyUnableToUpdateOrderError: ("PATCH", "The same."),
-    errors.TemporarilyUnableToDeleteOrderError: ("DELETE", "The same."),
-    errors.TemporarilyUnavailableError: ("GET of an Order, feeds", "The same."),
+    errors.TemporarilyUnableToProduceOrderQuoteError: (_QUOTES, "The tables stayed busy for all attempts."),
+    errors.TemporarilyUnableToCreateOrderError: (_BOOKINGS, "The same."),
+    errors.TemporarilyUnableToUpdateOrderError: (_PATCHES, "The same."),
+    errors.TemporarilyUnableToDeleteOrderError: (("OrderQuote Deletion", "Order Deletion"), "The same."),
+    errors.TemporarilyUnavailableError: (("Order Status", "Orders feeds", "open feeds"), "The same."),
     errors.InternalApplicationError: (
-        "everywhere",
+        EVERYWHERE,
         "A fault of this system. The log has the trace; the answer has not.",
     ),
     errors.InternalLibraryError: (NOT_YET, "A fault in a library is answered as one of this system."),
-    errors.InternalLibraryConfigurationError: ("everywhere", "A setting cannot be used; the log says which."),
+    errors.InternalLibraryConfigurationError: (EVERYWHERE, "A setting cannot be used; the log says which."),
 }
 
 
@@ -205,7 +233,7 @@ def errors_page() -> str:
             waiting.append(f"| `{kind.term}` | {kind.status} | {occasion} |")
         else:
             arising.append(
-                f"| `{kind.term}`{borrowed} | {kind.status} | {where} | {kind().name} | {occasion} "
+                f"| `{kind.term}`{borrowed} | {kind.status} | {_places(kind)} | {kind().name} | {occasion} "
                 f"| `{shown[kind.__name__]}` |"
             )
     return "\n".join(
@@ -216,7 +244,8 @@ def errors_page() -> str:
             "",
             "Every error is an Open Booking error in JSON-LD, of media type `application/vnd.openactive.booking+json; version=1`.",
             "One of an OrderItem stands in its `error` property, with 409 for the whole answer; any other stands alone.",
-            "The test named with it fails unless an answer in it holds that error.",
+            "The test named with it fails unless an answer in it holds that error; every test fails in which an answer has",
+            "an error at an endpoint that is not named with it.",
             "",
             "| `@type` | Status | Where | `name` | When | Shown by |",
             "|---|---|---|---|---|---|",
@@ -232,6 +261,21 @@ def errors_page() -> str:
             "",
         ]
     )
+
+
+def _places(kind: type[OpenBookingError]) -> str:
+    where = OCCASIONS[kind][0]
+    named = {EVERYWHERE: "everywhere", _NOT_OPEN: "all but open feeds and dataset site"}
+    places = named.get(where, ", ".join(where))
+    return f"item at {places}" if issubclass(kind, errors.OrderItemError) else places
+
+
+def endpoint_of(verb: str, path: str) -> str | None:
+    """The name of an endpoint of the API; None for any other path."""
+    for name, (known_verb, pattern) in ENDPOINTS.items():
+        if verb == known_verb and re.fullmatch(pattern, path):
+            return name
+    return None
 
 
 def settings_page() -> str:

@@ -96,6 +96,14 @@ def test_a_borrowed_type_with_another_status_is_another_error() -> None:
     ]
 
 
+def test_an_error_at_an_endpoint_that_is_not_named_with_it_fails() -> None:
+    gone = {"@type": "GoneError"}
+    errors_seen.note(410, gone, "GET", "/api/openbooking/orders/1?x=1")
+    errors_seen.note(410, gone, "GET", "/somewhere/else")
+    with pytest.raises(AssertionError, match="that C1 may answer with GoneError"):
+        errors_seen.note(410, gone, "PUT", "/api/openbooking/order-quote-templates/1")
+
+
 # By another name, so that the page does not take this one for the test of that error.
 CLAIMS = pytest.mark.shows("GoneError")
 

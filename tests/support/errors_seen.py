@@ -1,11 +1,13 @@
-"""Which errors the answers of a test have held: what the mark `shows` is held against."""
+"""Which errors the answers of a test have held, and where: what docs/errors.md says is held against it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
+from openbooking.reference_pages import OCCASIONS, endpoint_of, error_classes
 
+_CLASSES = {(kind.term, kind.status): kind for kind in error_classes()}
 # By `@type` and status, which together are one class's own, also where a `@type` is borrowed.
 _seen: set[tuple[str, int]] = set()
 
@@ -15,9 +17,18 @@ def forget() -> None:
     _seen.clear()
 
 
-def note(status: int, document: Any) -> None:
-    """Take down the errors of an answer: its own, and those of its OrderItems."""
-    _seen.update((str(error.get("@type")), status) for error in _errors_in(document))
+def note(status: int, document: Any, verb: str = "", path: str = "") -> None:
+    """Take down the errors of an answer: its own, and those of its OrderItems.
+
+    Fails where docs/errors.md does not name this endpoint with one of them.
+    """
+    found = {(str(error.get("@type")), status) for error in _errors_in(document)}
+    _seen.update(found)
+    endpoint = endpoint_of(verb, path.partition("?")[0])
+    for each in found & _CLASSES.keys():
+        kind = _CLASSES[each]
+        told = endpoint is None or endpoint in OCCASIONS[kind][0]
+        assert told, f"docs/errors.md does not say that {endpoint} may answer with {kind.__name__}"
 
 
 def not_seen(names: Sequence[str]) -> list[str]:

@@ -332,7 +332,7 @@ class Broker:
         answer = Answer(response.status_code, response.headers, response.body)
         # The provider's own errors are OAuth's.
         if answer.status >= 400 and answer.body and answer.media_type == MEDIA_TYPE:
-            errors_seen.note(answer.status, answer.json)
+            errors_seen.note(answer.status, answer.json, verb, path)
         return answer
 
     def body(self, kind: str, *items: Json, **properties: Any) -> Json:
