@@ -16,7 +16,7 @@ import sys
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -30,6 +30,7 @@ from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
 from chalicelib.storage.dynamo import DynamoStore
 from chalicelib.storage.identity_store import DynamoIdentities
+from chalicelib.storage.port import Clearing
 from chalicelib.storage.tables import Engine, Tables
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker import Choice, choices, order_request, partner_headers
@@ -534,6 +535,67 @@ def test_policies_allow_what_the_handlers_ask(
         asked = function.end()["asked"]
 
     assert {handler for handler, *_ in asked} == ROLES.keys()
+    hold_against_policies(asked, template, inventory)
+
+
+def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
+    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    """So that a deployed stage can be judged, too (TESTIF-01 to TESTIF-06)."""
+    settings = {"AUTHENTICATION": "headers", "PRODUCTION": "false", "TEST_INTERFACE": "true"}
+    function = Function(task_root, template, inventory, **settings)
+    store = DynamoStore(Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local")))
+    seller = choice.seller["@id"]
+
+    def ask(method: str, path: str, body: Any = None, expect: int = 204) -> Any:
+        answer = function.request(method, f"/api/openbooking/{path}", body, seller)
+        assert answer["statusCode"] == expect, answer["body"]
+        return json.loads(answer["body"]) if answer["body"] else None
+
+    def create(flow: str) -> Choice:
+        criteria = "https://openactive.io/test-interface#TestOpportunityBookableFree"
+        wanted = {
+            "@type": "ScheduledSession",
+            "superEvent": {"@type": "SessionSeries", "organizer": {"@type": "Organization", "@id": seller}},
+            "test:testOpportunityCriteria": criteria,
+            "test:testOpenBookingFlow": f"https://openactive.io/test-interface#{flow}",
+        }
+        made = ask("POST", "test-interface/datasets/judged/opportunities", wanted, expect=201)
+        kept_as = made["@id"].replace(BASE_URL, "https://base.invalid")
+        offer = store.listings([kept_as])[kept_as][0].opportunity.offers[0]
+        return replace(choice, session={"@id": made["@id"]}, offer={"@id": own_id(offer.id)})
+
+    def act(action: str, kind: str, target: str) -> None:
+        subject = {"@type": kind, "@id": target}
+        ask("POST", "test-interface/actions", {"@type": f"test:{action}SimulateAction", "object": subject})
+
+    try:
+        session = create("OpenBookingSimpleFlow")
+        _, _, booked = book(function, session)
+        assert booked["statusCode"] == 201, booked["body"]
+        order = json.loads(booked["body"])["@id"]
+        for action in ("AccessCodeUpdate", "CustomerNotice", "Replacement", "AttendeeAttended"):
+            act(action, "Order", order)
+        act("ChangeOfLogisticsTime", "ScheduledSession", session.session["@id"])
+        proposed, order_uuid = create("OpenBookingApprovalFlow"), uuid.uuid4()
+        due = {"@type": "PriceSpecification", "price": 0, "priceCurrency": "GBP"}
+        proposal = order_request("OrderProposal", proposed) | {"customer": CUSTOMER, "totalPaymentDue": due}
+        ask("PUT", f"order-proposals/{order_uuid}", proposal, expect=201)
+        act(
+            "SellerAcceptOrderProposal",
+            "OrderProposal",
+            f"{BASE_URL}/api/openbooking/order-proposals/{order_uuid}",
+        )
+        ask("DELETE", "test-interface/datasets/judged")
+        ask("GET", f"orders/{order.rpartition('/')[2]}", expect=410)
+        # What another request leaves behind goes with the sweep.
+        _, _, booked = book(function, left := create("OpenBookingSimpleFlow"))
+        left_id = left.session["@id"].replace(BASE_URL, "https://base.invalid")
+        store.note_clearing(Clearing("left behind", (left_id,)))
+        assert function.invoke("lease_sweep", SCHEDULED)["opportunities_cleared"] == 1
+        ask("GET", f"orders/{json.loads(booked['body'])['@id'].rpartition('/')[2]}", expect=410)
+    finally:
+        asked = function.end()["asked"]
     hold_against_policies(asked, template, inventory)
 
 

@@ -29,7 +29,7 @@ from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.storage.clearing import clear, note_clearing
 from chalicelib.storage.following import finish_change
 from chalicelib.storage.listings import change_listing
-from chalicelib.storage.port import Listing
+from chalicelib.storage.port import Clearing, Listing
 from chalicelib.wire.jsonld import CONTEXT, read_body
 from chalicelib.wire.logistics import Logistics, with_logistics
 from chalicelib.wire.test_interface import (
@@ -63,6 +63,9 @@ _PLACE = {
     "geo": {"@type": "GeoCoordinates", "latitude": 51.76, "longitude": -1.26},
 }
 
+# Where a listing says that it comes from; the name of its dataset follows.
+_SOURCE = "test-interface:"
+
 # How long a request goes on deleting: API Gateway would wait for 29 s.
 CLEARING_SECONDS = 15.0
 
@@ -92,14 +95,13 @@ ACTIONS: Mapping[SimulatedAction, Decide] = {
 
 
 def delete_dataset(call: Call) -> Reply:
-    """Everything of a test dataset goes: its Orders, its Opportunities, their parents (TESTIF-01).
+    """A test dataset goes: its Opportunities, their parents, every Order that has a place in one (TESTIF-01).
 
     All that stands now is noted; what does not go within the request goes with the next sweeps.
     """
     _only_if_on(call)
     system = call.system
-    found = system.store.imported_from(_source(call))
-    note_clearing(system.store, [each.opportunity.id for each in found if not each.deleted], system.new_id)
+    note_clearing(system.store, call.params["dataset"], system.new_id)
     clear(system.store, system.clock(), system.patience, seconds=CLEARING_SECONDS)
     return Reply(204)
 
@@ -109,7 +111,7 @@ def create_opportunity(call: Call) -> Reply:
     _only_if_on(call)
     call.caller()
     request = _understood(lambda: read_opportunity_request(read_body(call.body()), call.base_url))
-    opportunity_id = _publish(call, request)
+    opportunity_id = _publish(call, request, call.params["dataset"])
     return Reply(201, {"@context": _TEST_CONTEXT, "@type": request.type.value, "@id": opportunity_id})
 
 
@@ -136,7 +138,7 @@ def simulate(call: Call) -> Reply:
     return Reply(204)
 
 
-def _publish(call: Call, request: TestOpportunityRequest) -> str:
+def _publish(call: Call, request: TestOpportunityRequest, dataset: str) -> str:
     system = call.system
     seller = system.store.seller(request.seller_id)
     if seller is None:
@@ -145,10 +147,13 @@ def _publish(call: Call, request: TestOpportunityRequest) -> str:
     made = _understood(
         lambda: build_opportunity(request, number=number, now=system.clock(), seller=seller.document)
     )
-    dataset = call.params.get("dataset", "replacements")
-    for published in made.published():
-        listing = Listing(published.opportunity, source=f"test-interface:{dataset}")
-        system.store.publish(listing, published.spaces)
+    published = made.published()
+    # Noted first, so that a crash in between leaves nothing that the dataset would not take with it.
+    made_ids = tuple(each.opportunity.id for each in published)
+    system.store.note_clearing(Clearing(system.new_id(), made_ids, dataset))
+    for each in published:
+        listing = Listing(each.opportunity, source=_SOURCE + dataset)
+        system.store.publish(listing, each.spaces)
     opportunity_id: str = made.document["@id"]
     return opportunity_id
 
@@ -181,7 +186,10 @@ def _another(call: Call, order: Order, item: OrderItem) -> tuple[str, str]:
         else f"TestOpportunityBookableNonFreePrepayment{prepayment}",
         flow=BookingFlow.OpenBookingSimpleFlow,
     )
-    opportunity_id = _publish(call, request)
+    # It goes with the dataset of what it replaces.
+    source = call.system.store.listings([item.opportunity.id])[item.opportunity.id][0].source or ""
+    dataset = source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else "replacements"
+    opportunity_id = _publish(call, request, dataset)
     listing = call.system.store.listings([opportunity_id])[opportunity_id][0]
     return opportunity_id, listing.opportunity.offers[0].id
 
@@ -214,10 +222,6 @@ def _change_logistics(call: Call, action: TestAction) -> None:
         OpportunityChange(opportunity.id, ChangeKind.logistics),
     )
     finish_change(system.store, opportunity.id, moment, system.patience)
-
-
-def _source(call: Call) -> str:
-    return f"test-interface:{call.params['dataset']}"
 
 
 def _only_if_on(call: Call) -> None:

@@ -1,11 +1,13 @@
 """Taking out many Opportunities with every Order that holds one: in bounded steps, resumable, nobody missed.
 
-Thousands of them take longer than a request may. They are noted first, some dozens in a note; a note is
+Each is noted when it is made, under its dataset. Thousands of them take longer to go than a request may: when
+the dataset is deleted, the notes become notes of what is to go, some dozens of Opportunities in each; a note is
 crossed off when all of it is gone, by whoever comes to it: the request while it has time, then the sweep.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from chalicelib.booking.cancel import erase
 from chalicelib.booking.decisions import Snapshot, Wanted
@@ -15,18 +17,22 @@ from chalicelib.storage.listings import withdrawn
 from chalicelib.storage.port import Clearing, CommitRefused, Store, StoreBusy
 from chalicelib.storage.transaction import MAX_ACTIONS
 
-# Opportunities in one note: a second or two of work.
+# Opportunities in one note: a second or two of work. A note of a dataset names one and its parent.
 STEP = 80
+# Notes of a dataset, each of a few hundred bytes: more than a test ever makes.
+_MOST = 20_000
 # Notes that are looked at together, so that two who clear at once seldom take the same.
 _IN_SIGHT = 25
 # Two rows each, in one transaction, which others have to wait for.
 _TOGETHER = 20
 
 
-def note_clearing(store: Store, opportunity_ids: Sequence[str], new_id: Callable[[], str]) -> None:
-    """Note that these are to go. Nothing is taken out yet. Raises StoreBusy."""
-    for start in range(0, len(opportunity_ids), STEP):
-        store.note_clearing(Clearing(new_id(), tuple(opportunity_ids[start : start + STEP])))
+def note_clearing(store: Store, dataset: str, new_id: Callable[[], str]) -> None:
+    """Note that all that a dataset has now is to go. Nothing is taken out yet. Raises StoreBusy."""
+    notes = iter(store.clearings(_MOST, dataset))
+    while some := list(islice(notes, STEP // 2)):
+        together = dict.fromkeys(each for note in some for each in note.opportunity_ids)
+        store.note_clearing(Clearing(new_id(), tuple(together)), instead_of=some)
 
 
 def clear(store: Store, now: datetime, patience: Patience, *, seconds: float) -> int:

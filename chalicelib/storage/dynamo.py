@@ -164,21 +164,25 @@ class DynamoStore:
             CHANGES, change.opportunity_id, revision=change.revision, document=codec.to_json(change)
         )
 
-    def note_clearing(self, clearing: Clearing) -> None:
-        with passing_faults():
-            self._clearing_row(clearing).save()
+    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
+        transaction = Transaction(self._tables.connection)
+        for each in instead_of:
+            transaction.delete(self._clearing_row(each), None)
+        transaction.put(self._clearing_row(clearing))
+        transaction.write()
 
-    def clearings(self, limit: int) -> list[Clearing]:
+    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
+        found = self._tables.clearings.query(_clearings_of(dataset), consistent_read=True, limit=limit)
         with passing_faults():
-            found = list(self._tables.clearings.query(CLEARINGS, consistent_read=True, limit=limit))
-        return [codec.from_json(row.document, Clearing) for row in found]
+            return [codec.from_json(row.document, Clearing) for row in found]
 
     def close_clearing(self, clearing: Clearing) -> None:
         with passing_faults():
             self._clearing_row(clearing).delete()
 
     def _clearing_row(self, clearing: Clearing) -> Any:
-        return self._tables.clearings(CLEARINGS, clearing.id, document=codec.to_json(clearing))
+        partition = _clearings_of(clearing.dataset)
+        return self._tables.clearings(partition, clearing.id, document=codec.to_json(clearing))
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults():
@@ -196,6 +200,10 @@ class DynamoStore:
                 _read_seller(row.to_dynamodb_dict())
                 for row in identity.scan(identity.part == _SELLER, consistent_read=True)
             ]
+
+
+def _clearings_of(dataset: str | None) -> str:
+    return CLEARINGS if dataset is None else f"{CLEARINGS}#{dataset}"
 
 
 def _part(opportunity_id: str, part: str) -> Raw:

@@ -229,13 +229,15 @@ class MemoryStore:
         known = self._changes.get(change.opportunity_id)
         return known is not None and known.revision == change.revision
 
-    def note_clearing(self, clearing: Clearing) -> None:
+    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
         with self._lock:
+            for each in instead_of:
+                self._clearings.pop(each.id, None)
             self._clearings[clearing.id] = clearing
 
-    def clearings(self, limit: int) -> list[Clearing]:
+    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
         with self._lock:
-            return list(self._clearings.values())[:limit]
+            return [each for each in self._clearings.values() if each.dataset == dataset][:limit]
 
     def close_clearing(self, clearing: Clearing) -> None:
         with self._lock:

@@ -102,10 +102,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Clearing:
-    """Opportunities that are to go, with every Order that holds one of them."""
+    """Opportunities that are to go, with every Order that holds one of them.
+
+    Those of a `dataset` stay until it is deleted.
+    """
 
     id: str
     opportunity_ids: tuple[str, ...]
+    dataset: str | None = None
 
 
 class Store(Protocol):
@@ -157,11 +161,11 @@ class Store(Protocol):
     def close_change(self, change: OpportunityChange) -> None:
         """Cross off a change that everyone has followed, unless a later one has come since."""
 
-    def note_clearing(self, clearing: Clearing) -> None:
-        """Note Opportunities that are to go."""
+    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
+        """Note Opportunities that are to go, and cross off other notes of them in the same write."""
 
-    def clearings(self, limit: int) -> list[Clearing]:
-        """Of what is to go, as much as has not been crossed off."""
+    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
+        """Of what is to go now, or with the dataset, as much as has not been crossed off."""
 
     def close_clearing(self, clearing: Clearing) -> None:
         """Cross off what has gone; nothing happens where that is done already."""

@@ -24,7 +24,7 @@ HOLD_PREFIX = "hold#"
 # Not an Opportunity: the partition of changes that are still being followed.
 CHANGES = "changes"
 
-# Nor is this: the partition of Opportunities that are to go.
+# Nor is this: the partition of Opportunities that are to go, and what those of one dataset begin with.
 CLEARINGS = "clearings"
 
 # Expired leases are found through an index; its partition is split so that leasing anywhere never
@@ -100,7 +100,7 @@ class ChangeRow(_InventoryRow):
 
 
 class ClearingRow(_InventoryRow):
-    """Opportunities that are to go with all their Orders, under `CLEARINGS`."""
+    """Opportunities that are to go with all their Orders, under `CLEARINGS` or that of their dataset."""
 
     document = UnicodeAttribute()
 

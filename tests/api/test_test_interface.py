@@ -9,7 +9,7 @@ from chalicelib.api.events import clear_datasets
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings
-from chalicelib.storage.clearing import note_clearing
+from chalicelib.storage.port import Clearing
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 
@@ -106,6 +106,11 @@ def test_a_dataset_goes_with_its_orders(world: World, broker: Broker) -> None:
     assert answer.error_types() == [["UnknownOpportunityError"]]
 
 
+def _none_is_due(clearings: Any) -> Any:
+    """As if the request had no time left."""
+    return lambda limit, dataset=None: clearings(limit, dataset) if dataset else []
+
+
 def test_what_does_not_go_within_the_request_goes_with_the_sweep(
     world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +118,7 @@ def test_what_does_not_go_within_the_request_goes_with_the_sweep(
     created = create(broker)
     broker.b(UUID, item(world, created), due=14.95)
     with monkeypatch.context() as patched:
-        patched.setattr(world.store, "clearings", lambda limit: [])
+        patched.setattr(world.store, "clearings", _none_is_due(world.store.clearings))
         assert broker.send("DELETE", f"{TEST}/datasets/uat").status == 204
     assert isinstance(world.order(UUID), Order)
     later = create(broker)
@@ -125,7 +130,7 @@ def test_what_does_not_go_within_the_request_goes_with_the_sweep(
 
 
 def test_the_sweep_deletes_nothing_without_the_test_interface(world: World) -> None:
-    note_clearing(world.store, [world.session(spaces=5).id], lambda: "note")
+    world.store.note_clearing(Clearing("note", (world.session(spaces=5).id,)))
     world.set(test_interface=False)
     assert clear_datasets() == {"opportunities_cleared": 0}
     assert len(world.store.clearings(10)) == 1
@@ -209,6 +214,9 @@ def test_a_replacement_moves_the_space_to_another_opportunity(world: World, brok
         for each in (booked, item_now)
     )
     assert (old, [hold.spaces for hold in new.values()]) == ({}, [1])
+    # It goes with the dataset as what it replaces does.
+    assert broker.send("DELETE", f"{TEST}/datasets/uat").status == 204
+    assert isinstance(world.order(UUID), DeletedOrder)
 
 
 @pytest.mark.parametrize(

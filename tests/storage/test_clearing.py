@@ -15,7 +15,7 @@ from chalicelib.storage.attempts import Patience, carry_out
 from chalicelib.storage.clearing import STEP, clear, note_clearing
 from chalicelib.storage.listings import change_listing
 from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing, StoreBusy
+from chalicelib.storage.port import Clearing, Listing, StoreBusy
 from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
 
 PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5)
@@ -94,8 +94,16 @@ def check_that_all_is_gone(store: Counting, orders: int = 23) -> None:
 
 
 def note(store: MemoryStore, opportunity_ids: Sequence[str] = IDS) -> None:
+    """As the Test Interface does: two in a note when they are made, and then the dataset is deleted."""
+    for start in range(0, len(opportunity_ids), 2):
+        store.note_clearing(
+            Clearing(
+                f"made-{start}-of-{len(opportunity_ids)}", tuple(opportunity_ids[start : start + 2]), "uat"
+            )
+        )
     numbers = count()
-    note_clearing(store, opportunity_ids, lambda: f"note-{next(numbers)}")
+    note_clearing(store, "uat", lambda: f"note-{next(numbers)}")
+    assert store.clearings(10, "uat") == []
 
 
 def test_all_go_in_a_few_writes(store: Counting) -> None:

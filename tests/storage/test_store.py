@@ -482,6 +482,18 @@ class TestClearings:
         store.close_clearing(one)
         assert store.clearings(10) == [other]
 
+    def test_of_a_dataset_wait_for_it(self, store: Store) -> None:
+        waiting = [Clearing(str(number), (SESSION_ID,), "uat") for number in range(3)]
+        for each in (*waiting, Clearing("4", (OTHER_ID,), "other")):
+            store.note_clearing(each)
+        assert store.clearings(10) == []
+        assert store.clearings(10, "uat") == waiting
+        due = Clearing("5", (SESSION_ID,))
+        store.note_clearing(due, instead_of=waiting[:2])
+        assert store.clearings(10, "uat") == waiting[2:]
+        assert store.clearings(10) == [due]
+        assert len(store.clearings(10, "other")) == 1
+
     def test_are_no_changes_to_follow(self, store: Store) -> None:
         store.note_clearing(Clearing("1", (SESSION_ID,)))
         assert store.open_changes(10) == []
