@@ -1,10 +1,11 @@
-"""The engine that a measurement runs on: Dynoxide where DYNOXIDE names its binary, else moto."""
+"""The engines that measurements and tests run on: Dynoxide where DYNOXIDE names its binary, and moto."""
 
 import os
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from openbooking.local.embedded import EmbeddedEngine
 
@@ -15,17 +16,19 @@ NAME = "Dynoxide" if DYNOXIDE else "moto"
 @contextmanager
 def running_engine() -> Iterator[str]:
     """An empty engine that forgets everything when it ends; its URL."""
-    with _dynoxide() if DYNOXIDE else _moto() as url:
+    with dynoxide() if DYNOXIDE else moto() as url:
         yield url
 
 
 @contextmanager
-def _dynoxide() -> Iterator[str]:
+def dynoxide(folder: Path | None = None) -> Iterator[str]:
+    """A Dynoxide engine on a free port, with its data in memory or in `folder`; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    kept = ["--db-path", str(folder / "dynoxide.db")] if folder else []
     process = subprocess.Popen(
-        [DYNOXIDE, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [DYNOXIDE, "--port", str(port), *kept], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
     try:
@@ -40,7 +43,8 @@ def _dynoxide() -> Iterator[str]:
 
 
 @contextmanager
-def _moto() -> Iterator[str]:
+def moto() -> Iterator[str]:
+    """moto in this process, behind a port of its own as `make run` has it; its URL."""
     engine = EmbeddedEngine()
     engine.start()
     try:

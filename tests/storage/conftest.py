@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from bench.engine import DYNOXIDE, dynoxide, moto
 from chalicelib.storage.dynamo import DynamoStore
 from chalicelib.storage.feed_store import DynamoFeeds, FeedStore, MemoryFeeds
 from chalicelib.storage.memory import MemoryStore
 from chalicelib.storage.port import Store
 from chalicelib.storage.tables import Tables
-from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, Calls, clear, dynoxide, moto, new_tables
+from tests.support.engines import WITHOUT_DYNOXIDE, Calls, clear, new_tables
 
 
 @pytest.fixture(

@@ -1,23 +1,16 @@
-"""The engines that a store is tested on, each with tables of its own, and what goes to them."""
+"""Tables on the engines that a store is tested on, and what goes to them."""
 
-import os
-import socket
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib.storage.tables import Engine, Tables
-from openbooking.local.embedded import EmbeddedEngine
 from openbooking.tables import create_tables
 
 REGION = "eu-west-2"
-DYNOXIDE = os.environ.get("DYNOXIDE", "")
 WITHOUT_DYNOXIDE = "DYNOXIDE does not name the binary of a Dynoxide engine"
 
 
@@ -25,41 +18,6 @@ class TestedTables(Tables):
     """Tables whose client never retries by itself: a test would have to wait for it."""
 
     RETRIES: ClassVar[int] = 0
-
-
-@contextmanager
-def dynoxide(folder: Path) -> Iterator[str]:
-    """A Dynoxide engine on a free port, with its data in `folder`; its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [DYNOXIDE, "--port", str(port), "--db-path", str(folder / "dynoxide.db")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        # It says so when it listens; reading waits for that.
-        if not any("listening" in line for line in process.stdout):
-            raise AssertionError("Dynoxide ended before it listened")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
-
-
-@contextmanager
-def moto() -> Iterator[str]:
-    """moto in this process, behind a port of its own as `make run` has it; its URL."""
-    engine = EmbeddedEngine()
-    engine.start()
-    try:
-        yield engine.url
-    finally:
-        engine.stop()
 
 
 def new_tables(prefix: str, endpoint: str | None = None) -> TestedTables:
