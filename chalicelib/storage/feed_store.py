@@ -69,7 +69,10 @@ class FeedState:
 
 @dataclass(frozen=True)
 class PageRows:
-    """The stored items of one page, its last change number, and whether it is full: more may follow."""
+    """The stored items of one page, its last change number, and whether it is full: more may follow.
+
+    A page without items has no last change number: whoever reads it is at the end, for now.
+    """
 
     items: tuple[str, ...]
     last: int | None
@@ -90,7 +93,7 @@ class FeedStore(Protocol):
         """Append at most MAX_ENTRIES if the counter still is `counter`. Raises FeedMoved."""
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
-        """What stands after change number `after`, in order."""
+        """What stands after change number `after`, in order; rows without an item only as far as one follows."""
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""
@@ -162,9 +165,28 @@ class DynamoFeeds:
         return [row.entry.removeprefix(_ITEM) for row in found]
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+        # One Query, also where it ends early because it has read a megabyte; more only where many items have
+        # moved on and left nothing but empty rows. A page without items would end the feed (RPDE-09).
+        found, more = self._rows_after(feed_id, after, limit, now)
+        while more and not any("item" in raw for raw in found):
+            found, more = self._rows_after(feed_id, _number(found[-1]), None, now)
+        with_item = [position for position, raw in enumerate(found) if "item" in raw]
+        if not with_item:
+            return PageRows((), None, more=False)
+        if len(with_item) > limit:
+            found, more = found[: with_item[limit]], True
+        return PageRows(
+            items=tuple(raw["item"]["S"] for raw in found if "item" in raw),
+            last=_number(found[-1]),
+            more=more,
+        )
+
+    def _rows_after(
+        self, feed_id: str, after: int, limit: int | None, now: datetime
+    ) -> tuple[list[Raw], bool]:
+        """The next rows that have settled, at most `limit`, and whether there may be more of these."""
         feeds = self._tables.feeds
         with passing_faults():
-            # One Query, also where it ends early because it has read a megabyte.
             answer: dict[str, Any] = self._tables.connection.query(
                 feeds.Meta.table_name,
                 feed_id,
@@ -173,11 +195,7 @@ class DynamoFeeds:
                 limit=limit,
             )
         settled = list(_settled(answer["Items"], after, now))
-        return PageRows(
-            items=tuple(raw["item"]["S"] for raw in settled if "item" in raw),
-            last=_number(settled[-1]) if settled else None,
-            more="LastEvaluatedKey" in answer and len(settled) == len(answer["Items"]),
-        )
+        return settled, "LastEvaluatedKey" in answer and len(settled) == len(answer["Items"])
 
 
 def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
@@ -231,11 +249,15 @@ class MemoryFeeds:
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
         with self._lock:
             items = self._items.get(feed_id, {})
-            shown = sorted(number for number in items if number > after)[:limit]
+            following = sorted(number for number in items if number > after)
+            first = next((place for place, number in enumerate(following) if items[number] is not None), None)
+            if first is None:
+                return PageRows((), None, more=False)
+            shown = following[: max(limit, first + 1)]
             return PageRows(
                 items=tuple(text for number in shown if (text := items[number]) is not None),
-                last=shown[-1] if shown else None,
-                more=len(shown) == limit,
+                last=shown[-1],
+                more=len(shown) >= limit,
             )
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:

@@ -80,8 +80,30 @@ class TestPages:
     def test_places_that_items_have_left_are_passed_over(self, feeds: FeedStore) -> None:
         feeds.append(FEED, 0, [entry("a", 1)], NOW)
         feeds.append(FEED, 1, [entry("a", 2, 2, Pointer(1, 1))], NOW)
-        assert page(feeds, 0, 1)[:2] == ((), 1)
-        assert page(feeds, 1, 1)[:2] == (("a2",), 2)
+        assert page(feeds)[:2] == (("a2",), 2)
+
+    def test_no_page_without_items_leads_on(self, feeds: FeedStore) -> None:
+        """RPDE-09: a reader takes it for the end, and the official validator for a fault."""
+        feeds.append(FEED, 0, [entry("a", 1), entry("b", 2)], NOW)
+        for number in range(3, 9):
+            replaced = Pointer(2 if number == 3 else number - 1, number - 2)
+            feeds.append(FEED, number - 1, [entry("b", number, number - 1, replaced)], NOW)
+        assert page(feeds, 0, 2)[0] == ("a1",)
+        assert page(feeds, 1, 2)[:2] == (("b8",), 8)
+        assert page(feeds, 4, 2)[:2] == (("b8",), 8)
+        assert page(feeds, 8, 2) == ((), None, False)
+
+    def test_what_follows_empty_places_is_shown_as_far_as_a_page_goes(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry(name, number) for number, name in enumerate("abc", 1)], NOW)
+        again = [entry(name, number + 3, 2, Pointer(number, 1)) for number, name in enumerate("abc", 1)]
+        feeds.append(FEED, 3, again, NOW)
+        seen: list[str] = []
+        after = 0
+        while rows := page(feeds, after, 2)[0]:
+            assert len(rows) <= 2
+            seen += rows
+            after = page(feeds, after, 2)[1] or 0
+        assert seen == ["a4", "b5", "c6"]
 
 
 class TestOnDynamo:
@@ -95,6 +117,18 @@ class TestOnDynamo:
         for number in (1, 2, 4):
             self.write(tables, number, timedelta(0))
         assert page(DynamoFeeds(tables)) == (("1", "2"), 2, False)
+
+    def test_a_gap_behind_empty_places_is_not_read_across_either(self, tables: Tables) -> None:
+        """Nor does the page lead on: it has no items, and looks like the last."""
+        feeds = DynamoFeeds(tables)
+        for number in (1, 2, 4):
+            self.write(tables, number, timedelta(0))
+        for number in (1, 2):
+            row = tables.feeds.get(FEED, f"change#{number:016d}")
+            row.update([tables.feeds.item.remove()])
+        assert page(feeds) == page(feeds, 0, 1) == ((), None, False)
+        self.write(tables, 3, timedelta(0))
+        assert page(feeds, 0, 1) == (("3",), 3, True)
 
     def test_a_gap_before_an_old_row_is_what_ttl_has_left(self, tables: Tables) -> None:
         for number in (3, 4):
