@@ -249,7 +249,13 @@ class _Client(ClientMixin):  # type: ignore[misc]
         return " ".join(each for each in SCOPES if each in wanted and each in self.partner.scopes) or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri in self.partner.redirect_uris
+        if redirect_uri not in self.partner.redirect_uris:
+            # In the words of the page on which the Seller reads it.
+            raise InvalidRequestError(
+                "The service that sent you here wants you sent back to an address that it has not registered: "
+                f"{redirect_uri}"
+            )
+        return True
 
     def check_client_secret(self, client_secret: str) -> bool:
         return self._authority.has_secret(self.partner, client_secret)

@@ -203,6 +203,7 @@ def test_a_seller_says_no(page: Page, url: str, partner: Partner) -> None:
 def test_a_link_that_leads_nowhere_says_so(page: Page, url: str, partner: Partner) -> None:
     begin(page, url, partner, redirect_uri="http://evil.example/cb")
     expect(page.get_by_role("heading")).to_have_text("This link does not work")
+    expect(page.get_by_role("main")).to_contain_text("has not registered: http://evil.example/cb")
     assert page.url.startswith(url)
     assert fits(page)
 
