@@ -17,20 +17,23 @@ from chalicelib.runtime.settings import Settings
 _ROOT = Path(__file__).resolve().parent.parent
 DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
 
-# The endpoints that answer with errors of the Open Booking API, by verb and path.
-ENDPOINTS: dict[str, tuple[str, str]] = {
-    "C1": ("PUT", r"/api/openbooking/order-quote-templates/[^/]+"),
-    "C2": ("PUT", r"/api/openbooking/order-quotes/[^/]+"),
-    "OrderQuote Deletion": ("DELETE", r"/api/openbooking/order-quotes/[^/]+"),
-    "P": ("PUT", r"/api/openbooking/order-proposals/[^/]+"),
-    "OrderProposal Update": ("PATCH", r"/api/openbooking/order-proposals/[^/]+"),
-    "B": ("PUT", r"/api/openbooking/orders/[^/]+"),
-    "Order Status": ("GET", r"/api/openbooking/orders/[^/]+"),
-    "Order Cancellation": ("PATCH", r"/api/openbooking/orders/[^/]+"),
-    "Order Deletion": ("DELETE", r"/api/openbooking/orders/[^/]+"),
-    "Orders feeds": ("GET", r"/api/openbooking/order(s|-proposals)-rpde"),
-    "open feeds": ("GET", r"/feeds/[^/]+"),
-    "dataset site": ("GET", r"/openactive"),
+_API = "/api/openbooking"
+
+# The endpoints that answer with errors of the Open Booking API, by verb and route, as the field calls them.
+ENDPOINTS: dict[tuple[str, str], str] = {
+    ("PUT", f"{_API}/order-quote-templates/{{uuid}}"): "C1",
+    ("PUT", f"{_API}/order-quotes/{{uuid}}"): "C2",
+    ("DELETE", f"{_API}/order-quotes/{{uuid}}"): "OrderQuote Deletion",
+    ("PUT", f"{_API}/order-proposals/{{uuid}}"): "P",
+    ("PATCH", f"{_API}/order-proposals/{{uuid}}"): "OrderProposal Update",
+    ("PUT", f"{_API}/orders/{{uuid}}"): "B",
+    ("GET", f"{_API}/orders/{{uuid}}"): "Order Status",
+    ("PATCH", f"{_API}/orders/{{uuid}}"): "Order Cancellation",
+    ("DELETE", f"{_API}/orders/{{uuid}}"): "Order Deletion",
+    ("GET", f"{_API}/orders-rpde"): "Orders feed",
+    ("GET", f"{_API}/order-proposals-rpde"): "OrderProposals feed",
+    ("GET", "/feeds/{name}"): "open feeds",
+    ("GET", "/openactive"): "dataset site",
 }
 _QUOTES = ("C1", "C2")
 _BOOKINGS = ("P", "B")
@@ -38,8 +41,9 @@ _WITH_ITEMS = (*_QUOTES, *_BOOKINGS)
 _PATCHES = ("OrderProposal Update", "Order Cancellation")
 _WITH_BODY = (*_WITH_ITEMS, *_PATCHES)
 _OPEN = ("open feeds", "dataset site")
-EVERYWHERE = tuple(ENDPOINTS)
-_NOT_OPEN = tuple(name for name in ENDPOINTS if name not in _OPEN)
+_FEEDS = ("Orders feed", "OrderProposals feed", "open feeds")
+EVERYWHERE = tuple(ENDPOINTS.values())
+_NOT_OPEN = tuple(name for name in EVERYWHERE if name not in _OPEN)
 
 NOT_YET: tuple[str, ...] = ()
 
@@ -47,7 +51,7 @@ NOT_YET: tuple[str, ...] = ()
 # says why. Tests fail where an answer has an error at an endpoint that is not named with it.
 OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.MalformedRequestError: (
-        (*_WITH_BODY, "Orders feeds", "open feeds"),
+        (*_WITH_BODY, *_FEEDS),
         "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not one that a page has given; the Host header is not a host.",
     ),
     errors.RequestTooLargeError: (
@@ -99,12 +103,12 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
         ("C2", *_BOOKINGS),
         "`customer` is missing (a ResellerBroker need not give one), is neither Person nor Organization, or has no email.",
     ),
-    errors.MissingPaymentDetailsError: ("B", "A payment is due and there is no `payment`."),
+    errors.MissingPaymentDetailsError: (_BOOKINGS, "A payment is due and there is no `payment`."),
     errors.UnnecessaryPaymentDetailsError: (
         _BOOKINGS,
         "There is a `payment`, and nothing is to be paid through the Broker.",
     ),
-    errors.IncompletePaymentDetailsError: ("B", "`payment` has no `identifier`."),
+    errors.IncompletePaymentDetailsError: (_BOOKINGS, "`payment` has no `identifier`."),
     errors.InvalidPaymentDetailsError: (
         _WITH_ITEMS,
         "`payment` differs from what the settings say can be reconciled, or is a DynamicPayment.",
@@ -212,7 +216,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.TemporarilyUnableToCreateOrderError: (_BOOKINGS, "The same."),
     errors.TemporarilyUnableToUpdateOrderError: (_PATCHES, "The same."),
     errors.TemporarilyUnableToDeleteOrderError: (("OrderQuote Deletion", "Order Deletion"), "The same."),
-    errors.TemporarilyUnavailableError: (("Order Status", "Orders feeds", "open feeds"), "The same."),
+    errors.TemporarilyUnavailableError: (("Order Status", *_FEEDS), "The same."),
     errors.InternalApplicationError: (
         EVERYWHERE,
         "A fault of this system. The log has the trace; the answer has not.",
@@ -272,8 +276,8 @@ def _places(kind: type[OpenBookingError]) -> str:
 
 def endpoint_of(verb: str, path: str) -> str | None:
     """The name of an endpoint of the API; None for any other path."""
-    for name, (known_verb, pattern) in ENDPOINTS.items():
-        if verb == known_verb and re.fullmatch(pattern, path):
+    for (known_verb, route), name in ENDPOINTS.items():
+        if verb == known_verb and re.fullmatch(re.sub(r"{\w+}", "[^/]+", route), path):
             return name
     return None
 

@@ -8,6 +8,7 @@ import pytest
 from chalicelib.domain import errors
 from openbooking.reference_pages import (
     DOCS,
+    ENDPOINTS,
     NOT_YET,
     OCCASIONS,
     PAGES,
@@ -27,6 +28,12 @@ def test_page_is_up_to_date(name: str) -> None:
 def test_every_error_has_its_occasion_and_no_other_is_told() -> None:
     assert set(OCCASIONS) == set(error_classes())
     assert all(occasion.endswith(".") for _, occasion in OCCASIONS.values())
+
+
+def test_every_place_is_an_endpoint() -> None:
+    """A bare string would be taken for a list of its letters, of which C1, P and B consist."""
+    assert all(isinstance(places, tuple) for places, _ in OCCASIONS.values())
+    assert {place for places, _ in OCCASIONS.values() for place in places} == set(ENDPOINTS.values())
 
 
 def test_errors_that_cannot_arise_are_told_apart() -> None:

@@ -24,6 +24,7 @@ from chalicelib.runtime.system import install
 from chalicelib.storage.feed_store import MemoryFeeds
 from chalicelib.storage.identity_store import MemoryIdentities
 from chalicelib.storage.memory import MemoryStore
+from openbooking.reference_pages import ENDPOINTS
 from tests.support.builders import CUSTOMER
 from tests.support.oauth import SCOPE, Client, add_login, open_provider
 from tests.support.tokens import (
@@ -65,19 +66,7 @@ PUBLIC: dict[str, tuple[str, str]] = {
 # Only where TEST_INTERFACE is on, which it cannot be in production; elsewhere there is no such endpoint.
 NOT_IN_PRODUCTION = "/api/openbooking/test-interface/"
 
-NAMES: dict[Endpoint, str] = {
-    ("PUT", f"{API}/order-quote-templates/{{uuid}}"): "C1",
-    ("PUT", f"{API}/order-quotes/{{uuid}}"): "C2",
-    ("DELETE", f"{API}/order-quotes/{{uuid}}"): "OrderQuote Deletion",
-    ("PUT", f"{API}/order-proposals/{{uuid}}"): "P",
-    ("PATCH", f"{API}/order-proposals/{{uuid}}"): "OrderProposal Update",
-    ("PUT", f"{API}/orders/{{uuid}}"): "B",
-    ("GET", f"{API}/orders/{{uuid}}"): "Order Status",
-    ("PATCH", f"{API}/orders/{{uuid}}"): "Order Cancellation",
-    ("DELETE", f"{API}/orders/{{uuid}}"): "Order Deletion",
-    ("GET", f"{API}/orders-rpde"): "Orders feed",
-    ("GET", f"{API}/order-proposals-rpde"): "OrderProposals feed",
-}
+NAMES: dict[Endpoint, str] = {each: name for each, name in ENDPOINTS.items() if each[1] not in PUBLIC}
 FEEDS = ("Orders feed", "OrderProposals feed")
 BOOKING = tuple(name for name in NAMES.values() if name not in FEEDS)
 # What needs an Order that is there; the others make one, or are about a whole feed.

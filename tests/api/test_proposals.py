@@ -25,14 +25,12 @@ def yoga(world: World) -> Bookable:
 
 
 def p(broker: Broker, *items: Json, uuid: str = UUID, due: float = 10, **properties: Any) -> Answer:
-    body = broker.body(
-        "OrderProposal",
-        *items,
-        totalPaymentDue={"@type": "PriceSpecification", "price": due, "priceCurrency": "GBP"},
-        payment=PAYMENT,
-        customer=CUSTOMER,
-        **properties,
-    )
+    usual: Json = {
+        "totalPaymentDue": {"@type": "PriceSpecification", "price": due, "priceCurrency": "GBP"},
+        "payment": PAYMENT,
+        "customer": CUSTOMER,
+    }
+    body = broker.body("OrderProposal", *items, **{**usual, **properties})
     return broker.send("PUT", f"{API}/order-proposals/{uuid}", body)
 
 
@@ -60,6 +58,22 @@ def amend(world: World) -> None:
     world.system.carry_out_on_order(
         OrderKey("partner-1", UUID), lambda snapshot: amend_proposal(snapshot, moment), moment.now
     )
+
+
+@pytest.mark.parametrize(
+    ("payment", "error"),
+    [
+        (..., "MissingPaymentDetailsError"),
+        ({"@type": "Payment"}, "IncompletePaymentDetailsError"),
+    ],
+)
+def test_a_proposal_says_how_it_is_paid(world: World, broker: Broker, payment: Any, error: str) -> None:
+    """PAY-15: at P as at B, and nothing is held for it."""
+    needs_payment = {"openBookingPrepayment": "https://openactive.io/Required"}
+    session = world.session(spaces=5, price=10, offer=APPROVAL | needs_payment)
+    refused = p(broker, session.item(), payment=payment)
+    assert (refused.status, refused.json["@type"]) == (400, error)
+    assert (world.order(UUID), world.held(session)) == (None, 0)
 
 
 def test_a_proposal_is_accepted_and_booked(world: World, broker: Broker, yoga: Bookable) -> None:
