@@ -9,9 +9,6 @@ from chalicelib.storage.attempts import sweep
 from chalicelib.storage.clearing import clear
 from chalicelib.storage.following import follow_all
 
-# How long one sweep goes on deleting, of the 50 s that it has for everything.
-CLEARING_SECONDS = 15.0
-
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
     """Records of the Orders stream; the answer tells the stream where to try again."""
@@ -53,7 +50,7 @@ def clear_datasets() -> dict[str, int]:
     system = installed()
     if not system.settings.test_interface:
         return {"opportunities_cleared": 0}
-    seen = clear(system.store, system.clock(), system.patience, seconds=CLEARING_SECONDS)
+    seen = clear(system.store, system.clock(), system.patience)
     system.telemetry.flush()
     return {"opportunities_cleared": seen}
 

@@ -66,9 +66,6 @@ _PLACE = {
 # Where a listing says that it comes from; the name of its dataset follows.
 _SOURCE = "test-interface:"
 
-# How long a request goes on deleting: API Gateway would wait for 29 s.
-CLEARING_SECONDS = 15.0
-
 T = TypeVar("T")
 Decide = Callable[[Snapshot, Moment], Decision[None]]
 
@@ -102,7 +99,7 @@ def delete_dataset(call: Call) -> Reply:
     _only_if_on(call)
     system = call.system
     note_clearing(system.store, call.params["dataset"], system.new_id)
-    clear(system.store, system.clock(), system.patience, seconds=CLEARING_SECONDS)
+    clear(system.store, system.clock(), system.patience)
     return Reply(204)
 
 

@@ -23,6 +23,8 @@ STEP = 80
 _MOST = 20_000
 # Notes that are looked at together, so that two who clear at once seldom take the same.
 _IN_SIGHT = 25
+# How long to go on, of the 29 s that API Gateway waits for a request and the 50 s that a sweep has for everything.
+_SECONDS = 15.0
 # Two rows each, in one transaction, which others have to wait for.
 _TOGETHER = 20
 
@@ -35,7 +37,7 @@ def note_clearing(store: Store, dataset: str, new_id: Callable[[], str]) -> None
         store.note_clearing(Clearing(new_id(), tuple(together)), instead_of=some)
 
 
-def clear(store: Store, now: datetime, patience: Patience, *, seconds: float) -> int:
+def clear(store: Store, now: datetime, patience: Patience, *, seconds: float = _SECONDS) -> int:
     """Take out what is noted, for about so many seconds; how many Opportunities were seen to.
 
     What somebody else changes at the same time is left to the next call.
