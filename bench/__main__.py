@@ -12,7 +12,7 @@ from bench.authentication import authentication_share
 from bench.installation import Installation
 from bench.round_trips import AT_MOST, round_trips
 from bench.throughput import BATCHES, BOOKINGS, ROUNDS, throughput
-from chalicelib.storage.feed_store import MAX_ENTRIES
+from chalicelib.storage.feeds import MAX_ENTRIES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 

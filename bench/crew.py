@@ -86,7 +86,7 @@ def _work(pipe: Connection, start: Barrier, meeting: Barrier) -> None:
             return
         try:
             start.wait(_COMES_WITHIN)
-            answer = (None, function(*arguments))
+            answer: tuple[str | None, Any] = (None, function(*arguments))
         except Exception as error:
             meeting.abort()
             answer = (repr(error), None)

@@ -27,10 +27,10 @@ from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed
 from chalicelib.runtime.system import install
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.following import finish_change
-from chalicelib.storage.listings import change_listing
-from chalicelib.storage.rows import read_order
+from chalicelib.services.following import finish_change
+from chalicelib.services.inventory import change_listing
+from chalicelib.storage.dynamodb.rows import read_order
+from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.wire.logistics import cancelled
 from openbooking.local.delivery import DeadLetters
 from openbooking.local.engine import dynamodb_client, streams_client
@@ -111,7 +111,7 @@ def _come_late(place: Place, partner: str, *, guarded: bool) -> Tried:
     installation = _use(place)
     system, late = installation.system(), LateStore(installation, guarded)
     system.store = late
-    system.patience = replace(system.patience, gives_up_after=2 * _FOLLOWED_WITHIN)
+    system.retry = replace(system.retry, gives_up_after=2 * _FOLLOWED_WITHIN)
     install(system)
     tried = Tried()
     tried.book(place, partner)
@@ -220,7 +220,7 @@ def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None
     store.seller("nobody")  # opens the client
     print("ready", flush=True)
     sys.stdin.readline()
-    finish_change(store, opportunity_id, system.moment(), system.patience)
+    finish_change(store, opportunity_id, system.moment(), system.retry)
 
 
 def _use(place: Place) -> Installation:

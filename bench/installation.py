@@ -18,12 +18,12 @@ from chalicelib.domain.parties import TaxRate
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.storage.attempts import Patience
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds
-from chalicelib.storage.identity_store import DynamoIdentities
-from chalicelib.storage.port import Listing
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Engine, Tables
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
@@ -200,7 +200,7 @@ class Installation:
             feeds=DynamoFeeds(self.tables),
             telemetry=telemetry or Telemetry(level="CRITICAL", metrics=False),
             identities=DynamoIdentities(self.tables),
-            patience=Patience(pause=time.sleep, jitter=random.random),
+            retry=RetryPolicy(pause=time.sleep, jitter=random.random),
             clock=lambda: self.now or datetime.now(UTC),
             new_id=new_uuid,
         )
@@ -254,7 +254,7 @@ class Installation:
         published = read_opportunity(document, series)
         opportunity = replace(published.opportunity, revision=1)
         self.store.publish(Listing(opportunity), published.spaces)
-        return Session(document["@id"], offer["@id"])
+        return Session(str(document["@id"]), str(offer["@id"]))
 
     def capacity(self, session: Session) -> Capacity:
         capacity = self.store.listings([session.id])[session.id][1]

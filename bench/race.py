@@ -16,8 +16,8 @@ from bench.crew import Crew, meet
 from bench.installation import Answer, Installation, Request, Session, ask, booking, new_uuid
 from chalicelib.booking.decisions import Change
 from chalicelib.runtime.system import install
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
 
 RACERS = 20
 SPACES = 5
@@ -58,7 +58,7 @@ def race(crew: Crew, runs: Sequence[Run]) -> list[Answer]:
     """The answers of all runs, made at the same moment. Processes without one only keep the meeting."""
     idle = Run(runs[0].prefix, runs[0].url, None, together=runs[0].together)
     everybody = [*runs, *[idle] * (crew.size - len(runs))]
-    # To open a client takes so long that the first to be ready would lose patience in the meeting.
+    # To open a client takes so long that the first to be ready would lose retry in the meeting.
     crew.run(_connect, [(idle.prefix, idle.url)] * crew.size)
     answers = crew.run(_run, [(each,) for each in everybody])
     return [answer for answer in answers if answer is not None]

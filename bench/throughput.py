@@ -11,7 +11,7 @@ from bench.crew import Crew
 from bench.installation import Installation, Session, ask, booking, new_uuid
 from chalicelib.feeds.ledger import FeedItem
 from chalicelib.runtime.system import install
-from chalicelib.storage.feed_store import MAX_ENTRIES
+from chalicelib.storage.feeds import MAX_ENTRIES
 
 ROUNDS = 3
 BOOKINGS = 120

@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from chalicelib.domain.parties import Json, Seller, TaxRate
-from chalicelib.storage import listings
-from chalicelib.storage.port import Listing, Store
+from chalicelib.services import inventory as listings
+from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import Published
 
 

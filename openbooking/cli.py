@@ -137,7 +137,7 @@ def import_rpde(
         )
         with attached(dynamodb_url):
             system = from_environment()
-            command.import_rpde(system.store, options, patience=system.patience, console=console())
+            command.import_rpde(system.store, options, retry=system.retry, console=console())
     except command.ImportRefused as refused:
         refuse(str(refused))
 

@@ -120,6 +120,7 @@ def _laid_over(under: Json, over: Json) -> Json:
     merged = dict(under)
     for term, value in over.items():
         below = merged.get(term)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[term] = _laid_over(below, value) if both else value
+        merged[term] = (
+            _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        )
     return merged

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
-from chalicelib.storage.port import Store
+from chalicelib.storage.store import Store
 from chalicelib.wire.opportunities import PARENT_TERM, kind_of, read_opportunity, read_seller
 from openbooking.catalogue import Document, bring_in, keep_seller, parents_by_id, vat
 from openbooking.samples import SampleOpportunity, sample_inventory

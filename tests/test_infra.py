@@ -18,7 +18,7 @@ import app
 from chalicelib.domain import errors
 from chalicelib.runtime.settings import SettingsError, read_settings
 from chalicelib.storage import vault
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.dynamodb.tables import Engine, Tables
 from openbooking.deployment import observation, planner, project, templates
 from openbooking.deployment.__main__ import main
 from openbooking.deployment.executor import SETTLING_LOOKS, Executor

@@ -28,10 +28,10 @@ import pytest
 
 from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.identity_store import DynamoIdentities
-from chalicelib.storage.port import Clearing
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Engine, Tables
+from chalicelib.storage.store import Clearing
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker import Choice, choices, order_request, partner_headers
 from openbooking.catalogue import Document, bring_in, keep_seller

@@ -26,8 +26,7 @@ from chalicelib.identity.callers import Caller
 from chalicelib.runtime.settings import SettingsError
 from chalicelib.runtime.system import System, installed
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.storage.attempts import StillBusy
-from chalicelib.storage.port import OrderTooLarge, StoreBusy
+from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.wire import links
 from chalicelib.wire.errors import error_document
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from chalicelib.feeds import reviews
 from chalicelib.feeds.streams import Record, publish_inventory, publish_orders
 from chalicelib.runtime.system import System, installed
-from chalicelib.storage.attempts import sweep
-from chalicelib.storage.clearing import clear
-from chalicelib.storage.following import follow_all
+from chalicelib.services import reviews
+from chalicelib.services.clearing import clear
+from chalicelib.services.following import follow_all
+from chalicelib.services.leases import sweep
 
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def sweep_leases() -> dict[str, int]:
 def follow_changes() -> dict[str, int]:
     """Go on with changes of Opportunities that not everyone has followed yet."""
     system = installed()
-    seen = follow_all(system.store, system.moment(), system.patience)
+    seen = follow_all(system.store, system.moment(), system.retry)
     system.telemetry.flush()
     return {"orders_seen": seen}
 
@@ -50,7 +50,7 @@ def clear_datasets() -> dict[str, int]:
     system = installed()
     if not system.settings.test_interface:
         return {"opportunities_cleared": 0}
-    seen = clear(system.store, system.clock(), system.patience)
+    seen = clear(system.store, system.clock(), system.retry)
     system.telemetry.flush()
     return {"opportunities_cleared": seen}
 
@@ -59,7 +59,7 @@ def review_feeds() -> dict[str, int]:
     """Go on with feeds that have yet to follow what a Seller allows a partner."""
     system = installed()
     seen = reviews.review_feeds(
-        system.authority.register, system.feeds, system.store, system.clock(), system.patience
+        system.authority.register, system.feeds, system.store, system.clock(), system.retry
     )
     system.telemetry.flush()
     return {"orders_reviewed": seen}

@@ -26,10 +26,10 @@ from chalicelib.domain.errors import MalformedRequestError, UnknownOrIncorrectEn
 from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, TransitionRefused
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
-from chalicelib.storage.clearing import clear, note_clearing
-from chalicelib.storage.following import finish_change
-from chalicelib.storage.listings import change_listing
-from chalicelib.storage.port import Clearing, Listing
+from chalicelib.services.clearing import clear, note_clearing
+from chalicelib.services.following import finish_change
+from chalicelib.services.inventory import change_listing
+from chalicelib.storage.store import Clearing, Listing
 from chalicelib.wire.jsonld import CONTEXT, read_body
 from chalicelib.wire.logistics import Logistics, with_logistics
 from chalicelib.wire.test_interface import (
@@ -99,7 +99,7 @@ def delete_dataset(call: Call) -> Reply:
     _only_if_on(call)
     system = call.system
     note_clearing(system.store, call.params["dataset"], system.new_id)
-    clear(system.store, system.clock(), system.patience)
+    clear(system.store, system.clock(), system.retry)
     return Reply(204)
 
 
@@ -218,7 +218,7 @@ def _change_logistics(call: Call, action: TestAction) -> None:
         lambda current: with_logistics(current, change),
         OpportunityChange(opportunity.id, ChangeKind.logistics),
     )
-    finish_change(system.store, opportunity.id, moment, system.patience)
+    finish_change(system.store, opportunity.id, moment, system.retry)
 
 
 def _only_if_on(call: Call) -> None:

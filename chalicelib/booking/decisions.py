@@ -70,6 +70,18 @@ class MoveHold:
             self.before.leased_spaces if self.before else 0
         )
 
+    @property
+    def moves_counters(self) -> bool:
+        """Whether the Opportunity's counters change.
+
+        A lease that is only prolonged leaves the hot row untouched. One that is cut short does not,
+        since no lease may end before `next_expiry_at`.
+        """
+        before = self.before.expires_at if self.before else None
+        after = self.after.expires_at if self.after else None
+        cut_short = before is not None and after is not None and after < before
+        return bool(self.spaces_taken or self.leased_more or cut_short)
+
 
 @dataclass(frozen=True)
 class SaveOrder:

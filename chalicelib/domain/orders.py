@@ -29,6 +29,10 @@ class OrderKey:
     partner_id: str
     uuid: str
 
+    def __str__(self) -> str:
+        """The two as one text, whose order is that of the register."""
+        return f"{self.partner_id}#{self.uuid}"
+
 
 @dataclass(frozen=True)
 class OrderItem:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.domain.parties import Json
-from chalicelib.storage.attempts import Patience, StillBusy
-from chalicelib.storage.feed_store import MAX_ENTRIES, FeedEntry, FeedMoved, FeedState, FeedStore
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import FeedMoved, StillBusy, StoreBusy
+from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
+from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.rpde import item_text
 
 # DynamoDB takes 4 MB in one transaction.
@@ -32,9 +32,9 @@ class FeedItem:
 class Ledger:
     """The writer's side of all feeds."""
 
-    def __init__(self, store: FeedStore, patience: Patience) -> None:
+    def __init__(self, store: FeedStore, retry: RetryPolicy) -> None:
         self._store = store
-        self._patience = patience
+        self._retry = retry
 
     def publish(self, feed_id: str, items: Iterable[FeedItem], now: datetime) -> int:
         """Bring the feed up to these items; how many of them were news to it. Raises StillBusy."""
@@ -51,7 +51,7 @@ class Ledger:
 
     def _append(self, feed_id: str, items: Sequence[FeedItem], now: datetime) -> tuple[int, int]:
         """Append as many of the items as one transaction takes; how many those are, and how many news."""
-        for _ in self._patience.tries():
+        for _ in self._retry.tries():
             try:
                 state = self._store.state(feed_id, [item.id for item in items])
                 handled, entries = _entries(state, items)

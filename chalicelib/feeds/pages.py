@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.storage.feed_store import FeedStore
+from chalicelib.storage.feeds import FeedStore
 from chalicelib.wire.rpde import PAGE_SIZE, cache_control, next_url, page_text
 
 

@@ -14,10 +14,10 @@ from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.feeds.ledger import FeedItem, Ledger
-from chalicelib.storage.attempts import StillBusy
-from chalicelib.storage.port import Listing, Store, StoreBusy
-from chalicelib.storage.rows import read_order
-from chalicelib.storage.tables import CAPACITY, DETAILS
+from chalicelib.storage.dynamodb.rows import read_order
+from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS
+from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import feed_data
 from chalicelib.wire.orders import feed_document
 

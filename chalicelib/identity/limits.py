@@ -7,7 +7,7 @@ from math import ceil
 from threading import Lock
 
 from chalicelib.domain.errors import TooManyRequestsError
-from chalicelib.storage.identity_store import IdentityStore
+from chalicelib.storage.identities import IdentityStore
 
 _MINUTE = timedelta(minutes=1)
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
 from chalicelib.storage import codec
-from chalicelib.storage.identity_store import IdentityStore, Record, RecordChanged
+from chalicelib.storage.errors import RecordChanged
+from chalicelib.storage.identities import IdentityStore, Record
 
 __all__ = [
     "ApiKey",

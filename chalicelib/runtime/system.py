@@ -30,12 +30,15 @@ from chalicelib.identity.limits import AttemptLimit, RateLimiter
 from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.storage.attempts import Patience, carry_out, carry_out_on_order
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds, FeedStore
-from chalicelib.storage.identity_store import DynamoIdentities, IdentityStore
-from chalicelib.storage.port import Store
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.services.attempts import carry_out, carry_out_on_order
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Engine, Tables
+from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.identities import IdentityStore
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Store
 from chalicelib.storage.vault import KmsVault, OpenVault
 from chalicelib.wire import links
 from chalicelib.wire.dataset import DatasetDetails
@@ -52,7 +55,7 @@ class System:
     feeds: FeedStore
     telemetry: Telemetry
     identities: IdentityStore
-    patience: Patience
+    retry: RetryPolicy
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -123,7 +126,7 @@ class System:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.feeds, self.patience)
+        return Ledger(self.feeds, self.retry)
 
     def moment(self) -> Moment:
         """The present, as a decision needs it."""
@@ -146,7 +149,7 @@ class System:
             wanted,
             decide,
             now=now,
-            patience=self.patience,
+            retry=self.retry,
             on_refusal=self.telemetry.refused,
         )
 
@@ -164,7 +167,7 @@ class System:
             key,
             decide,
             now=now,
-            patience=self.patience,
+            retry=self.retry,
             also=also,
             on_refusal=self.telemetry.refused,
         )
@@ -222,7 +225,7 @@ def from_environment() -> System:
         feeds=DynamoFeeds(tables),
         telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics),
         identities=DynamoIdentities(tables),
-        patience=Patience(pause=time.sleep, jitter=random.random),
+        retry=RetryPolicy(pause=time.sleep, jitter=random.random),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
     )

@@ -1,1 +1,1 @@
-"""The only room that imports pynamodb: rows, snapshot reads, and one commit as one transaction."""
+"""What the stores promise, how they refuse, and the codec; `storage.dynamodb` implements it."""

@@ -4,7 +4,7 @@ from base64 import b64decode, b64encode
 from functools import cached_property
 from typing import Any, Protocol
 
-from chalicelib.storage.calls import passing_faults
+from chalicelib.storage.dynamodb.calls import passing_faults
 
 # Bound into every seal: what was sealed for one purpose cannot be opened for another.
 _CONTEXT = {"purpose": "openbooking signing key"}
@@ -32,8 +32,8 @@ class KmsVault:
         from botocore.session import get_session
 
         # As with the tables: a call that hangs must leave time to try again.
-        patience = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
-        return get_session().create_client("kms", region_name=self._region, config=patience)
+        config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
+        return get_session().create_client("kms", region_name=self._region, config=config)
 
     def seal(self, content: bytes) -> str:
         with passing_faults():

@@ -80,7 +80,7 @@ def _keep_stage_settings() -> None:
             api.stages[name].method_settings = before.method_settings
         return deployment
 
-    RestAPI.create_deployment = keeping  # type: ignore[method-assign]
+    RestAPI.create_deployment = keeping  # type: ignore[method-assign,assignment]
 
 
 def _read_tags_of_keys() -> None:

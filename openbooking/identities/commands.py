@@ -96,8 +96,7 @@ def at_desk(
 
     from chalicelib.runtime.settings import SettingsError
     from chalicelib.runtime.system import from_environment
-    from chalicelib.storage.attempts import StillBusy
-    from chalicelib.storage.port import StoreBusy
+    from chalicelib.storage.errors import StillBusy, StoreBusy
     from openbooking.identities.desk import Desk, Refused
     from openbooking.local.discovery import running_stack
     from openbooking.local.stack import environment_variables

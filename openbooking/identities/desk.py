@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,8 +30,7 @@ from chalicelib.identity.register import (
 )
 from chalicelib.identity.register import Key as RegisterKey
 from chalicelib.runtime.system import System
-from chalicelib.storage.attempts import StillBusy
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.wire import links
 
 Json = dict[str, Any]
@@ -102,7 +102,7 @@ class Desk:
     def seller(self, text: str) -> Seller:
         """The Seller with this id, as feeds or lists show it. Raises Refused."""
         for seller_id in filter(links.is_identifier, dict.fromkeys(self._meant(text.strip()))):
-            found = self.patiently(lambda wanted=seller_id: self.system.store.seller(wanted))
+            found = self.patiently(partial(self.system.store.seller, seller_id))
             if found is not None:
                 return found
         raise Refused(f"There is no Seller {text!r}: see `openbooking sellers list`.")
@@ -145,7 +145,7 @@ class Desk:
 
     def add(self, entry: E, taken: str) -> E:
         """Put a new entry. Raises Refused with `taken` where there is one of this key."""
-        for _ in self.system.patience.tries():
+        for _ in self.system.retry.tries():
             try:
                 return self.register.save(entry)
             except RecordChanged:
@@ -163,7 +163,7 @@ class Desk:
         Raises Refused where it is gone by then, and what `decide` raises. Must do no harm done twice.
         """
         found: E | None = entry
-        for _ in self.system.patience.tries():
+        for _ in self.system.retry.tries():
             try:
                 if found is None:
                     found = self.register.find(type(entry), entry.key)
@@ -181,7 +181,7 @@ class Desk:
 
     def patiently(self, work: Callable[[], T]) -> T:
         """What `work` gives, tried again where the engine is busy or others were faster. Raises StillBusy."""
-        for _ in self.system.patience.tries():
+        for _ in self.system.retry.tries():
             try:
                 return work()
             except (StoreBusy, RecordChanged):

@@ -160,8 +160,10 @@ def revoke(desk: Desk, known_as: str) -> Json:
     desk.change(partner, lambda found: replace(found, suspended=True, secrets=()))
     keys = [key for key in desk.all(ApiKey) if key.partner_id == partner.id]
     grants = [grant for grant in desk.all(Grant) if grant.partner_id == partner.id]
-    for ended in (*keys, *grants):
-        desk.remove(ended)
+    for key in keys:
+        desk.remove(key)
+    for grant in grants:
+        desk.remove(grant)
     given = desk.patiently(lambda: desk.register.authorisations_of(partner.id))
     allowed = [each for each in given if each.revoked_at is None]
     for each in allowed:

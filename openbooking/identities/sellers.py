@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.parties import Seller
-from chalicelib.feeds.reviews import review_feeds
 from chalicelib.identity.authority import SCOPES
 from chalicelib.identity.callers import BOOKING
 from chalicelib.identity.register import Authorisation, Partner, SellerStanding
+from chalicelib.services.reviews import review_feeds
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
 from chalicelib.wire.opportunities import Unreadable, read_seller
@@ -191,7 +191,7 @@ def end_authorisation(desk: Desk, partner_id: str, seller_id: str) -> None:
     system = desk.system
     while desk.patiently(
         lambda: review_feeds(
-            system.authority.register, system.feeds, system.store, system.clock(), system.patience
+            system.authority.register, system.feeds, system.store, system.clock(), system.retry
         )
     ):
         pass

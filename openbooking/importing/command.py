@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 from rich.console import Console
 
-from chalicelib.storage.attempts import Patience, StillBusy
-from chalicelib.storage.port import Store, StoreBusy
+from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Store
 from openbooking.catalogue import vat
 from openbooking.importing.harvest import Feed, Json, harvest, read_site
 from openbooking.importing.intake import Terms, read_harvest
@@ -56,7 +57,7 @@ def import_rpde(
     store: Store,
     options: ImportOptions,
     *,
-    patience: Patience,
+    retry: RetryPolicy,
     console: Console,
     web: Callable[[], Web] = Web,
 ) -> None:
@@ -85,7 +86,7 @@ def import_rpde(
                     intake,
                     source,
                     kinds={address.kind for address in site.feeds},
-                    patience=patience,
+                    retry=retry,
                     on_progress=lambda done, total: show("Taking into the inventory", done, total),
                 )
         except SiteError as error:

@@ -15,7 +15,7 @@ from typing import Any
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.parties import Seller, TaxMode, TaxRate
 from chalicelib.storage import codec
-from chalicelib.storage.rows import MAX_DOCUMENT_BYTES
+from chalicelib.storage.dynamodb.rows import MAX_DOCUMENT_BYTES
 from chalicelib.wire.jsonld import reference, without_empty
 from chalicelib.wire.links import BASE, is_identifier
 from chalicelib.wire.opportunities import (

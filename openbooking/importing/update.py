@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from chalicelib.storage.attempts import Patience, StillBusy
-from chalicelib.storage.port import CommitRefused, Listing, Store, StoreBusy
+from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing, Store
 from openbooking.catalogue import Document, Outcome, keep_seller, put_in, withdraw
 from openbooking.importing.intake import Intake, LeftOut
 
@@ -51,7 +52,7 @@ def update_inventory(
     source: str,
     *,
     kinds: Collection[str],
-    patience: Patience,
+    retry: RetryPolicy,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Changes:
     """Put in what is new or has changed, and withdraw what `source` had before and has no longer.
@@ -62,13 +63,13 @@ def update_inventory(
     changes = Changes()
     for seller in intake.sellers:
         # Before anything that can be booked from it is visible.
-        outcome = _patiently(patience, lambda seller=seller: keep_seller(store, seller))  # type: ignore[misc]
+        outcome = _patiently(retry, lambda seller=seller: keep_seller(store, seller))  # type: ignore[misc]
         changes.sellers[outcome] += 1
     with ThreadPoolExecutor(_THREADS) as threads:
         total, done = len(intake.parents) + len(intake.children), 0
         for documents in (intake.parents, intake.children):  # a Broker needs the parent to show the child
             batches = [documents[start : start + _BATCH] for start in range(0, len(documents), _BATCH)]
-            running = [threads.submit(_put_in, store, batch, patience) for batch in batches]
+            running = [threads.submit(_put_in, store, batch, retry) for batch in batches]
             try:
                 for finished in as_completed(running):
                     for document, outcome in finished.result():
@@ -78,23 +79,23 @@ def update_inventory(
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
-    _withdraw_others(store, intake, source, kinds, patience, changes)
+    _withdraw_others(store, intake, source, kinds, retry, changes)
     return changes
 
 
 def _put_in(
-    store: Store, documents: Sequence[Document], patience: Patience
+    store: Store, documents: Sequence[Document], retry: RetryPolicy
 ) -> list[tuple[Document, Outcome]]:
     ids = [document.published.opportunity.id for document in documents]
-    known = _patiently(patience, lambda: store.listings(ids))
+    known = _patiently(retry, lambda: store.listings(ids))
     outcomes = []
     for document in documents:
         current = known.get(document.published.opportunity.id, (None, None))[0]
-        outcomes.append((document, _put_one(store, document, current, patience)))
+        outcomes.append((document, _put_one(store, document, current, retry)))
     return outcomes
 
 
-def _put_one(store: Store, document: Document, current: Listing | None, patience: Patience) -> Outcome:
+def _put_one(store: Store, document: Document, current: Listing | None, retry: RetryPolicy) -> Outcome:
     """Where somebody else has changed it since it was read, decides again on what it is now."""
     fresh = [current]
     opportunity_id = document.published.opportunity.id
@@ -106,7 +107,7 @@ def _put_one(store: Store, document: Document, current: Listing | None, patience
             fresh[0] = store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
             raise
 
-    return _patiently(patience, attempt)
+    return _patiently(retry, attempt)
 
 
 def _count(changes: Changes, document: Document, outcome: Outcome) -> None:
@@ -123,13 +124,13 @@ def _withdraw_others(
     intake: Intake,
     source: str,
     kinds: Collection[str],
-    patience: Patience,
+    retry: RetryPolicy,
     changes: Changes,
 ) -> None:
     taken = {document.published.opportunity.id for document in (*intake.parents, *intake.children)}
     reasons = {left_out.id: left_out.reason for left_out in intake.left_out}
     gone: list[Listing] = []
-    for listing in _patiently(patience, lambda: list(store.imported_from(source))):
+    for listing in _patiently(retry, lambda: list(store.imported_from(source))):
         opportunity = listing.opportunity
         if listing.deleted or opportunity.id in taken:
             continue
@@ -140,7 +141,7 @@ def _withdraw_others(
     for listing in _children_first(gone):
         opportunity_id, kind = listing.opportunity.id, listing.opportunity.type.value
         outcome = _patiently(
-            patience,
+            retry,
             lambda opportunity_id=opportunity_id: withdraw(store, opportunity_id),  # type: ignore[misc]
         )
         changes.outcomes[kind, outcome] += 1
@@ -152,10 +153,10 @@ def _children_first(listings: Sequence[Listing]) -> Iterator[Listing]:
     yield from sorted(listings, key=lambda each: (not each.opportunity.type.is_bookable, each.opportunity.id))
 
 
-def _patiently(patience: Patience, action: Callable[[], T]) -> T:
+def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
     """What `action` gives, again where others were faster or the store was busy. Raises StillBusy."""
     last: Exception | None = None
-    for _ in patience.tries():
+    for _ in retry.tries():
         try:
             return action()
         except (CommitRefused, StoreBusy) as error:

@@ -21,11 +21,9 @@ from chalicelib.identity.register import ApiKey, Authorisation, Partner
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.identity.tokens import ACCESS_TOKEN, Signer
 from chalicelib.runtime.system import install
-from chalicelib.storage.feed_store import MemoryFeeds
-from chalicelib.storage.identity_store import MemoryIdentities
-from chalicelib.storage.memory import MemoryStore
 from openbooking.reference_pages import ENDPOINTS
 from tests.support.builders import CUSTOMER
+from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore
 from tests.support.oauth import SCOPE, Client, add_login, open_provider
 from tests.support.tokens import (
     foreign_key,

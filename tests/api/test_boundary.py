@@ -10,10 +10,10 @@ import pytest
 
 from chalicelib.booking.decisions import Change, Snapshot, Wanted
 from chalicelib.runtime import system
-from chalicelib.storage.feed_store import MemoryFeeds, PageRows
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import CommitRefused, OrderChanged, OrderTooLarge, StoreBusy
+from chalicelib.storage.errors import CommitRefused, OrderChanged, OrderTooLarge, StoreBusy
+from chalicelib.storage.feeds import PageRows
 from tests.support.builders import KEY
+from tests.support.memory import MemoryFeeds, MemoryStore
 from tests.support.world import API, MEDIA_TYPE, Answer, Broker, World, outer, seller_id
 
 UUID = "10000000-0000-4000-8000-000000000001"

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.booking.decisions import Change
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import StoreBusy
+from tests.support.memory import MemoryStore
 from tests.support.world import API, PAYMENT, Bookable, Broker, World, outer
 
 UUID = "10000000-0000-4000-8000-000000000001"

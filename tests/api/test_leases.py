@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.storage.attempts import sweep
+from chalicelib.services.leases import sweep
 from tests.support.builders import NOW
 from tests.support.world import Broker, World
 

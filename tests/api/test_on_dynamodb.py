@@ -10,9 +10,9 @@ from moto import mock_aws
 
 from chalicelib.api import events
 from chalicelib.runtime.system import install
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
 from tests.support.engines import new_tables
 from tests.support.world import API, Broker, World
 

@@ -9,7 +9,7 @@ from chalicelib.api.events import clear_datasets
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings
-from chalicelib.storage.port import Clearing
+from chalicelib.storage.store import Clearing
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 

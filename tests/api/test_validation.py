@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib.api import events
-from chalicelib.storage.memory import MemoryStore
 from openbooking.samples import sample_inventory
 from openbooking.seeding import load_samples
 from tests.support.builders import BUSINESS, NOW
+from tests.support.memory import MemoryStore
 from tests.support.validator import FeedPage, Validator, start_or_skip
 from tests.support.world import (
     ADDRESS,

@@ -11,10 +11,10 @@ from chalicelib.identity.callers import make_api_key
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import ApiKey
 from chalicelib.runtime.system import install
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds
-from chalicelib.storage.identity_store import DynamoIdentities
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
 from tests.support.builders import CUSTOMER
 from tests.support.engines import Calls, new_tables
 from tests.support.oauth import SCOPE, Client, open_provider

@@ -17,9 +17,10 @@ from chalicelib.booking.requests import CancellationRequest, OrderRequest
 from chalicelib.domain.capacity import HoldState
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
-from chalicelib.storage.attempts import Patience, carry_out, current_snapshot, sweep
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing
+from chalicelib.services.attempts import carry_out, current_snapshot
+from chalicelib.services.leases import sweep
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from tests.support.builders import (
     SELLER_ID,
     Clock,
@@ -29,6 +30,7 @@ from tests.support.builders import (
     an_opportunity,
     sequential_ids,
 )
+from tests.support.memory import MemoryStore
 
 SPACES = {"https://a.example/yoga": 7, "https://a.example/cycling": 3, "https://a.example/court": 1}
 OPPORTUNITIES = {key: an_opportunity(key) for key in SPACES}
@@ -64,7 +66,7 @@ class Spaces(RuleBasedStateMachine):
             Wanted(key, SELLER_ID, ids),
             decide,
             now=self.clock(),
-            patience=Patience(pause=lambda _: None, jitter=lambda: 0, attempts=4),
+            retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0, attempts=4),
         )
 
     def now(self, key: OrderKey, request: OrderRequest) -> Snapshot:

@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.feeds.ledger import FeedItem, Ledger
-from chalicelib.storage.attempts import Patience, StillBusy
-from chalicelib.storage.feed_store import FeedEntry, FeedMoved, FeedStore, MemoryFeeds
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import FeedMoved, StillBusy, StoreBusy
+from chalicelib.storage.feeds import FeedEntry, FeedStore
+from chalicelib.storage.retry import RetryPolicy
 from tests.support.builders import NOW
+from tests.support.memory import MemoryFeeds
 
 FEED = "slots"
 Json = dict[str, Any]
 
 
-def patience(attempts: int = 200) -> Patience:
-    return Patience(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=attempts)
+def retry(attempts: int = 200) -> RetryPolicy:
+    return RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=attempts)
 
 
 def item(item_id: str, version: int, **changes: Any) -> FeedItem:
@@ -53,13 +54,13 @@ def versions(store: FeedStore) -> dict[str, int | None]:
 
 def test_a_batch_is_folded_to_the_newest_version_of_each_item() -> None:
     store = MemoryFeeds()
-    assert Ledger(store, patience()).publish(FEED, [item("a", 1), item("b", 1), item("a", 2)], NOW) == 2
+    assert Ledger(store, retry()).publish(FEED, [item("a", 1), item("b", 1), item("a", 2)], NOW) == 2
     assert versions(store) == {"a": 2, "b": 1}
 
 
 def test_a_redelivered_batch_changes_nothing() -> None:
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     batch = [item("a", 1), item("b", 3)]
     ledger.publish(FEED, batch, NOW)
     before = harvest(store)
@@ -69,7 +70,7 @@ def test_a_redelivered_batch_changes_nothing() -> None:
 
 def test_a_late_version_changes_nothing() -> None:
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     ledger.publish(FEED, [item("a", 5)], NOW)
     ledger.publish(FEED, [item("a", 4)], NOW)
     assert versions(store) == {"a": 5}
@@ -78,7 +79,7 @@ def test_a_late_version_changes_nothing() -> None:
 def test_what_was_never_shown_is_not_taken_back_and_does_not_come_to_life_late() -> None:
     """DEL-03."""
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     assert ledger.publish(FEED, [gone("a", 2)], NOW) == 0
     assert ledger.publish(FEED, [item("a", 1)], NOW) == 0
     assert harvest(store) == []
@@ -87,7 +88,7 @@ def test_what_was_never_shown_is_not_taken_back_and_does_not_come_to_life_late()
 def test_what_was_shown_is_shown_deleted_without_data() -> None:
     """RPDE-02."""
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     ledger.publish(FEED, [item("a", 1)], NOW)
     ledger.publish(FEED, [gone("a", 2)], NOW)
     assert harvest(store) == [{"state": "deleted", "kind": "Slot", "id": "a", "modified": 2}]
@@ -96,7 +97,7 @@ def test_what_was_shown_is_shown_deleted_without_data() -> None:
 def test_each_id_stands_once_and_numbers_only_grow() -> None:
     """RPDE-06: an update moves the item to the end."""
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     for version in range(1, 6):
         ledger.publish(FEED, [item("a", version), item(f"b{version}", 1)], NOW)
     found = harvest(store)
@@ -107,7 +108,7 @@ def test_each_id_stands_once_and_numbers_only_grow() -> None:
 
 def test_a_large_batch_takes_several_transactions() -> None:
     store = MemoryFeeds()
-    assert Ledger(store, patience()).publish(FEED, [item(str(n), 1) for n in range(100)], NOW) == 100
+    assert Ledger(store, retry()).publish(FEED, [item(str(n), 1) for n in range(100)], NOW) == 100
     assert len(harvest(store)) == 100
 
 
@@ -127,7 +128,7 @@ def test_large_items_share_no_more_than_a_transaction_takes() -> None:
     """DynamoDB takes 4 MB in one."""
     store = Measured()
     large = [item(str(n), 1, data={"version": 1, "text": "x" * 350_000}) for n in range(20)]
-    assert Ledger(store, patience()).publish(FEED, large, NOW) == 20
+    assert Ledger(store, retry()).publish(FEED, large, NOW) == 20
     assert max(store.sizes) < 4_000_000
     assert versions(store) == {str(n): 1 for n in range(20)}
 
@@ -147,13 +148,13 @@ class Contended(MemoryFeeds):
 
 def test_who_is_overtaken_tries_again() -> None:
     store = Contended(FeedMoved(FEED), StoreBusy("busy"))
-    assert Ledger(store, patience()).publish(FEED, [item("a", 1)], NOW) == 1
+    assert Ledger(store, retry()).publish(FEED, [item("a", 1)], NOW) == 1
 
 
 def test_who_is_overtaken_for_ever_gives_up() -> None:
     store = Contended(*[FeedMoved(FEED)] * 10)
     with pytest.raises(StillBusy):
-        Ledger(store, patience(attempts=3)).publish(FEED, [item("a", 1)], NOW)
+        Ledger(store, retry(attempts=3)).publish(FEED, [item("a", 1)], NOW)
 
 
 def test_several_writers_and_a_reader_beside_them_end_equal_to_the_store() -> None:
@@ -161,7 +162,7 @@ def test_several_writers_and_a_reader_beside_them_end_equal_to_the_store() -> No
     store = MemoryFeeds()
 
     def write(writer: int) -> None:
-        ledger = Ledger(store, patience(10_000))
+        ledger = Ledger(store, retry(10_000))
         for version in range(1, 30):
             ledger.publish(FEED, [item(f"{writer}-{n}", version) for n in range(3)], NOW)
 
@@ -201,7 +202,7 @@ def test_the_newest_version_wins_in_whatever_order_and_batches_they_come(
         newest[name] = max(newest.get(name, 0), version)
     items = [gone(n, v) if is_gone[n, v] else item(n, v) for n, v, _ in changes]
     store = MemoryFeeds()
-    ledger = Ledger(store, patience())
+    ledger = Ledger(store, retry())
     for start in range(0, len(items), size):
         ledger.publish(FEED, items[start : start + size], NOW)
     known = versions(store)

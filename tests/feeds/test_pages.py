@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from chalicelib.feeds.pages import read_page
-from chalicelib.storage.feed_store import FeedEntry, MemoryFeeds
+from chalicelib.storage.feeds import FeedEntry
 from chalicelib.wire.rpde import LICENSE
 from tests.support.builders import NOW
+from tests.support.memory import MemoryFeeds
 
 URL = "https://base.invalid/feeds/slots"
 

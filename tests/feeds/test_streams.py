@@ -14,12 +14,12 @@ from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind, Proposal
 from chalicelib.feeds.ledger import Ledger
 from chalicelib.feeds.streams import publish_inventory, publish_orders
-from chalicelib.storage.attempts import Patience
-from chalicelib.storage.feed_store import FeedEntry, MemoryFeeds
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing, StoreBusy
-from chalicelib.storage.rows import order_row
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.dynamodb.rows import order_row
+from chalicelib.storage.dynamodb.tables import Engine, Tables
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.feeds import FeedEntry
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from tests.support.builders import (
     KEY,
     NOW,
@@ -30,6 +30,7 @@ from tests.support.builders import (
     a_snapshot,
     an_opportunity,
 )
+from tests.support.memory import MemoryFeeds, MemoryStore
 
 Record = dict[str, Any]
 Json = dict[str, Any]
@@ -45,7 +46,7 @@ class Streams:
         self.feeds = feeds or MemoryFeeds()
         self.store = MemoryStore()
         self.failed: list[str] = []
-        self.ledger = Ledger(self.feeds, Patience(lambda seconds: None, lambda: 0.5, attempts=3))
+        self.ledger = Ledger(self.feeds, RetryPolicy(lambda seconds: None, lambda: 0.5, attempts=3))
 
     def orders(self, *records: Record) -> list[str]:
         return publish_orders(records, self.ledger, NOW, self._note)

@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib.identity.keys import KeyRing
 from chalicelib.identity.register import Register
-from chalicelib.storage.identity_store import MemoryIdentities
 from chalicelib.storage.vault import OpenVault
 from tests.support.builders import Clock, sequential_ids
+from tests.support.memory import MemoryIdentities
 from tests.support.tokens import quick_key
 
 

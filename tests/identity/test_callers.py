@@ -17,8 +17,8 @@ from chalicelib.domain.errors import (
 from chalicelib.identity.callers import ApiKeys, BearerTokens, Caller, DevelopmentHeaders, Ways, make_api_key
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import ApiKey, Authorisation, Partner, Register, SellerStanding
-from chalicelib.storage.identity_store import MemoryIdentities
 from tests.support.builders import NOW, SELLER_ID, Clock
+from tests.support.memory import MemoryIdentities
 
 CLIENT, SELLER = "x-openactive-test-client-id", "x-openactive-test-seller-id"
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from chalicelib.identity.keys import KeyRing, SigningKeys
 from chalicelib.identity.register import Register
-from chalicelib.storage.identity_store import MemoryIdentities
 from chalicelib.storage.vault import OpenVault
 from tests.support.builders import sequential_ids
+from tests.support.memory import MemoryIdentities
 
 
 class TickingClock:

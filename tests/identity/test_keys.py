@@ -10,9 +10,10 @@ from chalicelib.domain.errors import InvalidAuthorizationDetailsError
 from chalicelib.identity.keys import ROTATED_AFTER, SHOWN_BEFORE, KeyRing, SigningKeys
 from chalicelib.identity.register import Register
 from chalicelib.identity.tokens import ACCESS_TOKEN, UnknownKey
-from chalicelib.storage.identity_store import MemoryIdentities, Record
+from chalicelib.storage.identities import Record
 from chalicelib.storage.vault import OpenVault
 from tests.support.builders import Clock, sequential_ids
+from tests.support.memory import MemoryIdentities
 from tests.support.tokens import encoded, foreign_key, parts, quick_key
 
 NewRing = Callable[[], KeyRing]

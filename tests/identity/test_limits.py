@@ -7,8 +7,8 @@ import pytest
 
 from chalicelib.domain.errors import TooManyRequestsError
 from chalicelib.identity.limits import AttemptLimit, RateLimiter
-from chalicelib.storage.identity_store import MemoryIdentities
 from tests.support.builders import Clock
+from tests.support.memory import MemoryIdentities
 
 
 def allowed(limiter: RateLimiter, tries: int, partner: str = "partner-1") -> int:

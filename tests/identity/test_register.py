@@ -19,8 +19,8 @@ from chalicelib.identity.register import (
     Secret,
     SellerStanding,
 )
-from chalicelib.storage.identity_store import MemoryIdentities
 from tests.support.builders import NOW, SELLER_ID
+from tests.support.memory import MemoryIdentities
 
 LATER = NOW + timedelta(minutes=2)
 ENTRIES: list[Any] = [

@@ -14,11 +14,10 @@ from rich.console import Console
 from chalicelib.booking.decisions import MoveHold
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.orders import OrderKey
-from chalicelib.storage.attempts import Patience
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing, Store
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing, Store
 from openbooking.importing.command import (
     ImportOptions,
     ImportRefused,
@@ -29,9 +28,10 @@ from openbooking.importing.command import (
 )
 from tests.importing.site import BASE, SELLER, OperatorSite, facility_use, series, session, slot, unit_id
 from tests.support.engines import new_tables
+from tests.support.memory import MemoryStore
 
 Json = dict[str, Any]
-PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5)
+RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def run(store: Store, site: OperatorSite, **options: Any) -> str:
     import_rpde(
         store,
         ImportOptions(site.url, **options),
-        patience=PATIENCE,
+        retry=RETRY,
         console=Console(file=told, width=200),
         web=site.web,
     )

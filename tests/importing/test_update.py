@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chalicelib.storage.attempts import Patience
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing, StoreBusy
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from openbooking.importing.command import ImportOptions, ImportRefused, import_rpde
 from openbooking.importing.report import progress
 from tests.importing.site import OperatorSite, series, session
+from tests.support.memory import MemoryStore
 
-PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5, clock=lambda: 0.0)
+RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5, clock=lambda: 0.0)
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def site() -> OperatorSite:
 def run(store: MemoryStore, site: OperatorSite, **options: Any) -> str:
     told = io.StringIO()
     console = Console(file=told, width=200, **options)
-    import_rpde(store, ImportOptions(site.url), patience=PATIENCE, console=console, web=site.web)
+    import_rpde(store, ImportOptions(site.url), retry=RETRY, console=console, web=site.web)
     return told.getvalue()
 
 

@@ -43,15 +43,15 @@ def numbers(event: dict[str, Any]) -> list[int]:
 
 
 class Watch:
-    """Notes the delays instead of waiting them out; breaks off after `patience` of them."""
+    """Notes the delays instead of waiting them out; breaks off after `retry` of them."""
 
-    def __init__(self, patience: int = 1000) -> None:
+    def __init__(self, retry: int = 1000) -> None:
         self.delays: list[float] = []
-        self._patience = patience
+        self._retry = retry
 
     def __call__(self, seconds: float) -> bool:
         self.delays.append(seconds)
-        return len(self.delays) > self._patience
+        return len(self.delays) > self._retry
 
 
 def hand_over(
@@ -236,6 +236,6 @@ def test_an_answer_without_failures_is_success(answer: Any) -> None:
 
 def test_a_stop_between_two_tries_leaves_the_record_for_the_next_run(tmp_path: Path) -> None:
     parked = tmp_path / "dead-letters.jsonl"
-    done = hand_over(reporting(lambda number: number == 2, []), 5, parked, Watch(patience=0))
+    done = hand_over(reporting(lambda number: number == 2, []), 5, parked, Watch(retry=0))
     assert done == 2
     assert not parked.exists()

@@ -14,11 +14,11 @@ import pytest
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.identity.register import ApiKey, JournalEntry, Login, Partner, RecordChanged
 from chalicelib.runtime.system import install
-from chalicelib.storage.attempts import StillBusy
-from chalicelib.storage.identity_store import MemoryIdentities, Record
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.storage.identities import Record
 from openbooking.identities import logins, partners, sellers, tokens
 from openbooking.identities.desk import Desk, Refused
+from tests.support.memory import MemoryIdentities
 from tests.support.oauth import CALLBACK, CHEAP, SCOPE, Browser, Client, add_login, register
 from tests.support.world import API, Answer, Bookable, Broker, World, outer, seller_id
 

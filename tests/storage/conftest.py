@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pytest
 
 from bench.engine import DYNOXIDE, dynoxide, moto
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds, FeedStore, MemoryFeeds
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Store
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.store import Store
 from tests.support.engines import WITHOUT_DYNOXIDE, Calls, clear, new_tables
+from tests.support.memory import MemoryFeeds, MemoryStore
 
 
 @pytest.fixture(

@@ -12,12 +12,14 @@ from chalicelib.booking.decisions import MoveHold, Wanted
 from chalicelib.booking.quote import quote
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.feeds.ledger import FeedItem, Ledger
-from chalicelib.storage.attempts import Patience, sweep
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds, FeedEntry
-from chalicelib.storage.port import Listing
-from chalicelib.storage.rows import QUOTE_KEPT_SECONDS
-from chalicelib.storage.tables import Tables
+from chalicelib.services.leases import sweep
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.rows import QUOTE_KEPT_SECONDS
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.feeds import FeedEntry
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from tests.support.builders import (
     KEY,
     NOW,
@@ -150,7 +152,7 @@ def test_the_sweep_passes_over_what_others_are_busy_with(store: DynamoStore, cal
 
 def test_feed_rows_whose_answer_was_lost_are_not_written_twice(tables: Tables, calls: Calls) -> None:
     feeds = DynamoFeeds(tables)
-    ledger = Ledger(feeds, Patience(lambda seconds: None, lambda: 0.5))
+    ledger = Ledger(feeds, RetryPolicy(lambda seconds: None, lambda: 0.5))
     calls.after("TransactWriteItems", timed_out)
     ledger.publish("slots", [FeedItem("a", "Slot", 1, {"n": 1}), FeedItem("b", "Slot", 1, {"n": 1})], NOW)
     assert calls.made["TransactWriteItems"] == 1

@@ -11,10 +11,12 @@ import pytest
 from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Answer, Decision, Snapshot, Wanted
 from chalicelib.domain.orders import Order
-from chalicelib.storage.attempts import Patience, StillBusy, carry_out
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.port import Listing, StoreBusy
-from chalicelib.storage.tables import Tables
+from chalicelib.services.attempts import carry_out
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from tests.support.builders import (
     KEY,
     NOW,
@@ -38,8 +40,8 @@ class Pauses:
     def __init__(self) -> None:
         self.taken: list[float] = []
 
-    def patience(self, attempts: int = 16) -> Patience:
-        return Patience(self.taken.append, jitter=lambda: 1.0, clock=lambda: 0.0, attempts=attempts)
+    def retry(self, attempts: int = 16) -> RetryPolicy:
+        return RetryPolicy(self.taken.append, jitter=lambda: 1.0, clock=lambda: 0.0, attempts=attempts)
 
 
 @pytest.fixture
@@ -59,8 +61,8 @@ def b(snapshot: Snapshot) -> Decision[Answer]:
 
 
 def booked(store: DynamoStore, pauses: Pauses, attempts: int = 16) -> Order:
-    patience = pauses.patience(attempts)
-    return carry_out(store, WANTED, b, now=NOW, patience=patience).order
+    retry = pauses.retry(attempts)
+    return carry_out(store, WANTED, b, now=NOW, retry=retry).order
 
 
 def spaces_left(store: DynamoStore) -> int:

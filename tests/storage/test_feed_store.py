@@ -4,18 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.storage.feed_store import (
-    DELETED_KEPT_FOR,
-    SETTLES_WITHIN,
-    DynamoFeeds,
-    FeedEntry,
-    FeedMoved,
-    FeedState,
-    FeedStore,
-    Pointer,
-)
-from chalicelib.storage.rows import to_seconds
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.feeds import DELETED_KEPT_FOR, SETTLES_WITHIN, DynamoFeeds
+from chalicelib.storage.dynamodb.rows import to_seconds
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.errors import FeedMoved
+from chalicelib.storage.feeds import FeedEntry, FeedState, FeedStore, Pointer
 from tests.support.builders import NOW
 
 FEED = "slots"

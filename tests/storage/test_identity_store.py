@@ -6,17 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.storage.identity_store import (
-    DynamoIdentities,
-    IdentityStore,
-    MemoryIdentities,
-    Record,
-    RecordChanged,
-)
-from chalicelib.storage.port import StoreBusy
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.errors import RecordChanged, StoreBusy
+from chalicelib.storage.identities import IdentityStore, Record
 from tests.support.builders import NOW
 from tests.support.engines import Calls, clear, throttled, timed_out
+from tests.support.memory import MemoryIdentities
 
 LATER = NOW + timedelta(minutes=5)
 

@@ -1,4 +1,4 @@
-"""The contract of `port.Store`, kept by every store."""
+"""The contract of `storage.store.Store`, kept by every store."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,21 +12,21 @@ from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.booking.quote import delete_quote, quote
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.storage.attempts import Patience, carry_out, current_snapshot, sweep
-from chalicelib.storage.port import (
-    Clearing,
+from chalicelib.services.attempts import carry_out, current_snapshot
+from chalicelib.services.leases import sweep
+from chalicelib.storage.errors import (
     CommitRefused,
     HoldChanged,
     LeaseEndsEarlier,
-    Listing,
     OpportunityChanged,
     OrderChanged,
     OrderTooLarge,
     Reason,
-    Store,
     StoreBusy,
     TooFewSpaces,
 )
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Clearing, Listing, Store
 from tests.support.builders import (
     KEY,
     NOW,
@@ -64,8 +64,8 @@ def an_order(order_key: OrderKey = KEY, **changes: object) -> Order:
     return replace(decided.answer.order, **changes)  # type: ignore[arg-type]
 
 
-def patience() -> Patience:
-    return Patience(pause=lambda seconds: None, jitter=lambda: 0.5)
+def retry() -> RetryPolicy:
+    return RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 
 
 def publish(store: Store, spaces: int = 10, opportunity_id: str = SESSION_ID) -> None:
@@ -390,7 +390,7 @@ class TestLeases:
             store.commit([taken(leased(ends_in=5), key(number))])
 
         def look(_: int) -> int:
-            for _ in patience().tries():
+            for _ in retry().tries():
                 try:
                     return store.reclaim(SESSION_ID, LATER)
                 except StoreBusy:
@@ -612,7 +612,7 @@ class TestAttempts:
             WHOLE,
             lambda s: quote(a_request(), s, moment, with_customer=True),
             now=NOW,
-            patience=patience(),
+            retry=retry(),
         )
         assert counts(store) == (9, 1)
         ahead: Store = Interrupted(store, lambda: store.reclaim(SESSION_ID, LATER))  # type: ignore[assignment]
@@ -621,7 +621,7 @@ class TestAttempts:
             Wanted(KEY),
             lambda s: delete_quote(s, NOW, seller_id=SELLER_ID),
             now=NOW,
-            patience=patience(),
+            retry=retry(),
         )
         assert store.snapshot(Wanted(KEY)).order is None
         assert counts(store) == (10, 0)
@@ -637,7 +637,7 @@ class TestAttempts:
             WHOLE,
             lambda s: quote(request, s, a_moment(), with_customer=True),
             now=NOW,
-            patience=patience(),
+            retry=retry(),
             on_refusal=refusals.append,
         )
         assert refusals == [(TooFewSpaces(SESSION_ID, 0, 0),)]
@@ -659,7 +659,7 @@ class TestAttempts:
                 WHOLE,
                 lambda s: book(request, s, a_moment(), lambda order: repr(order.items)),
                 now=NOW,
-                patience=patience(),
+                retry=retry(),
             )
             for _ in range(2)
         ]

@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from chalicelib.identity.tokens import make_key
 from chalicelib.storage import vault
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.vault import KmsVault, OpenVault
 from tests.support.engines import REGION
 

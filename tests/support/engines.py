@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.storage.dynamodb.tables import Engine, Tables
 from openbooking.tables import create_tables
 
 REGION = "eu-west-2"

@@ -19,15 +19,15 @@ from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage import codec
-from chalicelib.storage.attempts import Patience
-from chalicelib.storage.feed_store import FeedStore, MemoryFeeds
-from chalicelib.storage.identity_store import IdentityStore, MemoryIdentities
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing, Store
+from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.identities import IdentityStore
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from tests.support import errors_seen
 from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids
+from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore
 
 Json = dict[str, Any]
 
@@ -134,7 +134,7 @@ class World:
             feeds=self.feeds,
             telemetry=Telemetry(level="CRITICAL", metrics=False),
             identities=self.identities,
-            patience=Patience(pause=lambda seconds: None, jitter=lambda: 0.5),
+            retry=RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5),
             clock=self.clock,
             new_id=sequential_ids(),
         )

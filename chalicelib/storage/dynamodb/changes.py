@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder
-from chalicelib.storage import rows
-from chalicelib.storage.calls import Raw
-from chalicelib.storage.port import (
+from chalicelib.storage.dynamodb import rows
+from chalicelib.storage.dynamodb.calls import Raw
+from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import (
     HoldChanged,
     LeaseEndsEarlier,
     OpportunityChanged,
     OrderChanged,
     Reason,
     TooFewSpaces,
-    moves_counters,
 )
-from chalicelib.storage.tables import CAPACITY, Tables
-from chalicelib.storage.transaction import Transaction
 
 
 def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Change]) -> None:
@@ -29,7 +28,7 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
                     rows.order_row(tables, change.order), is_version, OrderChanged(change.order.key)
                 )
             case RemoveOrder():
-                row = tables.orders(rows.order_key(change.key))
+                row = tables.orders(str(change.key))
                 transaction.delete(row, _is_version(tables, change.replaces), OrderChanged(change.key))
             case MoveHold():
                 _move_hold(transaction, tables, change)
@@ -55,7 +54,7 @@ def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None
     else:
         row = rows.hold_row(tables, move.opportunity_id, move.order, after)
         transaction.put(row, unchanged, reason)
-    if moves_counters(move):
+    if move.moves_counters:
         _move_counters(transaction, tables, move)
 
 

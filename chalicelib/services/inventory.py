@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.storage.port import CommitRefused, Listing, Store, StoreBusy
+from chalicelib.storage.errors import CommitRefused, StoreBusy
+from chalicelib.storage.store import Listing, Store
 
 _ATTEMPTS = 8
 

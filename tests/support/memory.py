@@ -1,4 +1,4 @@
-"""The same store in memory, for tests of what stands on it. It keeps to every condition of the real one."""
+"""The stores in memory, for tests of what uses them. They check every condition that the real ones check."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,25 +18,26 @@ from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
-from chalicelib.storage.port import (
-    Clearing,
+from chalicelib.storage.dynamodb.rows import packed
+from chalicelib.storage.errors import (
     CommitRefused,
+    FeedMoved,
     HoldChanged,
     LeaseEndsEarlier,
-    Listing,
     OpportunityChanged,
     OrderChanged,
     OrderTooLarge,
     Reason,
+    RecordChanged,
     TooFewSpaces,
-    moves_counters,
 )
-from chalicelib.storage.rows import packed
-from chalicelib.storage.transaction import MAX_ACTIONS
+from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
+from chalicelib.storage.identities import Record
+from chalicelib.storage.store import MAX_ACTIONS, Clearing, Listing
 
 
 class MemoryStore:
-    """Inventory, orders and sellers in dictionaries. See `port.Store` for what each method promises."""
+    """Inventory, orders and sellers in dictionaries. See `storage.store.Store` for what each method promises."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -94,7 +95,7 @@ class MemoryStore:
         key = move.opportunity_id
         if self._holds.get(key, {}).get(move.order) != move.before:
             return HoldChanged(key)
-        if not moves_counters(move):
+        if not move.moves_counters:
             return None
         capacity = self._capacities.get(key)
         if capacity is None:
@@ -121,7 +122,7 @@ class MemoryStore:
                 holds.pop(change.order, None)
                 if change.after is not None:
                     holds[change.order] = change.after
-                if moves_counters(change):
+                if change.moves_counters:
                     self._count(change)
 
     def _count(self, move: MoveHold) -> None:
@@ -257,9 +258,110 @@ class MemoryStore:
 
 
 def _check_size(changes: Sequence[Change]) -> None:
-    actions = sum(1 + (isinstance(change, MoveHold) and moves_counters(change)) for change in changes)
+    actions = sum(1 + (isinstance(change, MoveHold) and change.moves_counters) for change in changes)
     if actions > MAX_ACTIONS:
         raise OrderTooLarge(f"{actions} rows do not fit one transaction")
     for change in changes:
         if isinstance(change, SaveOrder) and isinstance(change.order, Order):
             packed(change.order)
+
+
+class MemoryFeeds:
+    """The same in memory, for tests of what stands on it."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._counters: dict[str, int] = {}
+        self._items: dict[str, dict[int, str | None]] = {}
+        self._pointers: dict[str, dict[str, Pointer]] = {}
+
+    def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
+        with self._lock:
+            pointers = self._pointers.get(feed_id, {})
+            return FeedState(
+                self._counters.get(feed_id, 0),
+                {item_id: pointers[item_id] for item_id in item_ids if item_id in pointers},
+            )
+
+    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        with self._lock:
+            items = self._items.setdefault(feed_id, {})
+            pointers = self._pointers.setdefault(feed_id, {})
+            moved = any(pointers.get(entry.item_id) != entry.replaces for entry in entries)
+            if moved or self._counters.get(feed_id, 0) != counter:
+                raise FeedMoved(feed_id)
+            for entry in entries:
+                if entry.vacates:
+                    items[entry.vacates] = None
+                if entry.text is not None:
+                    items[entry.change_number] = entry.text
+                pointers[entry.item_id] = Pointer(entry.change_number, entry.version)
+            self._counters[feed_id] = max(counter, *(entry.change_number for entry in entries))
+
+    def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+        with self._lock:
+            items = self._items.get(feed_id, {})
+            following = sorted(number for number in items if number > after)
+            first = next((place for place, number in enumerate(following) if items[number] is not None), None)
+            if first is None:
+                return PageRows((), None, more=False)
+            shown = following[: max(limit, first + 1)]
+            return PageRows(
+                items=tuple(text for number in shown if (text := items[number]) is not None),
+                last=shown[-1],
+                more=len(shown) >= limit,
+            )
+
+    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
+        with self._lock:
+            return sorted(item for item in self._pointers.get(feed_id, {}) if item > after)[:limit]
+
+
+class MemoryIdentities:
+    """The same in memory, for tests of what stands on it."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._records: dict[tuple[str, str], Record] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self.calls = 0
+
+    def get(self, principal: str, part: str) -> Record | None:
+        self.calls += 1
+        return self._records.get((principal, part))
+
+    def save(self, record: Record, *others: Record) -> Record:
+        with self._lock:
+            self.calls += 1
+            for each in (record, *others):
+                stored = self._records.get((each.principal, each.part))
+                if (stored.version if stored else 0) != each.version:
+                    raise RecordChanged(f"{each.principal} {each.part}")
+            for each in (record, *others):
+                self._records[each.principal, each.part] = replace(each, version=each.version + 1)
+        return replace(record, version=record.version + 1)
+
+    def delete(self, record: Record) -> None:
+        with self._lock:
+            self.calls += 1
+            self._records.pop((record.principal, record.part), None)
+
+    def parts(self, principal: str) -> list[Record]:
+        with self._lock:
+            self.calls += 1
+            return [record for key, record in sorted(self._records.items()) if key[0] == principal]
+
+    def all(self, kind: str) -> Iterator[Record]:
+        with self._lock:
+            self.calls += 1
+            found = [r for key, r in sorted(self._records.items()) if key[0].startswith(f"{kind}#")]
+        return iter(found)
+
+    def count(self, principal: str, part: str, amount: int, limit: int, expires_at: datetime) -> bool:
+        with self._lock:
+            self.calls += 1
+            counted = self._counts.get((principal, part), 0) + amount
+            if counted > limit:
+                return False
+            self._counts[principal, part] = counted
+        return True

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, I
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBException
 
-from chalicelib.storage.port import StoreBusy
+from chalicelib.storage.errors import StoreBusy
 
 # A row as DynamoDB itself writes it: {"spaces_left": {"N": "5"}}.
 Raw: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -8,12 +8,12 @@ import pytest
 
 from chalicelib.api.events import orders_changed, review_feeds
 from chalicelib.domain.orders import OrderKey
-from chalicelib.feeds.reviews import take_step
 from chalicelib.identity.authority import Authority
 from chalicelib.identity.callers import BOOKING
 from chalicelib.runtime.system import install
-from chalicelib.storage.rows import order_row
-from chalicelib.storage.tables import Engine, Tables
+from chalicelib.services.reviews import take_step
+from chalicelib.storage.dynamodb.rows import order_row
+from chalicelib.storage.dynamodb.tables import Engine, Tables
 from tests.support.world import Broker, World, seller_id
 
 TABLES = Tables(Engine("test", "eu-west-2", "http://127.0.0.1:1", "test", "test"))
@@ -142,7 +142,7 @@ def test_steps_are_bounded_and_one_that_is_cut_off_is_taken_again(world: World, 
                 system.feeds,
                 system.store,
                 world.clock.now,
-                system.patience,
+                system.retry,
                 limit=3,
             )
         seen.append(step)

@@ -1,52 +1,17 @@
 """Read, decide, commit; and again on a fresh snapshot where somebody else was faster. Bounded."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from chalicelib.booking.decisions import Decision, Snapshot, Wanted
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.storage.port import CommitRefused, HoldChanged, Reason, Store, StoreBusy
+from chalicelib.storage.errors import CommitRefused, HoldChanged, Reason, StillBusy, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Store
 
 T = TypeVar("T")
-
-
-class StillBusy(Exception):
-    """Every attempt was refused or failed. Nothing was written, as far as was answered."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often and how long to try.
-
-    `pause` sleeps for some seconds, `jitter` gives a number from 0 to 1 and `clock` seconds that
-    only grow; all are passed in so that tests neither sleep nor gamble. Pauses double from
-    `first_pause` up to `longest_pause`; no attempt starts later than `gives_up_after` seconds.
-    A request that loses every time is given up after about 5 seconds, and one whose calls all
-    time out before API Gateway gives it up, at 29.
-    """
-
-    pause: Callable[[float], None]
-    jitter: Callable[[], float]
-    clock: Callable[[], float] = time.monotonic
-    attempts: int = 16
-    first_pause: float = 0.02
-    longest_pause: float = 1.0
-    gives_up_after: float = 12.0
-
-    def tries(self) -> Iterator[int]:
-        """The number of each attempt, with a pause before each but the first."""
-        started = self.clock()
-        for attempt in range(self.attempts):
-            if attempt:
-                ceiling = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
-                self.pause(ceiling * self.jitter())
-                if self.clock() - started > self.gives_up_after:
-                    return
-            yield attempt
 
 
 def carry_out(
@@ -55,14 +20,14 @@ def carry_out(
     decide: Callable[[Snapshot], Decision[T]],
     *,
     now: datetime,
-    patience: Patience,
+    retry: RetryPolicy,
     on_refusal: Callable[[tuple[Reason, ...]], None] = lambda reasons: None,
 ) -> T:
     """Decide on a snapshot and commit the decision's changes as one; the decision's answer.
 
     What `decide` raises passes through, with nothing written. Raises StillBusy.
     """
-    for _ in patience.tries():
+    for _ in retry.tries():
         try:
             decision = decide(current_snapshot(store, wanted, now))
             if decision.changes:
@@ -82,7 +47,7 @@ def carry_out_on_order(
     decide: Callable[[Snapshot], Decision[T]],
     *,
     now: datetime,
-    patience: Patience,
+    retry: RetryPolicy,
     also: tuple[str, ...] = (),
     on_refusal: Callable[[tuple[Reason, ...]], None] = lambda reasons: None,
 ) -> T:
@@ -99,7 +64,7 @@ def carry_out_on_order(
         return decide(current_snapshot(store, wanted, now))
 
     return carry_out(
-        store, Wanted(key), decide_with_opportunities, now=now, patience=patience, on_refusal=on_refusal
+        store, Wanted(key), decide_with_opportunities, now=now, retry=retry, on_refusal=on_refusal
     )
 
 
@@ -116,18 +81,6 @@ def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
         store.reclaim(opportunity_id, now)
     # Also where there was nothing to give back: then somebody else has done it since the first look.
     return store.snapshot(wanted)
-
-
-def sweep(store: Store, now: datetime, limit: int = 500) -> int:
-    """Give back the spaces of leases that have ended though nobody has looked, so that feeds show them.
-
-    Nothing depends on it: who looks, reclaims. How many leases it ended.
-    """
-    ended = 0
-    for opportunity_id in store.expired(now, limit):
-        with suppress(StoreBusy):  # others are at it
-            ended += store.reclaim(opportunity_id, now)
-    return ended
 
 
 def _with_holds(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:

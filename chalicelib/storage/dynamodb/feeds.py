@@ -4,19 +4,15 @@ A feed has a counter, its items by change number, and for each item a pointer to
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import RLock
-from typing import Any, Protocol
+from typing import Any
 
-from chalicelib.storage.calls import Raw, batch_get, passing_faults
-from chalicelib.storage.port import CommitRefused
-from chalicelib.storage.rows import to_seconds
-from chalicelib.storage.tables import Tables
-from chalicelib.storage.transaction import Transaction
-
-# Three rows an item (the new one, the old one, the pointer) and the counter: 100 in a transaction.
-MAX_ENTRIES = 33
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.rows import to_seconds
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import CommitRefused, FeedMoved
+from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
 
 # A deleted item stays readable for at least seven days (RPDE-11); TTL takes it some time later.
 DELETED_KEPT_FOR = timedelta(days=8)
@@ -29,74 +25,6 @@ SETTLES_WITHIN = timedelta(minutes=10)
 _COUNTER = "counter"
 _CHANGE = "change#"
 _ITEM = "item#"
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """Where an item stands in its feed (0: it was gone before it was ever shown), and its version."""
-
-    change_number: int
-    version: int
-
-
-@dataclass(frozen=True)
-class FeedEntry:
-    """An item rendered for its change number; without a text only its version is noted.
-
-    `replaces` is where it stood before.
-    """
-
-    item_id: str
-    change_number: int
-    version: int
-    text: str | None
-    replaces: Pointer | None = None
-    is_deleted: bool = False
-
-    @property
-    def vacates(self) -> int:
-        """The change number whose row it leaves, 0 for none."""
-        return self.replaces.change_number if self.replaces else 0
-
-
-@dataclass(frozen=True)
-class FeedState:
-    """The feed's counter, and the pointers of the items that were asked for."""
-
-    counter: int = 0
-    pointers: dict[str, Pointer] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PageRows:
-    """The stored items of one page, its last change number, and whether it is full: more may follow.
-
-    A page without items has no last change number: whoever reads it is at the end, for now.
-    """
-
-    items: tuple[str, ...]
-    last: int | None
-    more: bool
-
-
-class FeedMoved(Exception):
-    """Another writer has appended to the feed since it was read. Nothing was written."""
-
-
-class FeedStore(Protocol):
-    """The feeds. Every method may raise StoreBusy."""
-
-    def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
-        """The counter and the pointers, strongly consistent."""
-
-    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
-        """Append at most MAX_ENTRIES if the counter still is `counter`. Raises FeedMoved."""
-
-    def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
-        """What stands after change number `after`, in order; rows without an item only as far as one follows."""
-
-    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
-        """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""
 
 
 class DynamoFeeds:
@@ -212,57 +140,6 @@ def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
             return
         last = number
         yield raw
-
-
-class MemoryFeeds:
-    """The same in memory, for tests of what stands on it."""
-
-    def __init__(self) -> None:
-        self._lock = RLock()
-        self._counters: dict[str, int] = {}
-        self._items: dict[str, dict[int, str | None]] = {}
-        self._pointers: dict[str, dict[str, Pointer]] = {}
-
-    def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
-        with self._lock:
-            pointers = self._pointers.get(feed_id, {})
-            return FeedState(
-                self._counters.get(feed_id, 0),
-                {item_id: pointers[item_id] for item_id in item_ids if item_id in pointers},
-            )
-
-    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
-        with self._lock:
-            items = self._items.setdefault(feed_id, {})
-            pointers = self._pointers.setdefault(feed_id, {})
-            moved = any(pointers.get(entry.item_id) != entry.replaces for entry in entries)
-            if moved or self._counters.get(feed_id, 0) != counter:
-                raise FeedMoved(feed_id)
-            for entry in entries:
-                if entry.vacates:
-                    items[entry.vacates] = None
-                if entry.text is not None:
-                    items[entry.change_number] = entry.text
-                pointers[entry.item_id] = Pointer(entry.change_number, entry.version)
-            self._counters[feed_id] = max(counter, *(entry.change_number for entry in entries))
-
-    def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
-        with self._lock:
-            items = self._items.get(feed_id, {})
-            following = sorted(number for number in items if number > after)
-            first = next((place for place, number in enumerate(following) if items[number] is not None), None)
-            if first is None:
-                return PageRows((), None, more=False)
-            shown = following[: max(limit, first + 1)]
-            return PageRows(
-                items=tuple(text for number in shown if (text := items[number]) is not None),
-                last=shown[-1],
-                more=len(shown) >= limit,
-            )
-
-    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
-        with self._lock:
-            return sorted(item for item in self._pointers.get(feed_id, {}) if item > after)[:limit]
 
 
 def _change(number: int) -> str:

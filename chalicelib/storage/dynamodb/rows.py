@@ -8,9 +8,8 @@ from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.storage import codec
-from chalicelib.storage.calls import Raw
-from chalicelib.storage.port import Listing, OrderTooLarge
-from chalicelib.storage.tables import (
+from chalicelib.storage.dynamodb.calls import Raw
+from chalicelib.storage.dynamodb.tables import (
     DETAILS,
     EXPIRY_SHARDS,
     HOLD_PREFIX,
@@ -19,6 +18,8 @@ from chalicelib.storage.tables import (
     OrderRow,
     Tables,
 )
+from chalicelib.storage.errors import OrderTooLarge
+from chalicelib.storage.store import Listing
 
 DELETED = "Deleted"
 
@@ -29,12 +30,8 @@ MAX_DOCUMENT_BYTES = 380_000
 QUOTE_KEPT_SECONDS = 3600
 
 
-def order_key(key: OrderKey) -> str:
-    return f"{key.partner_id}#{key.uuid}"
-
-
 def hold_part(key: OrderKey) -> str:
-    return HOLD_PREFIX + order_key(key)
+    return HOLD_PREFIX + str(key)
 
 
 def key_of_hold(part: str) -> OrderKey:
@@ -111,7 +108,7 @@ def packed(order: Order) -> bytes:
 def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
     """The row of an order or of the stub it leaves. Raises OrderTooLarge."""
     row: OrderRow = tables.orders(
-        order_key(order.key),
+        str(order.key),
         kind=DELETED,
         version=order.version,
         published=order.published,

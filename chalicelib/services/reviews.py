@@ -11,15 +11,16 @@ from chalicelib.booking.decisions import Decision, SaveOrder, Snapshot, Wanted
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.register import FeedReview, RecordChanged, Register
-from chalicelib.storage.attempts import Patience, carry_out
-from chalicelib.storage.feed_store import FeedStore
-from chalicelib.storage.port import Store
+from chalicelib.services.attempts import carry_out
+from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Store
 
 STEP = 100
 
 
 def review_feeds(
-    register: Register, feeds: FeedStore, store: Store, now: datetime, patience: Patience, *, steps: int = 10
+    register: Register, feeds: FeedStore, store: Store, now: datetime, retry: RetryPolicy, *, steps: int = 10
 ) -> int:
     """Take up to `steps` steps on reviews that are not done; how many Orders were looked at."""
     seen = 0
@@ -27,7 +28,7 @@ def review_feeds(
         waiting = register.feed_reviews()
         if not waiting:
             break
-        seen += take_step(waiting[0], register, feeds, store, now, patience)
+        seen += take_step(waiting[0], register, feeds, store, now, retry)
     return seen
 
 
@@ -37,7 +38,7 @@ def take_step(
     feeds: FeedStore,
     store: Store,
     now: datetime,
-    patience: Patience,
+    retry: RetryPolicy,
     limit: int = STEP,
 ) -> int:
     """See to the next Orders, at most `limit` of each feed; how many. Doing a step twice does no harm."""
@@ -57,7 +58,7 @@ def take_step(
             Wanted(key),
             lambda snapshot: _written_anew(snapshot, review.seller_id),
             now=now,
-            patience=patience,
+            retry=retry,
         )
     try:
         if reached is None:

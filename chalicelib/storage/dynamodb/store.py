@@ -13,18 +13,20 @@ from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
-from chalicelib.storage import codec, leases, rows
-from chalicelib.storage.calls import Raw, batch_get, passing_faults
-from chalicelib.storage.changes import add_changes
-from chalicelib.storage.port import Clearing, Listing, OpportunityChanged
-from chalicelib.storage.tables import CAPACITY, CHANGES, CLEARINGS, DETAILS, HOLD_PREFIX, Tables
-from chalicelib.storage.transaction import Transaction
+from chalicelib.storage import codec
+from chalicelib.storage.dynamodb import leases, rows
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.changes import add_changes
+from chalicelib.storage.dynamodb.tables import CAPACITY, CHANGES, CLEARINGS, DETAILS, HOLD_PREFIX, Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import OpportunityChanged
+from chalicelib.storage.store import Clearing, Listing
 
 _SELLER = "seller"
 
 
 class DynamoStore:
-    """Inventory, orders and sellers in DynamoDB. See `port.Store` for what each method promises."""
+    """Inventory, orders and sellers in DynamoDB. See `storage.store.Store` for what each method promises."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -38,7 +40,7 @@ class DynamoStore:
             for opportunity_id in wanted.opportunity_ids
             for part in (DETAILS, CAPACITY, rows.hold_part(wanted.order))
         ]
-        keys.append((self._orders, {"order_key": {"S": rows.order_key(wanted.order)}}))
+        keys.append((self._orders, {"order_key": {"S": str(wanted.order)}}))
         if wanted.seller_id:
             keys.append((self._identity, _seller_key(wanted.seller_id)))
         found = batch_get(self._tables.connection, keys)
@@ -50,7 +52,7 @@ class DynamoStore:
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
-        wanted = [(self._orders, {"order_key": {"S": rows.order_key(key)}}) for key in dict.fromkeys(keys)]
+        wanted = [(self._orders, {"order_key": {"S": str(key)}}) for key in dict.fromkeys(keys)]
         found = batch_get(self._tables.connection, wanted).get(self._orders, [])
         return {order.key: order for order in map(rows.read_order, found)}
 

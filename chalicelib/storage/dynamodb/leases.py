@@ -6,11 +6,12 @@ from datetime import datetime
 from pynamodb.exceptions import DoesNotExist, UpdateError
 
 from chalicelib.domain.capacity import HoldState
-from chalicelib.storage import rows
-from chalicelib.storage.calls import passing_faults
-from chalicelib.storage.port import CommitRefused, HoldChanged, StoreBusy
-from chalicelib.storage.tables import CAPACITY, EXPIRY_SHARDS, HoldRow, Tables
-from chalicelib.storage.transaction import MAX_ACTIONS, Transaction
+from chalicelib.storage.dynamodb import rows
+from chalicelib.storage.dynamodb.calls import passing_faults
+from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, HoldRow, Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import CommitRefused, HoldChanged, StoreBusy
+from chalicelib.storage.store import MAX_ACTIONS
 
 _AT_ONCE = MAX_ACTIONS - 1  # the counters take one action
 _ROUNDS = 50

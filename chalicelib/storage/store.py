@@ -1,84 +1,19 @@
-"""What a store can do, and how it refuses. Two keep to it: DynamoDB's, and one in memory."""
+"""What a store of inventory and orders promises. `storage.errors` has the ways in which it refuses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.booking.decisions import Change, MoveHold, Snapshot, Wanted
+from chalicelib.booking.decisions import Change, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 
-
-@dataclass(frozen=True)
-class TooFewSpaces:
-    """Others were faster: not enough spaces are left."""
-
-    opportunity_id: str
-    spaces_left: int
-    spaces_leased: int
-
-
-@dataclass(frozen=True)
-class OpportunityChanged:
-    """The Seller has changed, closed or withdrawn it since it was read."""
-
-    opportunity_id: str
-
-
-@dataclass(frozen=True)
-class LeaseEndsEarlier:
-    """This lease ends earlier than any other on the Opportunity; it has to say so."""
-
-    opportunity_id: str
-
-
-@dataclass(frozen=True)
-class HoldChanged:
-    """What the Order holds is not what was read: its lease has ended, or it was changed elsewhere."""
-
-    opportunity_id: str
-
-
-@dataclass(frozen=True)
-class OrderChanged:
-    """The Order is not the version that was read: another request came in between."""
-
-    key: OrderKey
-
-
-Reason = TooFewSpaces | OpportunityChanged | LeaseEndsEarlier | HoldChanged | OrderChanged
-
-
-class CommitRefused(Exception):
-    """A condition of the commit no longer holds. Nothing was written; decide again on a fresh snapshot."""
-
-    def __init__(self, reasons: Sequence[Reason]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self.reasons = tuple(reasons)
-
-
-class StoreBusy(Exception):
-    """The store could not do it just now: a conflict, a throttle, a timeout. Try again after a pause."""
-
-
-class OrderTooLarge(Exception):
-    """The order does not fit one row, or its changes do not fit one transaction. Nothing was written."""
-
-
-def moves_counters(move: MoveHold) -> bool:
-    """Whether a move of a hold changes the Opportunity's counters.
-
-    A lease that is only prolonged does not: the hot row stays untouched. One that is cut short does,
-    since no lease may end before `next_expiry_at`.
-    """
-    before = move.before.expires_at if move.before else None
-    after = move.after.expires_at if move.after else None
-    cut_short = before is not None and after is not None and after < before
-    return bool(move.spaces_taken or move.leased_more or cut_short)
+# Rows that one commit can write: DynamoDB takes no more in one transaction.
+MAX_ACTIONS = 100
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from chalicelib.storage.calls import PASSING, Raw, passing_faults
-from chalicelib.storage.port import CommitRefused, OrderTooLarge, Reason, StoreBusy
-
-# DynamoDB takes no more in one transaction.
-MAX_ACTIONS = 100
+from chalicelib.storage.dynamodb.calls import PASSING, Raw, passing_faults
+from chalicelib.storage.errors import CommitRefused, OrderTooLarge, Reason, StoreBusy
+from chalicelib.storage.store import MAX_ACTIONS
 
 Explain: TypeAlias = Callable[[Raw | None], Reason | None]
 

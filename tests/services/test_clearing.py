@@ -11,14 +11,16 @@ import pytest
 from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Change, Wanted
 from chalicelib.domain.orders import DeletedOrder, OrderKey
-from chalicelib.storage.attempts import Patience, carry_out
-from chalicelib.storage.clearing import STEP, clear, note_clearing
-from chalicelib.storage.listings import change_listing
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Clearing, Listing, StoreBusy
+from chalicelib.services.attempts import carry_out
+from chalicelib.services.clearing import STEP, clear, note_clearing
+from chalicelib.services.inventory import change_listing
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Clearing, Listing
 from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
+from tests.support.memory import MemoryStore
 
-PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5)
+RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 IDS = [f"{SESSION_ID}-{number}" for number in range(60)]
 
 
@@ -77,7 +79,7 @@ def book_one(store: MemoryStore, number: int, opportunity_id: str) -> None:
         Wanted(request.key, SELLER_ID, (opportunity_id,)),
         lambda snapshot: book(request, snapshot, a_moment(), lambda order: "answer"),
         now=NOW,
-        patience=PATIENCE,
+        retry=RETRY,
     )
     assert not answer.errors
 
@@ -108,14 +110,14 @@ def note(store: MemoryStore, opportunity_ids: Sequence[str] = IDS) -> None:
 
 def test_all_go_in_a_few_writes(store: Counting) -> None:
     note(store)
-    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
+    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
     assert store.calls["commit"] < 5  # three Opportunities are held by two Orders, which cannot go together
     check_that_all_is_gone(store)
     assert store.clearings(10) == []
 
 
 def test_nothing_goes_before_it_is_noted(store: Counting) -> None:
-    assert clear(store, NOW, PATIENCE, seconds=10) == 0
+    assert clear(store, NOW, RETRY, seconds=10) == 0
     assert not any(listing.deleted for listing, _ in store.listings(IDS).values())
 
 
@@ -125,7 +127,7 @@ def test_a_large_number_is_noted_in_pieces_and_time_ends_between_them(store: Cou
         store.publish(Listing(replace(an_opportunity(), id=opportunity_id), source="test"), 5)
     note(store, [*more, *IDS])
     assert [len(each.opportunity_ids) for each in store.clearings(10)] == [STEP, STEP, len(IDS)]
-    hasty = replace(PATIENCE, clock=count().__next__, jitter=lambda: 0.0)
+    hasty = replace(RETRY, clock=count().__next__, jitter=lambda: 0.0)
     assert clear(store, NOW, hasty, seconds=0) == STEP
     assert clear(store, NOW, hasty, seconds=1) == STEP + len(IDS)
     check_that_all_is_gone(store)
@@ -135,9 +137,9 @@ def test_what_is_at_work_elsewhere_is_left_to_the_next_time(store: Counting) -> 
     """The Seller changes one between the look and the write: nothing is lost, and the note stays."""
     note(store)
     store.meanwhile = lambda: change_listing(store, IDS[0], lambda opportunity: opportunity)
-    assert clear(store, NOW, PATIENCE, seconds=10) == 0
+    assert clear(store, NOW, RETRY, seconds=10) == 0
     assert len(store.clearings(10)) == 1
-    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
+    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
     check_that_all_is_gone(store)
 
 
@@ -145,16 +147,16 @@ def test_after_a_crash_between_withdrawal_and_orders_the_orders_go_too(store: Co
     note(store)
     store.crash = True
     with pytest.raises(RuntimeError):
-        clear(store, NOW, PATIENCE, seconds=10)
+        clear(store, NOW, RETRY, seconds=10)
     assert store.listings(IDS[:1])[IDS[0]][0].deleted
-    clear(store, NOW, PATIENCE, seconds=10)
+    clear(store, NOW, RETRY, seconds=10)
     check_that_all_is_gone(store)
 
 
 def test_orders_that_cannot_go_together_go_by_themselves(store: Counting) -> None:
     note(store)
     store.busy = 1
-    assert clear(store, NOW, PATIENCE, seconds=10) == len(IDS)
+    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
     check_that_all_is_gone(store)
 
 
@@ -162,7 +164,7 @@ def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None
     """Withdrawn first: an Order that came just before is found, none comes after."""
     note(store)
     store.meanwhile = lambda: book_one(store, 29, IDS[30])
-    clear(store, NOW, PATIENCE, seconds=10)
+    clear(store, NOW, RETRY, seconds=10)
     check_that_all_is_gone(store, orders=24)
     with pytest.raises(AssertionError):
         book_one(store, 28, IDS[31])
@@ -171,5 +173,5 @@ def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None
 def test_twice_is_as_once(store: Counting) -> None:
     for _ in range(2):
         note(store)
-        clear(store, NOW, PATIENCE, seconds=10)
+        clear(store, NOW, RETRY, seconds=10)
     check_that_all_is_gone(store)

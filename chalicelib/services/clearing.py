@@ -12,10 +12,11 @@ from itertools import islice
 from chalicelib.booking.cancel import erase
 from chalicelib.booking.decisions import Snapshot, Wanted
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.storage.attempts import Patience, StillBusy, carry_out
-from chalicelib.storage.listings import withdrawn
-from chalicelib.storage.port import Clearing, CommitRefused, Store, StoreBusy
-from chalicelib.storage.transaction import MAX_ACTIONS
+from chalicelib.services.attempts import carry_out
+from chalicelib.services.inventory import withdrawn
+from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import MAX_ACTIONS, Clearing, Store
 
 # Opportunities in one note: a second or two of work. A note of a dataset names one and its parent.
 STEP = 80
@@ -37,27 +38,27 @@ def note_clearing(store: Store, dataset: str, new_id: Callable[[], str]) -> None
         store.note_clearing(Clearing(new_id(), tuple(together)), instead_of=some)
 
 
-def clear(store: Store, now: datetime, patience: Patience, *, seconds: float = _SECONDS) -> int:
+def clear(store: Store, now: datetime, retry: RetryPolicy, *, seconds: float = _SECONDS) -> int:
     """Take out what is noted, for about so many seconds; how many Opportunities were seen to.
 
     What somebody else changes at the same time is left to the next call.
     """
     seen = 0
-    ends_at = patience.clock() + seconds
+    ends_at = retry.clock() + seconds
     while notes := store.clearings(_IN_SIGHT):
-        note = notes[int(patience.jitter() * len(notes)) % len(notes)]
+        note = notes[int(retry.jitter() * len(notes)) % len(notes)]
         try:
-            _clear(store, note.opportunity_ids, now, patience)
+            _clear(store, note.opportunity_ids, now, retry)
         except (CommitRefused, StoreBusy, StillBusy):
             break
         store.close_clearing(note)
         seen += len(note.opportunity_ids)
-        if patience.clock() > ends_at:
+        if retry.clock() > ends_at:
             break
     return seen
 
 
-def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, patience: Patience) -> None:
+def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, retry: RetryPolicy) -> None:
     """Withdraw them, then erase the Orders: once withdrawn, an Opportunity gets no more of them."""
     standing = [listing for listing, _ in store.listings(opportunity_ids).values() if not listing.deleted]
     for start in range(0, len(standing), _TOGETHER):
@@ -81,7 +82,7 @@ def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, patience
                     Wanted(order.key),
                     lambda snapshot: erase(snapshot, now),
                     now=now,
-                    patience=patience,
+                    retry=retry,
                 )
 
 

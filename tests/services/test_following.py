@@ -13,15 +13,16 @@ from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.storage.attempts import Patience, carry_out
-from chalicelib.storage.following import finish_change, follow_all, take_step
-from chalicelib.storage.listings import NotListed, change_listing, withdraw
-from chalicelib.storage.memory import MemoryStore
-from chalicelib.storage.port import Listing
+from chalicelib.services.attempts import carry_out
+from chalicelib.services.following import finish_change, follow_all, take_step
+from chalicelib.services.inventory import NotListed, change_listing, withdraw
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
 from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
 from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
+from tests.support.memory import MemoryStore
 
-PATIENCE = Patience(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=500)
+RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=500)
 CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.")
 
 
@@ -46,7 +47,7 @@ def b(store: MemoryStore, number: int) -> bool:
         Wanted(request.key, SELLER_ID, (SESSION_ID,)),
         lambda snapshot: book(request, snapshot, a_moment(), lambda order: "answer"),
         now=NOW,
-        patience=PATIENCE,
+        retry=RETRY,
     )
     return not answer.errors
 
@@ -81,7 +82,7 @@ def test_everyone_is_cancelled_and_told_why(store: MemoryStore) -> None:
     """CANCEL-14."""
     assert all(b(store, number) for number in range(250))
     cancel_all(store)
-    assert finish_change(store, SESSION_ID, a_moment(), PATIENCE) == 250
+    assert finish_change(store, SESSION_ID, a_moment(), RETRY) == 250
     check_that_nobody_is_left(store, range(250))
     assert store.open_change(SESSION_ID) is None
 
@@ -107,7 +108,7 @@ def test_a_thousand_orders_are_cancelled_while_twenty_brokers_go_on_booking(stor
         booking = [brokers.submit(go_on, broker) for broker in range(20)]
         assert begun.wait(timeout=60)
         cancel_all(store)
-        finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+        finish_change(store, SESSION_ID, a_moment(), RETRY)
     for each in booking:
         each.result()
     check_that_nobody_is_left(store, range(1000))
@@ -139,9 +140,9 @@ def test_a_process_that_is_killed_half_way_is_taken_over_by_the_next() -> None:
     cancel_all(store)
     store.commits_left = 37
     with pytest.raises(Crash):
-        finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+        finish_change(store, SESSION_ID, a_moment(), RETRY)
     store.commits_left = 10**9
-    follow_all(store, a_moment(), PATIENCE)
+    follow_all(store, a_moment(), RETRY)
     check_that_nobody_is_left(store, range(120))
     assert store.open_changes(1) == []
 
@@ -151,7 +152,7 @@ def test_steps_are_bounded_and_go_on_where_the_last_one_ended(store: MemoryStore
     cancel_all(store)
     seen = []
     while change := store.open_change(SESSION_ID):
-        seen.append(take_step(store, change, a_moment(), PATIENCE, limit=10))
+        seen.append(take_step(store, change, a_moment(), RETRY, limit=10))
     assert seen == [10, 10, 5]
     check_that_nobody_is_left(store, range(25))
 
@@ -168,8 +169,8 @@ def test_a_change_of_logistics_reaches_every_order_and_twice_is_once(store: Memo
     assert all(b(store, number) for number in range(5))
     logistics = OpportunityChange(SESSION_ID, ChangeKind.logistics)
     change_listing(store, SESSION_ID, moved, logistics)
-    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
-    take_step(store, logistics, a_moment(), PATIENCE)
+    finish_change(store, SESSION_ID, a_moment(), RETRY)
+    take_step(store, logistics, a_moment(), RETRY)
     for number in range(5):
         found = order(store, number)
         assert found is not None and found.items[0].opportunity is not None
@@ -184,9 +185,9 @@ def test_a_cancellation_is_not_lost_to_those_who_follow_an_earlier_change(store:
     earlier = store.open_change(SESSION_ID)
     assert earlier is not None
     cancel_all(store)
-    take_step(store, earlier, a_moment(), PATIENCE, limit=10)
-    take_step(store, earlier, a_moment(), PATIENCE)
-    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    take_step(store, earlier, a_moment(), RETRY, limit=10)
+    take_step(store, earlier, a_moment(), RETRY)
+    finish_change(store, SESSION_ID, a_moment(), RETRY)
     assert all(status(store, number) is OrderItemStatus.SellerCancelled for number in range(25))
     assert store.holds(SESSION_ID) == {}
 
@@ -196,9 +197,9 @@ def test_a_cancellation_is_not_lost_to_a_later_change(store: MemoryStore) -> Non
     cancel_all(store)
     change = store.open_change(SESSION_ID)
     assert change is not None
-    take_step(store, change, a_moment(), PATIENCE, limit=10)
+    take_step(store, change, a_moment(), RETRY, limit=10)
     change_listing(store, SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
-    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    finish_change(store, SESSION_ID, a_moment(), RETRY)
     check_that_nobody_is_left(store, range(25))
 
 
@@ -212,10 +213,10 @@ def test_what_was_attended_stays_attended(store: MemoryStore) -> None:
         Wanted(key(1)),
         lambda snapshot: record_attendance(snapshot, ItemEvent.attends),
         now=NOW,
-        patience=PATIENCE,
+        retry=RETRY,
     )
     cancel_all(store)
-    finish_change(store, SESSION_ID, a_moment(), PATIENCE)
+    finish_change(store, SESSION_ID, a_moment(), RETRY)
     assert status(store, 1) is OrderItemStatus.AttendeeAttended
 
 

@@ -1,0 +1,1 @@
+"""Use cases: read a snapshot, decide, commit, retry; and what has to continue later."""

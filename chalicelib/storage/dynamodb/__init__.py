@@ -1,0 +1,1 @@
+"""The stores on DynamoDB. The only package that imports pynamodb or botocore."""

@@ -1,0 +1,76 @@
+"""The rows of the feeds: what a feed store promises, and the values it takes and gives.
+
+A feed has a counter, its items by change number, and for each item a pointer to its change number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+# Three rows an item (the new one, the old one, the pointer) and the counter: 100 in a transaction.
+MAX_ENTRIES = 33
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where an item stands in its feed (0: it was gone before it was ever shown), and its version."""
+
+    change_number: int
+    version: int
+
+
+@dataclass(frozen=True)
+class FeedEntry:
+    """An item rendered for its change number; without a text only its version is noted.
+
+    `replaces` is where it stood before.
+    """
+
+    item_id: str
+    change_number: int
+    version: int
+    text: str | None
+    replaces: Pointer | None = None
+    is_deleted: bool = False
+
+    @property
+    def vacates(self) -> int:
+        """The change number whose row it leaves, 0 for none."""
+        return self.replaces.change_number if self.replaces else 0
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """The feed's counter, and the pointers of the items that were asked for."""
+
+    counter: int = 0
+    pointers: dict[str, Pointer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PageRows:
+    """The stored items of one page, its last change number, and whether it is full: more may follow.
+
+    A page without items has no last change number: whoever reads it is at the end, for now.
+    """
+
+    items: tuple[str, ...]
+    last: int | None
+    more: bool
+
+
+class FeedStore(Protocol):
+    """The feeds. Every method may raise StoreBusy."""
+
+    def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
+        """The counter and the pointers, strongly consistent."""
+
+    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        """Append at most MAX_ENTRIES if the counter still is `counter`. Raises FeedMoved."""
+
+    def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+        """What stands after change number `after`, in order; rows without an item only as far as one follows."""
+
+    def items(self, feed_id: str, after: str, limit: int) -> list[str]:
+        """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""
