@@ -35,11 +35,11 @@ from chalicelib.identity.register import (
     Secret,
 )
 from chalicelib.runtime.system import install
-from chalicelib.storage.dynamo import DynamoStore
-from chalicelib.storage.feed_store import DynamoFeeds
-from chalicelib.storage.identity_store import DynamoIdentities
-from chalicelib.storage.port import Clearing, Listing
-from chalicelib.storage.tables import Tables
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.store import Clearing, Listing
 from tests.support.builders import NOW
 from tests.support.world import API, BASE_URL, PAYMENT, Bookable, Broker, World, capacity_record, order_record
 
