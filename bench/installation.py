@@ -26,8 +26,8 @@ from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
+from openbooking.infra.tables import create_tables
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
-from openbooking.tables import create_tables
 
 Json = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """`python -m openbooking`: the same as the console script."""
 
-from openbooking.cli import main
+from openbooking.cli.main import main
 
 if __name__ == "__main__":
     main()

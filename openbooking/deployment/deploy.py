@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openbooking.deployment import observation, planner, project, templates
+from openbooking.deployment import observation, planner, project
 from openbooking.deployment.executor import Executor
 from openbooking.deployment.planner import Step
-from openbooking.deployment.templates import ROOT
+from openbooking.infra import templates
+from openbooking.infra.templates import ROOT
 
 
 @dataclass(frozen=True)

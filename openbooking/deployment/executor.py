@@ -16,7 +16,7 @@ from openbooking.deployment.planner import (
     UpdateStack,
     UpdateStreamMapping,
 )
-from openbooking.deployment.templates import StreamMapping, Throttle
+from openbooking.infra.templates import StreamMapping, Throttle
 
 # A new event source mapping is not ready at once, and refuses to be changed before it is.
 SETTLING_STATES = {"Creating", "Enabling", "Disabling", "Updating"}

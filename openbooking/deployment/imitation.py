@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from openbooking.deployment.templates import ROOT
+from openbooking.infra.templates import ROOT
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

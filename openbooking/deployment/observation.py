@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from openbooking.deployment.planner import FoundMapping, FoundStack, NotDeployedError
-from openbooking.deployment.templates import STREAM_HANDLERS, GatewayResponse, StreamMapping, Throttle
+from openbooking.infra.templates import STREAM_HANDLERS, GatewayResponse, StreamMapping, Throttle
 
 
 def canonical(template: Any) -> str:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from openbooking.deployment import project
-from openbooking.deployment.templates import GATEWAY, ROOT
+from openbooking.infra.templates import GATEWAY, ROOT
 
 # x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
 # wheels of arm64 would go out untried from an ordinary CI machine.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from openbooking.deployment.templates import GatewayResponse, StreamMapping, Throttle
+from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
 
 class StackNeedsAttentionError(Exception):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from openbooking.deployment.templates import ROOT
+from openbooking.infra.templates import ROOT
 
 SHIPPED = ("app.py", "requirements.txt")
 CHALICE = "from chalice.cli import main; raise SystemExit(main())"

@@ -16,10 +16,11 @@ from typing import Any
 import boto3
 import botocore.session
 
-from openbooking.deployment import observation, templates
+from openbooking.deployment import observation
 from openbooking.deployment.deploy import Aws, Deployed, deploy
 from openbooking.deployment.imitation import imitation_of_aws, without_aws
-from openbooking.deployment.templates import ROOT
+from openbooking.infra import templates
+from openbooking.infra.templates import ROOT
 
 REGION = "eu-west-2"
 KEY = "rehearsal"

@@ -16,8 +16,8 @@ from chalicelib.services.reviews import review_feeds
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
 from chalicelib.wire.opportunities import Unreadable, read_seller
-from openbooking.catalogue import vat
 from openbooking.identities.desk import Desk, Json, Refused
+from openbooking.importing.catalogue import vat
 
 # Who has given an authorisation, where it was no login.
 _OPERATOR = "operator"
@@ -61,7 +61,7 @@ def add(
     desk: Desk, document: Mapping[str, Any], *, vat_rate: str = "0.20", replacing: bool = False
 ) -> tuple[Seller, list[str]]:
     """Put a Seller, and what its receipts will lack (MODEL-01). Raises Refused."""
-    from openbooking.importing.command import ImportRefused, read_rate
+    from openbooking.cli.import_rpde import ImportRefused, read_rate
 
     try:
         seller = read_seller(_checked(desk, document), vat(read_rate(vat_rate)))

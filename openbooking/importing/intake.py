@@ -26,7 +26,7 @@ from chalicelib.wire.opportunities import (
     read_seller,
     seller_document,
 )
-from openbooking.catalogue import Document, parents_by_id
+from openbooking.importing.catalogue import Document, parents_by_id
 from openbooking.importing.harvest import Feed, Harvest, Item, Json
 
 # DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.

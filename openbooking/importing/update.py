@@ -14,7 +14,7 @@ from typing import TypeVar
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from openbooking.catalogue import Document, Outcome, keep_seller, put_in, withdraw
+from openbooking.importing.catalogue import Document, Outcome, keep_seller, put_in, withdraw
 from openbooking.importing.intake import Intake, LeftOut
 
 T = TypeVar("T")

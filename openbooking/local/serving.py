@@ -15,7 +15,7 @@ from types import FrameType
 import httpx
 from rich.console import Console
 
-from openbooking.broker import (
+from openbooking.broker.client import (
     Broker,
     Choice,
     UnexpectedAnswer,

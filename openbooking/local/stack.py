@@ -16,6 +16,7 @@ from typing import Any
 
 from chalice.app import Chalice
 
+from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import DeadLetters, Handler
 from openbooking.local.discovery import StackAddress, announce, state_directory, withdraw
 from openbooking.local.embedded import EmbeddedEngine
@@ -30,7 +31,6 @@ from openbooking.local.pump import Pump, StreamPump
 from openbooking.local.schedules import Schedule
 from openbooking.local.server import HttpServer, bind
 from openbooking.local.streams import Positions, StreamReader
-from openbooking.tables import create_tables
 
 TABLE_PREFIX = "openbooking-local"
 _THREADS = 16

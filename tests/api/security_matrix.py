@@ -21,7 +21,7 @@ from chalicelib.identity.register import ApiKey, Authorisation, Partner
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.identity.tokens import ACCESS_TOKEN, Signer
 from chalicelib.runtime.system import install
-from openbooking.reference_pages import ENDPOINTS
+from openbooking.reference.pages import ENDPOINTS
 from tests.support.builders import CUSTOMER
 from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore
 from tests.support.oauth import SCOPE, Client, add_login, open_provider

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.api import events
-from openbooking.samples import sample_inventory
-from openbooking.seeding import load_samples
+from openbooking.samples.inventory import sample_inventory
+from openbooking.samples.seeding import load_samples
 from tests.support.builders import BUSINESS, NOW
 from tests.support.memory import MemoryStore
 from tests.support.validator import FeedPage, Validator, start_or_skip

@@ -16,9 +16,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from openbooking.conformance import add_identities, profile
+from openbooking.conformance.profiles import add_identities, profile
 from openbooking.local.stack import LocalStack
-from openbooking.seeding import load_samples
+from openbooking.samples.seeding import load_samples
 
 INVITATION = "dynamic-primary-745ddf2d13019ce8b69c"  # the suite's, which is good for any number
 VERIFIER = "v" * 43

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from chalicelib.runtime.system import install
-from openbooking.broker import Broker, current, partner_headers
-from openbooking.cli import app
+from openbooking.broker.client import Broker, current, partner_headers
+from openbooking.cli.main import app
 from openbooking.local.stack import LocalStack
 from tests.importing.site import (
     SELLER,

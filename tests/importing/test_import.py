@@ -18,7 +18,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from openbooking.importing.command import (
+from openbooking.cli.import_rpde import (
     ImportOptions,
     ImportRefused,
     import_rpde,

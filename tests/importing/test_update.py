@@ -10,8 +10,8 @@ from rich.console import Console
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
-from openbooking.importing.command import ImportOptions, ImportRefused, import_rpde
-from openbooking.importing.report import progress
+from openbooking.cli.import_report import progress
+from openbooking.cli.import_rpde import ImportOptions, ImportRefused, import_rpde
 from tests.importing.site import OperatorSite, series, session
 from tests.support.memory import MemoryStore
 

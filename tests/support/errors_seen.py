@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
-from openbooking.reference_pages import OCCASIONS, endpoint_of, error_classes
+from openbooking.reference.pages import OCCASIONS, endpoint_of, error_classes
 
 _CLASSES = {(kind.term, kind.status): kind for kind in error_classes()}
 # By `@type` and status, which together are one class's own, also where a `@type` is borrowed.

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from openbooking.cli import app, attached
+from openbooking.cli.main import app, attached
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.server import bind
 
@@ -125,7 +125,7 @@ def test_a_command_works_on_the_engine_it_is_told(state: Path) -> None:
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, openbooking.cli; "
+        "import sys, openbooking.cli.main; "
         "heavy = {'boto3', 'moto', 'chalice', 'waitress', 'httpx', 'pynamodb'} & set(sys.modules); "
         "print(*sorted(heavy))"
     )

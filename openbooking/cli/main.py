@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openbooking.identities import commands as identity_commands
-from openbooking.terminal import DynamodbUrl, attached, console, refuse
+from openbooking.cli import identities
+from openbooking.cli.terminal import DynamodbUrl, attached, console, refuse
 
 if TYPE_CHECKING:
-    from openbooking.conformance import Profile
+    from openbooking.conformance.profiles import Profile
 
 app = typer.Typer(
     help="The booking system on this machine, and what its operator does with it.",
@@ -87,8 +87,8 @@ def demo(
     url: Annotated[str | None, typer.Option(help="Where the system runs; else the local stack's.")] = None,
 ) -> None:
     """Play a Broker: find a session, book it, cancel it, see that arrive in the Orders feed."""
-    from openbooking.broker import UnexpectedAnswer
-    from openbooking.demo import run_demo
+    from openbooking.broker.client import UnexpectedAnswer
+    from openbooking.broker.demo import run_demo
     from openbooking.local.discovery import running_stack
 
     if url is None:
@@ -122,7 +122,7 @@ def import_rpde(
 ) -> None:
     """Take in what an operator publishes; again and again, for what has changed since."""
     from chalicelib.runtime.system import from_environment
-    from openbooking.importing import command
+    from openbooking.cli import import_rpde as command
     from openbooking.local.discovery import running_stack
 
     try:
@@ -143,7 +143,7 @@ def import_rpde(
 
 
 def _profile(overlays: list[str] | None, url: str, output: Path) -> Profile:
-    from openbooking.conformance import UnknownOverlayError, profile
+    from openbooking.conformance.profiles import UnknownOverlayError, profile
 
     try:
         return profile(overlays or [], url=url, output=output)
@@ -155,19 +155,19 @@ def _load_samples() -> None:
     from datetime import UTC, datetime
 
     from chalicelib.runtime.system import installed
-    from openbooking.seeding import load_samples
+    from openbooking.samples.seeding import load_samples
 
     load_samples(installed().store, datetime.now(UTC))
 
 
 def _add_identities(profile: Profile) -> None:
     from chalicelib.runtime.system import installed
-    from openbooking.conformance import add_identities
+    from openbooking.conformance.profiles import add_identities
 
     add_identities(profile, installed().authority)
 
 
-identity_commands.add_to(app)
+identities.add_to(app)
 
 
 def main() -> None:

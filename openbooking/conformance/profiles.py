@@ -20,7 +20,7 @@ from chalicelib.wire.links import inward
 
 Json = dict[str, Any]
 
-PROFILES = Path(__file__).resolve().parent.parent / "tests" / "suite"
+PROFILES = Path(__file__).resolve().parents[2] / "tests" / "suite"
 BASE = "base"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openbooking.samples import SampleInventory, SampleOpportunity, sample_inventory
+from openbooking.samples.inventory import SampleInventory, SampleOpportunity, sample_inventory
 from tests.support.validator import Validator, start_or_skip
 
 NOW = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)

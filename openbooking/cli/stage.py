@@ -1,4 +1,4 @@
-"""`python -m openbooking.deployment deploy|rehearse|package --stage STAGE`."""
+"""`python -m openbooking.cli.stage deploy|rehearse|package --stage STAGE`."""
 
 from __future__ import annotations
 

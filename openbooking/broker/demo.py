@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from openbooking.broker import (
+from openbooking.broker.client import (
     CONTEXT,
     UNAVAILABLE,
     Broker,

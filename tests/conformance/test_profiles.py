@@ -10,7 +10,7 @@ import pytest
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.system import install
 from chalicelib.wire.links import outward
-from openbooking.conformance import PROFILES, UnknownOverlayError, add_identities, overlays, profile
+from openbooking.conformance.profiles import PROFILES, UnknownOverlayError, add_identities, overlays, profile
 from tests.support.oauth import CHEAP
 from tests.support.world import World
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain import errors
-from openbooking.reference_pages import (
+from openbooking.reference.pages import (
     DOCS,
     ENDPOINTS,
     NOT_YET,
@@ -21,7 +21,7 @@ from tests.support import errors_seen
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_up_to_date(name: str) -> None:
-    """If not: python -m openbooking.reference_pages."""
+    """If not: python -m openbooking.reference.pages."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
 
 

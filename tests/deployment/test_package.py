@@ -33,16 +33,16 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.store import Clearing
 from chalicelib.wire.opportunities import read_opportunity, read_seller
-from openbooking.broker import Choice, choices, order_request, partner_headers
-from openbooking.catalogue import Document, bring_in, keep_seller
-from openbooking.deployment import templates
+from openbooking.broker.client import Choice, choices, order_request, partner_headers
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import MACHINE, BadPackageError, Package, check, package
+from openbooking.importing.catalogue import Document, bring_in, keep_seller
+from openbooking.infra import templates
+from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
-from openbooking.samples import sample_inventory
-from openbooking.tables import create_tables
+from openbooking.samples.inventory import sample_inventory
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != MACHINE,

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "infra" / "tables.json"
+TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "tables.json"
 
 _NAME_PREFIX = "openbooking-${Stage}-"
 

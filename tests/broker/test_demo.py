@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from openbooking.broker import Exchange, UnexpectedAnswer
-from openbooking.cli import _load_samples
-from openbooking.demo import run_demo
+from openbooking.broker.client import Exchange, UnexpectedAnswer
+from openbooking.broker.demo import run_demo
+from openbooking.cli.main import _load_samples
 from openbooking.local.stack import LocalStack
 from tests.support.validator import FeedPage, Validator, start_or_skip
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openbooking.terminal import DynamodbUrl, attached, console, on_stage, refuse
+from openbooking.cli.terminal import DynamodbUrl, attached, console, on_stage, refuse
 
 if TYPE_CHECKING:
     from openbooking.identities.desk import Desk

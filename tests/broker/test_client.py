@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from openbooking.broker import (
+from openbooking.broker.client import (
     Broker,
     Exchange,
     Json,

@@ -1,6 +1,6 @@
 """Writes docs/errors.md and docs/settings.md from the code, so that they cannot say anything else.
 
-`python -m openbooking.reference_pages` writes both, in a checkout; a test fails where one is out of date.
+`python -m openbooking.reference.pages` writes both, in a checkout; a test fails where one is out of date.
 """
 
 import ast
@@ -14,7 +14,7 @@ from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.runtime.settings import Settings
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
 
 _API = "/api/openbooking"
@@ -244,7 +244,7 @@ def errors_page() -> str:
         [
             "# Errors",
             "",
-            "Made from the code by `python -m openbooking.reference_pages`; do not edit.",
+            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
             "",
             "Every error is an Open Booking error in JSON-LD, of media type `application/vnd.openactive.booking+json; version=1`.",
             "One of an OrderItem stands in its `error` property, with 409 for the whole answer; any other stands alone.",
@@ -288,7 +288,7 @@ def settings_page() -> str:
         [
             "# Settings",
             "",
-            "Made from the code by `python -m openbooking.reference_pages`; do not edit.",
+            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
             "",
             "Each is an environment variable, read when it is first needed. A value that cannot be used keeps the service from answering anything but an error, and the log says which it is.",
             "",

@@ -21,10 +21,10 @@ from rich.console import Console
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
-from openbooking.catalogue import vat
+from openbooking.cli.import_report import print_summary, progress, write_report
+from openbooking.importing.catalogue import vat
 from openbooking.importing.harvest import Feed, Json, harvest, read_site
 from openbooking.importing.intake import Terms, read_harvest
-from openbooking.importing.report import print_summary, progress, write_report
 from openbooking.importing.update import update_inventory
 from openbooking.importing.web import SiteError, Web
 

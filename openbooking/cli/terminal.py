@@ -98,7 +98,7 @@ def _signing_key(stage: str, region: str) -> str:
     from botocore.exceptions import ClientError
 
     from openbooking.deployment.observation import exports
-    from openbooking.deployment.templates import stack_name
+    from openbooking.infra.templates import stack_name
 
     wanted, stack = f"openbooking-{stage}-SigningKeyArn", stack_name(stage)
     try:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from chalicelib.domain.parties import AccessMethod, Json
 from chalicelib.storage.store import Store
 from chalicelib.wire.opportunities import PARENT_TERM, kind_of, read_opportunity, read_seller
-from openbooking.catalogue import Document, bring_in, keep_seller, parents_by_id, vat
-from openbooking.samples import SampleOpportunity, sample_inventory
+from openbooking.importing.catalogue import Document, bring_in, keep_seller, parents_by_id, vat
+from openbooking.samples.inventory import SampleOpportunity, sample_inventory
 
 SOURCE = "samples"
 

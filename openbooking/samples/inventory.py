@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.wire.links import IDENTIFIERS
-from openbooking.sample_programme import OPERATORS, Class, Facility, Json, Operator, Price
+from openbooking.samples.programme import OPERATORS, Class, Facility, Json, Operator, Price
 
 CONTEXT = "https://openactive.io/"
 

@@ -19,8 +19,8 @@ from chalicelib.domain import errors
 from chalicelib.runtime.settings import SettingsError, read_settings
 from chalicelib.storage import vault
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.deployment import observation, planner, project, templates
-from openbooking.deployment.__main__ import main
+from openbooking.cli.stage import main
+from openbooking.deployment import observation, planner, project
 from openbooking.deployment.executor import SETTLING_LOOKS, Executor
 from openbooking.deployment.planner import (
     CreateStack,
@@ -33,11 +33,12 @@ from openbooking.deployment.planner import (
     UpdateStack,
     UpdateStreamMapping,
 )
-from openbooking.deployment.templates import GatewayResponse, StreamMapping, Throttle
-from openbooking.tables import create_tables, table_definitions
+from openbooking.infra import templates
+from openbooking.infra.tables import create_tables, table_definitions
+from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 from tests.support import errors_seen
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 POLICIES = sorted((ROOT / ".chalice").glob("policy-*.json"))
 FUNCTIONS = {"api_handler", "orders_stream", "inventory_stream", "lease_sweep"}
 EXPORTS = {

@@ -1,0 +1,1 @@
+"""An example of a Broker: a client of the API, and a demonstration that uses it."""

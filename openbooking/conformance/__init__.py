@@ -1,0 +1,1 @@
+"""What the official OpenActive Test Suite needs to run against this system."""

@@ -1,0 +1,1 @@
+"""Reads the templates in `infra/`, for deployment and for the local stack."""
