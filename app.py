@@ -44,5 +44,5 @@ def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="lease_sweep")
 def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
-    """Once a minute: leases that have ended, and what has yet to be followed everywhere."""
-    return events.sweep_leases() | events.follow_changes() | events.review_feeds() | events.clear_datasets()
+    """Once a minute: leases that have ended, and all unfinished work."""
+    return events.sweep()

@@ -27,8 +27,7 @@ from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed
 from chalicelib.runtime.system import install
-from chalicelib.services.following import finish_change
-from chalicelib.services.inventory import change_listing
+from chalicelib.services import following
 from chalicelib.storage.dynamodb.rows import read_order
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.wire.logistics import cancelled
@@ -151,16 +150,18 @@ class Followed:
 
 def _cancel(place: Place, *, killed_after: int | None) -> Followed:
     """The Seller; who follows the change is a process of its own, killed after so many Orders."""
-    store = _use(place).store
+    inventory = _use(place).system().inventory
     change = OpportunityChange(place.session.id, ChangeKind.cancelled, MESSAGE)
     with _follower(place, killed_after) as first:
         meet()  # every Broker is at it
         began = time.perf_counter()
-        change_listing(store, place.session.id, cancelled, change)
+        inventory.change(place.session.id, cancelled, change)
         told = _lead(first, killed_after)
     if killed_after is None:
         followed = Followed(0, told, time.perf_counter() - began)
-    elif first.returncode != -signal.SIGKILL or store.open_change(place.session.id) is None:
+    elif first.returncode != -signal.SIGKILL or (
+        inventory.pending.entry(following.KIND, place.session.id) is None
+    ):
         raise RuntimeError("The change was followed to its end before the process was killed.")
     else:
         with _follower(place) as second:
@@ -220,7 +221,8 @@ def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None
     store.seller("nobody")  # opens the client
     print("ready", flush=True)
     sys.stdin.readline()
-    finish_change(store, opportunity_id, system.moment(), system.retry)
+    system.store = store
+    system.worker.finish(following.KIND, opportunity_id)
 
 
 def _use(place: Place) -> Installation:

@@ -20,6 +20,7 @@ from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.retry import RetryPolicy
@@ -200,6 +201,7 @@ class Installation:
             feeds=DynamoFeeds(self.tables),
             telemetry=telemetry or Telemetry(level="CRITICAL", metrics=False),
             identities=DynamoIdentities(self.tables),
+            pending=DynamoPending(self.tables),
             retry=RetryPolicy(pause=time.sleep, jitter=random.random),
             clock=lambda: self.now or datetime.now(UTC),
             new_id=new_uuid,

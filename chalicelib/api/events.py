@@ -4,10 +4,7 @@ from typing import Any
 
 from chalicelib.feeds.streams import Record, publish_inventory, publish_orders
 from chalicelib.runtime.system import System, installed
-from chalicelib.services import reviews
-from chalicelib.services.clearing import clear
-from chalicelib.services.following import follow_all
-from chalicelib.services.leases import sweep
+from chalicelib.services.leases import KIND as LEASES
 
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
@@ -26,43 +23,15 @@ def inventory_changed(records: list[Record]) -> dict[str, Any]:
     return _batch_answer(system, failures)
 
 
-def sweep_leases() -> dict[str, int]:
-    """Give back the spaces of leases that have ended."""
+def sweep() -> dict[str, int]:
+    """Once a minute: leases that have ended, and all unfinished work."""
     system = installed()
-    ended = sweep(system.store, system.clock())
-    if ended:
-        system.telemetry.info("leases ended", count=ended)
-        system.telemetry.count("LeasesEnded", ended)
+    handled = system.sweep()
+    if handled[LEASES]:
+        system.telemetry.info("leases ended", count=handled[LEASES])
+        system.telemetry.count("LeasesEnded", handled[LEASES])
     system.telemetry.flush()
-    return {"leases_ended": ended}
-
-
-def follow_changes() -> dict[str, int]:
-    """Go on with changes of Opportunities that not everyone has followed yet."""
-    system = installed()
-    seen = follow_all(system.store, system.moment(), system.retry)
-    system.telemetry.flush()
-    return {"orders_seen": seen}
-
-
-def clear_datasets() -> dict[str, int]:
-    """Go on with deleting test datasets (TESTIF-01). Without the Test Interface there are none."""
-    system = installed()
-    if not system.settings.test_interface:
-        return {"opportunities_cleared": 0}
-    seen = clear(system.store, system.clock(), system.retry)
-    system.telemetry.flush()
-    return {"opportunities_cleared": seen}
-
-
-def review_feeds() -> dict[str, int]:
-    """Go on with feeds that have yet to follow what a Seller allows a partner."""
-    system = installed()
-    seen = reviews.review_feeds(
-        system.authority.register, system.feeds, system.store, system.clock(), system.retry
-    )
-    system.telemetry.flush()
-    return {"orders_reviewed": seen}
+    return handled
 
 
 def _noting(system: System) -> Any:

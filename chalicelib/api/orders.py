@@ -3,12 +3,8 @@
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
-from chalicelib.booking.book import Render, book, book_proposal, propose
-from chalicelib.booking.cancel import cancel_items, delete_order
-from chalicelib.booking.decisions import Answer, Wanted
-from chalicelib.booking.existing import read_status
-from chalicelib.booking.proposals import update_proposal
-from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.book import Render
+from chalicelib.booking.decisions import Answer
 from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
 from chalicelib.domain.errors import (
     CancellationNotPermittedError,
@@ -39,12 +35,7 @@ def c2(call: Call) -> Reply:
 
 def _quote(call: Call, *, with_customer: bool) -> Reply:
     request = _read_order(call, OrderKind.OrderQuote)
-    moment = call.system.moment()
-    answer = call.system.carry_out(
-        _wanted(request),
-        lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer),
-        moment.now,
-    )
+    answer = call.system.bookings.quote(request, with_customer=with_customer)
     document = order_document(answer.order, call.system.booking_service(), answer.errors)
     return Reply(409 if answer.errors else 200, document)
 
@@ -52,22 +43,15 @@ def _quote(call: Call, *, with_customer: bool) -> Reply:
 def delete_order_quote(call: Call) -> Reply:
     """OrderQuote Deletion: 204 whatever there was (QDEL-01)."""
     caller = call.caller()
-    seller_id, now = caller.authorised_seller(), call.system.clock()
-    call.system.carry_out(
-        Wanted(call.order_key(caller)),
-        lambda snapshot: delete_quote(snapshot, now, seller_id=seller_id),
-        now,
-    )
+    seller_id = caller.authorised_seller()
+    call.system.bookings.delete_quote(call.order_key(caller), seller_id=seller_id)
     return Reply(204)
 
 
 def p(call: Call) -> Reply:
     """The proposal, for the Seller to decide on. A repeated request gets the first answer again (P-12)."""
     request = _read_order(call, OrderKind.OrderProposal)
-    moment, render = call.system.moment(), _renderer(call)
-    answer = call.system.carry_out(
-        _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
-    )
+    answer = call.system.bookings.propose(request, _renderer(call))
     return _made(call, answer, answer.order.proposal_answer or answer.order.answer, OrderKind.OrderProposal)
 
 
@@ -76,19 +60,12 @@ def b(call: Call) -> Reply:
     caller = call.caller()
     key = call.order_key(caller)
     request = read_booking(read_body(call.body()), key, call.base_url)
-    moment, render = call.system.moment(), _renderer(call)
+    bookings, render = call.system.bookings, _renderer(call)
     if isinstance(request, ProposalBookingRequest):
-        seller_id = caller.authorised_seller()
-        answer = call.system.carry_out(
-            Wanted(key),
-            lambda snapshot: book_proposal(request, snapshot, moment, render, seller_id=seller_id),
-            moment.now,
-        )
+        answer = bookings.book_proposal(request, render, seller_id=caller.authorised_seller())
     else:
         call.noted["seller"] = caller.acting_for(request.seller_id)
-        answer = call.system.carry_out(
-            _wanted(request), lambda snapshot: book(request, snapshot, moment, render), moment.now
-        )
+        answer = bookings.book(request, render)
     return _made(call, answer, answer.order.answer, OrderKind.Order)
 
 
@@ -108,10 +85,7 @@ def update(call: Call) -> Reply:
     caller = call.caller()
     seller_id, key = caller.authorised_seller(), call.order_key(caller)
     request = read_proposal_update(read_body(call.body()), key)
-    moment = call.system.moment()
-    call.system.carry_out_on_order(
-        key, lambda snapshot: update_proposal(request, snapshot, moment, seller_id=seller_id), moment.now
-    )
+    call.system.bookings.update_proposal(request, seller_id=seller_id)
     return Reply(204)
 
 
@@ -120,13 +94,8 @@ def cancel(call: Call) -> Reply:
     caller = call.caller()
     seller_id, key = caller.authorised_seller(), call.order_key(caller)
     request = read_cancellation(read_body(call.body()), key, call.base_url)
-    moment = call.system.moment()
     try:
-        call.system.carry_out(
-            Wanted(key),
-            lambda snapshot: cancel_items(request, snapshot, moment, seller_id=seller_id),
-            moment.now,
-        )
+        call.system.bookings.cancel(request, seller_id=seller_id)
     except (CancellationNotPermittedError, OrderItemIdInvalidError) as refusal:
         # Inside, an OrderItem is known by its own id; the Broker knows it by its IRI (ERR-01).
         if refusal.instance is not None:
@@ -139,23 +108,15 @@ def delete(call: Call) -> Reply:
     """Order Deletion: the booking is reversed; once more changes nothing (DEL-06)."""
     caller = call.caller()
     seller_id = caller.authorised_seller()
-    call.system.carry_out(
-        Wanted(call.order_key(caller)),
-        lambda snapshot: delete_order(snapshot, seller_id=seller_id),
-        call.system.clock(),
-    )
+    call.system.bookings.delete(call.order_key(caller), seller_id=seller_id)
     return Reply(204)
 
 
 def status(call: Call) -> Reply:
     """Order Status: the Order as it stands now."""
     caller = call.caller()
-    seller_id, now = caller.authorised_seller(), call.system.clock()
-    order = call.system.carry_out(
-        Wanted(call.order_key(caller)),
-        lambda snapshot: read_status(snapshot, now, seller_id=seller_id),
-        now,
-    )
+    seller_id = caller.authorised_seller()
+    order = call.system.bookings.status(call.order_key(caller), seller_id=seller_id)
     return Reply(200, order_document(order, call.system.booking_service(), with_positions=False))
 
 
@@ -166,12 +127,6 @@ def _read_order(call: Call, kind: OrderKind) -> OrderRequest:
     request = read_order(read_body(call.body()), key, kind, call.base_url)
     call.noted["seller"] = caller.acting_for(request.seller_id)
     return request
-
-
-def _wanted(request: OrderRequest) -> Wanted:
-    """What to read; what cannot be an id is not looked up."""
-    seller_id = request.seller_id if request.seller_id and links.is_identifier(request.seller_id) else None
-    return Wanted(request.key, seller_id, tuple(filter(links.is_identifier, request.opportunity_ids())))
 
 
 _QUOTE_BUSY = TemporarilyUnableToProduceOrderQuoteError

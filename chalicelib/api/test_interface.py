@@ -5,33 +5,24 @@ elsewhere there is no such endpoint (TESTIF-07).
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import TypeVar
 
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
-from chalicelib.booking.decisions import Decision, Moment, Snapshot, Wanted
-from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
-from chalicelib.booking.proposals import amend_proposal, decide_proposal
-from chalicelib.booking.seller import (
-    cancel_by_seller,
-    notify_customer,
-    record_attendance,
-    renew_access,
-    replace_items,
-)
+from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.errors import MalformedRequestError, UnknownOrIncorrectEndpointError
-from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, TransitionRefused
+from chalicelib.domain.lifecycle import ItemEvent, TransitionRefused
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
-from chalicelib.services.clearing import clear, note_clearing
-from chalicelib.services.following import finish_change
-from chalicelib.services.inventory import change_listing
-from chalicelib.storage.store import Clearing, Listing
+from chalicelib.services import clearing
+from chalicelib.services.seller_actions import SellerActions
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.store import Listing
 from chalicelib.wire.jsonld import CONTEXT, read_body
-from chalicelib.wire.logistics import Logistics, with_logistics
+from chalicelib.wire.logistics import Logistics
 from chalicelib.wire.test_interface import (
     BookingFlow,
     ParentType,
@@ -66,28 +57,26 @@ _PLACE = {
 # Where a listing says that it comes from; the name of its dataset follows.
 _SOURCE = "test-interface:"
 
+# Seconds of the 29 that API Gateway waits for a request; the sweep clears the rest.
+_CLEARS_FOR = 15.0
+
 T = TypeVar("T")
-Decide = Callable[[Snapshot, Moment], Decision[None]]
 
 # What each action does to the Order or OrderProposal that it names.
-ACTIONS: Mapping[SimulatedAction, Decide] = {
-    SimulatedAction.SellerRequestedCancellation: lambda snapshot, _: cancel_by_seller(snapshot),
-    SimulatedAction.SellerRequestedCancellationWithMessage: lambda snapshot, _: cancel_by_seller(
-        snapshot, message=_CANCELLED
+ACTIONS: Mapping[SimulatedAction, Callable[[SellerActions, OrderKey], None]] = {
+    SimulatedAction.SellerRequestedCancellation: lambda seller, key: seller.cancel(key),
+    SimulatedAction.SellerRequestedCancellationWithMessage: lambda seller, key: seller.cancel(
+        key, message=_CANCELLED
     ),
-    SimulatedAction.CustomerNotice: lambda snapshot, _: notify_customer(snapshot, _NOTICE),
-    SimulatedAction.AttendeeAttended: lambda snapshot, _: record_attendance(snapshot, ItemEvent.attends),
-    SimulatedAction.AttendeeAbsent: lambda snapshot, _: record_attendance(snapshot, ItemEvent.is_absent),
-    SimulatedAction.AccessCodeUpdate: partial(renew_access, codes=True),
-    SimulatedAction.AccessPassUpdate: partial(renew_access, passes=True),
-    SimulatedAction.AccessChannelUpdate: partial(renew_access, channel=True),
-    SimulatedAction.SellerAcceptOrderProposal: lambda snapshot, moment: decide_proposal(
-        snapshot, ProposalEvent.accept, moment
-    ),
-    SimulatedAction.SellerRejectOrderProposal: lambda snapshot, moment: decide_proposal(
-        snapshot, ProposalEvent.seller_rejects, moment
-    ),
-    SimulatedAction.SellerAmendOrderProposal: amend_proposal,
+    SimulatedAction.CustomerNotice: lambda seller, key: seller.notify(key, _NOTICE),
+    SimulatedAction.AttendeeAttended: lambda seller, key: seller.record_attendance(key, ItemEvent.attends),
+    SimulatedAction.AttendeeAbsent: lambda seller, key: seller.record_attendance(key, ItemEvent.is_absent),
+    SimulatedAction.AccessCodeUpdate: lambda seller, key: seller.renew_access(key, codes=True),
+    SimulatedAction.AccessPassUpdate: lambda seller, key: seller.renew_access(key, passes=True),
+    SimulatedAction.AccessChannelUpdate: lambda seller, key: seller.renew_access(key, channel=True),
+    SimulatedAction.SellerAcceptOrderProposal: lambda seller, key: seller.accept(key),
+    SimulatedAction.SellerRejectOrderProposal: lambda seller, key: seller.reject(key),
+    SimulatedAction.SellerAmendOrderProposal: lambda seller, key: seller.amend(key),
 }
 
 
@@ -98,8 +87,9 @@ def delete_dataset(call: Call) -> Reply:
     """
     _only_if_on(call)
     system = call.system
-    note_clearing(system.store, call.params["dataset"], system.new_id)
-    clear(system.store, system.clock(), system.retry)
+    clearing.note_clearing(system.pending, call.params["dataset"], system.new_id)
+    with suppress(StoreBusy):  # the sweep continues
+        system.worker.run_kind(clearing.KIND, _CLEARS_FOR)
     return Reply(204)
 
 
@@ -121,13 +111,12 @@ def simulate(call: Call) -> Reply:
         _change_logistics(call, action)
         return Reply(204)
     assert action.uuid is not None
-    key, moment = OrderKey(caller.partner_id, action.uuid), call.system.moment()
+    key = OrderKey(caller.partner_id, action.uuid)
     try:
         if action.name is SimulatedAction.Replacement:
-            _replace(call, key, moment)
+            _replace(call, key)
         elif action.name in ACTIONS:
-            decide = ACTIONS[action.name]
-            call.system.carry_out_on_order(key, lambda snapshot: decide(snapshot, moment), moment.now)
+            ACTIONS[action.name](call.system.seller_actions, key)
         else:
             _change_logistics_of_order(call, key, action)
     except TransitionRefused as refusal:
@@ -147,7 +136,7 @@ def _publish(call: Call, request: TestOpportunityRequest, dataset: str) -> str:
     published = made.published()
     # Noted first, so that a crash in between leaves nothing that the dataset would not take with it.
     made_ids = tuple(each.opportunity.id for each in published)
-    system.store.note_clearing(Clearing(system.new_id(), made_ids, dataset))
+    clearing.note_made(system.pending, dataset, made_ids, system.new_id())
     for each in published:
         listing = Listing(each.opportunity, source=_SOURCE + dataset)
         system.store.publish(listing, each.spaces)
@@ -155,18 +144,13 @@ def _publish(call: Call, request: TestOpportunityRequest, dataset: str) -> str:
     return opportunity_id
 
 
-def _replace(call: Call, key: OrderKey, moment: Moment) -> None:
+def _replace(call: Call, key: OrderKey) -> None:
     """Another Opportunity, at the same price, in the place of each that the Order has."""
     order = call.system.store.snapshot(Wanted(key)).order
     if not isinstance(order, Order):
         raise MalformedRequestError("There is no such Order.")
     choices = {item.id or "": _another(call, order, item) for item in order.items if item.holds_a_space}
-    call.system.carry_out_on_order(
-        key,
-        lambda snapshot: replace_items(snapshot, moment, choices),
-        moment.now,
-        also=tuple(opportunity_id for opportunity_id, _ in choices.values()),
-    )
+    call.system.seller_actions.replace(key, choices)
 
 
 def _another(call: Call, order: Order, item: OrderItem) -> tuple[str, str]:
@@ -199,7 +183,7 @@ def _change_logistics_of_order(call: Call, key: OrderKey, action: TestAction) ->
 
 def _change_logistics(call: Call, action: TestAction) -> None:
     assert action.opportunity_id is not None
-    system, moment = call.system, call.system.moment()
+    system = call.system
     found = system.store.listings([action.opportunity_id]).get(action.opportunity_id)
     if found is None:
         raise MalformedRequestError("There is no such Opportunity.")
@@ -212,13 +196,7 @@ def _change_logistics(call: Call, action: TestAction) -> None:
             starts_at=starts_at + timedelta(hours=1) if starts_at else None
         ),
     }[action.name]
-    change_listing(
-        system.store,
-        opportunity.id,
-        lambda current: with_logistics(current, change),
-        OpportunityChange(opportunity.id, ChangeKind.logistics),
-    )
-    finish_change(system.store, opportunity.id, moment, system.retry)
+    system.seller_actions.change_logistics(opportunity.id, change)
 
 
 def _only_if_on(call: Call) -> None:

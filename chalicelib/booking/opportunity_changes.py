@@ -22,7 +22,6 @@ class ChangeKind(StrEnum):
 class OpportunityChange:
     """A change that every Order holding the Opportunity has yet to follow.
 
-    It is worked through in the order of holds; `done_up_to` is the last one that has been seen to.
     `message` goes with a cancellation. `revision` is the one of the Opportunity that it came with, and
     tells it from a later change.
     """
@@ -30,7 +29,6 @@ class OpportunityChange:
     opportunity_id: str
     kind: ChangeKind
     message: str | None = None
-    done_up_to: str = ""
     revision: int = 0
 
 

@@ -29,6 +29,7 @@ from chalicelib.identity.register import (
     SellerStanding,
 )
 from chalicelib.identity.tokens import ACCESS_TOKEN, Claims
+from chalicelib.storage.pending import PendingWork
 
 OPENID = "openid"
 OFFLINE = "offline_access"
@@ -147,7 +148,7 @@ class Authority:
                 return found
             back = found is not None and found.revoked_at is not None
             try:
-                saved = self.register.save(new, *([self._review(new)] if back else []))
+                saved = self.register.save(new, pending=[self._review(new)] if back else [])
             except RecordChanged:
                 continue
             self.note("authorised", partner=partner_id, seller=seller_id, by=given_by)
@@ -164,7 +165,9 @@ class Authority:
             if found is None or found.revoked_at is not None:
                 return None
             try:
-                saved = self.register.save(replace(found, revoked_at=self.clock()), self._review(found))
+                saved = self.register.save(
+                    replace(found, revoked_at=self.clock()), pending=[self._review(found)]
+                )
             except RecordChanged:
                 continue
             self.note("authorisation revoked", partner=partner_id, seller=seller_id, by=by)
@@ -175,8 +178,8 @@ class Authority:
         found = self.register.find(Authorisation, Authorisation.key_of(partner_id, seller_id))
         return found is not None and found.revoked_at is not None
 
-    def _review(self, authorisation: Authorisation) -> FeedReview:
-        return FeedReview(self.new_id(), authorisation.partner_id, authorisation.seller_id)
+    def _review(self, authorisation: Authorisation) -> PendingWork:
+        return FeedReview(authorisation.partner_id, authorisation.seller_id).pending(self.new_id())
 
     # --- codes and refresh tokens ---------------------------------------------------------
 

@@ -3,7 +3,7 @@
 No secret is here as it was given out: of a random one there is its SHA-256, of a password its scrypt hash.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol, TypeAlias, TypeVar
@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, TypeAlias, TypeVar
 from chalicelib.storage import codec
 from chalicelib.storage.errors import RecordChanged
 from chalicelib.storage.identities import IdentityStore, Record
+from chalicelib.storage.pending import PendingWork
 
 __all__ = [
     "ApiKey",
@@ -294,31 +295,17 @@ class Grant:
 
 @dataclass(frozen=True)
 class FeedReview:
-    """A partner's feeds have yet to follow that a Seller has allowed it, or does so no more (OFEED-15).
-
-    `done_up_to` is the last Order that has been seen to. `id` tells this review from a later one of the same.
-    """
+    """A partner's feeds have yet to follow that a Seller has allowed it, or does so no more (OFEED-15)."""
 
     KIND: ClassVar[str] = "feed-review"
-    PRINCIPAL: ClassVar[str] = "feed-reviews"
 
-    id: str
     partner_id: str
     seller_id: str
-    done_up_to: str = ""
-    version: int = 0
 
-    @classmethod
-    def key_of(cls, partner_id: str, seller_id: str, review_id: str) -> Key:
-        return cls.PRINCIPAL, f"{partner_id}#{seller_id}#{review_id}"
-
-    @property
-    def key(self) -> Key:
-        return self.key_of(self.partner_id, self.seller_id, self.id)
-
-    @property
-    def ends_at(self) -> datetime | None:
-        return None
+    def pending(self, review_id: str) -> PendingWork:
+        """The entry that has to be followed; `review_id` tells it from a later one of the same."""
+        entry_id = f"{self.partner_id}#{self.seller_id}#{review_id}"
+        return PendingWork(self.KIND, entry_id, codec.to_json(self))
 
 
 _JOURNAL_KEPT_FOR = timedelta(days=400)
@@ -363,9 +350,13 @@ class Register:
         record = self.store.get(*key) if _can_be(key) else None
         return None if record is None else _entry(record, kind)
 
-    def save(self, entry: E, *others: Entry) -> E:
-        """Write an entry as the next version of what was read, and others with it. Raises RecordChanged."""
-        return _entry(self.store.save(_record(entry), *[_record(other) for other in others]), type(entry))
+    def save(self, entry: E, *others: Entry, pending: Sequence[PendingWork] = ()) -> E:
+        """Write an entry as the next version of what was read, and others with it; and what is to follow.
+
+        Raises RecordChanged.
+        """
+        saved = self.store.save(_record(entry), *map(_record, others), pending=pending)
+        return _entry(saved, type(entry))
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out."""
@@ -375,10 +366,6 @@ class Register:
         """Every entry of a kind. Reads the whole table: for commands."""
         for record in self.store.all(kind.KIND):
             yield _entry(record, kind)
-
-    def feed_reviews(self) -> list[FeedReview]:
-        """Feeds that are to be gone through."""
-        return [_entry(record, FeedReview) for record in self.store.parts(FeedReview.PRINCIPAL)]
 
     def authorisations_of(self, partner_id: str) -> list[Authorisation]:
         """What Sellers have allowed a partner, revoked ones included."""

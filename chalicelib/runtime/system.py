@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
 
-from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
-from chalicelib.domain.orders import OrderKey
+from chalicelib.booking.decisions import Moment, Policy
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.ledger import Ledger
 from chalicelib.identity.authority import Authority, Lifetimes
@@ -30,13 +29,21 @@ from chalicelib.identity.limits import AttemptLimit, RateLimiter
 from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.services.attempts import carry_out, carry_out_on_order
+from chalicelib.services import clearing, following, reviews
+from chalicelib.services.attempts import Attempts
+from chalicelib.services.bookings import Bookings
+from chalicelib.services.inventory import Inventory
+from chalicelib.services.pending import TakeStep, Worker
+from chalicelib.services.seller_actions import SellerActions
+from chalicelib.services.sweep import run_sweep
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
+from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from chalicelib.storage.vault import KmsVault, OpenVault
@@ -55,6 +62,7 @@ class System:
     feeds: FeedStore
     telemetry: Telemetry
     identities: IdentityStore
+    pending: PendingStore
     retry: RetryPolicy
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -142,35 +150,41 @@ class System:
         )
         return Moment(self.clock(), self.new_id, policy)
 
-    def carry_out(self, wanted: Wanted, decide: Callable[[Snapshot], Decision[T]], now: datetime) -> T:
-        """Read, decide, commit. Raises what `decide` raises, and StillBusy."""
-        return carry_out(
-            self.store,
-            wanted,
-            decide,
-            now=now,
-            retry=self.retry,
-            on_refusal=self.telemetry.refused,
-        )
+    @property
+    def attempts(self) -> Attempts:
+        """How decisions are carried out."""
+        return Attempts(self.store, self.retry, self.telemetry.refused)
 
-    def carry_out_on_order(
-        self,
-        key: OrderKey,
-        decide: Callable[[Snapshot], Decision[T]],
-        now: datetime,
-        *,
-        also: tuple[str, ...] = (),
-    ) -> T:
-        """The same where only the key of the Order is known; `also` are further Opportunities to read."""
-        return carry_out_on_order(
-            self.store,
-            key,
-            decide,
-            now=now,
-            retry=self.retry,
-            also=also,
-            on_refusal=self.telemetry.refused,
-        )
+    @property
+    def bookings(self) -> Bookings:
+        """What a Broker does."""
+        return Bookings(self.attempts, self.moment)
+
+    @property
+    def inventory(self) -> Inventory:
+        """What is for sale."""
+        return Inventory(self.store, self.pending, self.retry)
+
+    @property
+    def seller_actions(self) -> SellerActions:
+        """What a Seller does to what people have booked."""
+        return SellerActions(self.attempts, self.inventory, self.worker, self.moment)
+
+    @property
+    def worker(self) -> Worker:
+        """Whoever continues unfinished work."""
+        store, feeds, retry = self.store, self.feeds, self.retry
+        steps: dict[str, TakeStep] = {
+            following.KIND: lambda entry: following.take_step(entry, store, self.moment(), retry),
+            reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
+        }
+        if self.settings.test_interface:  # elsewhere nothing may delete a booking
+            steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
+        return Worker(self.pending, steps, retry, self.now, self.telemetry)
+
+    def sweep(self) -> dict[str, int]:
+        """One run of everything that the schedule does; how many things were handled, by kind of work."""
+        return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry)
 
     def booking_service(self) -> Json:
         """The `bookingService` of every answer (MODEL-03)."""
@@ -225,6 +239,7 @@ def from_environment() -> System:
         feeds=DynamoFeeds(tables),
         telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics),
         identities=DynamoIdentities(tables),
+        pending=DynamoPending(tables),
         retry=RetryPolicy(pause=time.sleep, jitter=random.random),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),

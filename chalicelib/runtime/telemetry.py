@@ -53,6 +53,16 @@ class Telemetry:
         self._logger.error(what, exc_info=error, **ids)
         self.count("Failures")
 
+    def work_failed(self, kind: str, entry_id: str, error: BaseException) -> None:
+        """Unfinished work that failed; it is tried again. Without an id, a whole kind of work."""
+        self._logger.error("pending work failed", exc_info=error, kind=kind, entry=entry_id)
+        self.count("PendingWorkFailed")
+
+    def work_set_aside(self, kind: str, entry_id: str, error: BaseException) -> None:
+        """Unfinished work that is not tried any more until an operator replays it."""
+        self._logger.error("pending work set aside", exc_info=error, kind=kind, entry=entry_id)
+        self.count("PendingWorkSetAside")
+
     def info(self, what: str, **ids: Any) -> None:
         """Something worth a line."""
         self._logger.info(what, **ids)

@@ -1,7 +1,7 @@
 """Read, decide, commit; and again on a fresh snapshot where somebody else was faster. Bounded."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -91,3 +91,29 @@ def _with_holds(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:
     """
     changed = [reason.opportunity_id for reason in reasons if isinstance(reason, HoldChanged)]
     return replace(wanted, opportunity_ids=tuple(dict.fromkeys([*wanted.opportunity_ids, *changed])))
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """The two ways to carry out a decision, for one store; `on_refusal` reports each lost race."""
+
+    store: Store
+    retry: RetryPolicy
+    on_refusal: Callable[[tuple[Reason, ...]], None] = lambda reasons: None
+
+    def carry_out(self, wanted: Wanted, decide: Callable[[Snapshot], Decision[T]], now: datetime) -> T:
+        """As `carry_out`. Raises what `decide` raises, and StillBusy."""
+        return carry_out(self.store, wanted, decide, now=now, retry=self.retry, on_refusal=self.on_refusal)
+
+    def carry_out_on_order(
+        self,
+        key: OrderKey,
+        decide: Callable[[Snapshot], Decision[T]],
+        now: datetime,
+        *,
+        also: tuple[str, ...] = (),
+    ) -> T:
+        """As `carry_out_on_order`; `also` are further Opportunities to read."""
+        return carry_out_on_order(
+            self.store, key, decide, now=now, retry=self.retry, also=also, on_refusal=self.on_refusal
+        )

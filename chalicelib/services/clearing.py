@@ -6,56 +6,68 @@ crossed off when all of it is gone, by whoever comes to it: the request while it
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from chalicelib.booking.cancel import erase
 from chalicelib.booking.decisions import Snapshot, Wanted
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.services.attempts import carry_out
 from chalicelib.services.inventory import withdrawn
-from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from chalicelib.services.pending import Step
+from chalicelib.storage import codec
+from chalicelib.storage.errors import CommitRefused, StoreBusy
+from chalicelib.storage.pending import PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import MAX_ACTIONS, Clearing, Store
+from chalicelib.storage.store import MAX_ACTIONS, Store
 
-# Opportunities in one note: a second or two of work. A note of a dataset names one and its parent.
+KIND = "clearing"
+
+# Opportunities in one entry: a second or two of work. A note of a dataset names one and its parent.
 STEP = 80
-# Notes of a dataset, each of a few hundred bytes: more than a test ever makes.
-_MOST = 20_000
-# Notes that are looked at together, so that two who clear at once seldom take the same.
-_IN_SIGHT = 25
-# How long to go on, of the 29 s that API Gateway waits for a request and the 50 s that a sweep has for everything.
-_SECONDS = 15.0
 # Two rows each, in one transaction, which others have to wait for.
 _TOGETHER = 20
 
 
-def note_clearing(store: Store, dataset: str, new_id: Callable[[], str]) -> None:
-    """Note that all that a dataset has now is to go. Nothing is taken out yet. Raises StoreBusy."""
-    notes = iter(store.clearings(_MOST, dataset))
-    while some := list(islice(notes, STEP // 2)):
-        together = dict.fromkeys(each for note in some for each in note.opportunity_ids)
-        store.note_clearing(Clearing(new_id(), tuple(together)), instead_of=some)
+@dataclass(frozen=True)
+class Clearing:
+    """Opportunities that are to go, with every Order that holds one of them."""
+
+    opportunity_ids: tuple[str, ...]
 
 
-def clear(store: Store, now: datetime, retry: RetryPolicy, *, seconds: float = _SECONDS) -> int:
-    """Take out what is noted, for about so many seconds; how many Opportunities were seen to.
+def note_made(pending: PendingStore, dataset: str, opportunity_ids: Sequence[str], note_id: str) -> None:
+    """Note what a dataset has made, before it is made: then nothing that a crash leaves behind is forgotten."""
+    note = Clearing(tuple(opportunity_ids))
+    pending.exchange((), [PendingWork(_notes_of(dataset), note_id, codec.to_json(note))])
 
-    What somebody else changes at the same time is left to the next call.
-    """
-    seen = 0
-    ends_at = retry.clock() + seconds
-    while notes := store.clearings(_IN_SIGHT):
-        note = notes[int(retry.jitter() * len(notes)) % len(notes)]
-        try:
-            _clear(store, note.opportunity_ids, now, retry)
-        except (CommitRefused, StoreBusy, StillBusy):
-            break
-        store.close_clearing(note)
-        seen += len(note.opportunity_ids)
-        if retry.clock() > ends_at:
-            break
-    return seen
+
+def note_clearing(pending: PendingStore, dataset: str, new_id: Callable[[], str]) -> None:
+    """Turn all notes of a dataset into pending work. Nothing is removed yet. Raises StoreBusy."""
+    while pending.take_over(dataset):
+        continue
+    while notes := pending.entries(_notes_of(dataset), STEP // 2):
+        made = (each for note in notes for each in read_clearing(note).opportunity_ids)
+        clearing = Clearing(tuple(dict.fromkeys(made)))
+        with suppress(CommitRefused):  # another request deletes the same dataset
+            pending.exchange(notes, [PendingWork(KIND, new_id(), codec.to_json(clearing))])
+
+
+def read_clearing(entry: PendingWork) -> Clearing:
+    """What an entry is about. Raises Undecodable."""
+    return codec.from_json(entry.document, Clearing)
+
+
+def take_step(entry: PendingWork, store: Store, now: datetime, retry: RetryPolicy) -> Step:
+    """Remove all that an entry names. Raises CommitRefused where somebody else changes one of them."""
+    clearing = read_clearing(entry)
+    _clear(store, clearing.opportunity_ids, now, retry)
+    return Step(len(clearing.opportunity_ids))
+
+
+def _notes_of(dataset: str) -> str:
+    return f"dataset#{dataset}"
 
 
 def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, retry: RetryPolicy) -> None:

@@ -1,59 +1,48 @@
 """Bringing a change of an Opportunity to everyone who holds it: in bounded steps, resumable, nobody missed.
 
-The change is noted in the same transaction that publishes it, and crossed off when it is done. Whoever
-comes next, after a crash or in the next minute, goes on where the note says.
+The change is written in the transaction that publishes it, as pending work, and finished when everyone has
+it. Whoever takes the next step, after a crash or in the next minute, continues where the entry says.
 """
-
-from dataclasses import replace
 
 from chalicelib.booking.decisions import Moment
 from chalicelib.booking.opportunity_changes import OpportunityChange, follow
 from chalicelib.domain.capacity import HoldState
 from chalicelib.services.attempts import carry_out_on_order
+from chalicelib.services.pending import Step
+from chalicelib.storage import codec
+from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
-# Orders in one step: with some ten milliseconds each, a step stays far below a Lambda's time.
+KIND = "opportunity-change"
+
+# Holds in one step: with some ten milliseconds each, a step stays far below a Lambda's time.
 STEP = 100
 
 
-def follow_all(store: Store, moment: Moment, retry: RetryPolicy, *, steps: int = 10) -> int:
-    """Take up to `steps` steps on changes that are not done; how many Orders were looked at."""
-    seen = 0
-    for _ in range(steps):
-        changes = store.open_changes(1)
-        if not changes:
-            break
-        seen += take_step(store, changes[0], moment, retry)
-    return seen
+def pending_change(change: OpportunityChange) -> PendingWork:
+    """The entry of a change. A later change of the same Opportunity takes its place."""
+    return PendingWork(KIND, change.opportunity_id, codec.to_json(change), revision=change.revision)
 
 
-def finish_change(store: Store, opportunity_id: str, moment: Moment, retry: RetryPolicy) -> int:
-    """Work through the change of one Opportunity to its end; how many Orders were looked at."""
-    seen = 0
-    while change := store.open_change(opportunity_id):
-        seen += take_step(store, change, moment, retry)
-    return seen
+def read_change(entry: PendingWork) -> OpportunityChange:
+    """The change that an entry is about. Raises Undecodable."""
+    return codec.from_json(entry.document, OpportunityChange)
 
 
 def take_step(
-    store: Store, change: OpportunityChange, moment: Moment, retry: RetryPolicy, limit: int = STEP
-) -> int:
-    """See to the next holders, at most `limit`; how many. Doing a step twice does nothing more.
+    entry: PendingWork, store: Store, moment: Moment, retry: RetryPolicy, limit: int = STEP
+) -> Step:
+    """Bring the change to the next holders, at most `limit`. Repeating a step changes nothing.
 
     One pass over the register reaches everyone: since the change was published, with a new revision,
-    no commit at the old one gets through, so that nobody can still come in behind.
+    no commit at the old one succeeds, so that nobody can be added behind.
     """
+    change = read_change(entry)
     listing = store.listings([change.opportunity_id])[change.opportunity_id][0]
-    holders = sorted(
-        (
-            (str(key), key)
-            for key, hold in store.holds(change.opportunity_id).items()
-            if hold.state is not HoldState.leased and str(key) > change.done_up_to
-        ),
-        key=lambda pair: pair[0],
-    )
-    for _, key in holders[:limit]:
+    holds = store.holds(change.opportunity_id, after=entry.progress, limit=limit)
+    holders = [key for key, hold in holds.items() if hold.state is not HoldState.leased]
+    for key in holders:
         carry_out_on_order(
             store,
             key,
@@ -61,8 +50,5 @@ def take_step(
             now=moment.now,
             retry=retry,
         )
-    if len(holders) > limit:
-        store.note_change(replace(change, done_up_to=holders[limit - 1][0]))
-    else:
-        store.close_change(change)
-    return len(holders[:limit])
+    reached = str(list(holds)[-1]) if len(holds) == limit else None
+    return Step(len(holders), reached)

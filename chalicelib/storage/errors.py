@@ -70,5 +70,9 @@ class RecordChanged(Exception):
     """The row is no longer as it was read; nothing was written."""
 
 
+class UnreadableRow(Exception):
+    """A row lacks what every row of its kind has, or was written by a later release."""
+
+
 class FeedMoved(Exception):
     """Another writer has appended to the feed since it was read. Nothing was written."""

@@ -1,9 +1,11 @@
 """What an identity store promises: small documents that change only as they were read, and bounded counters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from chalicelib.storage.pending import PendingWork
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class IdentityStore(Protocol):
     def get(self, principal: str, part: str) -> Record | None:
         """The row as it stands, read consistently."""
 
-    def save(self, record: Record, *others: Record) -> Record:
+    def save(self, record: Record, *others: Record, pending: Sequence[PendingWork] = ()) -> Record:
         """Write the next version of what was read at `record.version`; of `others` too, all or none.
+
+        `pending` is what is to follow, written in the same transaction.
 
         Raises RecordChanged.
         """

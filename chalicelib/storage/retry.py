@@ -3,6 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+from chalicelib.storage.errors import StillBusy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,3 +39,13 @@ class RetryPolicy:
                 if self.clock() - started > self.gives_up_after:
                     return
             yield attempt
+
+    def run(self, action: Callable[[], T], *, on: tuple[type[Exception], ...]) -> T:
+        """What `action` returns, tried again where it raises one of `on`; in the end StillBusy, from the last."""
+        last: Exception | None = None
+        for _ in self.tries():
+            try:
+                return action()
+            except on as error:
+                last = error
+        raise StillBusy(str(last)) from last

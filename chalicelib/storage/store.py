@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Protocol
 
 from chalicelib.booking.decisions import Change, Snapshot, Wanted
-from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
+from chalicelib.storage.pending import PendingWork
 
 # Rows that one commit can write: DynamoDB takes no more in one transaction.
 MAX_ACTIONS = 100
@@ -36,15 +36,11 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Clearing:
-    """Opportunities that are to go, with every Order that holds one of them.
+class Reclaimed:
+    """How many leases a call has ended, and the ids of the entries it has set aside."""
 
-    Those of a `dataset` stay until it is deleted.
-    """
-
-    id: str
-    opportunity_ids: tuple[str, ...]
-    dataset: str | None = None
+    ended: int
+    set_aside: tuple[str, ...] = ()
 
 
 class Store(Protocol):
@@ -59,17 +55,20 @@ class Store(Protocol):
     def commit(self, changes: Sequence[Change]) -> None:
         """All changes or none. Raises CommitRefused, OrderTooLarge."""
 
-    def reclaim(self, opportunity_id: str, now: datetime) -> int:
-        """Give back the spaces of all leases on it that have ended; how many of them this call ended.
+    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+        """Give back the spaces of all leases on it that have ended.
 
-        Afterwards none holds a space, whoever ended it.
+        Afterwards none holds a space, whoever ended it. A row under the leases that cannot be read as one
+        is passed over; with `set_aside` it is taken away, and kept with the work set aside.
         """
 
     def expired(self, now: datetime, limit: int) -> list[str]:
         """Opportunities with leases that have ended, possibly a moment late."""
 
-    def holds(self, opportunity_id: str) -> dict[OrderKey, Hold]:
-        """The register: who holds spaces of it."""
+    def holds(
+        self, opportunity_id: str, *, after: str = "", limit: int | None = None
+    ) -> dict[OrderKey, Hold]:
+        """The register: who holds spaces of it, in the order of their keys as text; those after `after`."""
 
     def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
         """What the inventory has of these, deleted ones included."""
@@ -77,33 +76,12 @@ class Store(Protocol):
     def imported_from(self, source: str) -> Iterator[Listing]:
         """Everything an import from `source` has brought in. May read the whole table."""
 
-    def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
         """Put a new Opportunity with `spaces` places (None: it has none to count, as a parent), or
-        its next version, which keeps the counters. Raises CommitRefused."""
+        its next version, which keeps the counters; and with it what is to follow. Raises CommitRefused."""
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
         """The same of up to 50 at once, all or none."""
-
-    def open_changes(self, limit: int) -> list[OpportunityChange]:
-        """Changes that not everyone has followed yet."""
-
-    def open_change(self, opportunity_id: str) -> OpportunityChange | None:
-        """The change of one Opportunity that not everyone has followed yet."""
-
-    def note_change(self, change: OpportunityChange) -> None:
-        """Note how far a change has been followed, unless it is done or a later one has come since."""
-
-    def close_change(self, change: OpportunityChange) -> None:
-        """Cross off a change that everyone has followed, unless a later one has come since."""
-
-    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
-        """Note Opportunities that are to go, and cross off other notes of them in the same write."""
-
-    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
-        """Of what is to go now, or with the dataset, as much as has not been crossed off."""
-
-    def close_clearing(self, clearing: Clearing) -> None:
-        """Cross off what has gone; nothing happens where that is done already."""
 
     def save_seller(self, seller: Seller) -> None:
         """Put a Seller."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from openbooking.importing.catalogue import Outcome
+from chalicelib.services.inventory import Outcome
 from openbooking.importing.harvest import SUPPORTED, Harvest
 from openbooking.importing.intake import Intake, LeftOut
 from openbooking.importing.update import Changes

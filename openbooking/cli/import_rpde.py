@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 from rich.console import Console
 
+from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
@@ -54,7 +55,7 @@ class ImportOptions:
 
 
 def import_rpde(
-    store: Store,
+    inventory: Inventory,
     options: ImportOptions,
     *,
     retry: RetryPolicy,
@@ -71,7 +72,7 @@ def import_rpde(
         except OSError as error:
             raise ImportRefused(f"The report cannot be written: {error}.") from None
         try:
-            _reach(store)
+            _reach(inventory.store)
             with progress(console) as show:
 
                 def on_page(feed: Feed) -> None:
@@ -82,7 +83,7 @@ def import_rpde(
                 harvested = harvest(site_pages, site, on_page)
                 intake = read_harvest(harvested, source, Terms(vat(options.vat_rate), options.seller_details))
                 changes = update_inventory(
-                    store,
+                    inventory,
                     intake,
                     source,
                     kinds={address.kind for address in site.feeds},

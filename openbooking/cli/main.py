@@ -137,7 +137,7 @@ def import_rpde(
         )
         with attached(dynamodb_url):
             system = from_environment()
-            command.import_rpde(system.store, options, retry=system.retry, console=console())
+            command.import_rpde(system.inventory, options, retry=system.retry, console=console())
     except command.ImportRefused as refused:
         refuse(str(refused))
 
@@ -157,7 +157,7 @@ def _load_samples() -> None:
     from chalicelib.runtime.system import installed
     from openbooking.samples.seeding import load_samples
 
-    load_samples(installed().store, datetime.now(UTC))
+    load_samples(installed().inventory, datetime.now(UTC))
 
 
 def _add_identities(profile: Profile) -> None:

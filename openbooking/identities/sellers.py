@@ -12,7 +12,7 @@ from chalicelib.domain.parties import Seller
 from chalicelib.identity.authority import SCOPES
 from chalicelib.identity.callers import BOOKING
 from chalicelib.identity.register import Authorisation, Partner, SellerStanding
-from chalicelib.services.reviews import review_feeds
+from chalicelib.services import reviews
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
 from chalicelib.wire.opportunities import Unreadable, read_seller
@@ -21,6 +21,9 @@ from openbooking.importing.catalogue import vat
 
 # Who has given an authorisation, where it was no login.
 _OPERATOR = "operator"
+
+# Seconds in one call; it is repeated until nothing is left.
+_REVIEWS_FOR = 60.0
 
 _TAX_MODES = {"gross": "TaxGross", "net": "TaxNet", "taxgross": "TaxGross", "taxnet": "TaxNet"}
 _TEXTS = ("name", "legalName", "url", "email", "telephone", "vatID", "description")
@@ -188,10 +191,5 @@ def end_authorisation(desk: Desk, partner_id: str, seller_id: str) -> None:
     """Revoke one authorisation: every way of an operator to do so leads through here."""
     desk.patiently(lambda: desk.authority.revoke(partner_id, seller_id, _OPERATOR))
     # The schedule would do it too; here the operator sees it done (OFEED-15).
-    system = desk.system
-    while desk.patiently(
-        lambda: review_feeds(
-            system.authority.register, system.feeds, system.store, system.clock(), system.retry
-        )
-    ):
-        pass
+    while desk.patiently(lambda: desk.system.worker.run_kind(reviews.KIND, _REVIEWS_FOR)):
+        continue

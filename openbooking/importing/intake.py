@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.parties import Seller, TaxMode, TaxRate
+from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.rows import MAX_DOCUMENT_BYTES
 from chalicelib.wire.jsonld import reference, without_empty
@@ -26,7 +27,7 @@ from chalicelib.wire.opportunities import (
     read_seller,
     seller_document,
 )
-from openbooking.importing.catalogue import Document, parents_by_id
+from openbooking.importing.catalogue import parents_by_id
 from openbooking.importing.harvest import Feed, Harvest, Item, Json
 
 # DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from chalicelib.services.inventory import Document, Inventory, Outcome
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing, Store
-from openbooking.importing.catalogue import Document, Outcome, keep_seller, put_in, withdraw
+from chalicelib.storage.store import Listing
 from openbooking.importing.intake import Intake, LeftOut
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Changes:
 
 
 def update_inventory(
-    store: Store,
+    inventory: Inventory,
     intake: Intake,
     source: str,
     *,
@@ -63,13 +63,13 @@ def update_inventory(
     changes = Changes()
     for seller in intake.sellers:
         # Before anything that can be booked from it is visible.
-        outcome = _patiently(retry, lambda seller=seller: keep_seller(store, seller))  # type: ignore[misc]
+        outcome = _patiently(retry, lambda seller=seller: inventory.keep_seller(seller))  # type: ignore[misc]
         changes.sellers[outcome] += 1
     with ThreadPoolExecutor(_THREADS) as threads:
         total, done = len(intake.parents) + len(intake.children), 0
         for documents in (intake.parents, intake.children):  # a Broker needs the parent to show the child
             batches = [documents[start : start + _BATCH] for start in range(0, len(documents), _BATCH)]
-            running = [threads.submit(_put_in, store, batch, retry) for batch in batches]
+            running = [threads.submit(_put_in, inventory, batch, retry) for batch in batches]
             try:
                 for finished in as_completed(running):
                     for document, outcome in finished.result():
@@ -79,32 +79,34 @@ def update_inventory(
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
-    _withdraw_others(store, intake, source, kinds, retry, changes)
+    _withdraw_others(inventory, intake, source, kinds, retry, changes)
     return changes
 
 
 def _put_in(
-    store: Store, documents: Sequence[Document], retry: RetryPolicy
+    inventory: Inventory, documents: Sequence[Document], retry: RetryPolicy
 ) -> list[tuple[Document, Outcome]]:
     ids = [document.published.opportunity.id for document in documents]
-    known = _patiently(retry, lambda: store.listings(ids))
+    known = _patiently(retry, lambda: inventory.store.listings(ids))
     outcomes = []
     for document in documents:
         current = known.get(document.published.opportunity.id, (None, None))[0]
-        outcomes.append((document, _put_one(store, document, current, retry)))
+        outcomes.append((document, _put_one(inventory, document, current, retry)))
     return outcomes
 
 
-def _put_one(store: Store, document: Document, current: Listing | None, retry: RetryPolicy) -> Outcome:
+def _put_one(
+    inventory: Inventory, document: Document, current: Listing | None, retry: RetryPolicy
+) -> Outcome:
     """Where somebody else has changed it since it was read, decides again on what it is now."""
     fresh = [current]
     opportunity_id = document.published.opportunity.id
 
     def attempt() -> Outcome:
         try:
-            return put_in(store, document, fresh[0])
+            return inventory.put_in(document, fresh[0])
         except CommitRefused:
-            fresh[0] = store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
+            fresh[0] = inventory.store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
             raise
 
     return _patiently(retry, attempt)
@@ -120,7 +122,7 @@ def _count(changes: Changes, document: Document, outcome: Outcome) -> None:
 
 
 def _withdraw_others(
-    store: Store,
+    inventory: Inventory,
     intake: Intake,
     source: str,
     kinds: Collection[str],
@@ -130,7 +132,7 @@ def _withdraw_others(
     taken = {document.published.opportunity.id for document in (*intake.parents, *intake.children)}
     reasons = {left_out.id: left_out.reason for left_out in intake.left_out}
     gone: list[Listing] = []
-    for listing in _patiently(retry, lambda: list(store.imported_from(source))):
+    for listing in _patiently(retry, lambda: list(inventory.store.imported_from(source))):
         opportunity = listing.opportunity
         if listing.deleted or opportunity.id in taken:
             continue
@@ -142,7 +144,7 @@ def _withdraw_others(
         opportunity_id, kind = listing.opportunity.id, listing.opportunity.type.value
         outcome = _patiently(
             retry,
-            lambda opportunity_id=opportunity_id: withdraw(store, opportunity_id),  # type: ignore[misc]
+            lambda opportunity_id=opportunity_id: inventory.withdraw(opportunity_id),  # type: ignore[misc]
         )
         changes.outcomes[kind, outcome] += 1
         reason = reasons.get(opportunity_id, "its feed no longer has it, or has it as deleted")

@@ -5,31 +5,31 @@ from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
-from chalicelib.storage.store import Store
+from chalicelib.services.inventory import Document, Inventory
 from chalicelib.wire.opportunities import PARENT_TERM, kind_of, read_opportunity, read_seller
-from openbooking.importing.catalogue import Document, bring_in, keep_seller, parents_by_id, vat
+from openbooking.importing.catalogue import parents_by_id, vat
 from openbooking.samples.inventory import SampleOpportunity, sample_inventory
 
 SOURCE = "samples"
 
 
-def load_samples(store: Store, now: datetime) -> int:
+def load_samples(inventory: Inventory, now: datetime) -> int:
     """Put the samples in unless they are there already; how many Opportunities were added.
 
     Samples that are there keep their dates and their bookings.
     """
-    inventory = sample_inventory(now)
-    if store.seller(inventory.sellers[0]["@id"]) is not None:
+    samples = sample_inventory(now)
+    if inventory.store.seller(samples.sellers[0]["@id"]) is not None:
         return 0
-    for document in inventory.sellers:
-        rate = Decimal(inventory.tax_rates[document["@id"]])
+    for document in samples.sellers:
+        rate = Decimal(samples.tax_rates[document["@id"]])
         access = (AccessMethod.code, AccessMethod.barcode)
-        keep_seller(store, replace(read_seller(document, vat(rate)), access_methods=access))
-    parents = parents_by_id(inventory.parents)
-    documents = [Document(read_opportunity(parent), SOURCE, (parent,)) for parent in inventory.parents]
-    documents += [_document(sample, parents) for sample in inventory.opportunities]
-    bring_in(store, documents)
-    return len(inventory.opportunities)
+        inventory.keep_seller(replace(read_seller(document, vat(rate)), access_methods=access))
+    parents = parents_by_id(samples.parents)
+    documents = [Document(read_opportunity(parent), SOURCE, (parent,)) for parent in samples.parents]
+    documents += [_document(sample, parents) for sample in samples.opportunities]
+    inventory.bring_in(documents)
+    return len(samples.opportunities)
 
 
 def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:

@@ -174,7 +174,9 @@ class Stage:
     def _publish(self, name: str) -> None:
         """The Seller does something with it, so that it stands in the feed."""
         key, now = OrderKey(self.partner.id, uuid_of(name)), self.world.clock.now
-        self.world.system.carry_out_on_order(key, lambda snapshot: notify_customer(snapshot, "x"), now)
+        self.world.system.attempts.carry_out_on_order(
+            key, lambda snapshot: notify_customer(snapshot, "x"), now
+        )
         order = self.world.order(key.uuid, key.partner_id)
         assert order is not None
         orders_changed([order_record(order)])

@@ -141,14 +141,14 @@ def test_open_feed_shows_the_spaces_that_are_left_now(world: World, broker: Brok
 
 def test_lease_that_has_ended_is_shown_again_once_it_is_swept(world: World, broker: Broker) -> None:
     """LEASE-09."""
-    from chalicelib.api.events import sweep_leases
+    from chalicelib.api.events import sweep
 
     yoga = world.session(spaces=5)
     broker.c1(UUID, yoga.item())
-    assert sweep_leases() == {"leases_ended": 0}
+    assert sweep()["lease"] == 0
     world.clock.advance(hours=1)
-    assert sweep_leases() == {"leases_ended": 1}
-    assert sweep_leases() == {"leases_ended": 0}
+    assert sweep()["lease"] == 1
+    assert sweep()["lease"] == 0
     inventory_changed(world, yoga)
     [item] = walk(broker, "/feeds/scheduled-sessions")
     assert item["data"]["remainingAttendeeCapacity"] == 5

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.services.leases import sweep
-from tests.support.builders import NOW
+from tests.support.builders import NOW, Observed
 from tests.support.world import Broker, World
 
 UUID = "10000000-0000-4000-8000-000000000001"
@@ -136,7 +136,7 @@ def test_lease_is_consumed_by_the_booking(world: World, broker: Broker) -> None:
     capacity = world.capacity(yoga)
     assert (capacity.spaces_left, capacity.spaces_leased) == (2, 0)
     world.clock.advance(hours=1)
-    sweep(world.store, world.clock())
+    sweep(world.store, world.clock(), Observed())
     assert (
         broker.c1(OTHER, yoga.item()).json["orderedItem"][0]["orderedItem"]["remainingAttendeeCapacity"] == 2
     )

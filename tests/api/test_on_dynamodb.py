@@ -11,6 +11,7 @@ from moto import mock_aws
 from chalicelib.api import events
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from tests.support.engines import new_tables
@@ -33,7 +34,7 @@ def tables() -> Iterator[Tables]:
 
 @pytest.fixture(scope="module")
 def _world(tables: Tables) -> Iterator[World]:
-    yield World(store=DynamoStore(tables), feeds=DynamoFeeds(tables))
+    yield World(store=DynamoStore(tables), feeds=DynamoFeeds(tables), pending=DynamoPending(tables))
     install(None)
 
 
@@ -101,7 +102,14 @@ def test_a_whole_booking(world: World, broker: Broker, tables: Tables) -> None:
     row = tables.connection.client.get_item(
         TableName=tables.name("orders"), Key={"order_key": {"S": f"{broker.partner}#{UUID}"}}
     )["Item"]
-    assert set(row) == {"order_key", "kind", "version", "published", "seller_id"}  # nothing personal
+    assert set(row) == {
+        "order_key",
+        "kind",
+        "version",
+        "published",
+        "seller_id",
+        "row_format",
+    }  # nothing personal
 
 
 def test_leases_end_by_the_clock(world: World, broker: Broker) -> None:

@@ -48,14 +48,14 @@ REJECTED = "https://openactive.io/CustomerRejected"
 
 def decide(world: World, event: ProposalEvent) -> None:
     moment = world.system.moment()
-    world.system.carry_out_on_order(
+    world.system.attempts.carry_out_on_order(
         OrderKey("partner-1", UUID), lambda snapshot: decide_proposal(snapshot, event, moment), moment.now
     )
 
 
 def amend(world: World) -> None:
     moment = world.system.moment()
-    world.system.carry_out_on_order(
+    world.system.attempts.carry_out_on_order(
         OrderKey("partner-1", UUID), lambda snapshot: amend_proposal(snapshot, moment), moment.now
     )
 
@@ -274,7 +274,7 @@ def amend_items(world: World, choice: Bookable) -> None:
     assert isinstance(order, Order)
     choices = {order.items[0].id or "": (choice.id, choice.offer_id)}
     moment = world.system.moment()
-    world.system.carry_out_on_order(
+    world.system.attempts.carry_out_on_order(
         OrderKey("partner-1", UUID),
         lambda snapshot: amend_proposal(snapshot, moment, choices=choices),
         moment.now,

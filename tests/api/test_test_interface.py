@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.events import clear_datasets
+from chalicelib.api.events import sweep
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings
-from chalicelib.storage.store import Clearing
+from chalicelib.services.clearing import KIND, Clearing
+from chalicelib.storage import codec
+from chalicelib.storage.pending import PendingWork
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 
@@ -106,9 +108,8 @@ def test_a_dataset_goes_with_its_orders(world: World, broker: Broker) -> None:
     assert answer.error_types() == [["UnknownOpportunityError"]]
 
 
-def _none_is_due(clearings: Any) -> Any:
-    """As if the request had no time left."""
-    return lambda limit, dataset=None: clearings(limit, dataset) if dataset else []
+def _none_is_due(entries: Any) -> Any:
+    return lambda kind, limit, after="": [] if kind == KIND else entries(kind, limit, after)
 
 
 def test_what_does_not_go_within_the_request_goes_with_the_sweep(
@@ -117,23 +118,24 @@ def test_what_does_not_go_within_the_request_goes_with_the_sweep(
     """TESTIF-01."""
     created = create(broker)
     broker.b(UUID, item(world, created), due=14.95)
-    with monkeypatch.context() as patched:
-        patched.setattr(world.store, "clearings", _none_is_due(world.store.clearings))
+    with monkeypatch.context() as patched:  # as if the request had no time left
+        patched.setattr(world.pending, "entries", _none_is_due(world.pending.entries))
         assert broker.send("DELETE", f"{TEST}/datasets/uat").status == 204
     assert isinstance(world.order(UUID), Order)
     later = create(broker)
-    assert clear_datasets() == {"opportunities_cleared": 2}  # the session and its series
+    assert sweep()["clearing"] == 2  # the session and its series
     assert isinstance(world.order(UUID), DeletedOrder)
     # What has been made since then stays.
     assert broker.c1("20000000-0000-4000-8000-000000000002", item(world, later)).status == 200
-    assert clear_datasets() == {"opportunities_cleared": 0}
+    assert sweep().get("clearing", 0) == 0
 
 
 def test_the_sweep_deletes_nothing_without_the_test_interface(world: World) -> None:
-    world.store.note_clearing(Clearing("note", (world.session(spaces=5).id,)))
+    clearing = Clearing((world.session(spaces=5).id,))
+    world.pending.exchange((), [PendingWork(KIND, "note", codec.to_json(clearing))])
     world.set(test_interface=False)
-    assert clear_datasets() == {"opportunities_cleared": 0}
-    assert len(world.store.clearings(10)) == 1
+    assert sweep().get("clearing", 0) == 0
+    assert len(world.pending.entries(KIND, 10)) == 1
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def walk_is_sound(validator: Validator, broker: Broker, path: str, *, orders_fee
 def test_open_feeds_of_the_sample_inventory(world: World, validator: Validator) -> None:
     """OPEN-01, RPDE: every page, and every item of it, for a Broker who reads from the beginning."""
     world.system.store = MemoryStore()  # without the Sellers of this world, whose ids the samples use
-    load_samples(world.system.store, NOW)
+    load_samples(world.system.inventory, NOW)
     inventory = sample_inventory(NOW)
     ids = [document["@id"] for document in inventory.parents]
     ids += [opportunity.document["@id"] for opportunity in inventory.opportunities]

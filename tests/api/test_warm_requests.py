@@ -13,6 +13,7 @@ from chalicelib.identity.register import ApiKey
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from tests.support.builders import CUSTOMER
@@ -36,7 +37,12 @@ def tables() -> Iterator[Tables]:
 @pytest.fixture(scope="module")
 def partner(tables: Tables) -> Iterator[Client]:
     """A partner of an installation that has served before."""
-    world = World(store=DynamoStore(tables), feeds=DynamoFeeds(tables), identities=DynamoIdentities(tables))
+    world = World(
+        store=DynamoStore(tables),
+        feeds=DynamoFeeds(tables),
+        identities=DynamoIdentities(tables),
+        pending=DynamoPending(tables),
+    )
     open_provider(world)
     yield Client.registered(world)
     install(None)

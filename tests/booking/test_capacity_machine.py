@@ -24,6 +24,7 @@ from chalicelib.storage.store import Listing
 from tests.support.builders import (
     SELLER_ID,
     Clock,
+    Observed,
     a_request,
     a_seller,
     an_item,
@@ -201,7 +202,7 @@ class Spaces(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        sweep(self.store, self.clock())
+        sweep(self.store, self.clock(), Observed())
 
     @rule(key=st.sampled_from(sorted(SPACES)))
     def change(self, key: str) -> None:

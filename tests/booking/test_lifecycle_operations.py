@@ -84,7 +84,7 @@ class Play:
         """All that is stored: inventory, orders and feeds."""
         self.publish()
         stored = [*vars(self.world.store).items(), *vars(self.world.feeds).items()]
-        return {name: deepcopy(value) for name, value in stored if name != "_lock"}
+        return {name: deepcopy(value) for name, value in stored if name not in ("_lock", "pending")}
 
     def check_spaces(self, state: HoldState | None) -> None:
         """The place is held as `state`, or given back; either way nothing is lost."""
@@ -120,7 +120,7 @@ class Play:
 
     def decide(self, decide: Callable[[Snapshot], Decision[None]]) -> str | None:
         try:
-            self.world.system.carry_out_on_order(KEY, decide, self.world.clock.now)
+            self.world.system.attempts.carry_out_on_order(KEY, decide, self.world.clock.now)
         except (OpenBookingError, TransitionRefused) as refusal:
             return type(refusal).__name__
         return None

@@ -44,7 +44,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     known = profile(["openid"], url="http://localhost", output=tmp_path_factory.mktemp("suite"))
 
     def seed() -> None:
-        load_samples(installed().store, datetime.now(UTC))
+        load_samples(installed().inventory, datetime.now(UTC))
         add_identities(known, installed().authority)
 
     settings = {"AUTHENTICATION": "openid", "SERVICE_NAME": "Avonmead Bookings"}

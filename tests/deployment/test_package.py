@@ -10,9 +10,11 @@ import base64
 import hashlib
 import json
 import platform
+import random
 import re
 import subprocess
 import sys
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -28,15 +30,20 @@ import pytest
 
 from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
+from chalicelib.services import inventory as inventory_service
+from chalicelib.services.clearing import KIND, Clearing
+from chalicelib.services.inventory import Document
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from chalicelib.storage.store import Clearing
+from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import MACHINE, BadPackageError, Package, check, package
-from openbooking.importing.catalogue import Document, bring_in, keep_seller
 from openbooking.infra import templates
 from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import lambda_record
@@ -79,6 +86,7 @@ EXPORT_OF = {
     (f"{PREFIX}-orders", ""): "OrdersTableArn",
     (f"{PREFIX}-feeds", ""): "FeedsTableArn",
     (f"{PREFIX}-identity", ""): "IdentityTableArn",
+    (f"{PREFIX}-pending", ""): "PendingTableArn",
 }
 EXPORT_OF_KEY = f"openbooking-{STAGE}-SigningKeyArn"
 
@@ -180,10 +188,12 @@ def inventory() -> Iterator[Inventory]:
 
 
 def put_a_session_in(url: str) -> Choice:
-    store = DynamoStore(Tables(Engine(PREFIX, "eu-west-2", url, "local", "local")))
+    tables = Tables(Engine(PREFIX, "eu-west-2", url, "local", "local"))
+    retry = RetryPolicy(time.sleep, random.random)
+    inventory = inventory_service.Inventory(DynamoStore(tables), DynamoPending(tables), retry)
     samples = sample_inventory(datetime.now(UTC))
     seller = samples.sellers[0]
-    keep_seller(store, read_seller(seller, None))
+    inventory.keep_seller(read_seller(seller, None))
     parents = {parent["@id"]: parent for parent in samples.parents}
     sessions = {
         sample.document["@id"]: sample.document
@@ -198,8 +208,7 @@ def put_a_session_in(url: str) -> Choice:
         if choice.seller["@id"] == seller["@id"] and choice.session["remainingAttendeeCapacity"] > 5
     )
     series, session = choice.series, choice.session
-    bring_in(
-        store,
+    inventory.bring_in(
         [
             Document(read_opportunity(series), "tests", (series,)),
             Document(read_opportunity(session, series), "tests", (session, series)),
@@ -442,12 +451,7 @@ def test_the_dataset_site_is_served(function: Function) -> None:
 
 
 def test_the_sweep_runs(function: Function) -> None:
-    assert function.invoke("lease_sweep", SCHEDULED).keys() == {
-        "leases_ended",
-        "orders_seen",
-        "orders_reviewed",
-        "opportunities_cleared",
-    }
+    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"lease", "opportunity-change", "feed-review"}
 
 
 def test_nobody_is_believed_by_development_headers_as_packaged(
@@ -527,7 +531,7 @@ def test_policies_allow_what_the_handlers_ask(
         ask("GET", "orders-rpde")
         ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
         expire_all_leases(inventory)
-        assert function.invoke("lease_sweep", SCHEDULED)["leases_ended"] > 0
+        assert function.invoke("lease_sweep", SCHEDULED)["lease"] > 0
         deliver(function, inventory, "inventory", "inventory_stream")
         deliver(function, inventory, "orders", "orders_stream")
         assert function.request("GET", "/feeds/slots")["statusCode"] == 200
@@ -544,7 +548,8 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
     """So that a deployed stage can be judged, too (TESTIF-01 to TESTIF-06)."""
     settings = {"AUTHENTICATION": "headers", "PRODUCTION": "false", "TEST_INTERFACE": "true"}
     function = Function(task_root, template, inventory, **settings)
-    store = DynamoStore(Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local")))
+    tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
+    store, pending = DynamoStore(tables), DynamoPending(tables)
     seller = choice.seller["@id"]
 
     def ask(method: str, path: str, body: Any = None, expect: int = 204) -> Any:
@@ -591,8 +596,9 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
         # What another request leaves behind goes with the sweep.
         _, _, booked = book(function, left := create("OpenBookingSimpleFlow"))
         left_id = left.session["@id"].replace(BASE_URL, "https://base.invalid")
-        store.note_clearing(Clearing("left behind", (left_id,)))
-        assert function.invoke("lease_sweep", SCHEDULED)["opportunities_cleared"] == 1
+        left_behind = codec.to_json(Clearing((left_id,)))
+        pending.exchange((), [PendingWork(KIND, "left behind", left_behind)])
+        assert function.invoke("lease_sweep", SCHEDULED)["clearing"] == 1
         ask("GET", f"orders/{json.loads(booked['body'])['@id'].rpartition('/')[2]}", expect=410)
     finally:
         asked = function.end()["asked"]

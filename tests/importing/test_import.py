@@ -14,6 +14,7 @@ from rich.console import Console
 from chalicelib.booking.decisions import MoveHold
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.orders import OrderKey
+from chalicelib.services.inventory import Inventory
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.retry import RetryPolicy
@@ -54,7 +55,7 @@ def run(store: Store, site: OperatorSite, **options: Any) -> str:
     """What the import prints."""
     told = io.StringIO()
     import_rpde(
-        store,
+        Inventory(store, store.pending, RETRY),
         ImportOptions(site.url, **options),
         retry=RETRY,
         console=Console(file=told, width=200),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
@@ -28,7 +29,13 @@ def site() -> OperatorSite:
 def run(store: MemoryStore, site: OperatorSite, **options: Any) -> str:
     told = io.StringIO()
     console = Console(file=told, width=200, **options)
-    import_rpde(store, ImportOptions(site.url), retry=RETRY, console=console, web=site.web)
+    import_rpde(
+        Inventory(store, store.pending, RETRY),
+        ImportOptions(site.url),
+        retry=RETRY,
+        console=console,
+        web=site.web,
+    )
     return told.getvalue()
 
 

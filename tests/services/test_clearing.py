@@ -11,13 +11,23 @@ import pytest
 from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Change, Wanted
 from chalicelib.domain.orders import DeletedOrder, OrderKey
+from chalicelib.services import clearing
 from chalicelib.services.attempts import carry_out
-from chalicelib.services.clearing import STEP, clear, note_clearing
-from chalicelib.services.inventory import change_listing
+from chalicelib.services.inventory import Inventory
+from chalicelib.services.pending import Worker
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Clearing, Listing
-from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
+from chalicelib.storage.store import Listing
+from tests.support.builders import (
+    NOW,
+    SELLER_ID,
+    SESSION_ID,
+    Observed,
+    a_moment,
+    a_request,
+    a_seller,
+    an_opportunity,
+)
 from tests.support.memory import MemoryStore
 
 RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
@@ -26,6 +36,10 @@ IDS = [f"{SESSION_ID}-{number}" for number in range(60)]
 
 def key(number: int) -> OrderKey:
     return OrderKey("partner-1", f"10000000-0000-4000-8000-{number:012d}")
+
+
+class Killed(BaseException):
+    """The process ends here."""
 
 
 class Counting(MemoryStore):
@@ -42,7 +56,7 @@ class Counting(MemoryStore):
         self.calls["commit"] += 1
         if self.crash:
             self.crash = False
-            raise RuntimeError("the process has ended")
+            raise Killed
         if self.busy:
             self.busy -= 1
             raise StoreBusy("throttled")
@@ -95,68 +109,76 @@ def check_that_all_is_gone(store: Counting, orders: int = 23) -> None:
     assert all(isinstance(order, DeletedOrder) for order in found.values())
 
 
+def noted(store: MemoryStore) -> list[clearing.Clearing]:
+    return [clearing.read_clearing(entry) for entry in store.pending.entries(clearing.KIND, 10)]
+
+
+def clear(store: MemoryStore, retry: RetryPolicy, *, seconds: float) -> int:
+    steps = {clearing.KIND: lambda entry: clearing.take_step(entry, store, NOW, retry)}
+    return Worker(store.pending, steps, retry, lambda: NOW, Observed()).run_kind(clearing.KIND, seconds)
+
+
 def note(store: MemoryStore, opportunity_ids: Sequence[str] = IDS) -> None:
     """As the Test Interface does: two in a note when they are made, and then the dataset is deleted."""
     for start in range(0, len(opportunity_ids), 2):
-        store.note_clearing(
-            Clearing(
-                f"made-{start}-of-{len(opportunity_ids)}", tuple(opportunity_ids[start : start + 2]), "uat"
-            )
-        )
+        together = opportunity_ids[start : start + 2]
+        clearing.note_made(store.pending, "uat", together, f"made-{start:06d}-of-{len(opportunity_ids)}")
     numbers = count()
-    note_clearing(store, "uat", lambda: f"note-{next(numbers)}")
-    assert store.clearings(10, "uat") == []
+    clearing.note_clearing(store.pending, "uat", lambda: f"note-{next(numbers)}")
+    assert store.pending.entries("dataset#uat", 10) == []
 
 
 def test_all_go_in_a_few_writes(store: Counting) -> None:
     note(store)
-    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
+    assert clear(store, RETRY, seconds=10) == len(IDS)
     assert store.calls["commit"] < 5  # three Opportunities are held by two Orders, which cannot go together
     check_that_all_is_gone(store)
-    assert store.clearings(10) == []
+    assert noted(store) == []
 
 
 def test_nothing_goes_before_it_is_noted(store: Counting) -> None:
-    assert clear(store, NOW, RETRY, seconds=10) == 0
+    assert clear(store, RETRY, seconds=10) == 0
     assert not any(listing.deleted for listing, _ in store.listings(IDS).values())
 
 
 def test_a_large_number_is_noted_in_pieces_and_time_ends_between_them(store: Counting) -> None:
-    more = [f"{SESSION_ID}-more-{number}" for number in range(2 * STEP)]
+    more = [f"{SESSION_ID}-more-{number}" for number in range(2 * clearing.STEP)]
     for opportunity_id in more:
         store.publish(Listing(replace(an_opportunity(), id=opportunity_id), source="test"), 5)
     note(store, [*more, *IDS])
-    assert [len(each.opportunity_ids) for each in store.clearings(10)] == [STEP, STEP, len(IDS)]
+    assert [len(each.opportunity_ids) for each in noted(store)] == [clearing.STEP, clearing.STEP, len(IDS)]
     hasty = replace(RETRY, clock=count().__next__, jitter=lambda: 0.0)
-    assert clear(store, NOW, hasty, seconds=0) == STEP
-    assert clear(store, NOW, hasty, seconds=1) == STEP + len(IDS)
+    assert clear(store, hasty, seconds=0) == clearing.STEP
+    assert clear(store, hasty, seconds=1) == clearing.STEP + len(IDS)
     check_that_all_is_gone(store)
 
 
 def test_what_is_at_work_elsewhere_is_left_to_the_next_time(store: Counting) -> None:
     """The Seller changes one between the look and the write: nothing is lost, and the note stays."""
     note(store)
-    store.meanwhile = lambda: change_listing(store, IDS[0], lambda opportunity: opportunity)
-    assert clear(store, NOW, RETRY, seconds=10) == 0
-    assert len(store.clearings(10)) == 1
-    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
+    store.meanwhile = lambda: Inventory(store, store.pending, RETRY).change(
+        IDS[0], lambda opportunity: opportunity
+    )
+    assert clear(store, RETRY, seconds=10) == 0
+    assert len(noted(store)) == 1
+    assert clear(store, RETRY, seconds=10) == len(IDS)
     check_that_all_is_gone(store)
 
 
 def test_after_a_crash_between_withdrawal_and_orders_the_orders_go_too(store: Counting) -> None:
     note(store)
     store.crash = True
-    with pytest.raises(RuntimeError):
-        clear(store, NOW, RETRY, seconds=10)
+    with pytest.raises(Killed):
+        clear(store, RETRY, seconds=10)
     assert store.listings(IDS[:1])[IDS[0]][0].deleted
-    clear(store, NOW, RETRY, seconds=10)
+    clear(store, RETRY, seconds=10)
     check_that_all_is_gone(store)
 
 
 def test_orders_that_cannot_go_together_go_by_themselves(store: Counting) -> None:
     note(store)
     store.busy = 1
-    assert clear(store, NOW, RETRY, seconds=10) == len(IDS)
+    assert clear(store, RETRY, seconds=10) == len(IDS)
     check_that_all_is_gone(store)
 
 
@@ -164,7 +186,7 @@ def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None
     """Withdrawn first: an Order that came just before is found, none comes after."""
     note(store)
     store.meanwhile = lambda: book_one(store, 29, IDS[30])
-    clear(store, NOW, RETRY, seconds=10)
+    clear(store, RETRY, seconds=10)
     check_that_all_is_gone(store, orders=24)
     with pytest.raises(AssertionError):
         book_one(store, 28, IDS[31])
@@ -173,5 +195,5 @@ def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None
 def test_twice_is_as_once(store: Counting) -> None:
     for _ in range(2):
         note(store)
-        clear(store, NOW, RETRY, seconds=10)
+        clear(store, RETRY, seconds=10)
     check_that_all_is_gone(store)

@@ -13,17 +13,55 @@ from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.services import following
 from chalicelib.services.attempts import carry_out
-from chalicelib.services.following import finish_change, follow_all, take_step
-from chalicelib.services.inventory import NotListed, change_listing, withdraw
+from chalicelib.services.inventory import Inventory, NotListed, Outcome
+from chalicelib.services.pending import Worker
+from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
-from tests.support.builders import NOW, SELLER_ID, SESSION_ID, a_moment, a_request, a_seller, an_opportunity
+from tests.support.builders import (
+    NOW,
+    SELLER_ID,
+    SESSION_ID,
+    Observed,
+    a_moment,
+    a_request,
+    a_seller,
+    an_opportunity,
+)
 from tests.support.memory import MemoryStore
 
 RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5, attempts=500)
 CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.")
+
+
+def inventory(store: MemoryStore) -> Inventory:
+    return Inventory(store, store.pending, RETRY)
+
+
+def worker(store: MemoryStore) -> Worker:
+    steps = {following.KIND: lambda entry: following.take_step(entry, store, a_moment(), RETRY)}
+    return Worker(store.pending, steps, RETRY, lambda: NOW, Observed())
+
+
+def finish(store: MemoryStore) -> int:
+    return worker(store).finish(following.KIND, SESSION_ID)
+
+
+def pending(store: MemoryStore) -> PendingWork | None:
+    return store.pending.entry(following.KIND, SESSION_ID)
+
+
+def step(store: MemoryStore, entry: PendingWork, limit: int = following.STEP) -> int:
+    """One step, and what is then saved of it."""
+    taken = following.take_step(entry, store, a_moment(), RETRY, limit)
+    if taken.progress is None:
+        store.pending.finish(entry)
+    else:
+        store.pending.save(replace(entry, progress=taken.progress))
+    return taken.handled
 
 
 def key(number: int) -> OrderKey:
@@ -63,7 +101,7 @@ def status(store: MemoryStore, number: int) -> OrderItemStatus | None:
 
 
 def cancel_all(store: MemoryStore) -> None:
-    change_listing(store, SESSION_ID, cancelled, CANCELLED)
+    inventory(store).change(SESSION_ID, cancelled, CANCELLED)
 
 
 def check_that_nobody_is_left(store: MemoryStore, numbers: range) -> None:
@@ -82,9 +120,9 @@ def test_everyone_is_cancelled_and_told_why(store: MemoryStore) -> None:
     """CANCEL-14."""
     assert all(b(store, number) for number in range(250))
     cancel_all(store)
-    assert finish_change(store, SESSION_ID, a_moment(), RETRY) == 250
+    assert finish(store) == 250
     check_that_nobody_is_left(store, range(250))
-    assert store.open_change(SESSION_ID) is None
+    assert pending(store) is None
 
 
 def test_after_the_cancellation_nobody_gets_in(store: MemoryStore) -> None:
@@ -108,7 +146,7 @@ def test_a_thousand_orders_are_cancelled_while_twenty_brokers_go_on_booking(stor
         booking = [brokers.submit(go_on, broker) for broker in range(20)]
         assert begun.wait(timeout=60)
         cancel_all(store)
-        finish_change(store, SESSION_ID, a_moment(), RETRY)
+        finish(store)
     for each in booking:
         each.result()
     check_that_nobody_is_left(store, range(1000))
@@ -140,19 +178,19 @@ def test_a_process_that_is_killed_half_way_is_taken_over_by_the_next() -> None:
     cancel_all(store)
     store.commits_left = 37
     with pytest.raises(Crash):
-        finish_change(store, SESSION_ID, a_moment(), RETRY)
+        finish(store)
     store.commits_left = 10**9
-    follow_all(store, a_moment(), RETRY)
+    worker(store).run_kind(following.KIND, 60)
     check_that_nobody_is_left(store, range(120))
-    assert store.open_changes(1) == []
+    assert store.pending.entries(following.KIND, 1) == []
 
 
 def test_steps_are_bounded_and_go_on_where_the_last_one_ended(store: MemoryStore) -> None:
     assert all(b(store, number) for number in range(25))
     cancel_all(store)
     seen = []
-    while change := store.open_change(SESSION_ID):
-        seen.append(take_step(store, change, a_moment(), RETRY, limit=10))
+    while change := pending(store):
+        seen.append(step(store, change, limit=10))
     assert seen == [10, 10, 5]
     check_that_nobody_is_left(store, range(25))
 
@@ -168,9 +206,9 @@ def test_a_change_of_logistics_reaches_every_order_and_twice_is_once(store: Memo
     """NOTIF-04."""
     assert all(b(store, number) for number in range(5))
     logistics = OpportunityChange(SESSION_ID, ChangeKind.logistics)
-    change_listing(store, SESSION_ID, moved, logistics)
-    finish_change(store, SESSION_ID, a_moment(), RETRY)
-    take_step(store, logistics, a_moment(), RETRY)
+    inventory(store).change(SESSION_ID, moved, logistics)
+    finish(store)
+    step(store, following.pending_change(replace(logistics, revision=2)))
     for number in range(5):
         found = order(store, number)
         assert found is not None and found.items[0].opportunity is not None
@@ -181,13 +219,13 @@ def test_a_change_of_logistics_reaches_every_order_and_twice_is_once(store: Memo
 def test_a_cancellation_is_not_lost_to_those_who_follow_an_earlier_change(store: MemoryStore) -> None:
     """Who is half-way through an earlier change neither crosses off the cancellation nor skips anyone."""
     assert all(b(store, number) for number in range(25))
-    change_listing(store, SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
-    earlier = store.open_change(SESSION_ID)
+    inventory(store).change(SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
+    earlier = pending(store)
     assert earlier is not None
     cancel_all(store)
-    take_step(store, earlier, a_moment(), RETRY, limit=10)
-    take_step(store, earlier, a_moment(), RETRY)
-    finish_change(store, SESSION_ID, a_moment(), RETRY)
+    step(store, earlier, limit=10)
+    step(store, earlier)
+    finish(store)
     assert all(status(store, number) is OrderItemStatus.SellerCancelled for number in range(25))
     assert store.holds(SESSION_ID) == {}
 
@@ -195,11 +233,11 @@ def test_a_cancellation_is_not_lost_to_those_who_follow_an_earlier_change(store:
 def test_a_cancellation_is_not_lost_to_a_later_change(store: MemoryStore) -> None:
     assert all(b(store, number) for number in range(25))
     cancel_all(store)
-    change = store.open_change(SESSION_ID)
+    change = pending(store)
     assert change is not None
-    take_step(store, change, a_moment(), RETRY, limit=10)
-    change_listing(store, SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
-    finish_change(store, SESSION_ID, a_moment(), RETRY)
+    step(store, change, limit=10)
+    inventory(store).change(SESSION_ID, moved, OpportunityChange(SESSION_ID, ChangeKind.logistics))
+    finish(store)
     check_that_nobody_is_left(store, range(25))
 
 
@@ -216,14 +254,14 @@ def test_what_was_attended_stays_attended(store: MemoryStore) -> None:
         retry=RETRY,
     )
     cancel_all(store)
-    finish_change(store, SESSION_ID, a_moment(), RETRY)
+    finish(store)
     assert status(store, 1) is OrderItemStatus.AttendeeAttended
 
 
 def test_what_is_not_listed_cannot_change(store: MemoryStore) -> None:
     with pytest.raises(NotListed):
-        change_listing(store, "https://a.example/unknown", cancelled)
-    assert withdraw(store, SESSION_ID)
-    assert not withdraw(store, SESSION_ID)
+        inventory(store).change("https://a.example/unknown", cancelled)
+    assert inventory(store).withdraw(SESSION_ID) is Outcome.withdrawn
+    assert inventory(store).withdraw(SESSION_ID) is Outcome.unchanged
     with pytest.raises(NotListed):
-        change_listing(store, SESSION_ID, cancelled)
+        inventory(store).change(SESSION_ID, cancelled)

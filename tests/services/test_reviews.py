@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chalicelib.api.events import orders_changed, review_feeds
+from chalicelib.api.events import orders_changed, sweep
 from chalicelib.domain.orders import OrderKey
 from chalicelib.identity.authority import Authority
 from chalicelib.identity.callers import BOOKING
 from chalicelib.runtime.system import install
-from chalicelib.services.reviews import take_step
+from chalicelib.services import reviews
 from chalicelib.storage.dynamodb.rows import order_row
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from tests.support.world import Broker, World, seller_id
@@ -73,20 +74,20 @@ def test_orders_of_a_revoked_seller_are_deleted_in_the_feed_and_others_stay(
     book_and_cancel(world, UUIDS[1], seller=2)
     assert shown(world) == {UUIDS[0]: "updated", UUIDS[1]: "updated"}
     assert authority.revoke("partner-1", seller_id(1), "operator")
-    assert review_feeds() == {"orders_reviewed": 2}
+    assert sweep()[reviews.KIND] == 2
     publish(world, UUIDS[0], UUIDS[1])
     assert shown(world) == {UUIDS[0]: "deleted", UUIDS[1]: "updated"}
-    assert review_feeds() == {"orders_reviewed": 0}
+    assert sweep()[reviews.KIND] == 0
 
 
 def test_they_come_back_when_the_seller_allows_it_again(world: World, authority: Authority) -> None:
     book_and_cancel(world, UUIDS[0])
     before = json.loads(Broker(world).send("GET", "/api/openbooking/orders-rpde").body)["items"][0]["data"]
     authority.revoke("partner-1", seller_id(1), "operator")
-    review_feeds()
+    sweep()
     publish(world, UUIDS[0])
     authority.authorise("partner-1", seller_id(1), [BOOKING], "login")
-    assert review_feeds() == {"orders_reviewed": 1}
+    assert sweep()[reviews.KIND] == 1
     publish(world, UUIDS[0])
     after = json.loads(Broker(world).send("GET", "/api/openbooking/orders-rpde").body)["items"][0]
     assert (after["state"], after["data"]) == ("updated", before)
@@ -95,18 +96,16 @@ def test_they_come_back_when_the_seller_allows_it_again(world: World, authority:
 def test_what_changes_after_the_revocation_is_not_shown_either(world: World, authority: Authority) -> None:
     """An access token that is still good for some minutes may still book."""
     authority.revoke("partner-1", seller_id(1), "operator")
-    review_feeds()
+    sweep()
     book_and_cancel(world, UUIDS[0])
     assert shown(world) == {}
     authority.authorise("partner-1", seller_id(1), [BOOKING], "login")
-    review_feeds()
+    sweep()
     publish(world, UUIDS[0])
     assert shown(world) == {UUIDS[0]: "updated"}
 
 
 def test_a_suspension_keeps_items(world: World, authority: Authority) -> None:
-    from dataclasses import replace
-
     from chalicelib.identity.register import Authorisation
 
     book_and_cancel(world, UUIDS[0])
@@ -123,7 +122,7 @@ def test_revoking_twice_does_nothing_more(world: World, authority: Authority) ->
     assert authority.revoke("partner-1", seller_id(1), "operator")
     assert not authority.revoke("partner-1", seller_id(1), "operator")
     assert not authority.revoke("partner-1", seller_id(3), "operator")
-    assert len(authority.register.feed_reviews()) == 1
+    assert len(world.pending.entries(reviews.KIND, 10)) == 1
 
 
 def test_steps_are_bounded_and_one_that_is_cut_off_is_taken_again(world: World, authority: Authority) -> None:
@@ -133,19 +132,17 @@ def test_steps_are_bounded_and_one_that_is_cut_off_is_taken_again(world: World, 
     system = world.system
     versions = {uuid: world.system.store.snapshot(_wanted(uuid)).order for uuid in UUIDS}
     seen = []
-    while reviews := authority.register.feed_reviews():
-        # As if the process had died before it could note how far it was: the step is taken twice.
-        for review in (reviews[0], reviews[0]):
-            step = take_step(
-                review,
-                authority.register,
-                system.feeds,
-                system.store,
-                world.clock.now,
-                system.retry,
-                limit=3,
+    while entries := world.pending.entries(reviews.KIND, 1):
+        # As if the process had died before it could save its progress: the step is taken twice.
+        for entry in (entries[0], entries[0]):
+            step = reviews.take_step(
+                entry, system.feeds, system.store, world.clock.now, system.retry, limit=3
             )
-        seen.append(step)
+        seen.append(step.handled)
+        if step.progress is None:
+            world.pending.finish(entries[0])
+        else:
+            world.pending.save(replace(entries[0], progress=step.progress))
     assert seen == [3, 3, 1]
     publish(world, *UUIDS)
     assert set(shown(world).values()) == {"deleted"}

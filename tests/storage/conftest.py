@@ -7,9 +7,11 @@ import pytest
 
 from bench.engine import DYNOXIDE, dynoxide, moto
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.store import Store
 from tests.support.engines import WITHOUT_DYNOXIDE, Calls, clear, new_tables
 from tests.support.memory import MemoryFeeds, MemoryStore
@@ -36,6 +38,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 class Stores:
     store: Store
     feeds: FeedStore
+    pending: PendingStore
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,10 @@ def engine_tables(engine: str | None) -> Iterator[Tables | None]:
 @pytest.fixture
 def stores(engine_tables: Tables | None) -> Iterator[Stores]:
     if engine_tables is None:
-        yield Stores(MemoryStore(), MemoryFeeds())
+        memory = MemoryStore()
+        yield Stores(memory, MemoryFeeds(), memory.pending)
         return
-    yield Stores(DynamoStore(engine_tables), DynamoFeeds(engine_tables))
+    yield Stores(DynamoStore(engine_tables), DynamoFeeds(engine_tables), DynamoPending(engine_tables))
     clear(engine_tables)
 
 

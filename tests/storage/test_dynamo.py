@@ -25,6 +25,7 @@ from tests.support.builders import (
     NOW,
     SELLER_ID,
     SESSION_ID,
+    Observed,
     a_moment,
     a_request,
     a_seller,
@@ -135,9 +136,9 @@ def test_a_lease_that_is_taken_while_another_ends_is_not_overlooked(
     sooner = Hold(1, HoldState.leased, LEASE_END + timedelta(minutes=1))
     calls = Calls(tables)
     calls.after("Query", lambda _: store.commit([MoveHold(SESSION_ID, late, None, sooner)]))
-    assert store.reclaim(SESSION_ID, LEASE_END) == 1
+    assert store.reclaim(SESSION_ID, LEASE_END).ended == 1
     calls.stop()
-    assert store.reclaim(SESSION_ID, LEASE_END + timedelta(minutes=1)) == 1
+    assert store.reclaim(SESSION_ID, LEASE_END + timedelta(minutes=1)).ended == 1
     assert store.holds(SESSION_ID) == {}
 
 
@@ -145,9 +146,9 @@ def test_the_sweep_passes_over_what_others_are_busy_with(store: DynamoStore, cal
     for opportunity_id in WANTED.opportunity_ids:
         store.commit([MoveHold(opportunity_id, KEY, None, LEASE)])
     calls.before("TransactWriteItems", cancelled("TransactionConflict", "None"))
-    assert sweep(store, LEASE_END) == 1
-    assert sweep(store, LEASE_END) == 1
-    assert sweep(store, LEASE_END) == 0
+    assert sweep(store, LEASE_END, Observed()) == 1
+    assert sweep(store, LEASE_END, Observed()) == 1
+    assert sweep(store, LEASE_END, Observed()) == 0
 
 
 def test_feed_rows_whose_answer_was_lost_are_not_written_twice(tables: Tables, calls: Calls) -> None:

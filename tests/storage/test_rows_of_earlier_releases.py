@@ -35,11 +35,14 @@ from chalicelib.identity.register import (
     Secret,
 )
 from chalicelib.runtime.system import install
+from chalicelib.services import clearing, following, reviews
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
-from chalicelib.storage.store import Clearing, Listing
+from chalicelib.storage.store import Listing
 from tests.support.builders import NOW
 from tests.support.world import API, BASE_URL, PAYMENT, Bookable, Broker, World, capacity_record, order_record
 
@@ -88,7 +91,12 @@ def raw(row: Json) -> Json:
 @pytest.fixture
 def world(tables: Tables) -> Iterator[World]:
     """An installation on the rows of release 0.1.0, at the time at which they were written."""
-    made = World(store=DynamoStore(tables), feeds=DynamoFeeds(tables), identities=DynamoIdentities(tables))
+    made = World(
+        store=DynamoStore(tables),
+        feeds=DynamoFeeds(tables),
+        identities=DynamoIdentities(tables),
+        pending=DynamoPending(tables),
+    )
     client = tables.connection.client
     for table, rows in ROWS.items():
         puts = [{"PutRequest": {"Item": raw(row)}} for row in rows]
@@ -220,7 +228,7 @@ def test_leases_end_by_the_clock(world: World) -> None:
     """LEASE-04, LEASE-09: those of a rejected proposal too."""
     world.clock.advance(minutes=15)
     assert set(world.store.expired(world.clock.now, 10)) == {YOGA, APPROVING}
-    assert events.sweep_leases() == {"leases_ended": 3}
+    assert events.sweep()["lease"] == 3
     after = capacity(world, YOGA)
     assert after == Capacity(10, 10, 0, revision=1, version=after.version if after else 0)
     assert world.store.holds(YOGA) == {}
@@ -237,15 +245,20 @@ def test_changes_are_followed_to_their_end(world: World, broker: Broker) -> None
     """NOTIF-04, CANCEL-14: from where they were left, and nobody twice."""
     said = "The instructor is unwell."
     moved = OpportunityChange(MOVED, ChangeKind.logistics, revision=2)
-    off = OpportunityChange(CALLED_OFF, ChangeKind.cancelled, said, f"partner-1#{uuid(9)}", revision=2)
-    assert world.store.open_changes(10) == [moved, off]
-    assert (world.store.open_change(MOVED), world.store.open_change(CALLED_OFF)) == (moved, off)
+    off = OpportunityChange(CALLED_OFF, ChangeKind.cancelled, said, revision=2)
+    assert world.pending.take_over() == 5
+    taken = {entry.id: entry for entry in world.pending.entries(following.KIND, 10)}
+    assert {each: following.read_change(entry) for each, entry in taken.items()} == {
+        MOVED: moved,
+        CALLED_OFF: off,
+    }
+    assert (taken[MOVED].progress, taken[CALLED_OFF].progress) == ("", f"partner-1#{uuid(9)}")
     before, seen_to = order(world, 10), order(world, 9)
     assert [item.status for item in before.items] == ["OrderItemConfirmed"]
     assert [(item.status, item.cancellation_message) for item in seen_to.items] == [("SellerCancelled", said)]
 
-    assert events.follow_changes() == {"orders_seen": 2}
-    assert world.store.open_changes(10) == []
+    assert events.sweep()[following.KIND] == 2
+    assert world.pending.entries(following.KIND, 10) == []
     assert order(world, 9) == seen_to
     (item,) = order(world, 10).items
     assert (item.status, item.cancellation_message) == ("SellerCancelled", said)
@@ -257,23 +270,18 @@ def test_changes_are_followed_to_their_end(world: World, broker: Broker) -> None
 
 def test_a_dataset_that_was_deleted_goes(world: World, broker: Broker) -> None:
     """TESTIF-01: what was noted to go now, and what stands until its own dataset is deleted."""
-    (noted,) = world.store.clearings(10)
-    assert (noted.opportunity_ids, noted.dataset) == ((GOING, f"{IDS}/session-series/8"), None)
-    stands = Clearing(
-        "c0000000-0000-4000-8000-000000000002", (STAYING, f"{IDS}/session-series/9"), dataset="dev"
-    )
-    assert world.store.clearings(10, "dev") == [stands]
+    noted, stands = (GOING, f"{IDS}/session-series/8"), (STAYING, f"{IDS}/session-series/9")
     world.set(test_interface=True)
-    assert events.clear_datasets() == {"opportunities_cleared": 2}
-    assert world.store.clearings(10) == []
-    assert all(listing(world, each).deleted for each in noted.opportunity_ids)
+    assert events.sweep()[clearing.KIND] == 2
+    assert world.pending.entries(clearing.KIND, 10) == []
+    assert all(listing(world, each).deleted for each in noted)
     assert world.order(uuid(11)) == DeletedOrder(OrderKey("partner-1", uuid(11)), SELLER, version=2)
     assert world.store.holds(GOING) == {}
     assert not listing(world, STAYING).deleted
 
     assert broker.send("DELETE", f"{API}/test-interface/datasets/dev").status == 204
-    assert all(listing(world, each).deleted for each in stands.opportunity_ids)
-    assert (world.store.clearings(10, "dev"), world.store.clearings(10)) == ([], [])
+    assert all(listing(world, each).deleted for each in stands)
+    assert world.pending.entries("dataset#dev", 10) == world.pending.entries(clearing.KIND, 10) == []
 
 
 # --- orders -------------------------------------------------------------------------------
@@ -508,15 +516,15 @@ def test_feeds_go_on_where_they_were(world: World, broker: Broker) -> None:
 
 def test_reviews_of_feeds_are_done(world: World) -> None:
     """OFEED-15."""
-    register = world.system.authority.register
-    assert register.feed_reviews() == [
-        FeedReview("review-1", "partner-2", SELLER, done_up_to=uuid(1), version=1),
-        FeedReview("00000000-0000-4000-8000-000000000051", "partner-3", OTHER_SELLER, version=1),
-    ]
+    assert world.pending.take_over() == 5
+    assert [
+        (codec.from_json(entry.document, FeedReview), entry.progress)
+        for entry in world.pending.entries(reviews.KIND, 10)
+    ] == [(FeedReview("partner-2", SELLER), uuid(1)), (FeedReview("partner-3", OTHER_SELLER), "")]
     late = Broker(world, "partner-3", seller=None)
     assert shown(late, f"{API}/orders-rpde") == [("updated", uuid(13))]
-    assert events.review_feeds() == {"orders_reviewed": 1}
-    assert register.feed_reviews() == []
+    assert events.sweep()[reviews.KIND] == 1
+    assert world.pending.entries(reviews.KIND, 10) == []
     reviewed = order(world, 13, "partner-3")
     assert reviewed.version == 3
     assert events.orders_changed([order_record(reviewed)]) == {"batchItemFailures": []}

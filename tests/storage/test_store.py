@@ -6,13 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder, Snapshot, Wanted
-from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
-from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.quote import quote
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.services.attempts import carry_out, current_snapshot
 from chalicelib.services.leases import sweep
 from chalicelib.storage.errors import (
     CommitRefused,
@@ -25,18 +22,20 @@ from chalicelib.storage.errors import (
     StoreBusy,
     TooFewSpaces,
 )
+from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Clearing, Listing, Store
+from chalicelib.storage.store import Listing, Store
+from tests.storage.conftest import Stores
 from tests.support.builders import (
     KEY,
     NOW,
     SELLER_ID,
     SESSION_ID,
+    Observed,
     a_moment,
     a_request,
     a_seller,
     a_snapshot,
-    an_item,
     an_opportunity,
 )
 
@@ -328,7 +327,7 @@ class TestLeases:
         store.commit([taken(leased(3, ends_in=6), key(2))])
         store.commit([taken(leased(1, ends_in=9), key(3))])
         store.commit([taken(BOOKED, key(4))])
-        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)) == 2
+        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)).ended == 2
         assert counts(store) == (8, 1)
         assert set(store.holds(SESSION_ID)) == {key(3), key(4)}
         assert capacity(store).next_expiry_at == NOW + timedelta(minutes=9)
@@ -336,11 +335,11 @@ class TestLeases:
     def test_the_mark_goes_with_the_last_lease(self, store: Store) -> None:
         publish(store)
         store.commit([taken(leased())])
-        assert store.reclaim(SESSION_ID, LATER - timedelta(seconds=1)) == 0
+        assert store.reclaim(SESSION_ID, LATER - timedelta(seconds=1)).ended == 0
         assert capacity(store).next_expiry_at == LATER
-        assert store.reclaim(SESSION_ID, LATER) == 1
+        assert store.reclaim(SESSION_ID, LATER).ended == 1
         assert capacity(store).next_expiry_at is None
-        assert store.reclaim(SESSION_ID, LATER) == 0
+        assert store.reclaim(SESSION_ID, LATER).ended == 0
 
     def test_a_mark_that_is_too_low_is_raised(self, store: Store) -> None:
         publish(store)
@@ -348,18 +347,18 @@ class TestLeases:
         store.commit([taken(leased(ends_in=9), key(2))])
         store.commit([MoveHold(SESSION_ID, key(1), leased(ends_in=5), None)])
         assert capacity(store).next_expiry_at == NOW + timedelta(minutes=5)
-        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)) == 0
+        assert store.reclaim(SESSION_ID, NOW + timedelta(minutes=6)).ended == 0
         assert capacity(store).next_expiry_at == NOW + timedelta(minutes=9)
 
     def test_of_an_opportunity_without_counters_there_are_none(self, store: Store) -> None:
-        assert store.reclaim(SESSION_ID, NOW) == 0
+        assert store.reclaim(SESSION_ID, NOW).ended == 0
 
     def test_more_than_fit_one_transaction(self, store: Store) -> None:
         publish(store, 105)
         for number in range(101):
             store.commit([taken(leased(ends_in=5), key(number))])
         assert counts(store) == (4, 101)
-        assert store.reclaim(SESSION_ID, LATER) == 101
+        assert store.reclaim(SESSION_ID, LATER).ended == 101
         assert counts(store) == (105, 0)
         assert capacity(store).next_expiry_at is None
 
@@ -371,7 +370,7 @@ class TestLeases:
         now = NOW + timedelta(minutes=6)
         assert set(store.expired(now, 100)) == set(ids[:6])
         assert len(store.expired(now, 4)) == 4
-        assert sweep(store, now) == 6
+        assert sweep(store, now, Observed()) == 6
         assert store.expired(now, 100) == []
         assert counts(store, ids[0]) == (1, 0)
         assert counts(store, ids[6]) == (0, 1)
@@ -381,7 +380,7 @@ class TestLeases:
         store.commit([taken(leased())])
         store.commit([MoveHold(SESSION_ID, KEY, leased(), BOOKED)])
         assert store.expired(LATER, 10) == []
-        assert store.reclaim(SESSION_ID, LATER) == 0
+        assert store.reclaim(SESSION_ID, LATER).ended == 0
         assert counts(store) == (9, 0)
 
     def test_readers_who_come_at_once_give_back_once(self, store: Store) -> None:
@@ -392,7 +391,7 @@ class TestLeases:
         def look(_: int) -> int:
             for _ in retry().tries():
                 try:
-                    return store.reclaim(SESSION_ID, LATER)
+                    return store.reclaim(SESSION_ID, LATER).ended
                 except StoreBusy:
                     continue
             raise AssertionError("never came through")
@@ -462,206 +461,49 @@ class TestInventory:
         assert store.sellers() == [a_seller(open_booking_allowed=False)]
 
 
-CANCELLED = OpportunityChange(SESSION_ID, ChangeKind.cancelled, "The hall is flooded.", revision=2)
+CANCELLED = PendingWork("opportunity-change", SESSION_ID, '{"kind":"cancelled"}', revision=2)
 
 
-def change(store: Store, change: OpportunityChange, opportunity_id: str = SESSION_ID) -> None:
-    """Publish the next version of the Opportunity, with a change to follow."""
-    version = store.listings([opportunity_id])[opportunity_id][0].version + 1
-    store.publish(Listing(an_opportunity(opportunity_id, revision=version), version), 10, change)
-
-
-class TestClearings:
-    def test_are_there_until_they_are_crossed_off(self, store: Store) -> None:
-        one, other = Clearing("1", (SESSION_ID, OTHER_ID)), Clearing("2", ())
-        store.note_clearing(one)
-        store.note_clearing(other)
-        assert store.clearings(10) == [one, other]
-        assert len(store.clearings(1)) == 1
-        store.close_clearing(one)
-        store.close_clearing(one)
-        assert store.clearings(10) == [other]
-
-    def test_of_a_dataset_wait_for_it(self, store: Store) -> None:
-        waiting = [Clearing(str(number), (SESSION_ID,), "uat") for number in range(3)]
-        for each in (*waiting, Clearing("4", (OTHER_ID,), "other")):
-            store.note_clearing(each)
-        assert store.clearings(10) == []
-        assert store.clearings(10, "uat") == waiting
-        due = Clearing("5", (SESSION_ID,))
-        store.note_clearing(due, instead_of=waiting[:2])
-        assert store.clearings(10, "uat") == waiting[2:]
-        assert store.clearings(10) == [due]
-        assert len(store.clearings(10, "other")) == 1
-
-    def test_are_no_changes_to_follow(self, store: Store) -> None:
-        store.note_clearing(Clearing("1", (SESSION_ID,)))
-        assert store.open_changes(10) == []
+def change(stores: Stores, entry: PendingWork) -> None:
+    """Publish the next version of the Opportunity, with what is to follow."""
+    version = stores.store.listings([entry.id])[entry.id][0].version + 1
+    stores.store.publish(Listing(an_opportunity(entry.id, revision=version), version), 10, entry)
 
 
 class TestChangesToFollow:
-    def test_there_is_none_unless_one_was_published(self, store: Store) -> None:
-        publish(store)
-        store.publish(Listing(an_opportunity(revision=2), version=2), 10)
-        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
+    def test_there_is_none_unless_one_was_published(self, stores: Stores) -> None:
+        publish(stores.store)
+        stores.store.publish(Listing(an_opportunity(revision=2), version=2), 10)
+        assert stores.pending.entries(CANCELLED.kind, 10) == []
 
-    def test_one_is_noted_with_the_version_that_it_came_with(self, store: Store) -> None:
-        publish(store)
-        change(store, CANCELLED)
-        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([CANCELLED], CANCELLED)
-        assert store.listings([SESSION_ID])[SESSION_ID][0].version == 2
+    def test_one_is_written_with_the_version_that_it_came_with(self, stores: Stores) -> None:
+        publish(stores.store)
+        change(stores, CANCELLED)
+        assert stores.pending.entries(CANCELLED.kind, 10) == [CANCELLED]
+        assert stores.store.listings([SESSION_ID])[SESSION_ID][0].version == 2
 
-    def test_where_the_version_is_refused_nothing_is_noted(self, store: Store) -> None:
-        publish(store)
+    def test_where_the_version_is_refused_nothing_is_written(self, stores: Stores) -> None:
+        publish(stores.store)
         with pytest.raises(CommitRefused):
-            store.publish(Listing(an_opportunity(revision=9), version=9), 10, CANCELLED)
-        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
+            stores.store.publish(Listing(an_opportunity(revision=9), version=9), 10, CANCELLED)
+        assert stores.pending.entries(CANCELLED.kind, 10) == []
 
-    def test_goes_on_from_where_it_has_come_to(self, store: Store) -> None:
-        publish(store)
-        change(store, CANCELLED)
-        half_way = replace(CANCELLED, done_up_to="partner-1#5")
-        store.note_change(half_way)
-        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([half_way], half_way)
-
-    def test_is_crossed_off_once_and_again(self, store: Store) -> None:
-        publish(store)
-        change(store, CANCELLED)
-        store.close_change(CANCELLED)
-        store.close_change(CANCELLED)
-        assert (store.open_changes(10), store.open_change(SESSION_ID)) == ([], None)
-
-    def test_each_opportunity_has_its_own(self, store: Store) -> None:
-        other = replace(CANCELLED, opportunity_id=OTHER_ID)
-        for opportunity_id, each in ((SESSION_ID, CANCELLED), (OTHER_ID, other)):
-            publish(store, 10, opportunity_id)
-            change(store, each, opportunity_id)
-        assert len(store.open_changes(1)) == 1
-        store.note_change(replace(CANCELLED, done_up_to="partner-1#5"))
-        assert store.open_change(OTHER_ID) == other
-        store.close_change(CANCELLED)
-        assert store.open_changes(10) == [other]
-
-    def test_the_next_one_takes_the_place_of_one_that_is_not_done(self, store: Store) -> None:
-        publish(store)
-        change(store, OpportunityChange(SESSION_ID, ChangeKind.logistics, revision=2))
-        change(store, replace(CANCELLED, revision=3))
-        assert store.open_changes(10) == [replace(CANCELLED, revision=3)]
-
-    def test_whoever_still_follows_an_older_one_leaves_the_newer_alone(self, store: Store) -> None:
-        """Else those whom the older one has reached would never hear of the newer."""
-        publish(store)
-        older = OpportunityChange(SESSION_ID, ChangeKind.logistics, revision=2)
-        newer = replace(older, revision=3)
-        change(store, older)
-        change(store, newer)
-        store.note_change(replace(older, done_up_to="partner-1#5"))
-        assert store.open_change(SESSION_ID) == newer
-        store.close_change(older)
-        assert store.open_change(SESSION_ID) == newer
-
-    def test_what_is_crossed_off_is_not_noted_again_by_a_slower_follower(self, store: Store) -> None:
-        publish(store)
-        change(store, CANCELLED)
-        store.close_change(CANCELLED)
-        store.note_change(replace(CANCELLED, done_up_to="partner-1#5"))
-        assert store.open_change(SESSION_ID) is None
+    def test_the_next_one_takes_the_place_of_one_that_is_not_finished(self, stores: Stores) -> None:
+        publish(stores.store)
+        change(stores, CANCELLED)
+        change(stores, replace(CANCELLED, revision=3))
+        assert stores.pending.entries(CANCELLED.kind, 10) == [replace(CANCELLED, revision=3)]
 
 
-class Interrupted:
-    """A store in which somebody else comes in between a decision and its commit."""
-
-    def __init__(self, store: Store, between: object) -> None:
-        self._store, self._between = store, between
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def commit(self, changes: object) -> None:
-        between, self._between = self._between, None
-        if between is not None:
-            between()  # type: ignore[operator]
-        self._store.commit(changes)  # type: ignore[arg-type]
-
-
-class TestAttempts:
-    def test_a_lease_that_has_ended_neither_blocks_nor_shows(self, store: Store) -> None:
-        publish(store, 1)
-        store.commit([taken(leased(), key(2))])
-        assert current_snapshot(store, WHOLE, NOW).opportunities[SESSION_ID].capacity.spaces_left == 0
-        assert current_snapshot(store, WHOLE, LATER).opportunities[SESSION_ID].capacity.spaces_left == 1
-
-    def test_a_lease_that_somebody_else_ends_meanwhile_does_not_show_either(self, store: Store) -> None:
-        publish(store, 1)
-        store.commit([taken(leased(), key(2))])
-
-        class Slow(Interrupted):
-            def reclaim(self, opportunity_id: str, now: object) -> int:
-                assert store.reclaim(SESSION_ID, LATER) == 1  # by somebody who is faster
-                return store.reclaim(SESSION_ID, LATER)
-
-        slow: Store = Slow(store, None)  # type: ignore[assignment]
-        assert current_snapshot(slow, WHOLE, LATER).opportunities[SESSION_ID].capacity.spaces_left == 1
-
-    def test_a_quote_is_deleted_though_its_lease_ended_by_anothers_clock(self, store: Store) -> None:
-        publish(store)
-        store.save_seller(a_seller())
-        moment = a_moment()
-        carry_out(
-            store,
-            WHOLE,
-            lambda s: quote(a_request(), s, moment, with_customer=True),
-            now=NOW,
-            retry=retry(),
-        )
-        assert counts(store) == (9, 1)
-        ahead: Store = Interrupted(store, lambda: store.reclaim(SESSION_ID, LATER))  # type: ignore[assignment]
-        carry_out(
-            ahead,
-            Wanted(KEY),
-            lambda s: delete_quote(s, NOW, seller_id=SELLER_ID),
-            now=NOW,
-            retry=retry(),
-        )
-        assert store.snapshot(Wanted(KEY)).order is None
-        assert counts(store) == (10, 0)
-
-    def test_the_last_space_goes_to_whoever_commits_first(self, store: Store) -> None:
-        publish(store, 1)
-        store.save_seller(a_seller())
-        refusals: list[tuple[Reason, ...]] = []
-        request = replace(a_request(), total_payment_due=None)
-        first: Store = Interrupted(store, lambda: store.commit([taken(BOOKED, key(2))]))  # type: ignore[assignment]
-        answer = carry_out(
-            first,
-            WHOLE,
-            lambda s: quote(request, s, a_moment(), with_customer=True),
-            now=NOW,
-            retry=retry(),
-            on_refusal=refusals.append,
-        )
-        assert refusals == [(TooFewSpaces(SESSION_ID, 0, 0),)]
-        assert [type(error).__name__ for error in answer.errors[0]] == ["OpportunityIsFullError"]
-        assert set(store.holds(SESSION_ID)) == {key(2)}
-
-    def test_b_twice_is_one_order(self, store: Store) -> None:
-        publish(store)
-        store.save_seller(a_seller())
-        opportunity = an_opportunity()
-        free = replace(
-            opportunity, offers=(replace(opportunity.offers[0], price=opportunity.offers[0].price * 0),)
-        )
-        store.publish(Listing(replace(free, revision=2), version=2), 10)
-        request = replace(a_request(an_item(free)), total_payment_due=free.offers[0].price)
-        answers = [
-            carry_out(
-                store,
-                WHOLE,
-                lambda s: book(request, s, a_moment(), lambda order: repr(order.items)),
-                now=NOW,
-                retry=retry(),
-            )
-            for _ in range(2)
-        ]
-        assert answers[0].order.answer == answers[1].order.answer
-        assert counts(store) == (9, 0)
+class TestRegister:
+    def test_is_read_in_pages_in_the_order_of_its_keys(self, store: Store) -> None:
+        publish(store, 50)
+        keys = sorted((key(number) for number in range(25)), key=str)
+        for each in keys:
+            store.commit([taken(BOOKED, each)])
+        assert list(store.holds(SESSION_ID)) == keys
+        seen: list[OrderKey] = []
+        while page := list(store.holds(SESSION_ID, after=str(seen[-1]) if seen else "", limit=10)):
+            assert len(page) <= 10
+            seen += page
+        assert seen == keys

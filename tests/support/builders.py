@@ -116,3 +116,16 @@ def a_snapshot(
 
 def a_moment(now: datetime = NOW, **policy: Any) -> Moment:
     return Moment(now, sequential_ids(), Policy(**policy))
+
+
+class Observed:
+    """What a worker reported: (what, kind, entry id, type of the error)."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, str, str, str]] = []
+
+    def work_failed(self, kind: str, entry_id: str, error: BaseException) -> None:
+        self.reports.append(("failed", kind, entry_id, type(error).__name__))
+
+    def work_set_aside(self, kind: str, entry_id: str, error: BaseException) -> None:
+        self.reports.append(("set aside", kind, entry_id, type(error).__name__))

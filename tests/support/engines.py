@@ -37,7 +37,7 @@ def tables_of(prefix: str, endpoint: str | None = None) -> TestedTables:
 def clear(tables: Tables) -> None:
     """Empty tables in place."""
     client = tables.connection.client
-    for row in (tables.details, tables.orders, tables.feeds, tables.identity):
+    for row in (tables.details, tables.orders, tables.feeds, tables.identity, tables.pending):
         name, keys = row.Meta.table_name, [row._hash_keyname, row._range_keyname]
         for item in client.get_paginator("scan").paginate(TableName=name).search("Items[]"):
             client.delete_item(TableName=name, Key={key: item[key] for key in keys if key})

@@ -14,7 +14,6 @@ from chalicelib.booking.decisions import (
     Snapshot,
     Wanted,
 )
-from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
@@ -33,21 +32,21 @@ from chalicelib.storage.errors import (
 )
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
 from chalicelib.storage.identities import Record
-from chalicelib.storage.store import MAX_ACTIONS, Clearing, Listing
+from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.store import MAX_ACTIONS, Listing, Reclaimed
 
 
 class MemoryStore:
     """Inventory, orders and sellers in dictionaries. See `storage.store.Store` for what each method promises."""
 
-    def __init__(self) -> None:
+    def __init__(self, pending: "MemoryPending | None" = None) -> None:
         self._lock = RLock()
         self._listings: dict[str, Listing] = {}
         self._capacities: dict[str, Capacity] = {}
         self._holds: dict[str, dict[OrderKey, Hold]] = {}
         self._orders: dict[OrderKey, Order | DeletedOrder] = {}
         self._sellers: dict[str, Seller] = {}
-        self._changes: dict[str, OpportunityChange] = {}
-        self._clearings: dict[str, Clearing] = {}
+        self.pending = pending or MemoryPending()
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
         with self._lock:
@@ -137,7 +136,7 @@ class MemoryStore:
             next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
         )
 
-    def reclaim(self, opportunity_id: str, now: datetime) -> int:
+    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
         with self._lock:
             holds = self._holds.get(opportunity_id, {})
             expired = [key for key, hold in holds.items() if hold.has_expired(now)]
@@ -152,7 +151,7 @@ class MemoryStore:
                     version=capacity.version + (1 if expired else 0),
                     next_expiry_at=min(ends, default=None),
                 )
-            return len(expired)
+            return Reclaimed(len(expired))
 
     def expired(self, now: datetime, limit: int) -> list[str]:
         with self._lock:
@@ -161,9 +160,12 @@ class MemoryStore:
             ]
             return over[:limit]
 
-    def holds(self, opportunity_id: str) -> dict[OrderKey, Hold]:
+    def holds(
+        self, opportunity_id: str, *, after: str = "", limit: int | None = None
+    ) -> dict[OrderKey, Hold]:
         with self._lock:
-            return dict(self._holds.get(opportunity_id, {}))
+            ordered = sorted(self._holds.get(opportunity_id, {}).items(), key=lambda each: str(each[0]))
+            return dict([each for each in ordered if str(each[0]) > after][:limit])
 
     def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
         with self._lock:
@@ -177,11 +179,11 @@ class MemoryStore:
         with self._lock:
             yield from [listing for listing in self._listings.values() if listing.source == source]
 
-    def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
         with self._lock:
             self.publish_together([(listing, spaces)])
-            if change is not None:
-                self._changes[listing.opportunity.id] = change
+            if pending is not None:
+                self.pending.exchange((), [pending])
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
         with self._lock:
@@ -207,42 +209,6 @@ class MemoryStore:
     def _version(self, opportunity_id: str) -> int:
         known = self._listings.get(opportunity_id)
         return known.version if known else 0
-
-    def open_changes(self, limit: int) -> list[OpportunityChange]:
-        with self._lock:
-            return list(self._changes.values())[:limit]
-
-    def open_change(self, opportunity_id: str) -> OpportunityChange | None:
-        with self._lock:
-            return self._changes.get(opportunity_id)
-
-    def note_change(self, change: OpportunityChange) -> None:
-        with self._lock:
-            if self._is_open(change):
-                self._changes[change.opportunity_id] = change
-
-    def close_change(self, change: OpportunityChange) -> None:
-        with self._lock:
-            if self._is_open(change):
-                del self._changes[change.opportunity_id]
-
-    def _is_open(self, change: OpportunityChange) -> bool:
-        known = self._changes.get(change.opportunity_id)
-        return known is not None and known.revision == change.revision
-
-    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
-        with self._lock:
-            for each in instead_of:
-                self._clearings.pop(each.id, None)
-            self._clearings[clearing.id] = clearing
-
-    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
-        with self._lock:
-            return [each for each in self._clearings.values() if each.dataset == dataset][:limit]
-
-    def close_clearing(self, clearing: Clearing) -> None:
-        with self._lock:
-            self._clearings.pop(clearing.id, None)
 
     def save_seller(self, seller: Seller) -> None:
         with self._lock:
@@ -320,8 +286,9 @@ class MemoryFeeds:
 class MemoryIdentities:
     """The same in memory, for tests of what stands on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, pending: "MemoryPending | None" = None) -> None:
         self._lock = RLock()
+        self.pending = pending or MemoryPending()
         self._records: dict[tuple[str, str], Record] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self.calls = 0
@@ -330,7 +297,7 @@ class MemoryIdentities:
         self.calls += 1
         return self._records.get((principal, part))
 
-    def save(self, record: Record, *others: Record) -> Record:
+    def save(self, record: Record, *others: Record, pending: Sequence[PendingWork] = ()) -> Record:
         with self._lock:
             self.calls += 1
             for each in (record, *others):
@@ -339,6 +306,7 @@ class MemoryIdentities:
                     raise RecordChanged(f"{each.principal} {each.part}")
             for each in (record, *others):
                 self._records[each.principal, each.part] = replace(each, version=each.version + 1)
+            self.pending.exchange((), pending)
         return replace(record, version=record.version + 1)
 
     def delete(self, record: Record) -> None:
@@ -365,3 +333,46 @@ class MemoryIdentities:
                 return False
             self._counts[principal, part] = counted
         return True
+
+
+class MemoryPending:
+    """Unfinished work in memory. See `storage.pending.PendingStore` for what each method promises."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._entries: dict[tuple[str, str], PendingWork] = {}
+
+    def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+        with self._lock:
+            found = sorted(key for key in self._entries if key[0] == kind and key[1] > after)
+            return [self._entries[key] for key in found[:limit]]
+
+    def entry(self, kind: str, entry_id: str) -> PendingWork | None:
+        with self._lock:
+            return self._entries.get((kind, entry_id))
+
+    def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
+        with self._lock:
+            if not all(self._is_there(entry) for entry in finished):
+                raise CommitRefused(())
+            for entry in finished:
+                del self._entries[entry.kind, entry.id]
+            for entry in added:
+                self._entries[entry.kind, entry.id] = entry
+
+    def save(self, entry: PendingWork) -> None:
+        with self._lock:
+            if self._is_there(entry):
+                self._entries[entry.kind, entry.id] = entry
+
+    def finish(self, entry: PendingWork) -> None:
+        with self._lock:
+            if self._is_there(entry):
+                del self._entries[entry.kind, entry.id]
+
+    def take_over(self, dataset: str | None = None) -> int:
+        return 0
+
+    def _is_there(self, entry: PendingWork) -> bool:
+        known = self._entries.get((entry.kind, entry.id))
+        return known is not None and (entry.revision is None or known.revision == entry.revision)

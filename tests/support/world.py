@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from chalice.test import Client
@@ -21,13 +22,14 @@ from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage import codec
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
+from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from tests.support import errors_seen
 from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids
-from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore
+from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryPending, MemoryStore
 
 Json = dict[str, Any]
 
@@ -123,17 +125,23 @@ class World:
     store: Store = field(default_factory=MemoryStore)
     feeds: FeedStore = field(default_factory=MemoryFeeds)
     identities: IdentityStore = field(default_factory=MemoryIdentities)
+    pending: PendingStore = field(default_factory=MemoryPending)
     clock: Clock = field(default_factory=Clock)
     client: Client = field(default_factory=lambda: Client(app.app))
     _numbers: int = 0
 
     def __post_init__(self) -> None:
+        # Those in memory write what is to follow where the worker finds it.
+        for store in (self.store, self.identities):
+            if isinstance(store, MemoryStore | MemoryIdentities) and isinstance(self.pending, MemoryPending):
+                store.pending = self.pending
         self.system = System(
             settings=self.settings,
             store=self.store,
             feeds=self.feeds,
             telemetry=Telemetry(level="CRITICAL", metrics=False),
             identities=self.identities,
+            pending=self.pending,
             retry=RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5),
             clock=self.clock,
             new_id=sequential_ids(),
@@ -150,7 +158,9 @@ class World:
     def set(self, **settings: Any) -> None:
         """Change settings of the installation."""
         self.system.settings = replace(self.system.settings, **settings)
-        for made_from_them in ("authority", "callers", "rates"):
+        for made_from_them in [
+            name for name in vars(self.system) if isinstance(vars(System).get(name), cached_property)
+        ]:
             vars(self.system).pop(made_from_them, None)
 
     def session(

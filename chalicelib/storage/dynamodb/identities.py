@@ -1,6 +1,6 @@
 """The identity table: small documents that change only as they were read, and counters that never pass a limit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,10 +9,12 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException, UpdateError
 
 from chalicelib.storage.dynamodb.calls import batch_get, passing_faults
+from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, RecordChanged
 from chalicelib.storage.identities import Record
+from chalicelib.storage.pending import PendingWork
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
@@ -29,7 +31,7 @@ class DynamoIdentities:
         found = batch_get(self._tables.connection, [key]).get(self._tables.name("identity"))
         return _record(found[0]) if found else None
 
-    def save(self, record: Record, *others: Record) -> Record:
+    def save(self, record: Record, *others: Record, pending: Sequence[PendingWork] = ()) -> Record:
         rows = self._rows
         transaction = Transaction(self._tables.connection)
         for each in (record, *others):
@@ -42,6 +44,8 @@ class DynamoIdentities:
             )
             as_read = rows.version == each.version if each.version else rows.principal.does_not_exist()
             transaction.put(row, as_read)
+        for entry in pending:
+            transaction.put(pending_row(self._tables, entry))
         try:
             transaction.write()
         except CommitRefused as refusal:

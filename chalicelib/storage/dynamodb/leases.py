@@ -1,72 +1,125 @@
 """The end of a lease: its spaces go back, once, whoever comes across it first."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pynamodb.exceptions import DoesNotExist, UpdateError
 
 from chalicelib.domain.capacity import HoldState
 from chalicelib.storage.dynamodb import rows
-from chalicelib.storage.dynamodb.calls import passing_faults
-from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, HoldRow, Tables
+from chalicelib.storage.dynamodb.calls import Raw, passing_faults
+from chalicelib.storage.dynamodb.pending import pending_row
+from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, HoldChanged, StoreBusy
-from chalicelib.storage.store import MAX_ACTIONS
+from chalicelib.storage.pending import SET_ASIDE, PendingWork
+from chalicelib.storage.store import MAX_ACTIONS, Reclaimed
 
 _AT_ONCE = MAX_ACTIONS - 1  # the counters take one action
-_ROUNDS = 50
 
 
-def reclaim(tables: Tables, opportunity_id: str, now: datetime) -> int:
-    """Give back the spaces of all leases on it that have ended by `now`; how many this call ended.
+def reclaim(tables: Tables, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+    """Give back the spaces of all leases on it that have ended by `now`.
 
-    Raises StoreBusy where others are so busy with it that it cannot be told.
+    A row that is no lease is passed over, or with `set_aside` put away with its content. Raises StoreBusy
+    where others are faster with at least one of them.
     """
     seconds, ended = rows.to_seconds(now), 0
-    for _ in range(_ROUNDS):
+    put_away: list[str] = []
+    while True:
         with passing_faults():
             try:
                 # Read before the leases: the mark is raised only if this is still the version.
                 version = int(tables.capacity.get(opportunity_id, CAPACITY, consistent_read=True).version)
             except DoesNotExist:
-                return ended
-            leases = list(
-                tables.holds.by_lease_end.query(opportunity_id, consistent_read=True, limit=MAX_ACTIONS)
-            )
+                return Reclaimed(ended, tuple(put_away))
+            found = _by_end(tables, opportunity_id)
+        leases = [lease for lease in found if _is_lease(lease)]
+        if set_aside:
+            for row in found:
+                if not _is_lease(row):
+                    put_away.append(_put_away(tables, row, now))
         expired = [lease for lease in leases if _end(lease) <= seconds][:_AT_ONCE]
         following = [_end(lease) for lease in leases[len(expired) :]]
         if expired:
             try:
                 _give_back(tables, opportunity_id, expired)
-            except CommitRefused:
-                continue  # another reader was faster with at least one of them: look again
+            except CommitRefused as refusal:
+                raise StoreBusy(f"leases on {opportunity_id} are being ended by others") from refusal
             ended += len(expired)
             version += 1
         if following and following[0] <= seconds:
             continue
         _raise_mark(tables, opportunity_id, version, following)
-        return ended
-    raise StoreBusy(f"leases on {opportunity_id} keep changing")
+        return Reclaimed(ended, tuple(put_away))
 
 
 def with_expired_leases(tables: Tables, now: datetime, limit: int) -> list[str]:
     """Opportunities with leases that have ended; the index may be a moment late."""
     found: dict[str, None] = {}
-    holds = tables.holds
+    until = tables.holds.lease_expires_at <= rows.to_seconds(now)
     for shard in range(EXPIRY_SHARDS):
-        with passing_faults():
-            for row in holds.by_expiry.query(
-                f"leases#{shard}", holds.lease_expires_at <= rows.to_seconds(now), limit=limit
-            ):
-                found[row.opportunity_id] = None
+        for raw in _query(tables, f"leases#{shard}", "by_expiry", limit, until):
+            found[raw["opportunity_id"]["S"]] = None
     return list(found)[:limit]
 
 
-def _end(lease: HoldRow) -> int:
-    return int(lease.lease_expires_at)
+def _by_end(tables: Tables, opportunity_id: str) -> list[Raw]:
+    return _query(tables, opportunity_id, "by_lease_end", MAX_ACTIONS, consistent=True)
 
 
-def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[HoldRow]) -> None:
+def _query(
+    tables: Tables, key: str, index: str, limit: int, until: Any = None, *, consistent: bool = False
+) -> list[Raw]:
+    # As raw rows: one that is damaged must not hide the others.
+    with passing_faults():
+        answer: dict[str, Any] = tables.connection.query(
+            tables.holds.Meta.table_name,
+            key,
+            range_key_condition=until,
+            index_name=index,
+            consistent_read=consistent,
+            limit=limit,
+        )
+    items: list[Raw] = answer["Items"]
+    return items
+
+
+def _is_lease(raw: Raw) -> bool:
+    try:
+        return rows.read_hold(raw).state is HoldState.leased
+    except (KeyError, ValueError):
+        return False
+
+
+def _end(lease: Raw) -> int:
+    return int(lease["lease_expires_at"]["N"])
+
+
+def _spaces(lease: Raw) -> int:
+    return int(lease["spaces"]["N"])
+
+
+def _put_away(tables: Tables, raw: Raw, now: datetime) -> str:
+    """Take a row that is no lease off the inventory, and keep what it had with the work set aside."""
+    opportunity_id, part = raw["opportunity_id"]["S"], raw["part"]["S"]
+    entry = PendingWork(
+        f"{SET_ASIDE}lease",
+        f"{opportunity_id} {part}",
+        json.dumps(raw, default=str),
+        error="not a lease",
+        failed_at=now,
+    )
+    transaction = Transaction(tables.connection)
+    transaction.delete(tables.holds(opportunity_id, part), None)
+    transaction.put(pending_row(tables, entry))
+    transaction.write()
+    return entry.id
+
+
+def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> None:
     transaction = Transaction(tables.connection)
     holds, capacity = tables.holds, tables.capacity
     changed = HoldChanged(opportunity_id)
@@ -74,10 +127,10 @@ def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[HoldRow]) 
         as_read = (
             (holds.state == HoldState.leased.value)
             & (holds.lease_expires_at == _end(lease))
-            & (holds.spaces == int(lease.spaces))
+            & (holds.spaces == _spaces(lease))
         )
-        transaction.delete(lease, as_read, changed)
-    spaces = sum(int(lease.spaces) for lease in expired)
+        transaction.delete(holds(opportunity_id, lease["part"]["S"]), as_read, changed)
+    spaces = sum(map(_spaces, expired))
     actions = [
         capacity.spaces_left.add(spaces),
         capacity.spaces_leased.add(-spaces),
@@ -89,7 +142,7 @@ def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[HoldRow]) 
 
 
 def _raise_mark(tables: Tables, opportunity_id: str, version: int, following: Sequence[int]) -> None:
-    """Say when the next lease ends; only if nothing has happened since the leases were read.
+    """Set when the next lease ends; only if nothing has happened since the leases were read.
 
     Otherwise a lease taken meanwhile could end before the mark, and its end go unnoticed. A mark
     that stays too low only makes the next reader look again.

@@ -1,14 +1,9 @@
 """The store on DynamoDB: one BatchGetItem for a snapshot, one TransactWriteItems for a commit."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
-
-from pynamodb.exceptions import DeleteError, PutError
 
 from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, Wanted
-from chalicelib.booking.opportunity_changes import OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
@@ -17,10 +12,12 @@ from chalicelib.storage import codec
 from chalicelib.storage.dynamodb import leases, rows
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.changes import add_changes
-from chalicelib.storage.dynamodb.tables import CAPACITY, CHANGES, CLEARINGS, DETAILS, HOLD_PREFIX, Tables
+from chalicelib.storage.dynamodb.pending import pending_row
+from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_PREFIX, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import OpportunityChanged
-from chalicelib.storage.store import Clearing, Listing
+from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.store import Listing, Reclaimed
 
 _SELLER = "seller"
 
@@ -61,18 +58,24 @@ class DynamoStore:
         add_changes(transaction, self._tables, changes)
         transaction.write()
 
-    def reclaim(self, opportunity_id: str, now: datetime) -> int:
-        return leases.reclaim(self._tables, opportunity_id, now)
+    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+        return leases.reclaim(self._tables, opportunity_id, now, set_aside=set_aside)
 
     def expired(self, now: datetime, limit: int) -> list[str]:
         return leases.with_expired_leases(self._tables, now, limit)
 
-    def holds(self, opportunity_id: str) -> dict[OrderKey, Hold]:
+    def holds(
+        self, opportunity_id: str, *, after: str = "", limit: int | None = None
+    ) -> dict[OrderKey, Hold]:
         holds = self._tables.holds
+        following = (
+            # The least text after `after`, up to the least that is no hold ($ comes after #).
+            holds.part.between(f"{HOLD_PREFIX}{after}\0", HOLD_PREFIX.replace("#", "$"))
+            if after
+            else holds.part.startswith(HOLD_PREFIX)
+        )
         with passing_faults():
-            found = list(
-                holds.query(opportunity_id, holds.part.startswith(HOLD_PREFIX), consistent_read=True)
-            )
+            found = list(holds.query(opportunity_id, following, consistent_read=True, limit=limit))
         return {rows.key_of_hold(row.part): rows.read_hold(row.to_dynamodb_dict()) for row in found}
 
     def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
@@ -99,11 +102,11 @@ class DynamoStore:
             for row in details.scan((details.part == DETAILS) & (details.source == source)):
                 yield rows.read_listing(row.to_dynamodb_dict())
 
-    def publish(self, listing: Listing, spaces: int | None, change: OpportunityChange | None = None) -> None:
+    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
         transaction = Transaction(self._tables.connection)
         self._add_publication(transaction, listing, spaces)
-        if change is not None:
-            transaction.put(self._change_row(change))
+        if pending is not None:
+            transaction.put(pending_row(self._tables, pending))
         transaction.write()
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
@@ -130,61 +133,9 @@ class DynamoStore:
                 capacity.revision.set(listing.opportunity.revision),
                 capacity.open_for_booking.set(listing.is_open),
                 capacity.version.add(1),
+                capacity.row_format.set(FORMAT),
             ]
             transaction.update(capacity(opportunity_id, CAPACITY), actions)
-
-    def open_changes(self, limit: int) -> list[OpportunityChange]:
-        with passing_faults():
-            found = list(self._tables.changes.query(CHANGES, consistent_read=True, limit=limit))
-        return [codec.from_json(row.document, OpportunityChange) for row in found]
-
-    def open_change(self, opportunity_id: str) -> OpportunityChange | None:
-        key = (self._inventory, _part(CHANGES, opportunity_id))
-        found = batch_get(self._tables.connection, [key]).get(self._inventory)
-        return codec.from_json(found[0]["document"]["S"], OpportunityChange) if found else None
-
-    def note_change(self, change: OpportunityChange) -> None:
-        with self._if_still_open(change) as is_open:
-            self._change_row(change).save(is_open)
-
-    def close_change(self, change: OpportunityChange) -> None:
-        with self._if_still_open(change) as is_open:
-            self._change_row(change).delete(is_open)
-
-    @contextmanager
-    def _if_still_open(self, change: OpportunityChange) -> Iterator[Any]:
-        """The condition that nobody has crossed it off and no later one has come; else nothing is written."""
-        try:
-            with passing_faults():
-                yield self._tables.changes.revision == change.revision
-        except (PutError, DeleteError) as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-
-    def _change_row(self, change: OpportunityChange) -> Any:
-        return self._tables.changes(
-            CHANGES, change.opportunity_id, revision=change.revision, document=codec.to_json(change)
-        )
-
-    def note_clearing(self, clearing: Clearing, instead_of: Sequence[Clearing] = ()) -> None:
-        transaction = Transaction(self._tables.connection)
-        for each in instead_of:
-            transaction.delete(self._clearing_row(each), None)
-        transaction.put(self._clearing_row(clearing))
-        transaction.write()
-
-    def clearings(self, limit: int, dataset: str | None = None) -> list[Clearing]:
-        found = self._tables.clearings.query(_clearings_of(dataset), consistent_read=True, limit=limit)
-        with passing_faults():
-            return [codec.from_json(row.document, Clearing) for row in found]
-
-    def close_clearing(self, clearing: Clearing) -> None:
-        with passing_faults():
-            self._clearing_row(clearing).delete()
-
-    def _clearing_row(self, clearing: Clearing) -> Any:
-        partition = _clearings_of(clearing.dataset)
-        return self._tables.clearings(partition, clearing.id, document=codec.to_json(clearing))
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults():
@@ -202,10 +153,6 @@ class DynamoStore:
                 _read_seller(row.to_dynamodb_dict())
                 for row in identity.scan(identity.part == _SELLER, consistent_read=True)
             ]
-
-
-def _clearings_of(dataset: str | None) -> str:
-    return CLEARINGS if dataset is None else f"{CLEARINGS}#{dataset}"
 
 
 def _part(opportunity_id: str, part: str) -> Raw:

@@ -1,4 +1,4 @@
-"""The rows of the four tables, as PynamoDB models bound to one engine.
+"""The rows of the five tables, as PynamoDB models bound to one engine.
 
 `infra/tables.json` creates the tables; nothing here does. Models are made for a set of names and an
 endpoint at run time, so that importing touches neither the environment nor AWS.
@@ -21,18 +21,20 @@ DETAILS = "details"
 CAPACITY = "capacity"
 HOLD_PREFIX = "hold#"
 
-# Not an Opportunity: the partition of changes that are still being followed.
-CHANGES = "changes"
-
-# Nor is this: the partition of Opportunities that are to go, and what those of one dataset begin with.
-CLEARINGS = "clearings"
+# The format of the rows that this release writes. Rows of release 0.1.0 name none; they have format 1.
+# A release reads every format up to its own, so that it can take over an installation that exists.
+FORMAT = 2
 
 # Expired leases are found through an index; its partition is split so that leasing anywhere never
 # contends with leasing everywhere (one partition takes 1,000 writes a second).
 EXPIRY_SHARDS = 8
 
 
-class _InventoryRow(Model):
+class _Row(Model):
+    row_format = NumberAttribute(null=True, default_for_new=FORMAT)
+
+
+class _InventoryRow(_Row):
     opportunity_id = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
 
@@ -92,20 +94,7 @@ class HoldRow(_InventoryRow):
     by_lease_end = ByLeaseEnd()
 
 
-class ChangeRow(_InventoryRow):
-    """A change of an Opportunity that not everyone has followed yet, under `CHANGES`."""
-
-    document = UnicodeAttribute()
-    revision = NumberAttribute()
-
-
-class ClearingRow(_InventoryRow):
-    """Opportunities that are to go with all their Orders, under `CLEARINGS` or that of their dataset."""
-
-    document = UnicodeAttribute()
-
-
-class OrderRow(Model):
+class OrderRow(_Row):
     """Everything under one Order UUID of one booking partner. `document` is compressed JSON."""
 
     order_key = UnicodeAttribute(hash_key=True)
@@ -117,7 +106,7 @@ class OrderRow(Model):
     expires_at = NumberAttribute(null=True)  # TTL; it only tidies what a reader already ignores
 
 
-class FeedRow(Model):
+class FeedRow(_Row):
     """An item of a feed, the pointer to it, or the feed's counter; `entry` tells which."""
 
     feed_id = UnicodeAttribute(hash_key=True)
@@ -129,7 +118,7 @@ class FeedRow(Model):
     expires_at = NumberAttribute(null=True)  # TTL
 
 
-class IdentityRow(Model):
+class IdentityRow(_Row):
     """A Seller, what is known of a caller, or a counter."""
 
     principal = UnicodeAttribute(hash_key=True)
@@ -137,6 +126,20 @@ class IdentityRow(Model):
     document = UnicodeAttribute(null=True)  # of all but a counter
     version = NumberAttribute(null=True)  # of what is known of a caller
     counted = NumberAttribute(null=True)  # of a counter
+    expires_at = NumberAttribute(null=True)  # TTL
+
+
+class PendingRow(_Row):
+    """One entry of unfinished work; see `storage.pending`."""
+
+    kind = UnicodeAttribute(hash_key=True)
+    id = UnicodeAttribute(range_key=True)
+    document = UnicodeAttribute()
+    progress = UnicodeAttribute()
+    attempts = NumberAttribute()
+    revision = NumberAttribute(null=True)
+    error = UnicodeAttribute(null=True)
+    failed_at = NumberAttribute(null=True)
     expires_at = NumberAttribute(null=True)  # TTL
 
 
@@ -165,14 +168,13 @@ class Tables:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._shared: Connection | None = None
-        self.changes = self._bind(ChangeRow, "inventory")
-        self.clearings = self._bind(ClearingRow, "inventory")
         self.details = self._bind(DetailsRow, "inventory")
         self.capacity = self._bind(CapacityRow, "inventory")
         self.holds = self._bind(HoldRow, "inventory")
         self.orders = self._bind(OrderRow, "orders")
         self.feeds = self._bind(FeedRow, "feeds")
         self.identity = self._bind(IdentityRow, "identity")
+        self.pending = self._bind(PendingRow, "pending")
 
     def name(self, table: str) -> str:
         return f"{self.engine.prefix}-{table}"

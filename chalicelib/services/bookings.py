@@ -1,0 +1,110 @@
+"""What a Broker does: each stage of a booking as one call. Reads, decides, commits, and again after a lost race."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chalicelib.booking.book import Render, book, book_proposal, propose
+from chalicelib.booking.cancel import cancel_items, delete_order
+from chalicelib.booking.decisions import Answer, Moment, Wanted
+from chalicelib.booking.existing import read_status
+from chalicelib.booking.proposals import update_proposal
+from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.requests import (
+    CancellationRequest,
+    OrderRequest,
+    ProposalBookingRequest,
+    ProposalUpdateRequest,
+)
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.services.attempts import Attempts
+from chalicelib.wire.links import is_identifier
+
+
+@dataclass(frozen=True)
+class Bookings:
+    """The stages, for one installation.
+
+    `moment` gives the present with new ids and the policy. Each method raises what its stage in `booking`
+    raises, and StillBusy. `seller_id` is the Seller whom the caller acts for.
+    """
+
+    attempts: Attempts
+    moment: Callable[[], Moment]
+
+    def quote(self, request: OrderRequest, *, with_customer: bool) -> Answer:
+        """C1, or C2 with a Customer."""
+        moment = self.moment()
+        return self.attempts.carry_out(
+            _wanted(request),
+            lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer),
+            moment.now,
+        )
+
+    def delete_quote(self, key: OrderKey, *, seller_id: str | None) -> None:
+        """OrderQuote Deletion."""
+        now = self.moment().now
+        self.attempts.carry_out(
+            Wanted(key), lambda snapshot: delete_quote(snapshot, now, seller_id=seller_id), now
+        )
+
+    def propose(self, request: OrderRequest, render: Render) -> Answer:
+        """P."""
+        moment = self.moment()
+        return self.attempts.carry_out(
+            _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
+        )
+
+    def book(self, request: OrderRequest, render: Render) -> Answer:
+        """B of the simple flow."""
+        moment = self.moment()
+        return self.attempts.carry_out(
+            _wanted(request), lambda snapshot: book(request, snapshot, moment, render), moment.now
+        )
+
+    def book_proposal(
+        self, request: ProposalBookingRequest, render: Render, *, seller_id: str | None
+    ) -> Answer:
+        """B of an accepted OrderProposal."""
+        moment = self.moment()
+        return self.attempts.carry_out(
+            Wanted(request.key),
+            lambda snapshot: book_proposal(request, snapshot, moment, render, seller_id=seller_id),
+            moment.now,
+        )
+
+    def update_proposal(self, request: ProposalUpdateRequest, *, seller_id: str | None) -> None:
+        """OrderProposal Update."""
+        moment = self.moment()
+        self.attempts.carry_out_on_order(
+            request.key,
+            lambda snapshot: update_proposal(request, snapshot, moment, seller_id=seller_id),
+            moment.now,
+        )
+
+    def cancel(self, request: CancellationRequest, *, seller_id: str | None) -> None:
+        """Order Cancellation."""
+        moment = self.moment()
+        self.attempts.carry_out(
+            Wanted(request.key),
+            lambda snapshot: cancel_items(request, snapshot, moment, seller_id=seller_id),
+            moment.now,
+        )
+
+    def delete(self, key: OrderKey, *, seller_id: str | None) -> None:
+        """Order Deletion."""
+        self.attempts.carry_out(
+            Wanted(key), lambda snapshot: delete_order(snapshot, seller_id=seller_id), self.moment().now
+        )
+
+    def status(self, key: OrderKey, *, seller_id: str | None) -> Order:
+        """Order Status."""
+        now = self.moment().now
+        return self.attempts.carry_out(
+            Wanted(key), lambda snapshot: read_status(snapshot, now, seller_id=seller_id), now
+        )
+
+
+def _wanted(request: OrderRequest) -> Wanted:
+    """What to read; what cannot be an id is not looked up."""
+    seller_id = request.seller_id if request.seller_id and is_identifier(request.seller_id) else None
+    return Wanted(request.key, seller_id, tuple(filter(is_identifier, request.opportunity_ids())))

@@ -1,0 +1,134 @@
+"""What a Seller does to what people have booked: one Order, one OrderProposal, or everyone on an Opportunity."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from chalicelib.booking.decisions import Decision, Moment, Snapshot
+from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
+from chalicelib.booking.proposals import amend_proposal, decide_proposal
+from chalicelib.booking.seller import (
+    cancel_by_seller,
+    notify_customer,
+    record_attendance,
+    renew_access,
+    replace_items,
+)
+from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
+from chalicelib.domain.orders import OrderKey
+from chalicelib.services import following
+from chalicelib.services.attempts import Attempts
+from chalicelib.services.inventory import Inventory
+from chalicelib.services.pending import Worker
+from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
+
+# The Opportunity and the Offer to put in the place of an OrderItem's own, by the item's id.
+Choices = Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class SellerActions:
+    """The actions, for one installation.
+
+    Those on one Order raise UnknownOrderError or GoneError where there is none, TransitionRefused where its
+    state does not allow it, and StillBusy. They change the items named by `item_ids`, or all.
+    """
+
+    attempts: Attempts
+    inventory: Inventory
+    worker: Worker
+    moment: Callable[[], Moment]
+
+    def accept(self, key: OrderKey, *, note: str | None = None) -> None:
+        """A: the Seller accepts an OrderProposal (A-01)."""
+        self._on(key, lambda snapshot, now: decide_proposal(snapshot, ProposalEvent.accept, now, note=note))
+
+    def reject(self, key: OrderKey, *, note: str | None = None) -> None:
+        """The Seller rejects an OrderProposal (A-02)."""
+        self._on(
+            key, lambda snapshot, now: decide_proposal(snapshot, ProposalEvent.seller_rejects, now, note=note)
+        )
+
+    def amend(self, key: OrderKey, *, choices: Choices | None = None, note: str | None = None) -> None:
+        """A new version of an OrderProposal, which the Seller has yet to accept (A-04).
+
+        Raises UnacceptableOfferError, OpportunityOfferPairNotBookableError, OpportunityIsFullError.
+        """
+        self._on(
+            key,
+            lambda snapshot, now: amend_proposal(snapshot, now, choices=choices, note=note),
+            also=_opportunities(choices or {}),
+        )
+
+    def cancel(
+        self, key: OrderKey, *, message: str | None = None, item_ids: Collection[str] | None = None
+    ) -> None:
+        """Cancel items, with a message or without (CANCEL-14)."""
+        self._on(key, lambda snapshot, _: cancel_by_seller(snapshot, message=message, item_ids=item_ids))
+
+    def replace(self, key: OrderKey, choices: Choices, *, notice: str | None = None) -> None:
+        """Put another Opportunity in the place of an item's own (REPL-01).
+
+        Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
+        """
+        self._on(
+            key,
+            lambda snapshot, now: replace_items(snapshot, now, choices, notice=notice),
+            also=_opportunities(choices),
+        )
+
+    def notify(self, key: OrderKey, notice: str, *, item_ids: Collection[str] | None = None) -> None:
+        """Send the Customer a notice (NOTIF-01)."""
+        self._on(key, lambda snapshot, _: notify_customer(snapshot, notice, item_ids=item_ids))
+
+    def record_attendance(
+        self, key: OrderKey, event: ItemEvent, *, item_ids: Collection[str] | None = None
+    ) -> None:
+        """Record that attendees came, or did not (NOTIF-03)."""
+        self._on(key, lambda snapshot, _: record_attendance(snapshot, event, item_ids=item_ids))
+
+    def renew_access(
+        self, key: OrderKey, *, codes: bool = False, passes: bool = False, channel: bool = False
+    ) -> None:
+        """Give new codes, passes or channels in place of the old ones (NOTIF-02)."""
+        self._on(
+            key,
+            lambda snapshot, now: renew_access(snapshot, now, codes=codes, passes=passes, channel=channel),
+        )
+
+    def change_logistics(self, opportunity_id: str, change: Logistics) -> int:
+        """Change an Opportunity's name, time or place, for everyone who holds it; how many (NOTIF-04).
+
+        Raises NotListed. If the process ends half-way, the schedule continues.
+        """
+        self.inventory.change(
+            opportunity_id,
+            lambda current: with_logistics(current, change),
+            OpportunityChange(opportunity_id, ChangeKind.logistics),
+        )
+        return self.worker.finish(following.KIND, opportunity_id)
+
+    def cancel_opportunity(self, opportunity_id: str, *, message: str | None = None) -> int:
+        """Cancel an Opportunity, for everyone who holds it; how many (CANCEL-14).
+
+        Raises NotListed. If the process ends half-way, the schedule continues.
+        """
+        self.inventory.change(
+            opportunity_id, cancelled, OpportunityChange(opportunity_id, ChangeKind.cancelled, message)
+        )
+        return self.worker.finish(following.KIND, opportunity_id)
+
+    def _on(
+        self,
+        key: OrderKey,
+        decide: Callable[[Snapshot, Moment], Decision[None]],
+        *,
+        also: tuple[str, ...] = (),
+    ) -> None:
+        moment = self.moment()
+        self.attempts.carry_out_on_order(
+            key, lambda snapshot: decide(snapshot, moment), moment.now, also=also
+        )
+
+
+def _opportunities(choices: Choices) -> tuple[str, ...]:
+    return tuple(opportunity_id for opportunity_id, _ in choices.values())

@@ -1,0 +1,129 @@
+"""Unfinished work in DynamoDB: one partition for each kind, read as raw rows so that none can block another."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.exceptions import DeleteError, PutError
+
+from chalicelib.storage.dynamodb import earlier_rows
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.rows import to_seconds
+from chalicelib.storage.dynamodb.tables import FORMAT, PendingRow, Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import CommitRefused
+from chalicelib.storage.pending import PendingWork
+
+
+class DynamoPending:
+    """See `storage.pending.PendingStore` for what each method promises."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._rows = tables.pending
+
+    def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+        following = self._rows.id > after if after else None
+        with passing_faults():
+            answer: dict[str, Any] = self._tables.connection.query(
+                self._rows.Meta.table_name,
+                kind,
+                range_key_condition=following,
+                consistent_read=True,
+                limit=limit,
+            )
+        return [_read(raw) for raw in answer["Items"]]
+
+    def entry(self, kind: str, entry_id: str) -> PendingWork | None:
+        table = self._rows.Meta.table_name
+        key = (table, {"kind": {"S": kind}, "id": {"S": entry_id}})
+        found = batch_get(self._tables.connection, [key]).get(table)
+        return _read(found[0]) if found else None
+
+    def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
+        transaction = Transaction(self._tables.connection)
+        for entry in finished:
+            transaction.delete(self._row(entry), self._as_read(entry))
+        for entry in added:
+            transaction.put(self._row(entry))
+        transaction.write()
+
+    def save(self, entry: PendingWork) -> None:
+        with self._unless_changed():
+            self._row(entry).save(self._as_read(entry))
+
+    def finish(self, entry: PendingWork) -> None:
+        with self._unless_changed():
+            self._row(entry).delete(self._as_read(entry))
+
+    def take_over(self, dataset: str | None = None) -> int:
+        taken = 0
+        for earlier in earlier_rows.unfinished_work(self._tables, dataset):
+            transaction = Transaction(self._tables.connection)
+            transaction.delete(earlier.row, earlier.unchanged)
+            transaction.put(self._row(earlier.entry), self._rows.id.does_not_exist())
+            with suppress(CommitRefused):  # it has changed, or a later one has to be finished first
+                transaction.write()
+                taken += 1
+        return taken
+
+    def _row(self, entry: PendingWork) -> PendingRow:
+        return pending_row(self._tables, entry)
+
+    def _as_read(self, entry: PendingWork) -> Any:
+        """The condition that nobody has finished the entry and no later one has come."""
+        if entry.revision is None:
+            return self._rows.id.exists()
+        return self._rows.revision == entry.revision
+
+    @contextmanager
+    def _unless_changed(self) -> Iterator[None]:
+        try:
+            with passing_faults():
+                yield
+        except (PutError, DeleteError) as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+
+
+def pending_row(tables: Tables, entry: PendingWork) -> PendingRow:
+    """The row of an entry, also for transactions that write it together with others."""
+    row: PendingRow = tables.pending(
+        entry.kind,
+        entry.id,
+        document=entry.document,
+        progress=entry.progress,
+        attempts=entry.attempts,
+        revision=entry.revision,
+        error=entry.error,
+        failed_at=None if entry.failed_at is None else to_seconds(entry.failed_at),
+        expires_at=None if entry.expires_at is None else to_seconds(entry.expires_at),
+    )
+    return row
+
+
+def _read(raw: Raw) -> PendingWork:
+    kind, entry_id = raw["kind"]["S"], raw["id"]["S"]
+    try:
+        if "row_format" in raw and int(raw["row_format"]["N"]) > FORMAT:
+            raise ValueError("a later release wrote this")
+        return PendingWork(
+            kind,
+            entry_id,
+            raw["document"]["S"],
+            progress=raw["progress"]["S"],
+            attempts=int(raw["attempts"]["N"]),
+            revision=int(raw["revision"]["N"]),
+            error=raw["error"]["S"] if "error" in raw else None,
+            failed_at=_instant(raw, "failed_at"),
+            expires_at=_instant(raw, "expires_at"),
+        )
+    except (KeyError, ValueError):
+        # Whoever handles it finds that this is no document of its kind, and sets it aside with all it had.
+        return PendingWork(kind, entry_id, json.dumps(raw, default=str), revision=None)
+
+
+def _instant(raw: Raw, name: str) -> datetime | None:
+    return datetime.fromtimestamp(int(raw[name]["N"]), UTC) if name in raw else None
