@@ -1,7 +1,7 @@
 """What only the store on DynamoDB has: how often it asks, and what its rows carry beside the values."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,12 +14,13 @@ from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.feeds.ledger import FeedItem, Ledger
 from chalicelib.services.leases import sweep
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.rows import QUOTE_KEPT_SECONDS
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.feeds import FeedEntry
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing
+from chalicelib.storage.store import Listing, Reclaimed
 from tests.support.builders import (
     KEY,
     NOW,
@@ -182,3 +183,41 @@ def test_without_the_condition_on_the_counter_an_item_is_lost(tables: Tables) ->
 def test_a_page_is_one_query(tables: Tables, calls: Calls) -> None:
     DynamoFeeds(tables).page("slots", 0, 500, NOW)
     assert dict(calls.made) == {"Query": 1}
+
+
+@pytest.mark.parametrize("missing", ["spaces", "state"])
+def test_a_lease_row_that_cannot_be_read_stops_no_other(
+    store: DynamoStore, tables: Tables, missing: str
+) -> None:
+    """It is set aside with its content by the sweep; whoever books meanwhile passes over it."""
+    other = replace(KEY, partner_id="other")
+    for key in (KEY, other):
+        store.commit([MoveHold(SESSION_ID, key, None, LEASE)])
+    row = {"opportunity_id": {"S": SESSION_ID}, "part": {"S": f"hold#{KEY}"}}
+    client, table = tables.connection.client, tables.holds.Meta.table_name
+    client.update_item(
+        TableName=table, Key=row, UpdateExpression="REMOVE #it", ExpressionAttributeNames={"#it": missing}
+    )
+    assert store.reclaim(SESSION_ID, LEASE_END) == Reclaimed(1)
+    observed = Observed()
+    assert sweep(store, LEASE_END, observed) == 0
+    name = f"{SESSION_ID} hold#{KEY}"
+    assert observed.reports == [("set aside", "lease", name, "ValueError")]
+    assert sweep(store, LEASE_END, observed) == 0
+    assert store.holds(SESSION_ID) == {}
+    aside = DynamoPending(tables).entry("set-aside#lease", name)
+    assert aside is not None and str(KEY) in aside.document
+
+
+def test_one_opportunity_that_fails_does_not_stop_the_sweep(store: DynamoStore) -> None:
+    class Failing(DynamoStore):
+        def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+            if opportunity_id == SESSION_ID:
+                raise RuntimeError("always")
+            return super().reclaim(opportunity_id, now, set_aside=set_aside)
+
+    for opportunity_id in WANTED.opportunity_ids:
+        store.commit([MoveHold(opportunity_id, KEY, None, LEASE)])
+    observed = Observed()
+    assert sweep(Failing(store._tables), LEASE_END, observed) == len(WANTED.opportunity_ids) - 1
+    assert observed.reports == [("failed", "lease", SESSION_ID, "RuntimeError")]
