@@ -6,7 +6,7 @@ from typing import Any
 from chalice import Chalice, Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent
 
-from chalicelib.api import authority, events, feeds, orders, passes, test_interface
+from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface
 from chalicelib.api.boundary import rewrite_refusals
 
 # Chalice would add a handler of its own to the logger of that name, and every line would be written twice.
@@ -15,6 +15,7 @@ app.register_middleware(rewrite_refusals, "http")
 app.register_blueprint(orders.blueprint)
 app.register_blueprint(feeds.blueprint)
 app.register_blueprint(passes.blueprint)
+app.register_blueprint(site.blueprint)
 app.register_blueprint(authority.blueprint)
 app.register_blueprint(test_interface.blueprint)
 

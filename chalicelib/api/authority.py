@@ -15,8 +15,9 @@ from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttem
 from chalicelib.identity.register import Login
 from chalicelib.identity.sign_in import Ticket, TicketRefused, read_ticket, write_ticket
 from chalicelib.identity.tokens import jwks_document
+from chalicelib.pages import rendering
+from chalicelib.pages import sign_in as pages
 from chalicelib.wire import links
-from chalicelib.wire import sign_in as pages
 
 if TYPE_CHECKING:
     from chalicelib.identity.provider import Answered, Asked, AuthorisationRequest, OAuthError, Provider
@@ -25,22 +26,21 @@ blueprint = Blueprint(__name__)
 
 # With its parameter, so that it differs from what Chalice itself says.
 _JSON = "application/json;charset=UTF-8"
-_HTML = "text/html; charset=utf-8"
 # Chalice takes a request that states no media type, as every GET, for application/json.
 _FORM = ("application/x-www-form-urlencoded", "application/json")
 _COOKIE = "openbooking-sign-in"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
-_STALE = pages.Trouble(
+_STALE = pages.Message(
     "This page has been open too long", "Please go back to the booking service and start again."
 )
-_TWICE = pages.Trouble("This link does not work", "A parameter stands twice.")
+_TWICE = pages.Message("This link does not work", "A parameter stands twice.")
 # In the words of somebody who came by a link and knows nothing of OAuth.
 _REFUSALS = {
     "invalid_client": "The service that sent you here is not known to this booking system.",
     "unsupported_response_type": "The service that sent you here asks for something that is not given here.",
 }
-_NO_SELLER = pages.Trouble(
+_NO_SELLER = pages.Message(
     "This login speaks for no seller", "Ask the operator of the booking system to connect it to one."
 )
 
@@ -95,7 +95,7 @@ class _Conversation:
         self._oauth_error = OAuthError
         self._call, self._provider = call, _provider(call)
         self._authority: Authority = call.system.authority
-        self._service = call.system.settings.service_name
+        self._service = rendering.Service(call.system.settings.service_name, call.base_url)
         self._browser = _cookie(call) or self._authority.new_secret()
 
     def begin(self) -> Reply:
@@ -107,8 +107,8 @@ class _Conversation:
         except self._oauth_error as error:
             return self._refused(error)
         ticket = self._ticket(Ticket(parameters))
-        page = pages.login_page(ticket, asked_for.partner.name, self._service)
-        return self._page(200, page, asked_for)
+        page = pages.login_page(self._service, ticket, asked_for.partner.name, back_to=_origin(asked_for))
+        return self._page(200, page)
 
     def go_on(self) -> Reply:
         try:
@@ -132,13 +132,14 @@ class _Conversation:
         except SignInRefused as refusal:
             too_many = isinstance(refusal, TooManyAttempts)
             page = pages.login_page(
+                self._service,
                 form["ticket"],
                 asked_for.partner.name,
-                self._service,
+                back_to=_origin(asked_for),
                 username=username,
                 problem=pages.Problem.too_many_attempts if too_many else pages.Problem.wrong,
             )
-            return self._page(429 if too_many else 403, page, asked_for)
+            return self._page(429 if too_many else 403, page)
         sellers = self._authority.sellers_of(login)
         if not sellers:
             return self._trouble(403, _NO_SELLER)
@@ -151,14 +152,16 @@ class _Conversation:
             return self._allow(asked_for, sellers[0].id, login)
         next_ticket = self._ticket(replace(ticket, username=login.username))
         page = pages.consent_page(
+            self._service,
             next_ticket,
+            back_to=_origin(asked_for),
             partner=asked_for.partner.name,
             partner_url=asked_for.partner.url,
             username=login.username,
             sellers=[(each.id, str(each.document.get("name") or each.id)) for each in sellers],
             scopes=asked_for.scopes,
         )
-        return self._page(200, page, asked_for)
+        return self._page(200, page)
 
     def _decide(self, form: Mapping[str, str], username: str, asked_for: "AuthorisationRequest") -> Reply:
         login = self._authority.register.find(Login, Login.key_of(username))
@@ -185,27 +188,31 @@ class _Conversation:
             return _protocol_reply(self._provider.answer(error))
         # Nowhere to send anyone to: the address that was named may be anybody's (RFC 6749, 4.1.2.1).
         text = _REFUSALS.get(error.error) or error.get_error_description()
-        return self._trouble(400, pages.Trouble("This link does not work", text))
+        return self._trouble(400, pages.Message("This link does not work", text))
 
     def _ticket(self, ticket: Ticket) -> str:
         return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())
 
-    def _page(self, status: int, page: str, asked_for: "AuthorisationRequest") -> Reply:
-        # A browser holds redirects after a form against form-action too.
-        target = urlsplit(asked_for.grant.redirect_uri)
-        headers = pages.headers(form_targets=("'self'", f"{target.scheme}://{target.netloc}"))
+    def _page(self, status: int, page: rendering.Page) -> Reply:
         secure = self._call.base_url.startswith("https:")
         name, flags = _cookie_name(secure), "; Secure" if secure else ""
         cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{flags}"
-        return Reply(status, page, {**headers, "Set-Cookie": cookie}, _HTML)
+        return Reply(status, page.text, {**page.headers, "Set-Cookie": cookie}, rendering.MEDIA_TYPE)
 
-    def _trouble(self, status: int, trouble: pages.Trouble) -> Reply:
-        return Reply(status, pages.trouble_page(trouble), pages.headers(form_targets=("'none'",)), _HTML)
+    def _trouble(self, status: int, trouble: pages.Message) -> Reply:
+        page = pages.message_page(self._service, trouble)
+        return Reply(status, page.text, page.headers, rendering.MEDIA_TYPE)
 
     def _address(self) -> str:
         """Where the request comes from, as the gateway saw it; no header is believed."""
         identity = self._call.request.context.get("identity") or {}
         return str(identity.get("sourceIp") or "unknown")
+
+
+def _origin(asked_for: "AuthorisationRequest") -> str:
+    """Where the partner waits: a browser holds redirects after a form against form-action, too."""
+    target = urlsplit(asked_for.grant.redirect_uri)
+    return f"{target.scheme}://{target.netloc}"
 
 
 def _cookie_name(secure: bool) -> str:

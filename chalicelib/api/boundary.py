@@ -225,5 +225,7 @@ def _base_url(request: Request) -> str:
         raise MalformedRequestError("The X-Forwarded-Proto header is not valid.")
     # API Gateway tells the path with the stage in one place and without it in another.
     path, whole = str(event.get("path") or ""), str(context.get("path") or "")
+    if path == "/" and not whole.endswith("/"):
+        whole += "/"  # the stage, with no slash behind it, is the path "/" too
     stage = whole[: -len(path)] if path and whole.endswith(path) else ""
     return f"{scheme}://{host}{stage.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""The open feeds, each booking partner's Orders feed, and the dataset site."""
+"""The open feeds, and each booking partner's Orders feed."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,6 @@ from chalicelib.feeds.pages import read_page
 from chalicelib.feeds.streams import OPEN_FEEDS, orders_feed, proposals_feed
 from chalicelib.identity.callers import ORDERS_FEED
 from chalicelib.wire import links
-from chalicelib.wire.dataset import dataset_document, dataset_page
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
 
 blueprint = Blueprint(__name__)
@@ -45,17 +44,9 @@ def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
     return Reply(200, page.text, {"Cache-Control": page.cache_control})
 
 
-def dataset_site(call: Call) -> Reply:
-    """The dataset site, for people and, inside it, for machines (DATASET-01)."""
-    document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
-    headers = {"Cache-Control": "public, max-age=3600"}
-    return Reply(200, dataset_page(document), headers, "text/html; charset=utf-8")
-
-
 for _resource in (
     Resource("/feeds/{name}", {"GET": open_feed}),
     Resource("/api/openbooking/orders-rpde", {"GET": orders_rpde}),
     Resource("/api/openbooking/order-proposals-rpde", {"GET": order_proposals_rpde}),
-    Resource("/openactive", {"GET": dataset_site}),
 ):
     register(blueprint, _resource)

@@ -1,12 +1,10 @@
-"""The dataset site: what is published here and where, for machines (JSON-LD) and for people (HTML).
+"""The dataset in JSON-LD: what is published here and where, for machines (DATASET).
 
-Decides the shape of both (DATASET); who publishes is told by `DatasetDetails`. Knows nothing of
+Decides its shape; who publishes is told by `DatasetDetails`. Knows nothing of
 settings, requests or feeds beyond their addresses.
 """
 
-import json
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 Json = dict[str, Any]
@@ -17,12 +15,6 @@ SPECIFICATION = "https://openactive.io/open-booking-api/EditorsDraft/1.0CR3/"
 ENDPOINT_DESCRIPTION = "https://www.openactive.io/open-booking-api/EditorsDraft/swagger.json"
 OPEN_DATA_GUIDE = "https://permalink.openactive.io/dataset-site/open-data-documentation"
 BOOKING_GUIDE = "https://permalink.openactive.io/dataset-site/open-booking-api-documentation"
-
-# Escaped, no text in the data can end the script element or begin another (the HTML parser
-# looks for "</script" and "<!--" only), and JSON reads the escapes as the same characters.
-_SCRIPT_ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)
 
 
 @dataclass(frozen=True)
@@ -142,124 +134,5 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
     }
 
 
-def dataset_page(document: Json, feeds: tuple[DatasetFeed, ...] = FEEDS) -> str:
-    """The dataset as a page for people, with `document` inside it for machines (DATASET-01).
-
-    Without scripts, styles or images from anywhere else, so that it may be served with
-    a Content-Security-Policy that allows inline style alone.
-    """
-    publisher, service, booking = document["publisher"], document["accessService"], document["bookingService"]
-    titles = {feed.item_type: feed.title for feed in feeds}
-    rows = "\n".join(
-        f"<li>{_link(feed['contentUrl'], titles.get(feed['name'], feed['name']))}"
-        f"<code>{escape(feed['contentUrl'])}</code></li>"
-        for feed in document["distribution"]
-    )
-    facts = [
-        ("Publisher", _link(publisher["url"], publisher["name"])),
-        ("Booking system", _link(booking.get("url"), booking["name"])),
-        ("Licence", _link(document["license"], _licence_name(document["license"]))),
-        ("Questions", _link(document["discussionUrl"], "Ask or report a problem")),
-    ]
-    if email := publisher.get("email"):
-        facts.append(("Contact", _link(f"mailto:{email}", email)))
-    api = [
-        ("Address", f"<code>{escape(service['endpointUrl'])}</code>"),
-        ("Specification", _link(service["conformsTo"][0], "Open Booking API 1.0")),
-        ("Guide for developers", _link(service["documentation"], "Using the Open Booking API")),
-    ]
-    if service["landingPage"] != document["url"]:
-        api.append(("Access", _link(service["landingPage"], "Ask for access")))
-    if terms := service.get("termsOfService"):
-        api.append(("Terms", _link(terms, "Terms of service")))
-    return _PAGE.format(
-        language=escape(document["inLanguage"][0]),
-        title=escape(document["name"]),
-        description=escape(document["description"]),
-        style=_STYLE,
-        document=json.dumps(document, ensure_ascii=False, indent=1).translate(_SCRIPT_ESCAPES),
-        feeds=rows,
-        guide=_link(document["documentation"], "How to read the feeds"),
-        api=_facts(api),
-        facts=_facts(facts),
-    )
-
-
-def _facts(pairs: list[tuple[str, str]]) -> str:
-    return "\n".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in pairs)
-
-
-def _link(url: str | None, text: str) -> str:
-    # Any other scheme, above all javascript:, is shown as the text alone.
-    if url is None or not url.startswith(("https://", "http://", "mailto:")):
-        return escape(text)
-    return f'<a href="{escape(url)}">{escape(text)}</a>'
-
-
-def _licence_name(url: str) -> str:
-    return "Creative Commons Attribution 4.0 (CC BY 4.0)" if url == CC_BY else url
-
-
 def _without_none(properties: Json) -> Json:
     return {name: value for name, value in properties.items() if value is not None}
-
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8888; --soft: #8882; }
-body { font: 1.05rem/1.55 system-ui, sans-serif; margin: 0 auto; max-width: 46rem;
-  padding: 1.5rem 1.1rem 3rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .6rem; }
-h2 { border-top: 1px solid var(--line); font-size: 1.2rem; margin: 2rem 0 .6rem;
-  padding-top: 1.2rem; }
-ul { list-style: none; margin: 0; padding: 0; }
-li { padding: .45rem 0; }
-li a { display: inline-block; font-weight: 600; margin-right: .3rem; min-width: 13rem;
-  padding: .2rem 0; }
-code { background: var(--soft); border-radius: .25rem; font-size: .88em;
-  overflow-wrap: anywhere; padding: .1rem .35rem; }
-dl { display: grid; gap: .4rem .6rem; grid-template-columns: 13rem 1fr; margin: 0; }
-dt { font-weight: 600; }
-dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 34rem) {
-  li code { display: table; }
-  dl { display: block; }
-  dd { margin-bottom: .7rem; }
-}
-""".strip()
-
-_PAGE = """<!doctype html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<meta name="description" content="{description}">
-<script type="application/ld+json">
-{document}
-</script>
-<style>
-{style}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{description}</p>
-<h2>Open data feeds</h2>
-<p>Everything on offer, with prices and places left, kept up to date. {guide}</p>
-<ul>
-{feeds}
-</ul>
-<h2>Booking</h2>
-<p>Brokers book with the Open Booking API at this address.</p>
-<dl>
-{api}
-</dl>
-<h2>About this data</h2>
-<dl>
-{facts}
-</dl>
-</main>
-</body>
-</html>
-"""

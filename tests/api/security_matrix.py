@@ -52,6 +52,9 @@ APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApp
 PUBLIC: dict[str, tuple[str, str]] = {
     "/feeds/{name}": ("/feeds/scheduled-sessions", "open data (AUTH-01)"),
     "/openactive": ("/openactive", "open data (AUTH-01)"),
+    "/": ("/", "leads to the dataset site"),
+    "/favicon.svg": ("/favicon.svg", "the icon of every page"),
+    "/favicon.ico": ("/favicon.ico", "the icon of every page"),
     "/api/passes/{file}": ("/api/passes/ABCDEFGH2345.svg", "who has the link has the pass"),
     "/auth/.well-known/openid-configuration": ("/auth/.well-known/openid-configuration", "of the provider"),
     "/auth/jwks": ("/auth/jwks", "of the provider: public keys"),

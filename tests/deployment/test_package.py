@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import boto3
 import pytest
 
+import app
 from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
 from chalicelib.services import inventory as inventory_service
@@ -445,9 +446,12 @@ def deliver(function: Function, inventory: Inventory, table: str, handler: str) 
 
 
 def test_the_dataset_site_is_served(function: Function) -> None:
+    answer = function.request("GET", "/")
+    assert (answer["statusCode"], answer["headers"]["Location"]) == (303, f"{BASE_URL}/openactive")
     answer = function.request("GET", "/openactive")
     assert answer["statusCode"] == 200
     assert f"{BASE_URL}/feeds/scheduled-sessions" in answer["body"]
+    assert function.request("GET", "/favicon.svg")["body"].startswith("<svg ")
 
 
 def test_the_sweep_runs(function: Function) -> None:
@@ -887,12 +891,25 @@ def test_what_tokens_need_is_there_for_the_machines_of_lambda(task_root: Path) -
         str(path.relative_to(task_root)) for path in task_root.rglob("*.so") if "msgspec" not in path.parts
     }
     suffix = f"cpython-{sys.version_info[0]}{sys.version_info[1]}-{MACHINE}-linux-gnu.so"
-    assert compiled == {f"_cffi_backend.{suffix}", "cryptography/hazmat/bindings/_rust.abi3.so"}
-    for library in ("joserfc", "authlib", "cryptography", "cffi"):
+    assert compiled == {
+        f"_cffi_backend.{suffix}",
+        f"markupsafe/_speedups.{suffix}",
+        "cryptography/hazmat/bindings/_rust.abi3.so",
+    }
+    for library in ("joserfc", "authlib", "cryptography", "cffi", "jinja2", "markupsafe"):
         (wheel,) = (
             path for path in task_root.glob("*.dist-info/WHEEL") if path.parent.name.startswith(library)
         )
-        assert (f"manylinux2014_{MACHINE}" in wheel.read_text()) == (library in ("cryptography", "cffi"))
+        is_compiled = library in ("cryptography", "cffi", "markupsafe")
+        assert (f"manylinux2014_{MACHINE}" in wheel.read_text()) == is_compiled
+
+
+def test_every_template_of_the_pages_is_in_the_package(task_root: Path) -> None:
+    templates_here = Path(app.__file__).parent / "chalicelib" / "pages" / "templates"
+    shipped = task_root / "chalicelib" / "pages" / "templates"
+    names = {path.name for path in templates_here.iterdir()}
+    assert "layout.html" in names
+    assert {path.name for path in shipped.iterdir()} == names
 
 
 WHEEL = "Wheel-Version: 1.0\nTag: {}\n"

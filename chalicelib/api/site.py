@@ -1,0 +1,39 @@
+"""The dataset site, and what a browser asks for around it."""
+
+from chalice.app import Blueprint
+
+from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.pages import rendering
+from chalicelib.pages.dataset_site import dataset_page
+from chalicelib.wire.dataset import dataset_document
+
+blueprint = Blueprint(__name__)
+
+_A_DAY = "public, max-age=86400"
+
+
+def home(call: Call) -> Reply:
+    """The way to the dataset site, for whoever enters the base URL."""
+    return Reply(303, None, {"Location": f"{call.base_url}/openactive", "Cache-Control": _A_DAY})
+
+
+def dataset_site(call: Call) -> Reply:
+    """The dataset site, for people and, inside it, for machines (DATASET-01)."""
+    document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
+    page = dataset_page(rendering.Service(call.system.settings.service_name, call.base_url), document)
+    return Reply(200, page.text, page.headers, rendering.MEDIA_TYPE)
+
+
+def favicon(call: Call) -> Reply:
+    """The icon of every page; browsers ask for it as .ico where no page names it, as beside a feed."""
+    headers = {"Cache-Control": _A_DAY, "X-Content-Type-Options": "nosniff"}
+    return Reply(200, rendering.favicon(), headers, rendering.FAVICON_MEDIA_TYPE)
+
+
+for _resource in (
+    Resource("/", {"GET": home}),
+    Resource("/openactive", {"GET": dataset_site}),
+    Resource("/favicon.svg", {"GET": favicon}),
+    Resource("/favicon.ico", {"GET": favicon}),
+):
+    register(blueprint, _resource)

@@ -1,0 +1,105 @@
+"""Turns a template and its values into a page, with the headers that every page carries.
+
+Knows the templates by name and nothing of what they say. Jinja2 is imported when the first page is
+rendered, so that a cold start of the API does not wait for it.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MEDIA_TYPE = "text/html; charset=utf-8"
+FAVICON_MEDIA_TYPE = "image/svg+xml"
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Any other scheme, above all javascript:, is shown as text.
+_LINKED = ("https://", "http://", "mailto:")
+
+
+@dataclass(frozen=True)
+class Service:
+    """The installation as its pages name it, reached at `base_url` (no slash at its end)."""
+
+    name: str
+    base_url: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The text of a page, and the headers to send with it."""
+
+    text: str
+    headers: Mapping[str, str]
+
+
+def render(
+    template: str,
+    service: Service,
+    *,
+    cache_control: str = "no-store",
+    form_targets: Sequence[str] = ("'none'",),
+    **values: Any,
+) -> Page:
+    """The page that the template of this name makes of `values`; everything in them is text.
+
+    `form_targets` are the sources of Content-Security-Policy to which its form may go, redirects included.
+    """
+    page = _environment().get_template(f"{template}.html")
+    return Page(page.render(service=service, **values), _headers(cache_control, form_targets))
+
+
+def favicon() -> str:
+    """The icon of every page, as SVG."""
+    return (_TEMPLATES / "favicon.svg").read_text(encoding="utf-8")
+
+
+def _headers(cache_control: str, form_targets: Sequence[str]) -> dict[str, str]:
+    """Nothing from elsewhere on a page, a page in no frame, no script, and only our own style."""
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_style_digest()}'; img-src 'self'; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action {' '.join(form_targets)}"
+    )
+    return {
+        "Cache-Control": cache_control,
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+
+
+@cache
+def _style() -> str:
+    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+@cache
+def _style_digest() -> str:
+    # The style stands in the page, which saves a request; by its digest no other can (CSP 3, section 2.3.1).
+    return base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    environment.globals["style"] = Markup(_style())  # noqa: S704 - a file of ours
+    environment.tests["linked"] = lambda url: isinstance(url, str) and url.startswith(_LINKED)
+    return environment
