@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 from chalice.app import Blueprint
 
-from chalicelib.api.boundary import Call, Reply, Resource, View, register
+from chalicelib.api.boundary import Call, Reply, Resource, View, page_reply, register
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttempts
 from chalicelib.identity.register import Login
 from chalicelib.identity.sign_in import Ticket, TicketRefused, read_ticket, write_ticket
 from chalicelib.identity.tokens import jwks_document
-from chalicelib.pages import rendering
 from chalicelib.pages import sign_in as pages
+from chalicelib.pages.rendering import Page
 from chalicelib.wire import links
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Conversation:
         self._oauth_error = OAuthError
         self._call, self._provider = call, _provider(call)
         self._authority: Authority = call.system.authority
-        self._service = rendering.Service(call.system.settings.service_name, call.base_url)
+        self._service = call.service
         self._browser = _cookie(call) or self._authority.new_secret()
 
     def begin(self) -> Reply:
@@ -193,15 +193,14 @@ class _Conversation:
     def _ticket(self, ticket: Ticket) -> str:
         return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())
 
-    def _page(self, status: int, page: rendering.Page) -> Reply:
+    def _page(self, status: int, page: Page) -> Reply:
         secure = self._call.base_url.startswith("https:")
         name, flags = _cookie_name(secure), "; Secure" if secure else ""
         cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{flags}"
-        return Reply(status, page.text, {**page.headers, "Set-Cookie": cookie}, rendering.MEDIA_TYPE)
+        return page_reply(status, page, **{"Set-Cookie": cookie})
 
     def _trouble(self, status: int, trouble: pages.Message) -> Reply:
-        page = pages.message_page(self._service, trouble)
-        return Reply(status, page.text, page.headers, rendering.MEDIA_TYPE)
+        return page_reply(status, pages.message_page(self._service, trouble))
 
     def _address(self) -> str:
         """Where the request comes from, as the gateway saw it; no header is believed."""
@@ -259,7 +258,7 @@ _FORMS: Mapping[str, View] = {"GET": authorise, "POST": answer_form}
 for _resource in (
     Resource("/auth/.well-known/openid-configuration", {"GET": discovery}),
     Resource("/auth/jwks", {"GET": jwks}),
-    Resource("/auth/authorize", _FORMS, reads=_FORM),
+    Resource("/auth/authorize", _FORMS, reads=_FORM, fault_page=pages.fault_page),
     Resource("/auth/token", {"POST": token}, reads=_FORM),
     Resource("/auth/register", {"POST": register_partner}, reads=("application/json",)),
     Resource("/auth/revoke", {"POST": revoke}, reads=_FORM),

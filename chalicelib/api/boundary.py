@@ -23,6 +23,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
 from chalicelib.identity.callers import Caller
+from chalicelib.pages.rendering import MEDIA_TYPE, Page, Service
 from chalicelib.runtime.settings import SettingsError
 from chalicelib.runtime.system import System, installed
 from chalicelib.runtime.telemetry import Telemetry
@@ -56,6 +57,12 @@ class Call:
     def base_url(self) -> str:
         """Scheme, host and stage as the caller sees them."""
         return self.system.settings.base_url or _base_url(self.request)
+
+    @property
+    def service(self) -> Service:
+        """The installation as its pages name it."""
+        settings = self.system.settings
+        return Service(settings.service_name, self.base_url, settings.support)
 
     @property
     def query(self) -> dict[str, str]:
@@ -105,17 +112,24 @@ class Reply:
 View = Callable[[Call], Reply]
 
 
+def page_reply(status: int, page: Page, **headers: str) -> Reply:
+    """A page as an answer, with its headers and further ones."""
+    return Reply(status, page.text, {**page.headers, **headers}, MEDIA_TYPE)
+
+
 @dataclass(frozen=True)
 class Resource:
     """A path with a view for each verb it supports, and the error for when the store stays busy.
 
-    `reads` are the media types of the bodies it takes.
+    `reads` are the media types of the bodies it takes. `fault_page` is what people see instead of an error
+    in JSON when the service is busy or has failed.
     """
 
     path: str
     views: Mapping[str, View]
     busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
     reads: tuple[str, ...] = ("application/vnd.openactive.booking+json", "application/json")
+    fault_page: Callable[[Service, OpenBookingError], Page] | None = None
 
 
 def register(blueprint: Blueprint, resource: Resource) -> None:
@@ -168,6 +182,8 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         error = InternalApplicationError()
     if error is not None:
         reply = _error_reply(error, resource)
+        if resource.fault_page is not None and error.status >= 500:
+            reply = page_reply(error.status, resource.fault_page(call.service, error))
     system.telemetry.request(
         status=reply.status,
         milliseconds=(time.perf_counter() - started) * 1000,

@@ -2,7 +2,7 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.api.boundary import Call, Reply, Resource, page_reply, register
 from chalicelib.pages import rendering
 from chalicelib.pages.dataset_site import dataset_page
 from chalicelib.wire.dataset import dataset_document
@@ -20,8 +20,7 @@ def home(call: Call) -> Reply:
 def dataset_site(call: Call) -> Reply:
     """The dataset site, for people and, inside it, for machines (DATASET-01)."""
     document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
-    page = dataset_page(rendering.Service(call.system.settings.service_name, call.base_url), document)
-    return Reply(200, page.text, page.headers, rendering.MEDIA_TYPE)
+    return page_reply(200, dataset_page(call.service, document))
 
 
 def favicon(call: Call) -> Reply:

@@ -6,6 +6,7 @@ rendered, so that a cold start of the API does not wait for it.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,15 +21,27 @@ FAVICON_MEDIA_TYPE = "image/svg+xml"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Any other scheme, above all javascript:, is shown as text.
+_EMAIL = re.compile(r"[^\s@:/?]+@[^\s@:/?]+")
 _LINKED = ("https://", "http://", "mailto:")
 
 
 @dataclass(frozen=True)
 class Service:
-    """The installation as its pages name it, reached at `base_url` (no slash at its end)."""
+    """The installation as its pages name it, reached at `base_url` (no slash at its end).
+
+    `support` is whom to ask for help: an email address, a URL, or words; empty if nobody is named.
+    """
 
     name: str
     base_url: str
+    support: str = ""
+
+    @property
+    def support_url(self) -> str | None:
+        """Where `support` leads to, if it is an email address or a URL."""
+        if _EMAIL.fullmatch(self.support):
+            return f"mailto:{self.support}"
+        return self.support if self.support.startswith(_LINKED) else None
 
 
 @dataclass(frozen=True)

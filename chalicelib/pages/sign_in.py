@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.errors import OpenBookingError, TemporarilyUnavailableError
 from chalicelib.pages.rendering import Page, Service, render
 
 # What each scope means to somebody who has never heard of scopes; the others go without saying.
@@ -32,6 +33,13 @@ class Message:
 
     title: str
     advice: str
+
+
+_BUSY = Message("The service is busy", "Wait a moment, then reload this page.")
+_FAULT = Message(
+    "Something went wrong",
+    "The fault is on our side and has been recorded. Go back to the service that sent you here and try again.",
+)
 
 
 def login_page(
@@ -86,3 +94,8 @@ def consent_page(
 def message_page(service: Service, message: Message) -> Page:
     """A dead end, with the way out."""
     return render("message", service, message=message)
+
+
+def fault_page(service: Service, error: OpenBookingError) -> Page:
+    """What is shown for an error of our own, whose details help nobody who reads it."""
+    return message_page(service, _BUSY if isinstance(error, TemporarilyUnavailableError) else _FAULT)

@@ -65,16 +65,21 @@ class Settings:
     production: bool = _setting("Refuse settings that belong to development and tests.", False)
     service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")
     service_url: str = _setting("Its web site.", "")
+    service_support: str = _setting(
+        "Whom to ask for help, on the pages for logging in: an email address, a URL, or words such as a phone "
+        "number. If empty, PUBLISHER_EMAIL.",
+        "",
+    )
     service_terms_url: str = _setting("Its terms of use (https).", "")
     dataset_name: str = _setting("Name of the open dataset.", "Sessions and facilities")
     dataset_description: str = _setting(
         "What the open dataset holds.", "Sessions and facilities that can be booked."
     )
-    publisher_name: str = _setting("Who publishes the dataset.", "Open Booking")
-    publisher_legal_name: str = _setting("The publisher's legal name.", "Open Booking")
-    publisher_url: str = _setting("The publisher's web site.", "https://example.com")
+    publisher_name: str = _setting("Who publishes the dataset. If empty, SERVICE_NAME.", "")
+    publisher_legal_name: str = _setting("The publisher's legal name. If empty, its name.", "")
+    publisher_url: str = _setting("The publisher's website. If empty, SERVICE_URL, or else the base URL.", "")
     publisher_email: str = _setting("Where to write about the dataset.", "")
-    publisher_logo_url: str = _setting("The publisher's logo.", "https://example.com/logo.png")
+    publisher_logo_url: str = _setting("The publisher's logo. If empty, the icon of this service.", "")
     discussion_url: str = _setting(
         "Where questions about the dataset are discussed.",
         "https://github.com/openactive/open-booking-api/issues",
@@ -87,6 +92,11 @@ class Settings:
         """How callers may say who they are, in the order in which it is looked for."""
         named = {way.strip() for way in self.authentication.split(",")}
         return tuple(way for way in WAYS if way in named)
+
+    @property
+    def support(self) -> str:
+        """Whom people ask for help; empty if nobody is named."""
+        return self.service_support or self.publisher_email
 
     @property
     def rate_exceptions(self) -> dict[str, int]:

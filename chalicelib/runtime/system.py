@@ -206,14 +206,16 @@ class System:
     def dataset_details(self, base_url: str) -> DatasetDetails:
         """What the dataset site says of itself, as it is reached at `base_url`."""
         settings = self.settings
+        name = settings.publisher_name or settings.service_name
         issuers = {"openid": authority_url(base_url), "issuer": settings.issuer}
         return DatasetDetails(
             name=settings.dataset_name,
             description=settings.dataset_description,
-            publisher_name=settings.publisher_name,
-            publisher_legal_name=settings.publisher_legal_name,
-            publisher_url=settings.publisher_url,
-            publisher_logo_url=settings.publisher_logo_url,
+            publisher_name=name,
+            publisher_legal_name=settings.publisher_legal_name or name,
+            # Required by the validators, and so never left out: what is not set is named by what exists.
+            publisher_url=settings.publisher_url or settings.service_url or base_url,
+            publisher_logo_url=settings.publisher_logo_url or f"{base_url}/favicon.svg",
             publisher_email=settings.publisher_email or None,
             discussion_url=settings.discussion_url,
             booking_service_name=settings.service_name,

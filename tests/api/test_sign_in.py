@@ -15,6 +15,9 @@ from chalicelib.identity.authority import Authority
 from chalicelib.identity.register import Authorisation, AuthorisationCode, Login, Partner, SellerStanding
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.runtime.system import install
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.identities import Record
+from tests.support.memory import MemoryIdentities
 from tests.support.oauth import (
     CALLBACK,
     CHALLENGE,
@@ -475,6 +478,47 @@ class TestForeignPages:
             {"Content-Type": "application/x-www-form-urlencoded", **browser._headers()},
         )
         is_page(answer, 400)
+
+
+class UnwillingIdentities(MemoryIdentities):
+    """Identities that cannot be read once there is an error to fail with."""
+
+    error: Exception | None = None
+
+    def get(self, principal: str, part: str) -> Record | None:
+        if self.error is not None:
+            raise self.error
+        return super().get(principal, part)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (StoreBusy("throttled"), 503, "The service is busy"),
+        (ZeroDivisionError("secret"), 500, "Something went wrong"),
+    ],
+)
+def test_fault_of_ours_is_a_page_too(error: Exception, status: int, title: str) -> None:
+    identities = UnwillingIdentities()
+    world = World(identities=identities)
+    open_provider(world)
+    client, browser = Client.registered(world), Browser(world)
+    browser.begin(client)
+    identities.error = error
+    answer = browser.sign_in()
+    is_page(answer, status, f"<h1>{title}</h1>", "Need help?")
+    assert b"secret" not in answer.body
+    install(None)
+
+
+def test_whom_to_ask_is_a_setting(world: World, client: Client, browser: Browser) -> None:
+    for changes, shown in (
+        ({}, "Contact the operator of this booking system."),
+        ({"publisher_email": "data@kings.example"}, "data@kings.example</a>."),
+        ({"service_support": "help@kings.example"}, "help@kings.example</a>."),
+    ):
+        world.system.settings = replace(world.system.settings, **changes)
+        is_page(browser.begin(client), 200, "Need help? Contact ", shown)
 
 
 class TestHeaders:

@@ -266,9 +266,14 @@ def test_open_feeds_of_the_sample_inventory(world: World, validator: Validator) 
     assert found == {}
 
 
-def test_dataset_site(world: World, validator: Validator) -> None:
+@pytest.mark.parametrize(
+    "named",
+    [{}, {"publisher_email": "data@kings.example", "service_url": "https://kings.example/"}],
+    ids=["least", "more"],
+)
+def test_dataset_site(world: World, validator: Validator, named: dict[str, str]) -> None:
     """DATASET-01, DATASET-02."""
-    world.set(publisher_email="data@kings.example", service_url="https://kings.example/")
+    world.set(**named)
     page = Broker(world).send("GET", "/openactive").body.decode()
     match = re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.S)
     assert match

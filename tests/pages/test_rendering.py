@@ -99,3 +99,29 @@ def test_every_field_has_a_label_and_every_page_its_landmarks() -> None:
 def test_page_names_the_icon_where_the_service_is_reached() -> None:
     assert 'href="https://booking.example/dev/favicon.svg"' in login().text
     assert favicon().startswith("<svg ")
+
+
+class TestSupport:
+    """Whoever cannot log in is told whom to ask."""
+
+    @pytest.mark.parametrize(
+        ("support", "shown"),
+        [
+            ("", "Contact the operator of this booking system."),
+            ("help@kings.example", 'Contact <a href="mailto:help@kings.example">help@kings.example</a>.'),
+            ("https://kings.example/help", 'Contact <a href="https://kings.example/help">https://kings.'),
+            ("the front desk, 01632 960123", "Contact the front desk, 01632 960123."),
+            ("javascript:alert(1)", "Contact javascript:alert(1)."),
+            ("a@b.example?cc=<x>", "Contact a@b.example?cc=&lt;x&gt;."),
+        ],
+    )
+    def test_is_a_link_where_it_can_be_one(self, support: str, shown: str) -> None:
+        service = Service("Avonmead Bookings", "https://booking.example", support)
+        for page in (
+            login_page(service, "ticket", "Sports Finder", back_to=PARTNER),
+            message_page(service, Message("x", "y")),
+        ):
+            assert shown in page.text
+
+    def test_can_end_what_was_allowed(self) -> None:
+        assert "ask the operator of this booking system" in consent("x").text
