@@ -31,17 +31,16 @@ _FORM = ("application/x-www-form-urlencoded", "application/json")
 _COOKIE = "openbooking-sign-in"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
-_STALE = pages.Message(
-    "This page has been open too long", "Please go back to the booking service and start again."
-)
-_TWICE = pages.Message("This link does not work", "A parameter stands twice.")
-# In the words of somebody who came by a link and knows nothing of OAuth.
+_STALE = pages.Message("This page has expired", "Go back to the service that sent you here and start again.")
+_DEAD_LINK = "This link does not work"
+# For somebody who followed a link and knows nothing of OAuth.
 _REFUSALS = {
-    "invalid_client": "The service that sent you here is not known to this booking system.",
-    "unsupported_response_type": "The service that sent you here asks for something that is not given here.",
+    "invalid_client": "This booking system does not know the service that sent you here.",
+    "unsupported_response_type": "The service that sent you here made a request that this booking system does not support.",
 }
 _NO_SELLER = pages.Message(
-    "This login speaks for no seller", "Ask the operator of the booking system to connect it to one."
+    "This login is not connected to a seller",
+    "The operator of this booking system can connect it to your organisation.",
 )
 
 
@@ -99,8 +98,8 @@ class _Conversation:
         self._browser = _cookie(call) or self._authority.new_secret()
 
     def begin(self) -> Reply:
-        if self._call.repeated_query():  # RFC 6749, section 3.1: which of them is meant?
-            return self._trouble(400, _TWICE)
+        if repeated := self._call.repeated_query():  # RFC 6749, section 3.1: which of them is meant?
+            return self._trouble(400, pages.Message(_DEAD_LINK, f"Duplicate parameter: {repeated[0]}."))
         parameters = self._call.query
         try:
             asked_for = self._provider.authorisation_request(parameters)
@@ -188,7 +187,7 @@ class _Conversation:
             return _protocol_reply(self._provider.answer(error))
         # Nowhere to send anyone to: the address that was named may be anybody's (RFC 6749, 4.1.2.1).
         text = _REFUSALS.get(error.error) or error.get_error_description()
-        return self._trouble(400, pages.Message("This link does not work", text))
+        return self._trouble(400, pages.Message(_DEAD_LINK, text))
 
     def _ticket(self, ticket: Ticket) -> str:
         return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())

@@ -64,6 +64,8 @@ _TEXTS = {
 # Host and port as they may stand in a Content-Security-Policy, which a `;` would end.
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+
 OAuthError = OAuth2Error
 
 
@@ -77,14 +79,20 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def form(self) -> dict[str, str]:
-        """The fields of an HTML form. Raises InvalidRequestError where one stands twice (RFC 6749, 3.2)."""
+        """The fields of an HTML form. Raises InvalidRequestError for a duplicate field (RFC 6749, 3.2)."""
         try:
             pairs = parse_qsl(self.body.decode(), keep_blank_values=True, max_num_fields=50)
         except ValueError as error:
             raise InvalidRequestError("The form cannot be read.") from error
-        if len(dict(pairs)) != len(pairs):
-            raise InvalidRequestError("A parameter stands twice.")
-        return dict(pairs)
+        fields: dict[str, str] = {}
+        for name, value in pairs:
+            if name in fields:
+                # Only what may stand in an error_description (RFC 6749, section 5.2) is repeated in it.
+                raise InvalidRequestError(
+                    f"Duplicate parameter{f': {name}' if _NAME.fullmatch(name) else ''}."
+                )
+            fields[name] = value
+        return fields
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ from chalicelib.pages.rendering import Page, Service, render
 # What each scope means to somebody who has never heard of scopes; the others go without saying.
 _MEANINGS = {
     "openactive-openbooking": "See your availability, and make and cancel bookings with you",
-    "openactive-identity": "See your name, web site and logo",
-    "openactive-ordersfeed": "Follow changes to the bookings it has made",
-    "offline_access": "Go on doing so until you or the operator end it",
+    "openactive-identity": "See your name, website and logo",
+    "openactive-ordersfeed": "Receive updates about the bookings it has made",
+    "offline_access": "Keep this access until you or the operator ends it",
 }
 
 
 class Problem(StrEnum):
     """Why somebody is shown the login page again."""
 
-    wrong = "That user name and password do not go together. Please try again."
-    too_many_attempts = "There have been too many attempts. Please wait a quarter of an hour, then try again."
+    wrong = "Wrong user name or password. Try again."
+    too_many_attempts = "Too many attempts. Wait 15 minutes, then try again."
 
 
 @dataclass(frozen=True)

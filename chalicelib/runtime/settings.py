@@ -64,7 +64,7 @@ class Settings:
     test_interface: bool = _setting("Offer the OpenActive Test Interface. Never in production.", False)
     production: bool = _setting("Refuse settings that belong to development and tests.", False)
     service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")
-    service_url: str = _setting("Its web site.", "")
+    service_url: str = _setting("Its website.", "")
     service_support: str = _setting(
         "Whom to ask for help, on the pages for logging in: an email address, a URL, or words such as a phone "
         "number. If empty, PUBLISHER_EMAIL.",

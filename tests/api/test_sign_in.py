@@ -155,7 +155,7 @@ class TestRequests:
         is_page(Browser(client.world).begin(client), 400)
 
     @pytest.mark.parametrize("name", ["client_id", "redirect_uri", "scope", "state", "prompt"])
-    def test_parameter_that_stands_twice_is_refused(self, world: World, client: Client, name: str) -> None:
+    def test_duplicate_parameter_is_refused_by_name(self, world: World, client: Client, name: str) -> None:
         """RFC 6749, section 3.1."""
         whole = {
             "response_type": "code",
@@ -169,7 +169,7 @@ class TestRequests:
         answer = Broker(world, None, None).send(
             "GET", f"/auth/authorize?{query}", headers={"Content-Type": None}
         )
-        is_page(answer, 400, "A parameter stands twice.")
+        is_page(answer, 400, f"Duplicate parameter: {name}.")
 
     def test_only_place_need_not_be_named(self, client: Client, browser: Browser) -> None:
         browser.begin(client, redirect_uri=...)
@@ -222,7 +222,7 @@ class TestSigningIn:
             browser = Browser(world)
             browser.begin(client)
             answer = browser.sign_in(name, password)
-            is_page(answer, 403, "do not go together", 'role="alert"')
+            is_page(answer, 403, "Wrong user name or password", 'role="alert"')
             pages.append(answer.body.decode().replace(name, "").replace(ticket_in(browser.page), ""))
         assert len(set(pages)) == 1
 
@@ -231,7 +231,7 @@ class TestSigningIn:
     ) -> None:
         change(authority, Login, Login.key_of(USERNAME), suspended=True)
         browser.begin(client)
-        is_page(browser.sign_in(), 403, "do not go together")
+        is_page(browser.sign_in(), 403, "Wrong user name or password")
 
     def test_next_try_may_be_right(self, client: Client, browser: Browser) -> None:
         browser.begin(client)
@@ -242,7 +242,7 @@ class TestSigningIn:
         browser.begin(client)
         for _ in range(10):
             is_page(browser.sign_in(password="wrong"), 403)
-        is_page(browser.sign_in(), 429, "too many attempts")
+        is_page(browser.sign_in(), 429, "Too many attempts")
         world.clock.advance(minutes=15)
         browser.begin(client)
         is_page(browser.sign_in(), 200)
@@ -258,10 +258,10 @@ class TestSigningIn:
     ) -> None:
         add_login(authority, "sam", ())
         browser.begin(client)
-        is_page(browser.sign_in("sam"), 403, "speaks for no seller")
+        is_page(browser.sign_in("sam"), 403, "not connected to a seller")
         authority.register.save(SellerStanding(SELLER, suspended=True))
         browser.begin(client)
-        is_page(browser.sign_in(), 403, "speaks for no seller")
+        is_page(browser.sign_in(), 403, "not connected to a seller")
 
     def test_name_is_kept_and_password_is_not(self, client: Client, browser: Browser) -> None:
         browser.begin(client)
@@ -279,7 +279,7 @@ class TestConsent:
             "https://broker.example",
             "<strong>Kings Mead</strong>",
             "make and cancel bookings",
-            "Go on doing so",
+            "Keep this access",
         )
 
     def test_is_remembered(self, client: Client, browser: Browser) -> None:
@@ -334,7 +334,7 @@ class TestConsent:
         add_login(authority, "sam", (1, 2))
         browser.begin(client)
         answer = browser.sign_in("sam")
-        is_page(answer, 200, "Which one?")
+        is_page(answer, 200, "Which organisation?")
         for number in (1, 2):
             assert f'value="{outer(seller_id(number))}"' in browser.page
         tokens = client.redeem(browser.code(browser.decide("allow", 2))).json
@@ -348,7 +348,7 @@ class TestConsent:
         add_login(authority, "sam", (1, 2))
         client.authorised("sam", seller=2)
         browser.begin(client)
-        is_page(browser.sign_in("sam"), 200, "Which one?")
+        is_page(browser.sign_in("sam"), 200, "Which organisation?")
 
     @pytest.mark.parametrize("seller", [outer(seller_id(2)), seller_id(2), "", "x", outer(SELLER) + "/"])
     def test_seller_that_is_not_the_logins_is_refused(
@@ -398,12 +398,12 @@ class TestForeignPages:
         thief.sign_in()
         stolen = {"ticket": ticket_in(thief.page), "decision": "allow", "seller": outer(SELLER)}
         answer = post_form(world, "/auth/authorize", stolen, victim._headers())
-        is_page(answer, 400, "open too long")
+        is_page(answer, 400, "has expired")
 
     def test_without_the_cookie_it_is_refused(self, client: Client, browser: Browser) -> None:
         browser.begin(client)
         browser.cookies.clear()
-        is_page(browser.sign_in(), 400, "open too long")
+        is_page(browser.sign_in(), 400, "has expired")
 
     @pytest.mark.parametrize(
         "cookie", ["", "x", "x" * 101, '"', "é" * 30, "a b" * 10, '"\\012' + "x" * 30 + '"']
@@ -411,7 +411,7 @@ class TestForeignPages:
     def test_with_another_cookie_it_is_refused(self, client: Client, browser: Browser, cookie: str) -> None:
         browser.begin(client)
         browser.cookies[COOKIE] = cookie
-        is_page(browser.sign_in(), 400, "open too long")
+        is_page(browser.sign_in(), 400, "has expired")
 
     def test_cookies_of_others_on_this_host_do_no_harm(self, client: Client, browser: Browser) -> None:
         browser.begin(client)
@@ -468,16 +468,23 @@ class TestForeignPages:
         form = {"ticket": ticket, "decision": "allow", "seller": outer(SELLER)}
         is_page(post_form(world, "/auth/authorize", form, browser._headers()), 403)
 
-    def test_field_that_stands_twice_is_refused(self, world: World, client: Client, browser: Browser) -> None:
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [("username", "Duplicate parameter: username."), ('"\n<é>', "Duplicate parameter.")],
+    )
+    def test_duplicate_field_is_refused_by_name(
+        self, world: World, client: Client, browser: Browser, name: str, shown: str
+    ) -> None:
         browser.begin(client)
-        body = f"ticket={quote(ticket_in(browser.page))}&username=a&username={USERNAME}&password={PASSWORD}"
+        twice = f"{quote(name)}=a&{quote(name)}=b"
+        body = f"ticket={quote(ticket_in(browser.page))}&{twice}&password={PASSWORD}"
         answer = Broker(world, None, None).send(
             "POST",
             "/auth/authorize",
             body.encode(),
             {"Content-Type": "application/x-www-form-urlencoded", **browser._headers()},
         )
-        is_page(answer, 400)
+        is_page(answer, 400, shown)
 
 
 class UnwillingIdentities(MemoryIdentities):

@@ -159,7 +159,7 @@ def test_a_seller_logs_in_and_allows_a_partner(page: Page, url: str, partner: Pa
     expect(page).to_have_title("Log in to Avonmead Bookings")
     assert fits(page)
     sign_in(page, "not the password")
-    expect(page.get_by_role("alert")).to_contain_text("do not go together")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong user name or password")
     assert fits(page)
     sign_in(page)
     expect(page.get_by_role("heading")).to_have_text("Allow Sports Finder?")

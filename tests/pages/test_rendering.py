@@ -124,4 +124,4 @@ class TestSupport:
             assert shown in page.text
 
     def test_can_end_what_was_allowed(self) -> None:
-        assert "ask the operator of this booking system" in consent("x").text
+        assert "at any time: contact the operator of this booking system" in consent("x").text
