@@ -8,8 +8,9 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 NODE := $(shell command -v npm)
 
-# The official validators, and an engine for races: where Node.js is present (CI has it).
-NODE_SET_UP := $(if $(NODE),tests/validator/node_modules/.set-up tests/engines/node_modules/.set-up)
+# The official validators, an engine for races, and axe: where Node.js is present (CI has it).
+NODE_SET_UP := $(if $(NODE),tests/validator/node_modules/.set-up tests/engines/node_modules/.set-up \
+	tests/browser/node_modules/.set-up)
 DYNOXIDE ?= $(shell ls $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/dynoxide 2>/dev/null)
 
 .DEFAULT_GOAL := help

@@ -1,144 +1,14 @@
 """Login and consent in a real browser, on a wide and a narrow screen: as a Seller meets them (AUTH-08)."""
 
-import base64
-import hashlib
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import NamedTuple
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from openbooking.conformance.profiles import add_identities, profile
-from openbooking.local.stack import LocalStack
-from openbooking.samples.seeding import load_samples
+from tests.support.browsing import VERIFIER, Partner, begin, in_chromium, sign_in
 
-INVITATION = "dynamic-primary-745ddf2d13019ce8b69c"  # the suite's, which is good for any number
-VERIFIER = "v" * 43
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-SCREENS = {"wide": (1280, 800), "narrow": (320, 568)}
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here; CHROMIUM names one"),
-    # Playwright's loop is still around when the last page is closed.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The local stack with its own provider, and those whom the suite calls as."""
-    from chalicelib.runtime.system import installed
-
-    known = profile(["openid"], url="http://localhost", output=tmp_path_factory.mktemp("suite"))
-
-    def seed() -> None:
-        load_samples(installed().inventory, datetime.now(UTC))
-        add_identities(known, installed().authority)
-
-    settings = {"AUTHENTICATION": "openid", "SERVICE_NAME": "Avonmead Bookings"}
-    with LocalStack(settings=settings, seed=seed, directory=tmp_path_factory.mktemp("stack")) as stack:
-        yield stack.url
-
-
-class _Partner(BaseHTTPRequestHandler):
-    """Where a booking partner waits for its Seller to come back."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", "19")
-        self.end_headers()
-        self.wfile.write(b"back at the partner")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def callback() -> Iterator[str]:
-    """The partner's own page. A server, since a browser does not ask for what a redirect leads to twice."""
-    with ThreadingHTTPServer(("localhost", 0), _Partner) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_port}/cb"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=SCREENS)
-def page(request: pytest.FixtureRequest, chromium: Browser, url: str, callback: str) -> Iterator[Page]:
-    """A fresh browser that notes what it complains of and where it goes."""
-    width, height = SCREENS[request.param]
-    context = chromium.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda each: asked.append(each.url))
-    yield page
-    context.close()
-    assert {urlsplit(each).netloc for each in asked} <= {urlsplit(url).netloc, urlsplit(callback).netloc}
-
-
-class Partner(NamedTuple):
-    """A booking partner that nobody has allowed anything yet."""
-
-    id: str
-    secret: str
-    callback: str
-
-
-@pytest.fixture
-def partner(url: str, callback: str) -> Partner:
-    metadata = {
-        "client_name": "Sports Finder",
-        "redirect_uris": [callback],
-        "grant_types": ["authorization_code", "refresh_token"],
-    }
-    answer = httpx.post(
-        f"{url}/auth/register", json=metadata, headers={"Authorization": f"Bearer {INVITATION}"}
-    )
-    return Partner(answer.json()["client_id"], answer.json()["client_secret"], callback)
-
-
-def begin(page: Page, url: str, partner: Partner, **parameters: str) -> None:
-    query = {
-        "response_type": "code",
-        "client_id": partner.id,
-        "redirect_uri": partner.callback,
-        "scope": "openid openactive-openbooking offline_access openactive-identity",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-        **parameters,
-    }
-    page.goto(f"{url}/auth/authorize?{urlencode(query)}")
-
-
-def sign_in(page: Page, password: str = "test1") -> None:
-    """By keyboard alone, from wherever the page has put it."""
-    if not page.get_by_label("User name").input_value():
-        expect(page.get_by_label("User name")).to_be_focused()
-        page.keyboard.type("test1")
-        page.keyboard.press("Tab")
-    expect(page.get_by_label("Password")).to_be_focused()
-    page.keyboard.type(password)
-    page.keyboard.press("Enter")
+pytestmark = in_chromium
 
 
 def back_at(page: Page, partner: Partner) -> None:
