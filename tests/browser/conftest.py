@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from chalicelib.identity.hashing import Passwords
 from chalicelib.identity.register import Login
-from openbooking.conformance import add_identities, profile
+from openbooking.conformance.profiles import add_identities, profile
 from openbooking.local.stack import LocalStack
-from openbooking.samples import sample_inventory
-from openbooking.seeding import load_samples
+from openbooking.samples.inventory import sample_inventory
+from openbooking.samples.seeding import load_samples
 from tests.support.browsing import CHROMIUM, Partner
 
 INVITATION = "dynamic-primary-745ddf2d13019ce8b69c"  # the suite's, which is good for any number
@@ -30,7 +30,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     known = profile(["openid"], url="http://localhost", output=tmp_path_factory.mktemp("suite"))
 
     def seed() -> None:
-        load_samples(installed().store, datetime.now(UTC))
+        load_samples(installed().inventory, datetime.now(UTC))
         add_identities(known, installed().authority)
         of_two = tuple(str(seller["@id"]) for seller in sample_inventory(datetime.now(UTC)).sellers[:2])
         for name, sellers in (("of-two-sellers", of_two), ("of-no-seller", ())):
