@@ -41,7 +41,8 @@ from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
-from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.dynamodb.tables import FORMAT, Tables
+from chalicelib.storage.errors import UnreadableRow
 from chalicelib.storage.store import Listing
 from tests.support.builders import NOW
 from tests.support.world import API, BASE_URL, PAYMENT, Bookable, Broker, World, capacity_record, order_record
@@ -737,3 +738,28 @@ def test_what_was_counted_counts(world: World, broker: Broker) -> None:
     with pytest.raises(SignInRefused) as refused:
         authority.sign_in("sam@kings.example", "whatever", "192.0.2.9")
     assert not isinstance(refused.value, TooManyAttempts)
+
+
+# --- later releases -----------------------------------------------------------------------
+
+
+def test_rows_of_a_later_release_are_refused_and_not_misread(tables: Tables, world: World) -> None:
+    """After a release is taken back, what the later one wrote may mean something else."""
+    client, name = tables.connection.client, tables.orders.Meta.table_name
+    key = {"order_key": {"S": f"partner-1#{uuid(2)}"}}
+    row = client.get_item(TableName=name, Key=key)["Item"]
+    client.put_item(TableName=name, Item={**row, "row_format": {"N": str(FORMAT + 1)}})
+    with pytest.raises(UnreadableRow):
+        world.order(uuid(2))
+
+
+def test_rows_name_their_format(world: World, tables: Tables) -> None:
+    session = world.session()
+    assert Broker(world).b(uuid(98), session.item()).status == 201
+    client = tables.connection.client
+    key = {"order_key": {"S": f"partner-1#{uuid(98)}"}}
+    written = [client.get_item(TableName=tables.orders.Meta.table_name, Key=key)["Item"]]
+    for part in ("details", "capacity", f"hold#partner-1#{uuid(98)}"):
+        key = {"opportunity_id": {"S": session.id}, "part": {"S": part}}
+        written.append(client.get_item(TableName=tables.details.Meta.table_name, Key=key)["Item"])
+    assert [row["row_format"] for row in written] == [{"N": str(FORMAT)}] * 4

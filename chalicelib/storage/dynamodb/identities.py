@@ -10,6 +10,7 @@ from pynamodb.exceptions import PynamoDBException, UpdateError
 
 from chalicelib.storage.dynamodb.calls import batch_get, passing_faults
 from chalicelib.storage.dynamodb.pending import pending_row
+from chalicelib.storage.dynamodb.rows import check_format
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, RecordChanged
@@ -91,6 +92,7 @@ def _condition_failed(error: PynamoDBException) -> bool:
 
 
 def _record(raw: Any) -> Record:
+    check_format(raw)
     expires = raw.get("expires_at")
     return Record(
         raw["principal"]["S"],

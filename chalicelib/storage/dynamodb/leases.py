@@ -13,7 +13,7 @@ from chalicelib.storage.dynamodb.calls import Raw, passing_faults
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
-from chalicelib.storage.errors import CommitRefused, HoldChanged, StoreBusy
+from chalicelib.storage.errors import CommitRefused, HoldChanged, StoreBusy, UnreadableRow
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.store import MAX_ACTIONS, Reclaimed
 
@@ -90,7 +90,7 @@ def _query(
 def _is_lease(raw: Raw) -> bool:
     try:
         return rows.read_hold(raw).state is HoldState.leased
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, UnreadableRow):
         return False
 
 

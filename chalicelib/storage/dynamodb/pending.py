@@ -10,10 +10,10 @@ from pynamodb.exceptions import DeleteError, PutError
 
 from chalicelib.storage.dynamodb import earlier_rows
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
-from chalicelib.storage.dynamodb.rows import to_seconds
-from chalicelib.storage.dynamodb.tables import FORMAT, PendingRow, Tables
+from chalicelib.storage.dynamodb.rows import check_format, to_seconds
+from chalicelib.storage.dynamodb.tables import PendingRow, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
-from chalicelib.storage.errors import CommitRefused
+from chalicelib.storage.errors import CommitRefused, UnreadableRow
 from chalicelib.storage.pending import PendingWork
 
 
@@ -107,8 +107,7 @@ def pending_row(tables: Tables, entry: PendingWork) -> PendingRow:
 def _read(raw: Raw) -> PendingWork:
     kind, entry_id = raw["kind"]["S"], raw["id"]["S"]
     try:
-        if "row_format" in raw and int(raw["row_format"]["N"]) > FORMAT:
-            raise ValueError("a later release wrote this")
+        check_format(raw)
         return PendingWork(
             kind,
             entry_id,
@@ -120,7 +119,7 @@ def _read(raw: Raw) -> PendingWork:
             failed_at=_instant(raw, "failed_at"),
             expires_at=_instant(raw, "expires_at"),
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, UnreadableRow):
         # Whoever handles it finds that this is no document of its kind, and sets it aside with all it had.
         return PendingWork(kind, entry_id, json.dumps(raw, default=str), revision=None)
 

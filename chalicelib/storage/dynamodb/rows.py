@@ -12,13 +12,14 @@ from chalicelib.storage.dynamodb.calls import Raw
 from chalicelib.storage.dynamodb.tables import (
     DETAILS,
     EXPIRY_SHARDS,
+    FORMAT,
     HOLD_PREFIX,
     DetailsRow,
     HoldRow,
     OrderRow,
     Tables,
 )
-from chalicelib.storage.errors import OrderTooLarge
+from chalicelib.storage.errors import OrderTooLarge, UnreadableRow
 from chalicelib.storage.store import Listing
 
 DELETED = "Deleted"
@@ -55,11 +56,20 @@ def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> 
     return row
 
 
+def check_format(raw: Raw) -> None:
+    """Refuse a row that a later release wrote: it may mean something else there. Raises UnreadableRow."""
+    written = raw.get("row_format")
+    if written is not None and int(written["N"]) > FORMAT:
+        raise UnreadableRow(f"the row has format {written['N']}; this release reads up to {FORMAT}")
+
+
 def read_hold(raw: Raw) -> Hold:
+    check_format(raw)
     return Hold(_number(raw, "spaces"), HoldState(raw["state"]["S"]), _instant(raw, "lease_expires_at"))
 
 
 def read_capacity(raw: Raw) -> Capacity:
+    check_format(raw)
     return Capacity(
         spaces_total=_number(raw, "spaces_total"),
         spaces_left=_number(raw, "spaces_left"),
@@ -88,6 +98,7 @@ def is_deleted(details: Raw) -> bool:
 
 
 def read_listing(raw: Raw) -> Listing:
+    check_format(raw)
     return Listing(
         opportunity=codec.from_json(raw["document"]["S"], Opportunity),
         version=_number(raw, "version"),
@@ -122,7 +133,11 @@ def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
 
 
 def read_order(raw: Raw) -> Order | DeletedOrder:
-    """The order in a row, or in a stream's image of it, whose bytes are base64 where it came as JSON."""
+    """The order in a row, or in a stream's image of it, whose bytes are base64 where it came as JSON.
+
+    Raises Undecodable, UnreadableRow.
+    """
+    check_format(raw)
     if raw["kind"]["S"] != DELETED:
         data = raw["document"]["B"]
         return codec.unpack(base64.b64decode(data) if isinstance(data, str) else data, Order)
