@@ -7,20 +7,35 @@ from dataclasses import replace
 
 from chalicelib.booking.access import with_access
 from chalicelib.booking.assessment import Assessment, assess, check_parties
-from chalicelib.booking.decisions import Answer, Decision, Moment, SaveOrder, Snapshot
+from chalicelib.booking.decisions import Answer, Decision, Moment, Snapshot, save_order
 from chalicelib.booking.existing import check_seller
 from chalicelib.booking.holding import holds_before, moves
 from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
 from chalicelib.domain.errors import (
-    OrderAlreadyExistsError,
     OrderCreationFailedError,
     OrderProposalVersionOutdatedError,
     TotalPaymentDueMismatchError,
-    UnknownOrderError,
 )
-from chalicelib.domain.lifecycle import ItemEvent, OrderItemStatus, ProposalStatus, next_item_status
+from chalicelib.domain.lifecycle import (
+    ItemEvent,
+    OrderEvent,
+    OrderItemStatus,
+    OrderState,
+    ProposalStatus,
+    may_be_repeated,
+    next_item_status,
+    next_order_state,
+)
 from chalicelib.domain.offers import FlowRequirement
-from chalicelib.domain.orders import Order, OrderItem, OrderKind, Proposal, spaces_wanted
+from chalicelib.domain.orders import (
+    Order,
+    OrderItem,
+    OrderKind,
+    Proposal,
+    next_version,
+    order_state,
+    spaces_wanted,
+)
 from chalicelib.domain.pricing import check_payment, check_reconciliation
 
 Render = Callable[[Order], str]
@@ -61,17 +76,17 @@ def book_proposal(
     Raises UnknownOrderError, OrderAlreadyExistsError, OrderProposalVersionOutdatedError (B-17),
     OrderCreationFailedError where it is not accepted (A-06), and the payment errors.
     """
-    order = snapshot.order
-    if order is None or (isinstance(order, Order) and order.kind is OrderKind.OrderQuote):
-        raise UnknownOrderError("There is no proposal under this UUID.")
-    check_seller(order.seller_id, seller_id)
-    if not isinstance(order, Order):
-        raise OrderAlreadyExistsError("This UUID has been used for another order.")
-    if order.proposal is None:
-        raise OrderAlreadyExistsError("This UUID belongs to an order that needed no proposal.")
+    order, event = snapshot.order, OrderEvent.b_of_proposal
+    state = order_state(order, moment.now)
+    if order is not None and state not in (OrderState.quote, OrderState.lapsed_quote):
+        check_seller(order.seller_id, seller_id)
+    is_repeat = isinstance(order, Order) and order.proposal is not None and may_be_repeated(state, event)
+    if not is_repeat:
+        next_order_state(state, event)
+    assert isinstance(order, Order) and order.proposal is not None
     if order.proposal.version != request.version:
         raise OrderProposalVersionOutdatedError("There is another version of this proposal.")
-    if order.kind is OrderKind.Order:
+    if is_repeat:
         return Decision(Answer(order))
     if order.proposal.status is not ProposalStatus.SellerAccepted:
         raise OrderCreationFailedError(f"The proposal is in the state {order.proposal.status}.")
@@ -86,11 +101,10 @@ def book_proposal(
         # A repeated P still gets its own answer.
         proposal_answer=order.answer,
         published=False,  # the Order is absent from its feed until it is updated (B-19)
-        version=order.version + 1,
     )
-    booked = replace(booked, answer=render(booked))
+    booked = next_version(replace(booked, answer=render(booked)), order)
     held = moves(order.key, order.holds(), booked.holds())
-    return Decision(Answer(booked), (SaveOrder(booked, order.version), *held))
+    return Decision(Answer(booked), (save_order(booked, order), *held))
 
 
 def check_total(request: OrderRequest, assessment: Assessment) -> None:
@@ -113,13 +127,15 @@ def _place(
     request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render, kind: OrderKind
 ) -> Decision[Answer]:
     existing, fingerprint = snapshot.order, fingerprint_of(request)
-    if isinstance(existing, Order) and existing.kind is not OrderKind.OrderQuote:
+    event = OrderEvent.b if kind is OrderKind.Order else OrderEvent.p
+    state = order_state(existing, moment.now)
+    if isinstance(existing, Order) and may_be_repeated(state, event):
         # P is repeated also after the proposal has become an Order: it is the same request.
-        is_same = existing.kind is kind or (kind is OrderKind.OrderProposal and existing.proposal is not None)
+        is_same = event is OrderEvent.b or existing.proposal is not None
         if is_same and existing.fingerprint == fingerprint and existing.seller_id == request.seller_id:
             return Decision(Answer(existing))
     check_parties(request, snapshot, with_customer=True)
-    _check_uuid_is_free(snapshot, kind)
+    next_order_state(state, event)
 
     assessment = assess(request, snapshot, moment, with_customer=True)
     order = _made(request, assessment, moment, fingerprint, kind)
@@ -135,11 +151,11 @@ def _place(
     check_payment(request.payment, assessment.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
 
-    version = existing.version if existing else None
     answer = render(replace(order, items=_as_left_behind(order.items)))
-    order = replace(order, answer=answer, items=_as_kept(order.items), version=(version or 0) + 1)
+    order = replace(order, answer=answer, items=_as_kept(order.items))
+    order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
-    return Decision(Answer(order), (SaveOrder(order, version), *held))
+    return Decision(Answer(order), (save_order(order, existing), *held))
 
 
 def _as_left_behind(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
@@ -156,16 +172,6 @@ def _as_left_behind(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
 def _as_kept(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
     """The items without what is only true of this moment."""
     return tuple(replace(item, spaces_remaining=None) for item in items)
-
-
-def _check_uuid_is_free(snapshot: Snapshot, kind: OrderKind) -> None:
-    existing = snapshot.order
-    if existing is None:
-        return
-    if not isinstance(existing, Order) or existing.kind is OrderKind.Order or existing.kind is kind:
-        raise OrderAlreadyExistsError("This UUID has been used for another order.")
-    if existing.kind is OrderKind.OrderProposal:
-        raise OrderCreationFailedError("This UUID belongs to an order proposal.")
 
 
 def _made(

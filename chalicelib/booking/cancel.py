@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.assessment import remaining_total
-from chalicelib.booking.decisions import Change, Decision, Moment, SaveOrder, Snapshot
+from chalicelib.booking.decisions import Change, Decision, Moment, Snapshot, save_order
 from chalicelib.booking.existing import check_seller, existing_order
 from chalicelib.booking.holding import moves
 from chalicelib.booking.requests import CancellationRequest
@@ -12,8 +12,8 @@ from chalicelib.domain.errors import (
     CancellationNotPermittedError,
     OrderItemIdInvalidError,
 )
-from chalicelib.domain.lifecycle import CANCELLED, ItemEvent, TransitionRefused, next_item_status
-from chalicelib.domain.orders import DeletedOrder, Order, OrderItem, OrderKind
+from chalicelib.domain.lifecycle import CANCELLED, ItemEvent, OrderEvent, TransitionRefused, next_item_status
+from chalicelib.domain.orders import DeletedOrder, Order, OrderItem
 
 
 def cancel_items(
@@ -23,7 +23,7 @@ def cancel_items(
 
     Raises UnknownOrderError, GoneError, OrderItemIdInvalidError, CancellationNotPermittedError.
     """
-    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.Order)
+    order = existing_order(snapshot, OrderEvent.cancel, seller_id=seller_id)
     unknown = set(request.item_ids) - {item.id for item in order.items}
     if unknown:
         raise OrderItemIdInvalidError("There is no such item in this order.", instance=min(unknown))
@@ -47,9 +47,8 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
             prepayment_supported=order.totals.prepayment is not None,
         ),
         published=True,
-        version=order.version + 1,
     )
-    return (SaveOrder(changed, order.version), *moves(order.key, order.holds(), changed.holds(), snapshot))
+    return (save_order(changed, order), *moves(order.key, order.holds(), changed.holds(), snapshot))
 
 
 def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]:
@@ -60,9 +59,8 @@ def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]
     if isinstance(snapshot.order, DeletedOrder):
         check_seller(snapshot.order.seller_id, seller_id)
         return Decision(None)
-    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.Order)
-    stub = DeletedOrder(order.key, order.seller_id, published=order.published, version=order.version + 1)
-    return Decision(None, (SaveOrder(stub, order.version), *moves(order.key, order.holds(), {})))
+    order = existing_order(snapshot, OrderEvent.delete, seller_id=seller_id)
+    return Decision(None, (save_order(_stub(order), order), *moves(order.key, order.holds(), {})))
 
 
 def erase(snapshot: Snapshot, now: datetime) -> Decision[None]:
@@ -70,9 +68,12 @@ def erase(snapshot: Snapshot, now: datetime) -> Decision[None]:
     order = snapshot.order
     if not isinstance(order, Order):
         return Decision(None)
-    stub = DeletedOrder(order.key, order.seller_id, published=order.published, version=order.version + 1)
     held = {} if order.has_lapsed(now) else order.holds()
-    return Decision(None, (SaveOrder(stub, order.version), *moves(order.key, held, {})))
+    return Decision(None, (save_order(_stub(order), order), *moves(order.key, held, {})))
+
+
+def _stub(order: Order) -> DeletedOrder:
+    return DeletedOrder(order.key, order.seller_id, published=order.published)
 
 
 def _cancelled(item: OrderItem, moment: Moment) -> OrderItem:

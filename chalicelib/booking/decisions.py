@@ -11,7 +11,7 @@ from typing import Generic, TypeAlias, TypeVar
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, next_version
 from chalicelib.domain.parties import Json, Seller
 
 
@@ -89,6 +89,11 @@ class SaveOrder:
 
     order: Order | DeletedOrder
     replaces: int | None
+
+
+def save_order(order: Order | DeletedOrder, before: Order | DeletedOrder | None) -> SaveOrder:
+    """Put `order` as the next version of the row that was read as `before`."""
+    return SaveOrder(next_version(order, before), before.version if before else None)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from chalicelib.booking.decisions import Decision, Snapshot
-from chalicelib.domain.errors import GoneError, InvalidAuthorizationDetailsError, UnknownOrderError
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.domain.errors import InvalidAuthorizationDetailsError
+from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
+from chalicelib.domain.orders import Order, order_state
 
 
 def check_seller(owner_id: str, seller_id: str | None) -> None:
@@ -16,19 +17,21 @@ def check_seller(owner_id: str, seller_id: str | None) -> None:
         raise InvalidAuthorizationDetailsError("The authorisation is for another seller.")
 
 
-def existing_order(snapshot: Snapshot, *, seller_id: str | None, kind: OrderKind) -> Order:
-    """The Order of the given kind under this UUID.
+def existing_order(
+    snapshot: Snapshot, event: OrderEvent, *, seller_id: str | None, now: datetime | None = None
+) -> Order:
+    """The Order under this UUID, if `event` can happen to it.
 
-    Raises UnknownOrderError, GoneError for a deleted one (DEL-08), InvalidAuthorizationDetailsError.
+    `now` is needed for events that treat a quote and a lapsed quote differently.
+
+    Raises the error that the table of Order UUIDs names, InvalidAuthorizationDetailsError.
     """
     order = snapshot.order
-    if order is None:
-        raise UnknownOrderError
-    check_seller(order.seller_id, seller_id)
-    if isinstance(order, DeletedOrder):
-        raise GoneError
-    if order.kind is not kind:
-        raise UnknownOrderError
+    state = order_state(order, now)
+    if order is not None and state is not OrderState.lapsed_quote:
+        check_seller(order.seller_id, seller_id)
+    next_order_state(state, event)
+    assert isinstance(order, Order)
     return order
 
 
@@ -37,8 +40,4 @@ def read_status(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> 
 
     Raises UnknownOrderError, GoneError, InvalidAuthorizationDetailsError.
     """
-    order = snapshot.order
-    if isinstance(order, Order) and order.has_lapsed(now):
-        raise UnknownOrderError
-    kind = order.kind if isinstance(order, Order) else OrderKind.Order
-    return Decision(existing_order(snapshot, seller_id=seller_id, kind=kind))
+    return Decision(existing_order(snapshot, OrderEvent.status, seller_id=seller_id, now=now))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chalicelib.booking.decisions import Decision, Moment, SaveOrder, Snapshot
+from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
 from chalicelib.booking.proposals import decide_proposal
 from chalicelib.booking.seller import cancel_by_seller, follow_opportunity
 from chalicelib.domain.lifecycle import ProposalEvent, TransitionRefused
@@ -67,5 +67,5 @@ def _in_proposal(order: Order, opportunity: Opportunity) -> Decision[None]:
     )
     if items == order.items:
         return Decision(None)
-    changed = replace(order, items=items, published=True, version=order.version + 1)
-    return Decision(None, (SaveOrder(changed, order.version),))
+    changed = replace(order, items=items, published=True)
+    return Decision(None, (save_order(changed, order),))

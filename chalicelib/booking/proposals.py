@@ -4,16 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from chalicelib.booking.cancel import change_items
-from chalicelib.booking.decisions import Decision, Moment, MoveHold, SaveOrder, Snapshot
+from chalicelib.booking.decisions import Decision, Moment, MoveHold, Snapshot, save_order
 from chalicelib.booking.existing import existing_order
 from chalicelib.booking.holding import release_as_lease
 from chalicelib.booking.quote import lease_end
 from chalicelib.booking.requests import ProposalUpdateRequest
 from chalicelib.booking.seller import replacement
 from chalicelib.domain.errors import PatchNotAllowedOnPropertyError, UnacceptableOfferError
-from chalicelib.domain.lifecycle import ProposalEvent, ProposalStatus, TransitionRefused, next_proposal_status
+from chalicelib.domain.lifecycle import (
+    OrderEvent,
+    ProposalEvent,
+    ProposalStatus,
+    TransitionRefused,
+    next_proposal_status,
+)
 from chalicelib.domain.offers import FlowRequirement
-from chalicelib.domain.orders import Order, OrderItem, OrderKind, Proposal
+from chalicelib.domain.orders import Order, OrderItem, Proposal
 
 
 def update_proposal(
@@ -26,7 +32,7 @@ def update_proposal(
 
     Raises UnknownOrderError, GoneError, PatchNotAllowedOnPropertyError, InvalidAuthorizationDetailsError.
     """
-    order = existing_order(snapshot, seller_id=seller_id, kind=OrderKind.OrderProposal)
+    order = existing_order(snapshot, OrderEvent.update, seller_id=seller_id)
     proposal = _proposal_of(order)
     changed = proposal
     if request.rejects and proposal.status is not ProposalStatus.CustomerRejected:
@@ -99,7 +105,7 @@ def _may_be_negotiated(item: OrderItem) -> bool:
 
 def _proposal_in(snapshot: Snapshot) -> Order:
     owner = snapshot.order.seller_id if snapshot.order else None
-    return existing_order(snapshot, seller_id=owner, kind=OrderKind.OrderProposal)
+    return existing_order(snapshot, OrderEvent.update, seller_id=owner)
 
 
 def _proposal_of(order: Order) -> Proposal:
@@ -113,8 +119,8 @@ def _changed(
     """One write; a rejection also turns the spaces that are held into a lease that ends by itself."""
     if proposal == order.proposal:
         return Decision(None)
-    changed = replace(order, proposal=proposal, published=order.published or shows, version=order.version + 1)
+    changed = replace(order, proposal=proposal, published=order.published or shows)
     released: tuple[MoveHold, ...] = ()
     if proposal.is_rejected:
         released = release_as_lease(order, snapshot, lease_end(moment.now, moment.policy.lease_for))
-    return Decision(None, (SaveOrder(changed, order.version), *released))
+    return Decision(None, (save_order(changed, order), *released))

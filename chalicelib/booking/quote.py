@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.booking.assessment import Assessment, assess, check_parties
-from chalicelib.booking.decisions import Answer, Decision, Moment, RemoveOrder, SaveOrder, Snapshot
+from chalicelib.booking.decisions import Answer, Decision, Moment, RemoveOrder, Snapshot, save_order
 from chalicelib.booking.existing import check_seller
 from chalicelib.booking.holding import holds_before, moves
 from chalicelib.booking.requests import OrderRequest
-from chalicelib.domain.errors import OrderAlreadyExistsError
-from chalicelib.domain.orders import Order, OrderKind
+from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
+from chalicelib.domain.orders import Order, OrderKind, next_version, order_state
 from chalicelib.domain.pricing import check_reconciliation
 
 
@@ -24,11 +24,8 @@ def quote(
     Raises the order-level errors of C1 and C2 in the order of ERR-09.
     """
     check_parties(request, snapshot, with_customer=with_customer)
-    existing = snapshot.order
-    if existing is not None and (
-        not isinstance(existing, Order) or existing.kind is not OrderKind.OrderQuote
-    ):
-        raise OrderAlreadyExistsError("This UUID belongs to an order already.")  # C1-16, C1-17
+    existing, state = snapshot.order, order_state(snapshot.order, moment.now)
+    next_order_state(state, OrderEvent.c2 if with_customer else OrderEvent.c1)
     assessment = assess(request, snapshot, moment, with_customer=with_customer)
     check_reconciliation(request.payment, moment.policy.reconciliation)
 
@@ -36,15 +33,13 @@ def quote(
     if assessment.errors:
         return Decision(Answer(order, assessment.errors))
     leases = moment.policy.anonymous_leases or (with_customer and moment.policy.named_leases)
-    if not leases and (existing is None or existing.has_lapsed(moment.now)):
+    if not leases and state is not OrderState.quote:
         return Decision(Answer(order))
 
-    version = existing.version if existing else None
-    order = replace(
-        order, lease_expires_at=lease_end(moment.now, moment.policy.lease_for), version=(version or 0) + 1
-    )
+    order = replace(order, lease_expires_at=lease_end(moment.now, moment.policy.lease_for))
+    order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
-    return Decision(Answer(order), (SaveOrder(without_personal_data(order), version), *held))
+    return Decision(Answer(order), (save_order(without_personal_data(order), existing), *held))
 
 
 def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[None]:
@@ -52,8 +47,8 @@ def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) ->
 
     Raises InvalidAuthorizationDetailsError where the quote is another Seller's.
     """
-    order = snapshot.order
-    if not isinstance(order, Order) or order.kind is not OrderKind.OrderQuote:
+    order, state = snapshot.order, order_state(snapshot.order, now)
+    if order is None or next_order_state(state, OrderEvent.delete_quote) is state:
         return Decision(None)
     check_seller(order.seller_id, seller_id)
     released = moves(order.key, holds_before(snapshot, now), {})

@@ -20,12 +20,13 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.lifecycle import (
     CANCELLED,
     ItemEvent,
+    OrderEvent,
     OrderItemStatus,
     TransitionRefused,
     next_item_status,
 )
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import Order, OrderItem, OrderKind
+from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.pricing import unit_price
 
 _Change: TypeAlias = Callable[[OrderItem], OrderItem]
@@ -177,7 +178,7 @@ def _is_concerned(item: OrderItem, item_ids: Collection[str] | None, opportunity
 
 def _order_in(snapshot: Snapshot) -> Order:
     owner = snapshot.order.seller_id if snapshot.order else None
-    return existing_order(snapshot, seller_id=owner, kind=OrderKind.Order)
+    return existing_order(snapshot, OrderEvent.cancel, seller_id=owner)
 
 
 def _status(item: OrderItem) -> OrderItemStatus:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from chalicelib.domain.capacity import Hold, HoldState
-from chalicelib.domain.lifecycle import CANCELLED, REJECTED, OrderItemStatus, ProposalStatus
+from chalicelib.domain.lifecycle import CANCELLED, REJECTED, OrderItemStatus, OrderState, ProposalStatus
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.parties import AccessMethod, BrokerRole, Json
@@ -147,6 +148,33 @@ class DeletedOrder:
     version: int = 1
 
 
+_Row = TypeVar("_Row", bound=Order | DeletedOrder)
+
+
+def next_version(order: _Row, before: Order | DeletedOrder | None) -> _Row:
+    """`order` as the row that replaces `before` under its UUID. Versions are counted here only."""
+    return replace(order, version=before.version + 1 if before else 1)
+
+
+def order_state(order: Order | DeletedOrder | None, now: datetime | None = None) -> OrderState:
+    """What the UUID of a stored row stands for at `now`.
+
+    `now` may be left out for events that treat a quote and a lapsed quote alike.
+    """
+    if order is None:
+        return OrderState.nothing
+    if isinstance(order, DeletedOrder):
+        return OrderState.deleted
+    if now is not None and order.has_lapsed(now):
+        return OrderState.lapsed_quote
+    return _ORDER_STATES[order.kind]
+
+
+_ORDER_STATES = {
+    OrderKind.OrderQuote: OrderState.quote,
+    OrderKind.OrderProposal: OrderState.proposal,
+    OrderKind.Order: OrderState.order,
+}
 _HOLD_STATES = {
     OrderKind.OrderQuote: HoldState.leased,
     OrderKind.OrderProposal: HoldState.proposed,

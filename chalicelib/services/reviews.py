@@ -7,7 +7,7 @@ was ever in it is only written again, so that its feed item is.
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.booking.decisions import Decision, SaveOrder, Snapshot, Wanted
+from chalicelib.booking.decisions import Decision, Snapshot, Wanted, save_order
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.register import FeedReview
@@ -57,4 +57,4 @@ def _written_again(snapshot: Snapshot, seller_id: str) -> Decision[None]:
     order = snapshot.order
     if not isinstance(order, Order) or order.seller_id != seller_id or not order.published:
         return Decision(None)
-    return Decision(None, (SaveOrder(replace(order, version=order.version + 1), order.version),))
+    return Decision(None, (save_order(order, order),))
