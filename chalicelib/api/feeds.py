@@ -6,8 +6,9 @@ from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
+from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.feeds.pages import read_page
-from chalicelib.feeds.streams import OPEN_FEEDS, orders_feed, proposals_feed
+from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.callers import ORDERS_FEED
 from chalicelib.wire import links
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
@@ -18,7 +19,7 @@ blueprint = Blueprint(__name__)
 def open_feed(call: Call) -> Reply:
     """One of the open feeds; nobody has to say who they are (AUTH-01)."""
     name = call.params["name"]
-    if name not in OPEN_FEEDS.values():
+    if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
     feed_url, after, now = f"{links.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
     page = read_page(call.system.feeds, name, feed_url, after, now, is_open=True)

@@ -15,7 +15,6 @@ from chalicelib.api.boundary import Call, Reply, Resource, register
 from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.errors import MalformedRequestError, UnknownOrIncorrectEndpointError
 from chalicelib.domain.lifecycle import ItemEvent, TransitionRefused
-from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.services import clearing
 from chalicelib.services.seller_actions import SellerActions
@@ -25,7 +24,6 @@ from chalicelib.wire.jsonld import CONTEXT, read_body
 from chalicelib.wire.logistics import Logistics
 from chalicelib.wire.test_interface import (
     BookingFlow,
-    ParentType,
     SimulatedAction,
     TestAction,
     TestInterfaceRefused,
@@ -155,12 +153,10 @@ def _replace(call: Call, key: OrderKey) -> None:
 
 def _another(call: Call, order: Order, item: OrderItem) -> tuple[str, str]:
     assert item.opportunity is not None and item.offer is not None
-    is_session = item.opportunity.type is OpportunityType.ScheduledSession
-    parent_type = (item.opportunity.parent or {}).get("@type", ParentType.IndividualFacilityUse)
     prepayment = item.offer.effective_prepayment()
     request = TestOpportunityRequest(
         type=item.opportunity.type,
-        parent_type=ParentType.SessionSeries if is_session else ParentType(parent_type),
+        parent_type=(item.opportunity.parent or {}).get("@type"),
         seller_id=order.seller_id,
         criteria="TestOpportunityBookableFree"
         if item.offer.is_free

@@ -5,23 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain.offers import Offer
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json
-
-
-class OpportunityType(StrEnum):
-    """What is published. Only some types can be booked; the others are their parents (BOOKABLE-01)."""
-
-    ScheduledSession = "ScheduledSession"
-    Slot = "Slot"
-    HeadlineEvent = "HeadlineEvent"
-    CourseInstance = "CourseInstance"
-    Event = "Event"
-    SessionSeries = "SessionSeries"
-    FacilityUse = "FacilityUse"
-
-    @property
-    def is_bookable(self) -> bool:
-        return self not in (OpportunityType.SessionSeries, OpportunityType.FacilityUse)
 
 
 class EventStatus(StrEnum):
@@ -40,8 +25,7 @@ NOT_TAKING_PLACE = frozenset({EventStatus.EventCancelled, EventStatus.EventPostp
 class Opportunity:
     """An Opportunity as it can be booked.
 
-    `document` is what the open feed publishes, `parent` what it inherits from (SessionSeries or
-    FacilityUse), kept beside it so that one read suffices. `revision` counts the Seller's changes.
+    `document` is what the open feed publishes, `parent` what it inherits from, kept beside it so that one read suffices. `revision` counts the Seller's changes.
     `is_online` and `is_physical` say how one takes part; both where one may choose. `access_channel`
     is where it is held online, for those who have booked. `attendee_details_required` are property IRIs (DETAILS-03), `intake_form` the fields of
     `orderItemIntakeForm` (DETAILS-06); none of the three is part of the open feed.

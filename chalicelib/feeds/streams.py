@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from chalicelib.domain.capacity import Capacity
-from chalicelib.domain.opportunities import OpportunityType
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.feeds.ledger import FeedItem, Ledger
 from chalicelib.storage.dynamodb.rows import read_order
@@ -23,14 +22,6 @@ from chalicelib.wire.orders import feed_document
 
 Record: TypeAlias = dict[str, Any]
 Failure: TypeAlias = Callable[[str, BaseException], None]
-
-# Each type of Opportunity has an open feed of its own; the name is also its path.
-OPEN_FEEDS = {
-    OpportunityType.SessionSeries: "session-series",
-    OpportunityType.ScheduledSession: "scheduled-sessions",
-    OpportunityType.FacilityUse: "facility-uses",
-    OpportunityType.Slot: "slots",
-}
 
 
 def orders_feed(partner_id: str) -> str:
@@ -161,7 +152,7 @@ def _listing_change(record: Record, listing: Listing, capacity: Capacity | None)
     data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
     version = listing.version + (capacity.version if capacity else 0)
     item = FeedItem(opportunity.id, opportunity.type.value, version, data)
-    return _Change(record, OPEN_FEEDS[opportunity.type], item)
+    return _Change(record, opportunity.type.traits.feed, item)
 
 
 def _order_changes(record: Record, is_revoked: Callable[[str, str], bool]) -> Iterator[_Change]:

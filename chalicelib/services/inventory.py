@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.opportunity_types import SPACES_TERMS
 from chalicelib.domain.parties import Json, Seller
 from chalicelib.services.following import KIND, pending_change, read_change
 from chalicelib.storage.errors import CommitRefused
@@ -156,8 +157,4 @@ def _next_version(listing: Listing, opportunity: Opportunity) -> Listing:
 
 
 def _without_spaces(part: Json | None) -> Json:
-    return {
-        term: value
-        for term, value in (part or {}).items()
-        if term not in ("remainingAttendeeCapacity", "remainingUses")
-    }
+    return {term: value for term, value in (part or {}).items() if term not in SPACES_TERMS}

@@ -4,7 +4,6 @@ Whether an Order may be seen is decided when it is written into the feed. Here e
 was ever in it is only written again, so that its feed item is.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.decisions import Decision, Snapshot, Wanted, save_order

@@ -7,6 +7,8 @@ settings, requests or feeds beyond their addresses.
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
+
 Json = dict[str, Any]
 
 CC_BY = "https://creativecommons.org/licenses/by/4.0/"
@@ -62,11 +64,8 @@ class DatasetFeed:
     title: str
 
 
-FEEDS = (
-    DatasetFeed("session-series", "SessionSeries", "Session series"),
-    DatasetFeed("scheduled-sessions", "ScheduledSession", "Scheduled sessions"),
-    DatasetFeed("facility-uses", "FacilityUse", "Facility uses"),
-    DatasetFeed("slots", "Slot", "Slots"),
+FEEDS = tuple(
+    DatasetFeed(traits.feed, kind.value, traits.title) for kind, traits in OPPORTUNITY_TYPES.items()
 )
 
 

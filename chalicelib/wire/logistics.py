@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import isodate
 
-from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.parties import Json
 from chalicelib.wire.orders import instant
 
@@ -29,7 +29,7 @@ def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
     own: Json = {"name": change.name, "location": change.location}
     inherited = {term: value for term, value in own.items() if value is not None}
     document, parent = dict(opportunity.document), opportunity.parent
-    if opportunity.type is OpportunityType.Slot:
+    if opportunity.type.traits.place_is_the_parents:
         parent = {**parent, **inherited} if parent else parent
     else:
         document |= inherited

@@ -9,13 +9,10 @@ from typing import Any
 import isodate
 
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
-from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.wire.jsonld import CONTEXT, number, without_empty
-
-# Where an Opportunity names its parent, and where it states its spaces.
-PARENT_TERM = {OpportunityType.ScheduledSession: "superEvent", OpportunityType.Slot: "facilityUse"}
-_SPACES_TERM = {OpportunityType.Slot: "remainingUses"}
 
 # What an answer must not show of an Opportunity or its parents (requirements 3.3).
 _NOT_IN_ORDERS = frozenset(
@@ -41,11 +38,6 @@ class Published:
 
     opportunity: Opportunity
     spaces: int | None
-
-
-def spaces_term(kind: OpportunityType) -> str:
-    """The property that states the remaining spaces of an Opportunity of this type."""
-    return _SPACES_TERM.get(kind, "remainingAttendeeCapacity")
 
 
 def kind_of(document: Json) -> OpportunityType:
@@ -100,8 +92,8 @@ def read_opportunity(
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
         raise Unreadable("it has no @id")
-    if kind.is_bookable and kind in PARENT_TERM and parent is None:
-        raise Unreadable(f"it has no {PARENT_TERM[kind]}")
+    if kind.traits.parent_term and parent is None:
+        raise Unreadable(f"it has no {kind.traits.parent_term}")
     organizer = seller_document(document, parent)
     seller = read_seller(organizer)
     starts_at = _instant(document, "startDate")
@@ -155,9 +147,10 @@ def read_offers(
 def ordered_item(opportunity: Opportunity, spaces_remaining: int | None) -> Json:
     """The Opportunity as an OrderItem shows it, its parent inside it, without Offers and Seller."""
     document: Json = _without(opportunity.document, _NOT_IN_ORDERS)
-    if opportunity.parent is not None and opportunity.type in PARENT_TERM:
-        document[PARENT_TERM[opportunity.type]] = opportunity.parent
-    term = spaces_term(opportunity.type)
+    traits = opportunity.type.traits
+    if opportunity.parent is not None and traits.parent_term is not None:
+        document[traits.parent_term] = opportunity.parent
+    term = traits.family.spaces_term
     document.pop(term, None)
     if spaces_remaining is not None:
         document[term] = spaces_remaining
@@ -192,7 +185,7 @@ def feed_data(opportunity: Opportunity, spaces_left: int | None) -> Json:
     """The Opportunity as the open feed publishes it, with the spaces that are left now."""
     document = {"@context": [CONTEXT], **opportunity.document}
     if spaces_left is not None:
-        document[spaces_term(opportunity.type)] = spaces_left
+        document[opportunity.type.traits.family.spaces_term] = spaces_left
     return document
 
 
@@ -270,9 +263,10 @@ def _status(document: Json, parent: Json | None) -> EventStatus:
 
 
 def _spaces(document: Json, kind: OpportunityType) -> int:
-    spaces = document.get(spaces_term(kind))
+    term = kind.traits.family.spaces_term
+    spaces = document.get(term)
     if isinstance(spaces, bool) or not isinstance(spaces, int):
-        raise Unreadable(f"it states no {spaces_term(kind)}")
+        raise Unreadable(f"it states no {term}")
     return max(spaces, 0)  # a source that has oversold has nothing left
 
 

@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
-from chalicelib.domain.opportunities import OpportunityType
+from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES, OpportunityType
 from chalicelib.domain.orders import OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.wire.jsonld import CONTEXT, reference, term_iri
 from chalicelib.wire.links import IDENTIFIERS, inward, is_identifier, order_id, parse_uuid
-from chalicelib.wire.opportunities import PARENT_TERM, Published, read_opportunity, spaces_term
+from chalicelib.wire.opportunities import Published, read_opportunity
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -41,14 +41,6 @@ class TestInterfaceRefused(Exception):
     """The Test Interface cannot do what is asked."""
 
     __test__ = False  # nothing here is a test, whatever its name
-
-
-class ParentType(StrEnum):
-    """What an Opportunity made for a test belongs to."""
-
-    SessionSeries = "SessionSeries"
-    FacilityUse = "FacilityUse"  # its Slots have many uses
-    IndividualFacilityUse = "IndividualFacilityUse"  # its Slots have one
 
 
 class BookingFlow(StrEnum):
@@ -122,12 +114,12 @@ ILLEGAL_CRITERIA = frozenset(
 
 @dataclass(frozen=True)
 class TestOpportunityRequest:
-    """An Opportunity that a test needs (TESTIF-02)."""
+    """An Opportunity that a test needs (TESTIF-02). `parent_type` may be that of a part of the parent."""
 
     __test__ = False
 
     type: OpportunityType
-    parent_type: ParentType
+    parent_type: str | None
     seller_id: str
     criteria: str
     flow: BookingFlow
@@ -137,21 +129,21 @@ class TestOpportunityRequest:
 class TestOpportunity:
     """An Opportunity and its parent as the open feeds publish them, and what the feeds do not say.
 
-    `parent` is the SessionSeries or the FacilityUse, also where the Slot is of one part of it.
+    `parent` is the whole parent, also where the Opportunity is of one part of it.
     """
 
     __test__ = False
 
     document: Json
-    parent: Json
+    parent: Json | None
     attendee_details_required: tuple[str, ...] = ()
     intake_form: tuple[Json, ...] = ()
     access_channel: Json | None = None
 
-    def published(self) -> tuple[Published, Published]:
+    def published(self) -> tuple[Published, ...]:
         """Both as the inventory takes them, the parent first: no feed may show an orphan."""
         parent = self.parent
-        for part in parent.get("individualFacilityUse", []):
+        for part in (parent or {}).get("individualFacilityUse", []):
             parent = {**part, "aggregateFacilityUse": self.parent}
         opportunity = read_opportunity(
             self.document,
@@ -160,7 +152,7 @@ class TestOpportunity:
             intake_form=self.intake_form,
             access_channel=self.access_channel,
         )
-        return read_opportunity(self.parent), opportunity
+        return (opportunity,) if self.parent is None else (read_opportunity(self.parent), opportunity)
 
 
 class SimulatedAction(StrEnum):
@@ -207,15 +199,15 @@ class TestAction:
 def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityRequest:
     """The Opportunity that a body asks for. Raises TestInterfaceRefused."""
     kind = _member(OpportunityType, body.get("@type"), "@type")
-    if kind not in (OpportunityType.ScheduledSession, OpportunityType.Slot):
-        raise TestInterfaceRefused(f"A {kind} is not made here: a ScheduledSession or a Slot is.")
-    term = PARENT_TERM[kind]
-    parent = body.get(term)
+    traits = kind.traits
+    if not traits.test_names:
+        made = " or ".join(f"a {each}" for each in OpportunityType if each.traits.test_names)
+        raise TestInterfaceRefused(f"A {kind} is not made here: {made} is.")
+    parent = body.get(traits.parent_term) if traits.parent_term else {}
     if not isinstance(parent, dict):
-        raise TestInterfaceRefused(f"{term} is missing.")
-    parent_type = _member(ParentType, parent.get("@type"), f"{term}.@type")
-    if (parent_type is ParentType.SessionSeries) != (kind is OpportunityType.ScheduledSession):
-        raise TestInterfaceRefused(f"A {kind} does not belong to a {parent_type}.")
+        raise TestInterfaceRefused(f"{traits.parent_term} is missing.")
+    if parent.get("@type") not in traits.test_names.values():
+        raise TestInterfaceRefused(f"A {kind} does not belong to a {parent.get('@type')}.")
     sellers = (source.get(name) for source in (parent, body) for name in ("organizer", "provider"))
     seller_id = next(filter(None, map(reference, sellers)), None)
     if seller_id is None:
@@ -228,7 +220,7 @@ def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityReques
     flow = _name(body.get("test:testOpenBookingFlow"))
     return TestOpportunityRequest(
         type=kind,
-        parent_type=parent_type,
+        parent_type=parent.get("@type"),
         seller_id=inward(seller_id, base_url),
         criteria=criteria,
         flow=_member(BookingFlow, flow, "test:testOpenBookingFlow"),
@@ -265,8 +257,7 @@ def build_opportunity(
     features = CRITERIA[request.criteria]
     if features.seller_terms and not seller.get("termsOfService"):
         raise TestInterfaceRefused("The seller has no terms of service.")
-    made = _made_session if request.type is OpportunityType.ScheduledSession else _made_slot
-    document, parent = made(request, features, number, now, seller)
+    document, parent = _made(request, features, number, now, seller)
     return TestOpportunity(
         document=document,
         parent=parent,
@@ -274,92 +265,85 @@ def build_opportunity(
             _ATTENDEE_DETAILS if FlowRequirement.OpenBookingAttendeeDetails in features.needs else ()
         ),
         intake_form=(
-            _intake_form(parent["@id"]) if FlowRequirement.OpenBookingIntakeForm in features.needs else ()
+            _intake_form((parent or document)["@id"])
+            if FlowRequirement.OpenBookingIntakeForm in features.needs
+            else ()
         ),
         access_channel=_access_channel(number) if features.online else None,
     )
 
 
-def _made_session(
+def _made(
     request: TestOpportunityRequest, features: Features, number: int, now: datetime, seller: Json
-) -> tuple[Json, Json]:
-    series_id = f"{IDENTIFIERS}/session-series/{number}"
-    mode = "OnlineEventAttendanceMode" if features.online else "OfflineEventAttendanceMode"
-    series: Json = {
+) -> tuple[Json, Json | None]:
+    """The Opportunity, and the parent that it has if its type has one."""
+    traits = request.type.traits
+    family = traits.family
+    if features.online and not family.may_be_online:
+        raise TestInterfaceRefused(f"A {request.type} cannot be online.")
+    most = _PLENTY if request.parent_type not in UNIT_TYPES else 1
+    document: Json = {
         "@context": CONTEXT,
-        "@type": ParentType.SessionSeries.value,
-        "@id": series_id,
+        "@type": request.type.value,
+        "@id": f"{IDENTIFIERS}/{traits.feed}/{number}",
         "identifier": number,
-        "name": "Yoga for a test",
-        "description": _description(request),
-        "url": f"https://venue.example/classes/{number}",
-        "activity": [_concept("activity-list", "bf1a5e00-cdcf-465d-8c5a-6f57040b7f7e", "Yoga")],
-        "eventAttendanceMode": f"https://schema.org/{mode}",
-        "organizer": seller,
-        "offers": [_offer(f"{series_id}#/offers/1", request, features, number)],
+        **_times(now, features),
+        family.capacity_term: most,
+        family.spaces_term: _spaces(features, most),
     }
-    if features.online:
-        series["attendeeInstructions"] = "The booking says how to join."
+    if family is EVENTS:
+        document["eventStatus"] = "https://schema.org/EventScheduled"
+    parent: Json | None = None
+    if traits.parent is None:
+        document |= _described(request, features, number, seller)
     else:
-        series["location"] = _place()
-    session = {
-        "@context": CONTEXT,
-        "@type": OpportunityType.ScheduledSession.value,
-        "@id": f"{IDENTIFIERS}/scheduled-sessions/{number}",
-        "identifier": number,
-        "superEvent": series_id,
-        **_times(now, features),
-        "eventStatus": "https://schema.org/EventScheduled",
-        "maximumAttendeeCapacity": _PLENTY,
-        spaces_term(OpportunityType.ScheduledSession): _spaces(features, _PLENTY),
-    }
-    return session, series
+        assert traits.parent_term is not None
+        parent = {
+            "@context": CONTEXT,
+            "@type": traits.parent.value,
+            "@id": f"{IDENTIFIERS}/{traits.parent.traits.feed}/{number}",
+            "identifier": number,
+            **_described(request, features, number, seller),
+        }
+        document[traits.parent_term] = parent["@id"]
+        if request.parent_type in UNIT_TYPES:
+            part = _part(request, parent["@id"])
+            parent["individualFacilityUse"] = [part]
+            document[traits.parent_term] = part["@id"]
+    offering = parent if parent is not None and traits.offers_are_the_parents else document
+    offering["offers"] = [_offer(f"{offering['@id']}#/offers/1", request, features, number)]
+    return document, parent
 
 
-def _made_slot(
-    request: TestOpportunityRequest, features: Features, number: int, now: datetime, seller: Json
-) -> tuple[Json, Json]:
-    if features.online:
-        raise TestInterfaceRefused("A Slot cannot be online.")
-    is_single = request.parent_type is ParentType.IndividualFacilityUse
-    most = 1 if is_single else _PLENTY
-    facility_id, slot_id = f"{IDENTIFIERS}/facility-uses/{number}", f"{IDENTIFIERS}/slots/{number}"
-    facility: Json = {
-        "@context": CONTEXT,
-        "@type": ParentType.FacilityUse.value,
-        "@id": facility_id,
-        "identifier": number,
-        "name": "Squash for a test",
+def _described(request: TestOpportunityRequest, features: Features, number: int, seller: Json) -> Json:
+    """What is said once for all times at which it takes place."""
+    family = request.type.traits.family
+    name, path, subject = _SUBJECTS[family.subject_term]
+    described: Json = {
+        "name": f"{name} for a test",
         "description": _description(request),
-        "url": f"https://venue.example/facilities/{number}",
-        "facilityType": [_concept("facility-types", "a1f82b7a-1258-4d9a-8dc5-bfc2ae961651", "Squash Court")],
-        "location": _place(),
-        "provider": seller,
+        "url": f"https://venue.example/{path}/{number}",
+        family.subject_term: [subject],
+        family.seller_term: seller,
     }
-    used_id = facility_id
-    if is_single:
-        used_id = f"{facility_id}/individual-facility-uses/1"
-        facility["individualFacilityUse"] = [
-            {
-                "@type": ParentType.IndividualFacilityUse.value,
-                "@id": used_id,
-                "identifier": 1,
-                "name": "Court 1",
-                "description": _description(request),
-            }
-        ]
-    slot = {
-        "@context": CONTEXT,
-        "@type": OpportunityType.Slot.value,
-        "@id": slot_id,
-        "identifier": number,
-        "facilityUse": used_id,
-        **_times(now, features),
-        "maximumUses": most,
-        spaces_term(OpportunityType.Slot): _spaces(features, most),
-        "offers": [_offer(f"{slot_id}#/offers/1", request, features, number)],
+    if family is EVENTS:
+        mode = "OnlineEventAttendanceMode" if features.online else "OfflineEventAttendanceMode"
+        described["eventAttendanceMode"] = f"https://schema.org/{mode}"
+    if features.online:
+        described["attendeeInstructions"] = "The booking says how to join."
+    else:
+        described["location"] = _place()
+    return described
+
+
+def _part(request: TestOpportunityRequest, whole_id: str) -> Json:
+    return {
+        "@type": request.parent_type,
+        "@id": f"{whole_id}/individual-facility-uses/1",
+        "identifier": 1,
+        "name": "Court 1",
+        "description": _description(request),
     }
-    return slot, facility
 
 
 def _offer(offer_id: str, request: TestOpportunityRequest, features: Features, number: int) -> Json:
@@ -466,6 +450,21 @@ def _concept(scheme: str, identifier: str, label: str) -> Json:
         "inScheme": f"{CONTEXT}{scheme}",
         "prefLabel": label,
     }
+
+
+# What one does at an Opportunity made for a test: its name, where its page is, its concept.
+_SUBJECTS: Mapping[str, tuple[str, str, Json]] = {
+    "activity": (
+        "Yoga",
+        "classes",
+        _concept("activity-list", "bf1a5e00-cdcf-465d-8c5a-6f57040b7f7e", "Yoga"),
+    ),
+    "facilityType": (
+        "Squash",
+        "facilities",
+        _concept("facility-types", "a1f82b7a-1258-4d9a-8dc5-bfc2ae961651", "Squash Court"),
+    ),
+}
 
 
 def _description(request: TestOpportunityRequest) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
+from chalicelib.domain.opportunity_types import UNIT_TYPES
 from chalicelib.services.inventory import Outcome
 from openbooking.importing.harvest import SUPPORTED, Harvest
 from openbooking.importing.intake import Intake, LeftOut
@@ -106,7 +107,7 @@ def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table
         published = sum(1 for feed in feeds for item in feed.items.values() if item.data is not None)
         harvested = published + sum(len(feed.malformed) for feed in feeds)
         counts = [str(changes.outcomes[kind, outcome]) for outcome in _OUTCOMES]
-        if kind == "IndividualFacilityUse":  # they are part of their FacilityUses
+        if kind in UNIT_TYPES:  # they are part of their FacilityUses
             counts = ["" for _ in _OUTCOMES]
         pages = sum(feed.pages for feed in feeds)
         table.add_row(kind, str(pages), str(harvested), *counts, str(refused[kind]))

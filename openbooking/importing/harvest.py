@@ -12,11 +12,15 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
 from openbooking.importing.web import SiteError, Web, parse_json
 
 Json = dict[str, Any]
 
-SUPPORTED = ("SessionSeries", "ScheduledSession", "FacilityUse", "IndividualFacilityUse", "Slot")
+# In the order in which they are read; parts of a type follow it.
+SUPPORTED = tuple(
+    name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name
+)
 
 MAX_PAGES = 100_000
 MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.domain.opportunities import OpportunityType
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
 from chalicelib.domain.parties import Seller, TaxMode, TaxRate
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
@@ -20,7 +20,6 @@ from chalicelib.storage.dynamodb.rows import MAX_DOCUMENT_BYTES
 from chalicelib.wire.jsonld import reference, without_empty
 from chalicelib.wire.links import BASE, is_identifier
 from chalicelib.wire.opportunities import (
-    PARENT_TERM,
     Published,
     Unreadable,
     read_opportunity,
@@ -38,8 +37,9 @@ MAX_SPACES = 10**9
 _SELLER_TERMS = ("name", "legalName", "address")
 _ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
 
-_PARENTS = ("SessionSeries", "FacilityUse")
-_UNIT = "IndividualFacilityUse"
+# By whether they have a parent of their own.
+_PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if traits.parent is None)
+_CHILDREN = frozenset(OPPORTUNITY_TYPES) - _PARENTS
 # What parents may embed of their children. Children have items of their own; the copies would go on
 # stating spaces that are long taken.
 _EMBEDDED = ("subEvent", "event")
@@ -117,7 +117,7 @@ class _Reading:
         self._report_embedded(candidates)
         series_and_facilities = self._with_units(candidates)
         self._parents = parents_by_id(candidate.document for candidate in series_and_facilities)
-        children = [candidate for candidate in candidates if candidate.kind in map(str, PARENT_TERM)]
+        children = [candidate for candidate in candidates if candidate.kind in _CHILDREN]
         self._tax_modes = self._agreed_tax_modes([*series_and_facilities, *children])
         parents_taken = list(self._taken(series_and_facilities))
         children_taken = list(self._taken(children))
@@ -171,11 +171,11 @@ class _Reading:
         parents = {each.id: each for each in candidates if each.kind in _PARENTS}
         units: dict[str, dict[str, Json]] = {}
         for candidate in candidates:
-            if candidate.kind != _UNIT:
+            if candidate.kind not in UNIT_TYPES:
                 continue
             unit = {term: value for term, value in candidate.document.items() if term != "@context"}
             facility_id = reference(unit.pop("aggregateFacilityUse", None))
-            if facility_id in parents and parents[facility_id].kind == "FacilityUse":
+            if facility_id in parents and OpportunityType(parents[facility_id].kind).traits.units:
                 units.setdefault(facility_id, {})[candidate.id] = unit
             else:
                 self._lose(candidate, _orphan("aggregateFacilityUse", facility_id))
@@ -225,9 +225,9 @@ class _Reading:
 
     def _parent_of(self, candidate: _Candidate) -> Json | None:
         """The parent by its feed, else as embedded in the child. Raises _Refused for an orphan."""
-        if candidate.kind in _PARENTS:
+        term = OpportunityType(candidate.kind).traits.parent_term
+        if term is None:
             return None
-        term = PARENT_TERM[OpportunityType(candidate.kind)]
         value = candidate.document.get(term)
         parent_id = reference(value)
         if parent_id in self._lost:

@@ -152,7 +152,9 @@ def _withdraw_others(
 
 
 def _children_first(listings: Sequence[Listing]) -> Iterator[Listing]:
-    yield from sorted(listings, key=lambda each: (not each.opportunity.type.is_bookable, each.opportunity.id))
+    yield from sorted(
+        listings, key=lambda each: (each.opportunity.type.traits.parent is None, each.opportunity.id)
+    )
 
 
 def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.wire.links import IDENTIFIERS
 from openbooking.samples.programme import OPERATORS, Class, Facility, Json, Operator, Price
 
@@ -43,7 +44,7 @@ ONLINE = "https://schema.org/OnlineEventAttendanceMode"
 
 @dataclass(frozen=True)
 class SampleOpportunity:
-    """A ScheduledSession or Slot as published, and what its open feed does not say.
+    """What can be booked, as published, and what its open feed does not say.
 
     Its remaining capacity is the capacity to start with. `attendee_details_required` holds
     property IRIs (DETAILS-03), `intake_form` the fields of `orderItemIntakeForm` (DETAILS-06).
@@ -158,12 +159,8 @@ def _address(operator: Operator) -> Json:
 
 
 def _session_series(programme: Class, number: int, site: str, seller: Json, place: Json) -> Json:
-    series_id = f"{IDENTIFIERS}/session-series/{number}"
-    series = {
-        "@context": CONTEXT,
-        "@type": "SessionSeries",
-        "@id": series_id,
-        "identifier": number,
+    series = _identified(OpportunityType.SessionSeries, number)
+    series |= {
         "name": programme.name,
         "description": programme.description,
         "url": f"{site}/classes/{_slug(programme.name)}",
@@ -174,7 +171,7 @@ def _session_series(programme: Class, number: int, site: str, seller: Json, plac
         "leader": [{"@type": "Person", "name": programme.leader}],
         "eventAttendanceMode": ONLINE if programme.online else OFFLINE,
         "organizer": seller,
-        "offers": _offers(series_id, programme.prices),
+        "offers": _offers(series["@id"], programme.prices),
     }
     if not programme.online:
         series["location"] = place
@@ -190,16 +187,12 @@ def _sessions(series: Json, programme: Class, midnight: datetime) -> Iterator[Sa
         number = series["identifier"] * 100 + position
         status = "EventCancelled" if day in programme.cancelled_days else "EventScheduled"
         document = {
-            "@context": CONTEXT,
-            "@type": "ScheduledSession",
-            "@id": f"{IDENTIFIERS}/scheduled-sessions/{number}",
-            "identifier": number,
+            **_identified(OpportunityType.ScheduledSession, number),
             "url": f"{series['url']}/{number}",
-            "superEvent": series["@id"],
+            **_child_of(series["@id"], OpportunityType.ScheduledSession),
             **_times(midnight, day, time, programme.minutes),
             "eventStatus": f"https://schema.org/{status}",
-            "maximumAttendeeCapacity": programme.spaces,
-            "remainingAttendeeCapacity": programme.spaces if left is None else left,
+            **_spaces(OpportunityType.ScheduledSession, programme.spaces, left),
         }
         form = [
             {"@id": f"{series['@id']}#/intakeForm/{k}", **asked} for k, asked in enumerate(programme.asks, 1)
@@ -212,12 +205,8 @@ def _sessions(series: Json, programme: Class, midnight: datetime) -> Iterator[Sa
 
 
 def _facility_use(facility: Facility, number: int, site: str, seller: Json, place: Json) -> Json:
-    facility_id = f"{IDENTIFIERS}/facility-uses/{number}"
-    facility_use = {
-        "@context": CONTEXT,
-        "@type": "FacilityUse",
-        "@id": facility_id,
-        "identifier": number,
+    facility_use = _identified(OpportunityType.FacilityUse, number)
+    facility_use |= {
         "name": facility.name,
         "description": facility.description,
         "url": f"{site}/facilities/{_slug(facility.name)}",
@@ -228,8 +217,8 @@ def _facility_use(facility: Facility, number: int, site: str, seller: Json, plac
     if facility.courts:
         facility_use["individualFacilityUse"] = [
             {
-                "@type": "IndividualFacilityUse",
-                "@id": f"{facility_id}/individual-facility-uses/{court}",
+                "@type": OpportunityType.FacilityUse.traits.units,
+                "@id": f"{facility_use['@id']}/individual-facility-uses/{court}",
                 "identifier": court,
                 "name": name,
                 "description": facility.description,
@@ -245,21 +234,36 @@ def _slots(facility_use: Json, facility: Facility, midnight: datetime) -> Iterat
     for court, used in enumerate(of, start=1):
         for position, (day, time) in enumerate(moments, start=1):
             number = facility_use["identifier"] * 10_000 + court * 100 + position
-            slot_id = f"{IDENTIFIERS}/slots/{number}"
-            taken = (day, time, court) in facility.taken
+            slot = _identified(OpportunityType.Slot, number)
+            left = 0 if (day, time, court) in facility.taken else None
             yield SampleOpportunity(
                 document={
-                    "@context": CONTEXT,
-                    "@type": "Slot",
-                    "@id": slot_id,
-                    "identifier": number,
-                    "facilityUse": used["@id"],
+                    **slot,
+                    **_child_of(used["@id"], OpportunityType.Slot),
                     **_times(midnight, day, time, facility.minutes),
-                    "maximumUses": facility.spaces,
-                    "remainingUses": 0 if taken else facility.spaces,
-                    "offers": _offers(slot_id, facility.prices),
+                    **_spaces(OpportunityType.Slot, facility.spaces, left),
+                    "offers": _offers(slot["@id"], facility.prices),
                 }
             )
+
+
+def _identified(kind: OpportunityType, number: int) -> Json:
+    return {
+        "@context": CONTEXT,
+        "@type": kind.value,
+        "@id": f"{IDENTIFIERS}/{kind.traits.feed}/{number}",
+        "identifier": number,
+    }
+
+
+def _child_of(parent_id: str, kind: OpportunityType) -> Json:
+    return {str(kind.traits.parent_term): parent_id}
+
+
+def _spaces(kind: OpportunityType, spaces: int, left: int | None) -> Json:
+    """All the spaces, and those that are left: all of them where `left` is None."""
+    family = kind.traits.family
+    return {family.capacity_term: spaces, family.spaces_term: spaces if left is None else left}
 
 
 def _offers(owner_id: str, prices: tuple[Price, ...]) -> list[Json]:

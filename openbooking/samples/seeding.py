@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
 from chalicelib.services.inventory import Document, Inventory
-from chalicelib.wire.opportunities import PARENT_TERM, kind_of, read_opportunity, read_seller
+from chalicelib.wire.opportunities import kind_of, read_opportunity, read_seller
 from openbooking.importing.catalogue import parents_by_id, vat
 from openbooking.samples.inventory import SampleOpportunity, sample_inventory
 
@@ -34,7 +34,8 @@ def load_samples(inventory: Inventory, now: datetime) -> int:
 
 def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
     document = sample.document
-    parent = parents.get(document[PARENT_TERM[kind_of(document)]])
+    parent_term = kind_of(document).traits.parent_term
+    parent = parents[document[parent_term]] if parent_term else None
     published = read_opportunity(
         document,
         parent,

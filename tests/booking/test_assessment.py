@@ -22,7 +22,8 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.offers import FlowRequirement, Prepayment
-from chalicelib.domain.opportunities import EventStatus, OpportunityType
+from chalicelib.domain.opportunities import EventStatus
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import BrokerRole
 from tests.support.builders import (
     BUSINESS,

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.domain.opportunities import EventStatus, OpportunityType
+from chalicelib.domain.opportunities import EventStatus
+from chalicelib.domain.opportunity_types import OpportunityType
 from tests.support.builders import NOW, an_offer, an_opportunity
 
 HOUR = timedelta(hours=1)
@@ -15,9 +16,6 @@ HOUR = timedelta(hours=1)
     [
         (OpportunityType.ScheduledSession, True),
         (OpportunityType.Slot, True),
-        (OpportunityType.HeadlineEvent, True),
-        (OpportunityType.CourseInstance, True),
-        (OpportunityType.Event, True),
         (OpportunityType.SessionSeries, False),
         (OpportunityType.FacilityUse, False),
     ],
@@ -29,7 +27,7 @@ def test_parents_cannot_be_booked_themselves(kind: OpportunityType, bookable: bo
 
 
 def test_every_type_is_in_the_table_above() -> None:
-    assert len(OpportunityType) == 7
+    assert len(OpportunityType) == 4
 
 
 @pytest.mark.parametrize(

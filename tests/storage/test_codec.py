@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
-from chalicelib.domain.opportunities import EventStatus, Opportunity, OpportunityType
+from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import Seller, TaxRate
 from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice

@@ -10,7 +10,8 @@ from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Sn
 from chalicelib.booking.requests import OrderRequest, RequestedItem
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.offers import Offer
-from chalicelib.domain.opportunities import Opportunity, OpportunityType
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import BrokerRole, Seller, TaxMode, TaxRate
 

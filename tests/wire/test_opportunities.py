@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
-from chalicelib.domain.opportunities import EventStatus, OpportunityType
+from chalicelib.domain.opportunities import EventStatus
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import TaxMode
 from chalicelib.wire.opportunities import (
     Unreadable,

@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
-from chalicelib.domain.opportunities import OpportunityType
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import OrderKind
 from chalicelib.wire import test_interface as interface
 from chalicelib.wire.test_interface import (
     CRITERIA,
     ILLEGAL_CRITERIA,
     BookingFlow,
-    ParentType,
     SimulatedAction,
     build_opportunity,
     read_action,
@@ -35,9 +34,9 @@ SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"
 ORDER_UUID = "e11429ea-467f-4270-ab62-e47368996fe8"
 
 SIMPLE, APPROVAL = BookingFlow.OpenBookingSimpleFlow, BookingFlow.OpenBookingApprovalFlow
-SESSION = (OpportunityType.ScheduledSession, ParentType.SessionSeries)
-SLOT = (OpportunityType.Slot, ParentType.FacilityUse)
-SINGLE_SLOT = (OpportunityType.Slot, ParentType.IndividualFacilityUse)
+SESSION = (OpportunityType.ScheduledSession, "SessionSeries")
+SLOT = (OpportunityType.Slot, "FacilityUse")
+SINGLE_SLOT = (OpportunityType.Slot, "IndividualFacilityUse")
 TYPES = (SESSION, SLOT, SINGLE_SLOT)
 
 # What such an Opportunity cannot be.
@@ -69,7 +68,7 @@ SELLER: Json = {
 
 def request_for(
     criteria: str,
-    types: tuple[OpportunityType, ParentType] = SESSION,
+    types: tuple[OpportunityType, str] = SESSION,
     flow: BookingFlow = SIMPLE,
 ) -> interface.TestOpportunityRequest:
     return interface.TestOpportunityRequest(*types, SELLER_ID, criteria, flow)
@@ -77,14 +76,14 @@ def request_for(
 
 def build(
     criteria: str,
-    types: tuple[OpportunityType, ParentType] = SESSION,
+    types: tuple[OpportunityType, str] = SESSION,
     flow: BookingFlow = SIMPLE,
     number: int = 1,
 ) -> interface.TestOpportunity:
     return build_opportunity(request_for(criteria, types, flow), number=number, now=NOW, seller=SELLER)
 
 
-def every_kind() -> Iterator[tuple[str, tuple[OpportunityType, ParentType], BookingFlow, int]]:
+def every_kind() -> Iterator[tuple[str, tuple[OpportunityType, str], BookingFlow, int]]:
     """Each criterion with each type, in both flows, free and paid."""
     for criteria, types, flow, number in product(CRITERIA, TYPES, BookingFlow, (1, 2)):
         if (criteria, types) not in IMPOSSIBLE:
@@ -186,7 +185,7 @@ def test_what_can_be_cancelled_is_what_the_criterion_says() -> None:
     ("types", "usual"), [(SESSION, 10), (SLOT, 10), (SINGLE_SLOT, 1)], ids=["session", "slot", "single"]
 )
 def test_spaces_are_plenty_unless_the_criterion_says_otherwise(
-    types: tuple[OpportunityType, ParentType], usual: int
+    types: tuple[OpportunityType, str], usual: int
 ) -> None:
     said = {
         "TestOpportunityBookableNoSpaces": 0,
@@ -201,7 +200,7 @@ def test_spaces_are_plenty_unless_the_criterion_says_otherwise(
 
 
 @pytest.mark.parametrize(("criteria", "types"), sorted(IMPOSSIBLE))
-def test_what_cannot_be_is_refused(criteria: str, types: tuple[OpportunityType, ParentType]) -> None:
+def test_what_cannot_be_is_refused(criteria: str, types: tuple[OpportunityType, str]) -> None:
     with pytest.raises(interface.TestInterfaceRefused):
         build(criteria, types)
 
@@ -239,7 +238,7 @@ def test_price_alternates_with_the_number_where_it_does_not_matter() -> None:
 
 @pytest.mark.parametrize("types", TYPES, ids=["session", "slot", "single"])
 def test_ids_are_of_our_own_base_and_differ_with_the_number(
-    types: tuple[OpportunityType, ParentType],
+    types: tuple[OpportunityType, str],
 ) -> None:
     ids: list[str] = []
     for number in (1, 2):
@@ -296,12 +295,12 @@ def test_terms_of_service_must_be_the_sellers_own() -> None:
 @pytest.mark.parametrize("flow", BookingFlow)
 @pytest.mark.parametrize("criteria", CRITERIA)
 def test_reads_the_request_for_an_opportunity(
-    criteria: str, flow: BookingFlow, types: tuple[OpportunityType, ParentType]
+    criteria: str, flow: BookingFlow, types: tuple[OpportunityType, str]
 ) -> None:
     kind, parent_type = types
     seller = {"@type": "Organization", "@id": f"{BASE_URL}/api/identifiers/sellers/1"}
     is_session = types == SESSION
-    parent = {"@type": parent_type.value, "organizer" if is_session else "provider": seller}
+    parent = {"@type": parent_type, "organizer" if is_session else "provider": seller}
     asked = body(
         **{
             "@type": kind.value,

@@ -1,0 +1,130 @@
+"""The types of Opportunity that this system publishes: everything that is true of a type, in one table.
+
+Feeds, the dataset site, import, samples and the Test Interface read this table; none of them names a
+type. To support a further type, add a member of `OpportunityType`, its row, samples of it, and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class OpportunityType(StrEnum):
+    """The `@type` of what is published. Only some types can be booked; the others are their parents."""
+
+    SessionSeries = "SessionSeries"
+    ScheduledSession = "ScheduledSession"
+    FacilityUse = "FacilityUse"
+    Slot = "Slot"
+
+    @property
+    def traits(self) -> Traits:
+        """The row of this type."""
+        return OPPORTUNITY_TYPES[self]
+
+    @property
+    def is_bookable(self) -> bool:
+        return self.traits.is_bookable
+
+
+@dataclass(frozen=True)
+class Family:
+    """The terms that related types have in common.
+
+    `spaces_term` states the spaces that are left, `capacity_term` all there are, `seller_term` the
+    Seller, `subject_term` what one does there.
+    """
+
+    spaces_term: str
+    capacity_term: str
+    seller_term: str
+    subject_term: str
+    may_be_online: bool
+
+
+EVENTS = Family(
+    spaces_term="remainingAttendeeCapacity",
+    capacity_term="maximumAttendeeCapacity",
+    seller_term="organizer",
+    subject_term="activity",
+    may_be_online=True,
+)
+FACILITIES = Family(
+    spaces_term="remainingUses",
+    capacity_term="maximumUses",
+    seller_term="provider",
+    subject_term="facilityType",
+    may_be_online=False,
+)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is true of one type.
+
+    `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
+    `title`: the name of that feed for people.
+    `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it has a `startDate`.
+    `parent` and `parent_term`: the type it inherits from, and the property that names it.
+    `units`: the type of the parts of it that may be the parent instead (`individualFacilityUse`).
+    `place_is_the_parents`: name and place are those of the parent and cannot be its own.
+    `offers_are_the_parents`: Offers are usually published with the parent.
+    `test_names`: what the official test suite calls it, with the `@type` of the parent that the
+    Test Interface is then asked for (TESTIF-03); None where it has no parent.
+    """
+
+    feed: str
+    title: str
+    family: Family
+    is_bookable: bool = False
+    parent: OpportunityType | None = None
+    parent_term: str | None = None
+    units: str | None = None
+    place_is_the_parents: bool = False
+    offers_are_the_parents: bool = False
+    test_names: Mapping[str, str | None] = field(default_factory=dict)
+
+
+# In the order in which the dataset site lists the feeds and an import reads them: parents first.
+OPPORTUNITY_TYPES: Mapping[OpportunityType, Traits] = MappingProxyType(
+    {
+        OpportunityType.SessionSeries: Traits("session-series", "Session series", EVENTS),
+        OpportunityType.ScheduledSession: Traits(
+            "scheduled-sessions",
+            "Scheduled sessions",
+            EVENTS,
+            is_bookable=True,
+            parent=OpportunityType.SessionSeries,
+            parent_term="superEvent",
+            offers_are_the_parents=True,
+            test_names={"ScheduledSession": "SessionSeries"},
+        ),
+        OpportunityType.FacilityUse: Traits(
+            "facility-uses", "Facility uses", FACILITIES, units="IndividualFacilityUse"
+        ),
+        OpportunityType.Slot: Traits(
+            "slots",
+            "Slots",
+            FACILITIES,
+            is_bookable=True,
+            parent=OpportunityType.FacilityUse,
+            parent_term="facilityUse",
+            place_is_the_parents=True,
+            test_names={
+                "FacilityUseSlot": "FacilityUse",
+                "IndividualFacilityUseSlot": "IndividualFacilityUse",
+            },
+        ),
+    }
+)
+
+OPEN_FEEDS: Mapping[str, OpportunityType] = MappingProxyType(
+    {traits.feed: kind for kind, traits in OPPORTUNITY_TYPES.items()}
+)
+# Items of feeds of their own, but kept with the Opportunity whose parts they are.
+UNIT_TYPES = frozenset(traits.units for traits in OPPORTUNITY_TYPES.values() if traits.units)
+# Any of them states spaces, which change without a change of content.
+SPACES_TERMS = frozenset(traits.family.spaces_term for traits in OPPORTUNITY_TYPES.values())

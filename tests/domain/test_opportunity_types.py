@@ -1,0 +1,75 @@
+"""The table of types: complete, consistent, and in step with what the official suite is told."""
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.opportunity_types import (
+    OPEN_FEEDS,
+    OPPORTUNITY_TYPES,
+    UNIT_TYPES,
+    OpportunityType,
+)
+
+SUITE = Path(__file__).parents[1] / "suite"
+
+
+def test_every_type_has_its_row() -> None:
+    assert list(OPPORTUNITY_TYPES) == list(OpportunityType)
+
+
+def test_each_type_has_a_feed_of_its_own() -> None:
+    assert len(OPEN_FEEDS) == len(OpportunityType)
+    assert all(OPEN_FEEDS[kind.traits.feed] is kind for kind in OpportunityType)
+
+
+@pytest.mark.parametrize("kind", OpportunityType)
+def test_a_parent_is_named_by_a_term_and_read_before_its_children(kind: OpportunityType) -> None:
+    traits, order = kind.traits, list(OPPORTUNITY_TYPES)
+    assert (traits.parent is None) == (traits.parent_term is None)
+    if traits.parent is not None:
+        assert order.index(traits.parent) < order.index(kind)
+        assert traits.parent.traits.family is traits.family
+
+
+@pytest.mark.parametrize("kind", OpportunityType)
+def test_what_cannot_be_booked_is_a_parent(kind: OpportunityType) -> None:
+    """BOOKABLE-01."""
+    assert kind.is_bookable or any(each.traits.parent is kind for each in OpportunityType)
+
+
+@pytest.mark.parametrize("kind", OpportunityType)
+def test_the_test_interface_makes_what_can_be_booked_with_a_parent_of_the_right_type(
+    kind: OpportunityType,
+) -> None:
+    """TESTIF-03."""
+    traits = kind.traits
+    assert bool(traits.test_names) is traits.is_bookable
+    parents = {None} if traits.parent is None else {traits.parent.value, traits.parent.traits.units}
+    assert set(traits.test_names.values()) <= parents
+
+
+def test_the_official_suite_is_told_of_no_type_that_is_missing_here() -> None:
+    ours = {name for traits in OPPORTUNITY_TYPES.values() for name in traits.test_names}
+    told: dict[str, bool] = {}
+    for path in sorted(SUITE.glob("*.json")):
+        tests: Any = json.loads(path.read_text("utf-8")).get("suite", {}).get("integrationTests", {})
+        told |= {
+            name: told.get(name, False) or in_scope
+            for name, in_scope in tests.get("bookableOpportunityTypesInScope", {}).items()
+        }
+    assert {name for name, in_scope in told.items() if in_scope} == ours
+
+
+def test_no_row_can_be_changed() -> None:
+    with pytest.raises(TypeError):
+        OPPORTUNITY_TYPES[OpportunityType.Slot] = OpportunityType.SessionSeries.traits  # type: ignore[index]
+    with pytest.raises(FrozenInstanceError):
+        OpportunityType.Slot.traits.feed = "other"  # type: ignore[misc]
+
+
+def test_units_are_no_types_of_their_own() -> None:
+    assert not UNIT_TYPES & set(OpportunityType)
