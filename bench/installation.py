@@ -14,7 +14,8 @@ from typing import Any
 
 import app
 from chalicelib.domain.capacity import Capacity
-from chalicelib.domain.parties import TaxRate
+from chalicelib.domain.identifiers import BASE, IDENTIFIERS
+from chalicelib.domain.parties import Json, TaxRate
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
@@ -25,12 +26,9 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
-from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.infra.tables import create_tables
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
-
-Json = dict[str, Any]
 
 BASE_URL = "https://booking.example"
 PRICE = 10
@@ -56,7 +54,7 @@ PLACE: Json = {
 _HEADERS = {
     "Host": "booking.example",
     "Content-Type": "application/vnd.openactive.booking+json; version=1",
-    "X-OpenActive-Test-Seller-Id": SELLER["@id"].replace("https://base.invalid", BASE_URL),
+    "X-OpenActive-Test-Seller-Id": SELLER["@id"].replace(BASE, BASE_URL),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -172,7 +170,7 @@ def _order(kind: str, session: Session, *, customer: bool = True) -> Json:
 
 
 def _outer(iri: str) -> str:
-    return iri.replace("https://base.invalid", BASE_URL)
+    return iri.replace(BASE, BASE_URL)
 
 
 @dataclass

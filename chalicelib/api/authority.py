@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, View, page_reply, register
+from chalicelib.domain import identifiers
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttempts
 from chalicelib.identity.register import Login
@@ -17,7 +18,6 @@ from chalicelib.identity.sign_in import Ticket, TicketRefused, read_ticket, writ
 from chalicelib.identity.tokens import jwks_document
 from chalicelib.pages import sign_in as pages
 from chalicelib.pages.rendering import Page
-from chalicelib.wire import links
 
 if TYPE_CHECKING:
     from chalicelib.identity.provider import Answered, Asked, AuthorisationRequest, OAuthError, Provider
@@ -169,7 +169,7 @@ class _Conversation:
         if form.get("decision") != "allow":
             return _protocol_reply(self._provider.deny(asked_for))
         sellers = {seller.id for seller in self._authority.sellers_of(login)}
-        chosen = links.inward(form.get("seller", ""), self._call.base_url)
+        chosen = identifiers.inward(form.get("seller", ""), self._call.base_url)
         if chosen not in sellers:
             return self._trouble(403, _NO_SELLER)
         return self._allow(asked_for, chosen, login)

@@ -8,6 +8,7 @@ from functools import partial
 
 from chalice.app import Blueprint, Request, Response
 
+from chalicelib.domain import identifiers
 from chalicelib.domain.errors import (
     InternalApplicationError,
     InternalLibraryConfigurationError,
@@ -91,7 +92,7 @@ class Call:
         self.system.rates.take(caller.partner_id)
         if caller.seller_id is None:
             return caller
-        return replace(caller, seller_id=links.inward(caller.seller_id, self.base_url))
+        return replace(caller, seller_id=identifiers.inward(caller.seller_id, self.base_url))
 
     def order_key(self, caller: Caller) -> OrderKey:
         """The Order of this caller that the path names."""
@@ -128,7 +129,7 @@ class Resource:
     path: str
     views: Mapping[str, View]
     busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
-    reads: tuple[str, ...] = ("application/vnd.openactive.booking+json", "application/json")
+    reads: tuple[str, ...] = (BOOKING_MEDIA_TYPE.partition(";")[0], _PLAIN_JSON)
     fault_page: Callable[[Service, OpenBookingError], Page] | None = None
 
 
@@ -223,7 +224,7 @@ def _response(reply: Reply, base_url: str, *, with_body: bool = True) -> Respons
     text = ""
     if reply.body is not None and with_body:
         text = reply.body if isinstance(reply.body, str) else write(reply.body)
-    outward = partial(links.outward, base_url=base_url) if base_url else str
+    outward = partial(identifiers.outward, base_url=base_url) if base_url else str
     headers: dict[str, str | list[str]] = {name: outward(value) for name, value in reply.headers.items()}
     if reply.status != 204:
         headers["Content-Type"] = reply.media_type

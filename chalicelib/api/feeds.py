@@ -5,12 +5,12 @@ from collections.abc import Callable
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
+from chalicelib.domain import identifiers
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.feeds.pages import read_page
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.callers import ORDERS_FEED
-from chalicelib.wire import links
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
 
 blueprint = Blueprint(__name__)
@@ -21,7 +21,7 @@ def open_feed(call: Call) -> Reply:
     name = call.params["name"]
     if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
-    feed_url, after, now = f"{links.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
+    feed_url, after, now = f"{identifiers.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
     page = read_page(call.system.feeds, name, feed_url, after, now, is_open=True)
     return Reply(200, page.text, {"Cache-Control": page.cache_control}, OPEN_FEED_MEDIA_TYPE)
 
@@ -41,7 +41,7 @@ def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
     caller.needs(ORDERS_FEED)
     feed_id = feed_of(caller.partner_id)
     after, now = read_after(call.query), call.system.clock()
-    page = read_page(call.system.feeds, feed_id, f"{links.API}/{path}", after, now, is_open=False)
+    page = read_page(call.system.feeds, feed_id, f"{identifiers.API}/{path}", after, now, is_open=False)
     return Reply(200, page.text, {"Cache-Control": page.cache_control})
 
 

@@ -13,7 +13,6 @@ from chalicelib.domain.details import attendee_errors, intake_form_errors
 from chalicelib.domain.errors import (
     IncompleteAttendeeDetailsError,
     IncompleteIntakeFormError,
-    OpportunityIntractableError,
     OpportunityIsInConflictError,
     OpportunityOfferPairNotBookableError,
     OrderItemError,
@@ -135,11 +134,10 @@ def _resolve(
         return item, list(requested.errors)
     if known is None:
         return item, [UnknownOpportunityError(instance=requested.opportunity_id)]
-    if requested.offer_id is None:
-        return item, [OpportunityIntractableError(instance=requested.opportunity_id)]
-    offer = known.opportunity.offer(requested.offer_id)
+    offer_id = requested.offer_id or ""  # one that is missing is among the errors of the request
+    offer = known.opportunity.offer(offer_id)
     if offer is None:
-        return item, [_offer_error(requested.offer_id, snapshot)]
+        return item, [_offer_error(offer_id, snapshot)]
     return replace(item, offer=offer), []
 
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.errors import OrderItemError
+from chalicelib.domain.identifiers import PASSES
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, next_version
 from chalicelib.domain.parties import Json, Seller
@@ -142,7 +143,7 @@ class Policy:
     business_tax_calculated: bool = True
     reconciliation: Json = field(default_factory=dict)
     max_opportunities: int = 24
-    pass_url: str = "https://base.invalid/api/passes"  # noqa: S105 - a way in, but for all to see
+    pass_url: str = PASSES
 
 
 @dataclass(frozen=True)

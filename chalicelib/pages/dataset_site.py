@@ -3,9 +3,10 @@
 from typing import Any
 
 from chalicelib.pages.rendering import Page, Service, render
-from chalicelib.wire.dataset import CC_BY, FEEDS, DatasetFeed
+from chalicelib.wire.dataset import FEEDS, DatasetFeed
+from chalicelib.wire.rpde import LICENSE
 
-_LICENCES = {CC_BY: "Creative Commons Attribution 4.0 (CC BY 4.0)"}
+_LICENCES = {LICENSE: "Creative Commons Attribution 4.0 (CC BY 4.0)"}
 
 
 def dataset_page(service: Service, document: dict[str, Any], feeds: tuple[DatasetFeed, ...] = FEEDS) -> Page:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from chalicelib.booking.decisions import Moment, Policy
+from chalicelib.domain import identifiers
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.ledger import Ledger
 from chalicelib.identity.authority import Authority, Lifetimes
@@ -47,8 +48,8 @@ from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from chalicelib.storage.vault import KmsVault, OpenVault
-from chalicelib.wire import links
 from chalicelib.wire.dataset import DatasetDetails
+from chalicelib.wire.orders import booking_service
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class System:
             new_id=self.new_id,
             new_secret=new_secret,
             seller=self.store.seller,
-            outward=links.outward,
+            outward=identifiers.outward,
             by_username=AttemptLimit(self.identities, self.now, 10),
             by_address=AttemptLimit(self.identities, self.now, 50),
             note=self.telemetry.info,
@@ -146,7 +147,7 @@ class System:
             prepayment_supported=settings.prepayment,
             business_tax_calculated=settings.business_tax,
             reconciliation=settings.reconciliation,
-            pass_url=f"{settings.pass_base_url or links.BASE}/api/passes",
+            pass_url=f"{settings.pass_base_url or identifiers.BASE}/api/passes",
         )
         return Moment(self.clock(), self.new_id, policy)
 
@@ -189,19 +190,7 @@ class System:
     def booking_service(self) -> Json:
         """The `bookingService` of every answer (MODEL-03)."""
         settings = self.settings
-        service: Json = {"@type": "BookingService", "name": settings.service_name}
-        if settings.service_url:
-            service["url"] = settings.service_url
-        if settings.service_terms_url:
-            service["termsOfService"] = [
-                {
-                    "@type": "TermsOfUse",
-                    "name": "Terms of use",
-                    "url": settings.service_terms_url,
-                    "requiresExplicitConsent": False,
-                }
-            ]
-        return service
+        return booking_service(settings.service_name, settings.service_url, settings.service_terms_url)
 
     def dataset_details(self, base_url: str) -> DatasetDetails:
         """What the dataset site says of itself, as it is reached at `base_url`."""

@@ -5,14 +5,11 @@ settings, requests or feeds beyond their addresses.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
+from chalicelib.domain.parties import Json
+from chalicelib.wire.rpde import LICENSE, OPEN_FEED_MEDIA_TYPE
 
-Json = dict[str, Any]
-
-CC_BY = "https://creativecommons.org/licenses/by/4.0/"
-RPDE_MEDIA_TYPE = "application/vnd.openactive.rpde+json; version=1"
 SPECIFICATION = "https://openactive.io/open-booking-api/EditorsDraft/1.0CR3/"
 ENDPOINT_DESCRIPTION = "https://www.openactive.io/open-booking-api/EditorsDraft/swagger.json"
 OPEN_DATA_GUIDE = "https://permalink.openactive.io/dataset-site/open-data-documentation"
@@ -43,7 +40,7 @@ class DatasetDetails:
     booking_terms_url: str | None = None
     booking_access_url: str | None = None
     authentication_authority: str | None = None
-    license_url: str = CC_BY
+    license_url: str = LICENSE
     language: str = "en-GB"
     keywords: tuple[str, ...] = (
         "Sessions",
@@ -125,7 +122,7 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
                 "identifier": feed.item_type,
                 "name": feed.item_type,
                 "additionalType": f"https://openactive.io/{feed.item_type}",
-                "encodingFormat": RPDE_MEDIA_TYPE,
+                "encodingFormat": OPEN_FEED_MEDIA_TYPE,
                 "contentUrl": f"{base_url}/feeds/{feed.path}",
             }
             for feed in feeds

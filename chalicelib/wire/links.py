@@ -1,18 +1,11 @@
-"""Identifiers and links. Inside the system our own base URL is always written `BASE`.
-
-Whoever serves an answer puts the real base URL in its place; what comes in is translated back. So
-nothing that is stored or compared depends on the host that a request happened to use.
-"""
+"""The ids of Orders, their items and versions: written as links, and read again."""
 
 import re
 import uuid
 from urllib.parse import urlsplit
 
+from chalicelib.domain.identifiers import API, BASE, IDENTIFIERS
 from chalicelib.domain.orders import OrderKind
-
-BASE = "https://base.invalid"  # a name that cannot exist (RFC 2606)
-API = f"{BASE}/api/openbooking"
-IDENTIFIERS = f"{BASE}/api/identifiers"
 
 # An id is the key of a row; DynamoDB takes 2048 bytes for one.
 _MAX_ID_BYTES = 2048
@@ -25,16 +18,6 @@ _PATHS = {
 _OWN_ID = re.compile(re.escape(IDENTIFIERS) + r"/[A-Za-z0-9._~/-]+(#/offers/[A-Za-z0-9._~-]+)?")
 _ORDER_ITEM_ID = re.compile(re.escape(API) + r"/orders/([^/#]+)#/orderedItem/([^/#]+)")
 _PROPOSAL_VERSION = re.compile(re.escape(API) + r"/order-proposals/([^/#]+)/versions/([^/#]+)")
-
-
-def inward(iri: str, base_url: str) -> str:
-    """The identifier as it is known inside; one that is not ours stays as it is."""
-    return BASE + iri[len(base_url) :] if iri.startswith(base_url + "/") else iri
-
-
-def outward(text: str, base_url: str) -> str:
-    """A whole answer with the real base URL in it."""
-    return text.replace(BASE, base_url)
 
 
 def is_identifier(iri: str) -> bool:

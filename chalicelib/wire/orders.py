@@ -74,6 +74,23 @@ def feed_document(order: Order) -> Json:
     return pruned
 
 
+def booking_service(name: str, url: str = "", terms_url: str = "") -> Json:
+    """The `bookingService` of every answer, without what is empty (MODEL-03)."""
+    service: Json = {"@type": "BookingService", "name": name}
+    if url:
+        service["url"] = url
+    if terms_url:
+        service["termsOfService"] = [
+            {
+                "@type": "TermsOfUse",
+                "name": "Terms of use",
+                "url": terms_url,
+                "requiresExplicitConsent": False,
+            }
+        ]
+    return service
+
+
 def instant(value: datetime) -> str:
     """An instant as W3C-NOTE-datetime has it, to the second."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,11 +24,12 @@ from chalicelib.domain.errors import (
     UnacceptableOfferError,
     UnexpectedOrderTypeError,
 )
+from chalicelib.domain.identifiers import inward
 from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
 from chalicelib.domain.orders import OrderKey, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.wire.jsonld import CONTEXT, is_extension, only, reference, term_iri, without_extensions
-from chalicelib.wire.links import inward, is_identifier, parse_order_item_id, parse_proposal_version
+from chalicelib.wire.links import is_identifier, parse_order_item_id, parse_proposal_version
 
 # An order of this many places is still far below the size of a row.
 MAX_ITEMS = 200

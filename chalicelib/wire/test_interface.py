@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from chalicelib.domain.identifiers import IDENTIFIERS, inward
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES, OpportunityType
 from chalicelib.domain.orders import OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.wire.jsonld import CONTEXT, reference, term_iri
-from chalicelib.wire.links import IDENTIFIERS, inward, is_identifier, order_id, parse_uuid
+from chalicelib.wire.links import is_identifier, order_id, parse_uuid
 from chalicelib.wire.opportunities import Published, read_opportunity
 
 _E = TypeVar("_E", bound=StrEnum)

@@ -18,13 +18,15 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 from rich.console import Console
 
+from chalicelib.domain.identifiers import BASE
+from chalicelib.domain.parties import Json
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from openbooking.cli.import_report import print_summary, progress, write_report
 from openbooking.importing.catalogue import vat
-from openbooking.importing.harvest import Feed, Json, harvest, read_site
+from openbooking.importing.harvest import Feed, harvest, read_site
 from openbooking.importing.intake import Terms, read_harvest
 from openbooking.importing.update import update_inventory
 from openbooking.importing.web import SiteError, Web
@@ -149,7 +151,7 @@ def read_seller_details(path: Path) -> dict[str, Json]:
 def _reach(store: Store) -> None:
     """Says at once, and not after a long harvest, that there is no inventory."""
     try:
-        store.seller("https://base.invalid/nobody")
+        store.seller(f"{BASE}/nobody")
     except _STORE_FAULTS as error:
         raise ImportRefused(
             f"The inventory cannot be reached: {error}."

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.domain.identifiers import inward
+from chalicelib.domain.parties import Json
 from chalicelib.identity.authority import GRANT_TYPES, SCOPES, Authority
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import Entry, Invitation, Login, Partner, RecordChanged, Secret
-from chalicelib.wire.links import inward
-
-Json = dict[str, Any]
 
 PROFILES = Path(__file__).resolve().parents[2] / "tests" / "suite"
 BASE = "base"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
-from chalicelib.domain.parties import Seller
+from chalicelib.domain import identifiers
+from chalicelib.domain.parties import Json, Seller
 from chalicelib.identity.authority import Authority
 from chalicelib.identity.register import (
     ApiKey,
@@ -33,13 +34,12 @@ from chalicelib.runtime.system import System
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.wire import links
 
-Json = dict[str, Any]
 E = TypeVar("E", bound=Entry)
 P = TypeVar("P", ApiKey, Invitation)
 T = TypeVar("T")
 
-_SELLERS = f"{links.IDENTIFIERS}/sellers/"
-_IDENTIFIERS_PATH = links.IDENTIFIERS.removeprefix(links.BASE) + "/"
+_SELLERS = f"{identifiers.IDENTIFIERS}/sellers/"
+_IDENTIFIERS_PATH = identifiers.IDENTIFIERS.removeprefix(identifiers.BASE) + "/"
 _SHORTEST_PREFIX = 6
 SHOWN_OF_A_DIGEST = 12
 
@@ -129,17 +129,17 @@ class Desk:
         """An id that is to be new. One of our own may be given by its last part."""
         if "/" not in text:
             return _SELLERS + text
-        return links.inward(text, self.own_url) if self.own_url else text
+        return identifiers.inward(text, self.own_url) if self.own_url else text
 
     def shown(self, seller_id: str) -> str:
         """The id as feeds show it; where our own URL is not known, the part that stands for the Seller."""
         if self.own_url:
-            return links.outward(seller_id, self.own_url)
+            return identifiers.outward(seller_id, self.own_url)
         return seller_id.removeprefix(_SELLERS)
 
     def _meant(self, text: str) -> list[str]:
         _, ours, rest = text.partition(_IDENTIFIERS_PATH)
-        return [text, self.inward(text), *([f"{links.IDENTIFIERS}/{rest}"] if ours else [])]
+        return [text, self.inward(text), *([f"{identifiers.IDENTIFIERS}/{rest}"] if ours else [])]
 
     # --- writing --------------------------------------------------------------------------
 

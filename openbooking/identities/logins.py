@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from chalicelib.domain.parties import Json
 from chalicelib.identity.register import Login
-from openbooking.identities.desk import Desk, Json, Refused
+from openbooking.identities.desk import Desk, Refused
 
 _SHORTEST, _LONGEST = 12, 200
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
+from chalicelib.domain.parties import Json
 from chalicelib.identity.authority import GRANT_TYPES, SCOPES
 from chalicelib.identity.callers import BOOKING, make_api_key, partner_id
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import ApiKey, Authorisation, Grant, Invitation, Partner, Secret
-from openbooking.identities.desk import SHOWN_OF_A_DIGEST, Desk, Json, Refused
+from openbooking.identities.desk import SHOWN_OF_A_DIGEST, Desk, Refused
 from openbooking.identities.sellers import allow, end_authorisation
 
 

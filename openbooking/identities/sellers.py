@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.parties import Seller
+from chalicelib.domain.parties import Json, Seller
 from chalicelib.identity.authority import SCOPES
 from chalicelib.identity.callers import BOOKING
 from chalicelib.identity.register import Authorisation, Partner, SellerStanding
@@ -16,7 +16,7 @@ from chalicelib.services import reviews
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
 from chalicelib.wire.opportunities import Unreadable, read_seller
-from openbooking.identities.desk import Desk, Json, Refused
+from openbooking.identities.desk import Desk, Refused
 from openbooking.importing.catalogue import vat
 
 # Who has given an authorisation, where it was no login.

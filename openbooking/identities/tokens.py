@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chalicelib.domain.parties import Json
 from chalicelib.identity.keys import SigningKey, SigningKeys
 from chalicelib.identity.register import Authorisation, Grant
-from openbooking.identities.desk import Desk, Json, Refused
+from openbooking.identities.desk import Desk, Refused
 
 
 def listed(desk: Desk) -> list[Json]:

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
+from chalicelib.domain.parties import Json
+from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
 from openbooking.importing.web import SiteError, Web, parse_json
-
-Json = dict[str, Any]
 
 # In the order in which they are read; parts of a type follow it.
 SUPPORTED = tuple(
@@ -25,7 +25,7 @@ SUPPORTED = tuple(
 MAX_PAGES = 100_000
 MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read
 _SITE_TYPES = "text/html, application/ld+json, application/json;q=0.9"
-_FEED_TYPES = "application/vnd.openactive.rpde+json; version=1, application/json;q=0.9"
+_FEED_TYPES = f"{OPEN_FEED_MEDIA_TYPE}, application/json;q=0.9"
 _STATES = ("updated", "deleted")
 
 

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
-from chalicelib.domain.parties import Seller, TaxMode, TaxRate
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.rows import MAX_DOCUMENT_BYTES
 from chalicelib.wire.jsonld import reference, without_empty
-from chalicelib.wire.links import BASE, is_identifier
+from chalicelib.wire.links import is_identifier
 from chalicelib.wire.opportunities import (
     Published,
     Unreadable,
@@ -27,7 +28,7 @@ from chalicelib.wire.opportunities import (
     seller_document,
 )
 from openbooking.importing.catalogue import parents_by_id
-from openbooking.importing.harvest import Feed, Harvest, Item, Json
+from openbooking.importing.harvest import Feed, Harvest, Item
 
 # DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.
 MAX_ID_BYTES = 1000

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.opportunity_types import OpportunityType
-from chalicelib.wire.links import IDENTIFIERS
-from openbooking.samples.programme import OPERATORS, Class, Facility, Json, Operator, Price
+from chalicelib.domain.parties import Json
+from openbooking.samples.programme import OPERATORS, Class, Facility, Operator, Price
 
 CONTEXT = "https://openactive.io/"
 

@@ -4,9 +4,8 @@ Days count from today. Says nothing of how it is published; `samples` turns it i
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-Json = dict[str, Any]
+from chalicelib.domain.parties import Json
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,6 @@ UNKNOWN_OFFER = "https://a.example/yoga#/offers/9"
         ),
         ({"offer_id": UNKNOWN_OFFER}, "UnknownOfferError"),
         ({"offer_id": OTHERS_OFFER}, "UnacceptableOfferError"),
-        ({"offer_id": None}, "OpportunityIntractableError"),  # which no reader lets through
     ],
 )
 def test_item_that_cannot_be_resolved(item: dict[str, Any], expected: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.identifiers import outward
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.system import install
-from chalicelib.wire.links import outward
 from openbooking.conformance.profiles import PROFILES, UnknownOverlayError, add_identities, overlays, profile
 from tests.support.oauth import CHEAP
 from tests.support.world import World

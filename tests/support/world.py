@@ -14,6 +14,7 @@ from chalice.test import Client
 import app
 from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import TaxRate
 from chalicelib.runtime.settings import Settings
@@ -25,7 +26,6 @@ from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.links import IDENTIFIERS
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from tests.support import errors_seen
 from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids

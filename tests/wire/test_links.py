@@ -6,15 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.domain.identifiers import API, BASE, inward, outward
 from chalicelib.domain.orders import OrderKind
 from chalicelib.wire.links import (
-    API,
-    BASE,
-    inward,
     is_identifier,
     order_id,
     order_item_id,
-    outward,
     parse_order_item_id,
     parse_proposal_version,
     parse_uuid,
