@@ -1,7 +1,7 @@
 """The errors of the Open Booking API, one class for each type the specification names.
 
-A class carries its HTTP status; an instance holds only what varies. The class docstring
-is the fixed, human-readable name of the error (ERR-01).
+A class carries its HTTP status and `name`, the fixed, human-readable text of its type (ERR-01); an
+instance holds only what varies. The text is an attribute, because `python -OO` removes docstrings.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import ClassVar
 
 
 class OpenBookingError(Exception):
-    """The request could not be completed."""
+    """The base of all errors that a caller is told of."""
 
+    #: The fixed text of this type of error.
+    name: ClassVar[str] = "The request could not be completed."
     status: ClassVar[int] = 500
     #: The `@type` on the wire; a class whose own name is not a term of the
     #: specification names the nearest term here.
@@ -20,17 +22,13 @@ class OpenBookingError(Exception):
     def __init_subclass__(cls) -> None:
         if "term" not in cls.__dict__:
             cls.term = cls.__name__
+        cls.__doc__ = cls.name
 
     def __init__(self, description: str | None = None, *, instance: str | None = None) -> None:
         """`description` says what is wrong this time; `instance` is the IRI of what is concerned."""
         super().__init__(description or self.name)
         self.description = description
         self.instance = instance
-
-    @property
-    def name(self) -> str:
-        """The fixed text of this type of error."""
-        return (type(self).__doc__ or "").strip().split("\n", 1)[0]
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -50,35 +48,30 @@ class OpenBookingError(Exception):
 
 
 class MalformedRequestError(OpenBookingError):
-    """The body of the request is not a JSON object that can be read."""
-
+    name = "The body of the request is not a JSON object that can be read."
     status = 400
     term = "UnexpectedOrderTypeError"
 
 
 class RequestTooLargeError(OpenBookingError):
-    """The body of the request is larger than this service takes."""
-
+    name = "The body of the request is larger than this service takes."
     status = 413
     term = "UnexpectedOrderTypeError"
 
 
 class UnsupportedMediaTypeError(OpenBookingError):
-    """The media type of the request is not one that this service reads."""
-
+    name = "The media type of the request is not one that this service reads."
     status = 415
     term = "UnexpectedOrderTypeError"
 
 
 class UnknownOrIncorrectEndpointError(OpenBookingError):
-    """There is no such endpoint."""
-
+    name = "There is no such endpoint."
     status = 404
 
 
 class MethodNotAllowedError(OpenBookingError):
-    """This endpoint does not support that verb."""
-
+    name = "This endpoint does not support that verb."
     status = 405
 
 
@@ -86,32 +79,27 @@ class MethodNotAllowedError(OpenBookingError):
 
 
 class UnauthenticatedError(OpenBookingError):
-    """No authentication was supplied."""
-
+    name = "No authentication was supplied."
     status = 403
 
 
 class NoAPITokenError(OpenBookingError):
-    """No API key was supplied."""
-
+    name = "No API key was supplied."
     status = 403
 
 
 class InvalidAPITokenError(OpenBookingError):
-    """The API key is malformed or has expired."""
-
+    name = "The API key is malformed or has expired."
     status = 401
 
 
 class InvalidAuthorizationDetailsError(OpenBookingError):
-    """The authorisation is malformed, has expired or does not suffice."""
-
+    name = "The authorisation is malformed, has expired or does not suffice."
     status = 401
 
 
 class TooManyRequestsError(OpenBookingError):
-    """Too many requests in too short a time."""
-
+    name = "Too many requests in too short a time."
     status = 429
 
     def __init__(self, description: str | None = None, *, retry_after: int = 1) -> None:
@@ -124,104 +112,87 @@ class TooManyRequestsError(OpenBookingError):
 
 
 class UnexpectedOrderTypeError(OpenBookingError):
-    """The type of the Order is not the one this endpoint takes."""
-
+    name = "The type of the Order is not the one this endpoint takes."
     status = 500
 
 
 class SellerNotFoundError(OpenBookingError):
-    """The Seller is not known."""
-
+    name = "The Seller is not known."
     status = 500
 
 
 class SellerMismatchError(OpenBookingError):
-    """An OrderItem belongs to another Seller than the Order."""
-
+    name = "An OrderItem belongs to another Seller than the Order."
     status = 500
 
 
 class IncompleteBrokerDetailsError(OpenBookingError):
-    """The details of the Broker are missing, incomplete or not expected."""
-
+    name = "The details of the Broker are missing, incomplete or not expected."
     status = 400
 
 
 class IncompleteCustomerDetailsError(OpenBookingError):
-    """The details of the Customer are missing or incomplete."""
-
+    name = "The details of the Customer are missing or incomplete."
     status = 400
 
 
 class MissingPaymentDetailsError(OpenBookingError):
-    """Payment details are needed and were not supplied."""
-
+    name = "Payment details are needed and were not supplied."
     status = 400
 
 
 class UnnecessaryPaymentDetailsError(OpenBookingError):
-    """Payment details were supplied where no payment is due."""
-
+    name = "Payment details were supplied where no payment is due."
     status = 400
 
 
 class IncompletePaymentDetailsError(OpenBookingError):
-    """The payment details lack something that is required."""
-
+    name = "The payment details lack something that is required."
     status = 400
 
 
 class InvalidPaymentDetailsError(OpenBookingError):
-    """The payment details are not valid for reconciliation."""
-
+    name = "The payment details are not valid for reconciliation."
     status = 400
 
 
 class TotalPaymentDueMismatchError(OpenBookingError):
-    """The total payment due is not the one that applies now."""
-
+    name = "The total payment due is not the one that applies now."
     status = 400
 
 
 class OrderAlreadyExistsError(OpenBookingError):
-    """This Order UUID has been used for another Order."""
-
+    name = "This Order UUID has been used for another Order."
     status = 500
 
 
 class OrderCreationFailedError(OpenBookingError):
-    """The Order could not be created."""
-
+    name = "The Order could not be created."
     status = 500
 
 
 class OrderProposalVersionOutdatedError(OpenBookingError):
-    """There is a newer version of the OrderProposal."""
-
+    name = "There is a newer version of the OrderProposal."
     status = 500
 
 
 class UnableToProcessOrderItemError(OpenBookingError):
-    """An OrderItem could not be processed."""
-
+    name = "An OrderItem could not be processed."
     status = 409
 
 
 class UnknownOrderError(OpenBookingError):
-    """There is no such Order."""
-
+    name = "There is no such Order."
     status = 404
 
 
 class NotFoundError(OpenBookingError):
-    """There is no such resource."""
-
+    name = "There is no such resource."
     status = 404
 
 
 class GoneError(OpenBookingError):
-    """The Order has been deleted."""
-
+    name = "The Order has been deleted."
     status = 410
 
 
@@ -229,32 +200,27 @@ class GoneError(OpenBookingError):
 
 
 class PatchContainsExcessivePropertiesError(OpenBookingError):
-    """The request holds properties that cannot be changed."""
-
+    name = "The request holds properties that cannot be changed."
     status = 400
 
 
 class PatchNotAllowedOnPropertyError(OpenBookingError):
-    """The property cannot be given that value."""
-
+    name = "The property cannot be given that value."
     status = 400
 
 
 class CancellationNotPermittedError(OpenBookingError):
-    """The OrderItem cannot be cancelled."""
-
+    name = "The OrderItem cannot be cancelled."
     status = 400
 
 
 class OrderItemNotWithinOrderError(OpenBookingError):
-    """The OrderItem belongs to another Order."""
-
+    name = "The OrderItem belongs to another Order."
     status = 500
 
 
 class OrderItemIdInvalidError(OpenBookingError):
-    """The identifier of the OrderItem is malformed or not known."""
-
+    name = "The identifier of the OrderItem is malformed or not known."
     status = 500
 
 
@@ -262,108 +228,102 @@ class OrderItemIdInvalidError(OpenBookingError):
 
 
 class OrderItemError(OpenBookingError):
-    """The OrderItem cannot be booked as it stands."""
-
+    name = "The OrderItem cannot be booked as it stands."
     status = 409
 
 
 class IncompleteOrderItemError(OrderItemError):
-    """The OrderItem lacks its acceptedOffer or its orderedItem."""
+    name = "The OrderItem lacks its acceptedOffer or its orderedItem."
 
 
 class InvalidOpportunityOrOfferIdError(OrderItemError):
-    """The identifier of the opportunity or the offer is not in a form that is used here."""
+    name = "The identifier of the opportunity or the offer is not in a form that is used here."
 
 
 class UnknownOpportunityError(OrderItemError):
-    """The opportunity is not known."""
+    name = "The opportunity is not known."
 
 
 class UnknownOfferError(OrderItemError):
-    """The offer is not known."""
+    name = "The offer is not known."
 
 
 class UnacceptableOfferError(OrderItemError):
-    """The offer does not apply to this opportunity."""
+    name = "The offer does not apply to this opportunity."
 
 
 class OpportunityOfferPairNotBookableError(OrderItemError):
-    """The opportunity cannot be booked with this offer."""
+    name = "The opportunity cannot be booked with this offer."
 
 
 class OpportunityIsFullError(OrderItemError):
-    """The opportunity is full."""
+    name = "The opportunity is full."
 
 
 class OpportunityHasInsufficientCapacityError(OrderItemError):
-    """The opportunity has too few spaces left."""
+    name = "The opportunity has too few spaces left."
 
 
 class OpportunityCapacityIsReservedByLeaseError(OrderItemError):
-    """The spaces left are reserved by others for the moment."""
+    name = "The spaces left are reserved by others for the moment."
 
 
 class OpportunityIsInConflictError(OrderItemError):
-    """These OrderItems cannot be booked together."""
+    name = "These OrderItems cannot be booked together."
 
 
 class OpportunityIntractableError(OrderItemError):
-    """The opportunity is in a state in which it cannot be booked."""
+    name = "The opportunity is in a state in which it cannot be booked."
 
 
 class IncompleteAttendeeDetailsError(OrderItemError):
-    """A required detail of the attendee is missing."""
+    name = "A required detail of the attendee is missing."
 
 
 class IncompleteIntakeFormError(OrderItemError):
-    """A required answer of the intake form is missing."""
+    name = "A required answer of the intake form is missing."
 
 
 class InvalidIntakeFormError(OrderItemError):
-    """An answer of the intake form is not valid."""
+    name = "An answer of the intake form is not valid."
 
 
 # --- the service itself -------------------------------------------------------------------
 
 
 class TemporarilyUnableToProduceOrderQuoteError(OpenBookingError):
-    """The OrderQuote could not be produced just now; try again."""
-
+    name = "The OrderQuote could not be produced just now; try again."
     status = 503
 
 
 class TemporarilyUnableToCreateOrderError(OpenBookingError):
-    """The Order could not be created just now; try again."""
-
+    name = "The Order could not be created just now; try again."
     status = 503
 
 
 class TemporarilyUnableToUpdateOrderError(OpenBookingError):
-    """The Order could not be changed just now; try again."""
-
+    name = "The Order could not be changed just now; try again."
     status = 503
 
 
 class TemporarilyUnableToDeleteOrderError(OpenBookingError):
-    """The Order could not be deleted just now; try again."""
-
+    name = "The Order could not be deleted just now; try again."
     status = 503
 
 
 class TemporarilyUnavailableError(OpenBookingError):
-    """This could not be read just now; try again."""
-
+    name = "This could not be read just now; try again."
     status = 503  # a feed that is only busy must not look gone (RPDE-15)
     term = "InternalApplicationError"
 
 
 class InternalApplicationError(OpenBookingError):
-    """Something went wrong inside this service."""
+    name = "Something went wrong inside this service."
 
 
 class InternalLibraryError(OpenBookingError):
-    """Something went wrong inside a library of this service."""
+    name = "Something went wrong inside a library of this service."
 
 
 class InternalLibraryConfigurationError(OpenBookingError):
-    """This service is not configured correctly."""
+    name = "This service is not configured correctly."

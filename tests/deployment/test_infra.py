@@ -285,7 +285,7 @@ def test_gateway_answers_are_open_booking_errors(response: GatewayResponse) -> N
     assert body["statusCode"] == response.status
     assert body["description"]
     assert (body["@type"], body["name"], response.status) in {
-        (error.term, error.__doc__, error.status) for error in error_classes()
+        (error.term, error.name, error.status) for error in error_classes()
     }
 
 

@@ -104,6 +104,12 @@ def test_name_is_one_sentence_of_its_own(name: str) -> None:
     assert text == CLASSES[name]().name
 
 
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_each_class_states_its_own_name(name: str) -> None:
+    """An inherited one would name another error."""
+    assert vars(CLASSES[name])["name"]
+
+
 def test_item_errors_answer_with_409() -> None:
     """ERR-02."""
     assert {found.status for found in CLASSES.values() if issubclass(found, OrderItemError)} == {409}
