@@ -1,13 +1,22 @@
 """The Chalice app: routes, streams and schedules put together. Wiring only."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from chalice import Chalice, Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent
 
-from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface
-from chalicelib.api.boundary import rewrite_refusals
+from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface_routes
+from chalicelib.api.boundary import View, rewrite_refusals
+
+
+def _test_interface() -> Mapping[str, View]:
+    """Loaded when it is first asked for, and only where TEST_INTERFACE is on."""
+    from chalicelib.test_interface.views import VIEWS
+
+    return VIEWS
+
 
 # Chalice would add a handler of its own to the logger of that name, and every line would be written twice.
 app = Chalice(app_name="openbooking", configure_logs=False)
@@ -17,7 +26,7 @@ app.register_blueprint(feeds.blueprint)
 app.register_blueprint(passes.blueprint)
 app.register_blueprint(site.blueprint)
 app.register_blueprint(authority.blueprint)
-app.register_blueprint(test_interface.blueprint)
+app.register_blueprint(test_interface_routes.blueprint(_test_interface))
 
 # Chalice needs the streams when it deploys; anywhere else these are names that nothing looks up.
 _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"

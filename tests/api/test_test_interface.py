@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from chalicelib.api.events import sweep
-from chalicelib.domain.orders import DeletedOrder, Order
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings
 from chalicelib.services.clearing import KIND, Clearing
+from chalicelib.services.inventory import Outcome
 from chalicelib.storage import codec
 from chalicelib.storage.pending import PendingWork
+from chalicelib.test_interface.requests import SimulatedAction
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 
@@ -260,6 +262,38 @@ def test_an_action_that_is_not_known_is_refused(broker: Broker) -> None:
 
 def test_an_action_on_an_order_that_is_not_there(broker: Broker) -> None:
     assert act(broker, "CustomerNotice").status == 404
+
+
+@pytest.mark.parametrize("action", SimulatedAction)
+def test_an_action_on_an_order_that_has_been_deleted(
+    world: World, broker: Broker, action: SimulatedAction
+) -> None:
+    a_booking(world, broker)
+    assert broker.send("DELETE", f"{API}/orders/{UUID}").status == 204
+    assert act(broker, action, action.acts_on).status == 410
+
+
+@pytest.mark.parametrize("action", [each for each in SimulatedAction if each.may_act_on_opportunity])
+def test_a_change_of_an_opportunity_that_has_been_deleted_is_refused(
+    world: World, broker: Broker, action: SimulatedAction
+) -> None:
+    created = create(broker)
+    iri = created.json["@id"].replace("http://booking.example", "https://base.invalid")
+    assert world.system.inventory.withdraw(iri) is Outcome.withdrawn
+    assert act(broker, action, "ScheduledSession", created.json["@id"]).status == 400
+    never = outer("https://base.invalid/api/identifiers/scheduled-sessions/0")
+    assert act(broker, action, "ScheduledSession", never).status == 400
+
+
+@pytest.mark.parametrize("action", [each for each in SimulatedAction if each.acts_on is OrderKind.Order])
+def test_an_action_on_an_order_whose_opportunity_has_been_deleted(
+    world: World, broker: Broker, action: SimulatedAction
+) -> None:
+    """The Order is still there and may change; the Opportunity is not, and may not."""
+    booked = a_booking(world, broker)
+    iri = booked["orderedItem"]["@id"].replace("http://booking.example", "https://base.invalid")
+    assert world.system.inventory.withdraw(iri) is Outcome.withdrawn
+    assert act(broker, action).status == (400 if action.may_act_on_opportunity else 204)
 
 
 def test_a_pass_that_cannot_be_one_is_not_there(broker: Broker) -> None:

@@ -1,129 +1,27 @@
-"""What a test asks for through the Test Interface: an Opportunity that meets a criterion, or an action.
+"""Opportunities made to measure: the documents of one that meets a criterion.
 
-Reads the requests and builds the documents (TESTIF). Knows neither clock nor ids of its own, and
-nothing of how a document is published or an action carried out.
+Knows neither clock nor ids of its own, and nothing of how a document is published.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, TypeVar
 
-from chalicelib.domain.identifiers import IDENTIFIERS, inward
-from chalicelib.domain.offers import FlowRequirement, Prepayment
-from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES, OpportunityType
-from chalicelib.domain.orders import OrderKind
+from chalicelib.domain.identifiers import IDENTIFIERS
+from chalicelib.domain.offers import FlowRequirement
+from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES
 from chalicelib.domain.parties import Json
-from chalicelib.wire.jsonld import CONTEXT, reference, term_iri
-from chalicelib.wire.links import is_identifier, order_id, parse_uuid
+from chalicelib.test_interface.criteria import CRITERIA, Features
+from chalicelib.test_interface.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.wire.jsonld import CONTEXT, term_iri
 from chalicelib.wire.opportunities import Published, read_opportunity
 
-_E = TypeVar("_E", bound=StrEnum)
-
-_VOCABULARY = f"{CONTEXT}test-interface#"
-_PREFIX = "test:"
-
-# A run lasts about an hour, and the suite wants two hours more on each side of every limit.
-_STARTS_IN = timedelta(days=7)
-_LONG_OVER = timedelta(days=-2)
 _LASTS = timedelta(hours=1)
-_REACHED = "P10D"  # before the start: three days ago
-_TO_COME = "P1D"  # before the start: in six days
-
 _PLENTY = 10
 _PRICE = 14.95
 _ATTENDEE_DETAILS = tuple(
     f"https://schema.org/{term}" for term in ("givenName", "familyName", "email", "telephone")
 )
-
-
-class TestInterfaceRefused(Exception):
-    """The Test Interface cannot do what is asked."""
-
-    __test__ = False  # nothing here is a test, whatever its name
-
-
-class BookingFlow(StrEnum):
-    """By which flow a test is going to book."""
-
-    OpenBookingSimpleFlow = "OpenBookingSimpleFlow"
-    OpenBookingApprovalFlow = "OpenBookingApprovalFlow"
-
-
-@dataclass(frozen=True)
-class Features:
-    """How an Opportunity must be to meet a criterion; what is left out is as usual.
-
-    `is_paid` None: either. `spaces` None: plenty, or one where there cannot be more. The windows are
-    ISO 8601 durations before the start.
-    """
-
-    is_paid: bool | None = None
-    prepayment: Prepayment = Prepayment.Required
-    spaces: int | None = None
-    starts_in: timedelta = _STARTS_IN
-    opens: str | None = None
-    refund: bool = True
-    refund_until: str | None = None
-    needs: tuple[FlowRequirement, ...] = ()
-    online: bool = False
-    seller_terms: bool = False
-
-
-# Each criterion in one line. Which of them a Seller's tax mode meets is the caller's choice of Seller.
-CRITERIA: Mapping[str, Features] = {
-    "TestOpportunityBookable": Features(),
-    "TestOpportunityBookableFree": Features(is_paid=False),
-    "TestOpportunityBookableNonFree": Features(is_paid=True),
-    "TestOpportunityBookableUsingPayment": Features(is_paid=True),
-    "TestOpportunityBookableNonFreePrepaymentRequired": Features(is_paid=True),
-    "TestOpportunityBookableNonFreePrepaymentOptional": Features(
-        is_paid=True, prepayment=Prepayment.Optional
-    ),
-    "TestOpportunityBookableNonFreePrepaymentUnavailable": Features(
-        is_paid=True, prepayment=Prepayment.Unavailable
-    ),
-    "TestOpportunityBookableNonFreeTaxGross": Features(is_paid=True),
-    "TestOpportunityBookableNonFreeTaxNet": Features(is_paid=True),
-    "TestOpportunityBookableNoSpaces": Features(spaces=0),
-    "TestOpportunityBookableOneSpace": Features(spaces=1),
-    "TestOpportunityBookableFiveSpaces": Features(spaces=5),
-    "TestOpportunityBookableInPast": Features(starts_in=_LONG_OVER),
-    "TestOpportunityBookableWithinValidFromBeforeStartDate": Features(opens=_REACHED),
-    "TestOpportunityBookableOutsideValidFromBeforeStartDate": Features(opens=_TO_COME),
-    "TestOpportunityBookableCancellable": Features(),
-    "TestOpportunityBookableFreeCancellable": Features(is_paid=False),
-    "TestOpportunityBookableNonFreeCancellable": Features(is_paid=True),
-    "TestOpportunityBookableCancellableNoWindow": Features(),
-    "TestOpportunityBookableCancellableWithinWindow": Features(refund_until=_TO_COME),
-    "TestOpportunityBookableCancellableOutsideWindow": Features(refund_until=_REACHED),
-    "TestOpportunityBookableNotCancellable": Features(refund=False),
-    "TestOpportunityBookableAttendeeDetails": Features(needs=(FlowRequirement.OpenBookingAttendeeDetails,)),
-    "TestOpportunityBookableAdditionalDetails": Features(needs=(FlowRequirement.OpenBookingIntakeForm,)),
-    "TestOpportunityBookableWithNegotiation": Features(needs=(FlowRequirement.OpenBookingNegotiation,)),
-    "TestOpportunityBookableSellerTermsOfService": Features(seller_terms=True),
-    "TestOpportunityOnlineBookable": Features(online=True),
-    "TestOpportunityOfflineBookable": Features(),
-}
-
-# A test may name these to see them refused: what is free takes no payment (PAY-03).
-ILLEGAL_CRITERIA = frozenset(
-    {"TestOpportunityBookableFreePrepaymentOptional", "TestOpportunityBookableFreePrepaymentRequired"}
-)
-
-
-@dataclass(frozen=True)
-class TestOpportunityRequest:
-    """An Opportunity that a test needs (TESTIF-02). `parent_type` may be that of a part of the parent."""
-
-    __test__ = False
-
-    type: OpportunityType
-    parent_type: str | None
-    seller_id: str
-    criteria: str
-    flow: BookingFlow
 
 
 @dataclass(frozen=True)
@@ -154,95 +52,6 @@ class TestOpportunity:
             access_channel=self.access_channel,
         )
         return (opportunity,) if self.parent is None else (read_opportunity(self.parent), opportunity)
-
-
-class SimulatedAction(StrEnum):
-    """What a Seller or an operator does, as a test asks for it."""
-
-    AccessChannelUpdate = "AccessChannelUpdate"
-    AccessCodeUpdate = "AccessCodeUpdate"
-    AccessPassUpdate = "AccessPassUpdate"
-    AttendeeAbsent = "AttendeeAbsent"
-    AttendeeAttended = "AttendeeAttended"
-    ChangeOfLogisticsLocation = "ChangeOfLogisticsLocation"
-    ChangeOfLogisticsName = "ChangeOfLogisticsName"
-    ChangeOfLogisticsTime = "ChangeOfLogisticsTime"
-    CustomerNotice = "CustomerNotice"
-    Replacement = "Replacement"
-    SellerAcceptOrderProposal = "SellerAcceptOrderProposal"
-    SellerAmendOrderProposal = "SellerAmendOrderProposal"
-    SellerRejectOrderProposal = "SellerRejectOrderProposal"
-    SellerRequestedCancellation = "SellerRequestedCancellation"
-    SellerRequestedCancellationWithMessage = "SellerRequestedCancellationWithMessage"
-
-    @property
-    def acts_on(self) -> OrderKind:
-        is_for_proposals = self.value.endswith("OrderProposal")
-        return OrderKind.OrderProposal if is_for_proposals else OrderKind.Order
-
-    @property
-    def may_act_on_opportunity(self) -> bool:
-        return self.value.startswith("ChangeOfLogistics")
-
-
-@dataclass(frozen=True)
-class TestAction:
-    """An action on an Order or OrderProposal (`kind` and `uuid`), or else on an Opportunity (TESTIF-06)."""
-
-    __test__ = False
-
-    name: SimulatedAction
-    kind: OrderKind | None = None
-    uuid: str | None = None
-    opportunity_id: str | None = None
-
-
-def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityRequest:
-    """The Opportunity that a body asks for. Raises TestInterfaceRefused."""
-    kind = _member(OpportunityType, body.get("@type"), "@type")
-    traits = kind.traits
-    if not traits.test_names:
-        made = " or ".join(f"a {each}" for each in OpportunityType if each.traits.test_names)
-        raise TestInterfaceRefused(f"A {kind} is not made here: {made} is.")
-    parent = body.get(traits.parent_term) if traits.parent_term else {}
-    if not isinstance(parent, dict):
-        raise TestInterfaceRefused(f"{traits.parent_term} is missing.")
-    if parent.get("@type") not in traits.test_names.values():
-        raise TestInterfaceRefused(f"A {kind} does not belong to a {parent.get('@type')}.")
-    sellers = (source.get(name) for source in (parent, body) for name in ("organizer", "provider"))
-    seller_id = next(filter(None, map(reference, sellers)), None)
-    if seller_id is None:
-        raise TestInterfaceRefused("The organizer or provider is missing.")
-    criteria = _name(body.get("test:testOpportunityCriteria"))
-    if criteria in ILLEGAL_CRITERIA:
-        raise TestInterfaceRefused(f"{criteria} is illegal: what is free takes no payment.")
-    if criteria not in CRITERIA:
-        raise TestInterfaceRefused(f"The criteria {criteria!r} are not known.")
-    flow = _name(body.get("test:testOpenBookingFlow"))
-    return TestOpportunityRequest(
-        type=kind,
-        parent_type=parent.get("@type"),
-        seller_id=inward(seller_id, base_url),
-        criteria=criteria,
-        flow=_member(BookingFlow, flow, "test:testOpenBookingFlow"),
-    )
-
-
-def read_action(body: Json, base_url: str) -> TestAction:
-    """The action that a body asks for. Raises TestInterfaceRefused."""
-    name = _name(body.get("@type")).removesuffix("SimulateAction")
-    action = _member(SimulatedAction, name, "@type")
-    target = body.get("object")
-    iri = reference(target)
-    if not isinstance(target, dict) or iri is None:
-        raise TestInterfaceRefused("The object of the action is missing.")
-    kind, iri = target.get("@type"), inward(iri, base_url)
-    if kind == action.acts_on:
-        return TestAction(action, kind=action.acts_on, uuid=_order_uuid(iri))
-    is_opportunity = any(kind == known.value for known in OpportunityType if known.is_bookable)
-    if action.may_act_on_opportunity and is_opportunity and is_identifier(iri):
-        return TestAction(action, opportunity_id=iri)
-    raise TestInterfaceRefused(f"{action} does not act on {kind!r} {iri}.")
 
 
 def build_opportunity(
@@ -470,24 +279,3 @@ _SUBJECTS: Mapping[str, tuple[str, str, Json]] = {
 
 def _description(request: TestOpportunityRequest) -> str:
     return f"Made by the test interface for {request.criteria}, {request.flow}. Nothing takes place."
-
-
-def _order_uuid(iri: str) -> str:
-    """Of an Order or OrderProposal: B keeps the UUID of P, and a test may hold either id."""
-    for kind in (OrderKind.Order, OrderKind.OrderProposal):
-        start = order_id(kind, "")
-        if iri.startswith(start) and (order_uuid := parse_uuid(iri.removeprefix(start))):
-            return order_uuid
-    raise TestInterfaceRefused(f"{iri} is not the id of an Order here.")
-
-
-def _name(iri: Any) -> str:
-    """A name of the test interface's vocabulary, given as an IRI or with its prefix."""
-    return str(iri or "").removeprefix(_VOCABULARY).removeprefix(_PREFIX)
-
-
-def _member(members: type[_E], value: Any, term: str) -> _E:
-    found = next((member for member in members if member.value == value), None)
-    if found is None:
-        raise TestInterfaceRefused(f"{term} is {value!r}; one of these was expected: {', '.join(members)}.")
-    return found

@@ -1,0 +1,152 @@
+"""A Seller's actions on demand. Each is one call of what a Seller can do anyway (TESTIF-06)."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from chalicelib.booking.decisions import Wanted
+from chalicelib.booking.existing import existing_order
+from chalicelib.domain.lifecycle import ItemEvent, OrderEvent
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import Order, OrderItem, OrderKey
+from chalicelib.runtime.system import System
+from chalicelib.services.clearing import note_made
+from chalicelib.services.inventory import NotListed
+from chalicelib.services.seller_actions import SellerActions
+from chalicelib.storage.store import Listing
+from chalicelib.test_interface.opportunities import build_opportunity
+from chalicelib.test_interface.requests import (
+    BookingFlow,
+    SimulatedAction,
+    TestAction,
+    TestInterfaceRefused,
+    TestOpportunityRequest,
+)
+from chalicelib.wire.logistics import Logistics
+
+_NOTICE = "Please bring your own mat."
+_CANCELLED = "The instructor is unwell."
+_PLACE = {
+    "@type": "Place",
+    "name": "Another hall",
+    "address": {
+        "@type": "PostalAddress",
+        "streetAddress": "2 Mead Lane",
+        "addressLocality": "Oxford",
+        "addressRegion": "Oxfordshire",
+        "postalCode": "OX1 1AB",
+        "addressCountry": "GB",
+    },
+    "geo": {"@type": "GeoCoordinates", "latitude": 51.76, "longitude": -1.26},
+}
+
+# Where a listing says that it comes from; the name of its dataset follows.
+_SOURCE = "test-interface:"
+
+# What each action does to the Order or OrderProposal that it names.
+ACTIONS: Mapping[SimulatedAction, Callable[[SellerActions, OrderKey], None]] = {
+    SimulatedAction.SellerRequestedCancellation: lambda seller, key: seller.cancel(key),
+    SimulatedAction.SellerRequestedCancellationWithMessage: lambda seller, key: seller.cancel(
+        key, message=_CANCELLED
+    ),
+    SimulatedAction.CustomerNotice: lambda seller, key: seller.notify(key, _NOTICE),
+    SimulatedAction.AttendeeAttended: lambda seller, key: seller.record_attendance(key, ItemEvent.attends),
+    SimulatedAction.AttendeeAbsent: lambda seller, key: seller.record_attendance(key, ItemEvent.is_absent),
+    SimulatedAction.AccessCodeUpdate: lambda seller, key: seller.renew_access(key, codes=True),
+    SimulatedAction.AccessPassUpdate: lambda seller, key: seller.renew_access(key, passes=True),
+    SimulatedAction.AccessChannelUpdate: lambda seller, key: seller.renew_access(key, channel=True),
+    SimulatedAction.SellerAcceptOrderProposal: lambda seller, key: seller.accept(key),
+    SimulatedAction.SellerRejectOrderProposal: lambda seller, key: seller.reject(key),
+    SimulatedAction.SellerAmendOrderProposal: lambda seller, key: seller.amend(key),
+}
+
+# What each action changes of an Opportunity.
+LOGISTICS: Mapping[SimulatedAction, Callable[[Opportunity], Logistics]] = {
+    SimulatedAction.ChangeOfLogisticsName: lambda _: Logistics(name="Under another name"),
+    SimulatedAction.ChangeOfLogisticsLocation: lambda _: Logistics(location=_PLACE),
+    SimulatedAction.ChangeOfLogisticsTime: lambda opportunity: Logistics(
+        starts_at=opportunity.starts_at + timedelta(hours=1) if opportunity.starts_at else None
+    ),
+}
+
+
+def publish(system: System, request: TestOpportunityRequest, dataset: str) -> str:
+    """Make an Opportunity and publish it under a dataset; its id. Raises TestInterfaceRefused, StoreBusy."""
+    seller = system.store.seller(request.seller_id)
+    if seller is None:
+        raise TestInterfaceRefused("The seller is not known here.")
+    number = int(system.new_id().replace("-", ""), 16) % 10**12
+    made = build_opportunity(request, number=number, now=system.clock(), seller=seller.document)
+    published = made.published()
+    # Noted first, so that a crash in between leaves nothing that the dataset would not take with it.
+    made_ids = tuple(each.opportunity.id for each in published)
+    note_made(system.pending, dataset, made_ids, system.new_id())
+    for each in published:
+        listing = Listing(each.opportunity, source=_SOURCE + dataset)
+        system.store.publish(listing, each.spaces)
+    opportunity_id: str = made.document["@id"]
+    return opportunity_id
+
+
+def act(system: System, action: TestAction, partner_id: str) -> None:
+    """Do what the action names, for the partner whose Order it is about.
+
+    Raises TestInterfaceRefused for an Opportunity that is not there or no longer, TransitionRefused,
+    and the errors of what is done: UnknownOrderError, GoneError, UnacceptableOfferError and others.
+    """
+    if action.opportunity_id is not None:
+        _change_logistics(system, action.name, action.opportunity_id)
+        return
+    assert action.uuid is not None
+    key = OrderKey(partner_id, action.uuid)
+    if action.name is SimulatedAction.Replacement:
+        _replace(system, key)
+    elif action.name in ACTIONS:
+        ACTIONS[action.name](system.seller_actions, key)
+    else:
+        for opportunity_id in _order(system, key).holds():
+            _change_logistics(system, action.name, opportunity_id)
+
+
+def _replace(system: System, key: OrderKey) -> None:
+    """Another Opportunity, at the same price, in the place of each that the Order has."""
+    order = _order(system, key)
+    choices = {item.id or "": _another(system, order, item) for item in order.items if item.holds_a_space}
+    system.seller_actions.replace(key, choices)
+
+
+def _another(system: System, order: Order, item: OrderItem) -> tuple[str, str]:
+    assert item.opportunity is not None and item.offer is not None
+    prepayment = item.offer.effective_prepayment()
+    request = TestOpportunityRequest(
+        type=item.opportunity.type,
+        parent_type=(item.opportunity.parent or {}).get("@type"),
+        seller_id=order.seller_id,
+        criteria="TestOpportunityBookableFree"
+        if item.offer.is_free
+        else f"TestOpportunityBookableNonFreePrepayment{prepayment}",
+        flow=BookingFlow.OpenBookingSimpleFlow,
+    )
+    # It goes with the dataset of what it replaces.
+    replaced, _ = system.store.listings([item.opportunity.id]).get(item.opportunity.id, (None, None))
+    source = (replaced.source if replaced else None) or ""
+    dataset = source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else "replacements"
+    opportunity_id = publish(system, request, dataset)
+    listing = system.store.listings([opportunity_id])[opportunity_id][0]
+    return opportunity_id, listing.opportunity.offers[0].id
+
+
+def _order(system: System, key: OrderKey) -> Order:
+    """Raises UnknownOrderError, GoneError."""
+    snapshot = system.store.snapshot(Wanted(key))
+    owner = snapshot.order.seller_id if snapshot.order else None
+    return existing_order(snapshot, OrderEvent.cancel, seller_id=owner)
+
+
+def _change_logistics(system: System, name: SimulatedAction, opportunity_id: str) -> None:
+    found, _ = system.store.listings([opportunity_id]).get(opportunity_id, (None, None))
+    try:
+        if found is None:
+            raise NotListed(opportunity_id)
+        system.seller_actions.change_logistics(opportunity_id, LOGISTICS[name](found.opportunity))
+    except NotListed:
+        raise TestInterfaceRefused("There is no such Opportunity, or no longer.") from None

@@ -1,0 +1,75 @@
+"""What an Opportunity must be like to meet each criterion of the official test suite: one line each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chalicelib.domain.offers import FlowRequirement, Prepayment
+
+# A run lasts about an hour, and the suite wants two hours more on each side of every limit.
+_STARTS_IN = timedelta(days=7)
+_LONG_OVER = timedelta(days=-2)
+_REACHED = "P10D"  # before the start: three days ago
+_TO_COME = "P1D"  # before the start: in six days
+
+
+@dataclass(frozen=True)
+class Features:
+    """How an Opportunity must be to meet a criterion; what is left out is as usual.
+
+    `is_paid` None: either. `spaces` None: plenty, or one where there cannot be more. The windows are
+    ISO 8601 durations before the start.
+    """
+
+    is_paid: bool | None = None
+    prepayment: Prepayment = Prepayment.Required
+    spaces: int | None = None
+    starts_in: timedelta = _STARTS_IN
+    opens: str | None = None
+    refund: bool = True
+    refund_until: str | None = None
+    needs: tuple[FlowRequirement, ...] = ()
+    online: bool = False
+    seller_terms: bool = False
+
+
+# Each criterion in one line. Which of them a Seller's tax mode meets is the caller's choice of Seller.
+CRITERIA: Mapping[str, Features] = {
+    "TestOpportunityBookable": Features(),
+    "TestOpportunityBookableFree": Features(is_paid=False),
+    "TestOpportunityBookableNonFree": Features(is_paid=True),
+    "TestOpportunityBookableUsingPayment": Features(is_paid=True),
+    "TestOpportunityBookableNonFreePrepaymentRequired": Features(is_paid=True),
+    "TestOpportunityBookableNonFreePrepaymentOptional": Features(
+        is_paid=True, prepayment=Prepayment.Optional
+    ),
+    "TestOpportunityBookableNonFreePrepaymentUnavailable": Features(
+        is_paid=True, prepayment=Prepayment.Unavailable
+    ),
+    "TestOpportunityBookableNonFreeTaxGross": Features(is_paid=True),
+    "TestOpportunityBookableNonFreeTaxNet": Features(is_paid=True),
+    "TestOpportunityBookableNoSpaces": Features(spaces=0),
+    "TestOpportunityBookableOneSpace": Features(spaces=1),
+    "TestOpportunityBookableFiveSpaces": Features(spaces=5),
+    "TestOpportunityBookableInPast": Features(starts_in=_LONG_OVER),
+    "TestOpportunityBookableWithinValidFromBeforeStartDate": Features(opens=_REACHED),
+    "TestOpportunityBookableOutsideValidFromBeforeStartDate": Features(opens=_TO_COME),
+    "TestOpportunityBookableCancellable": Features(),
+    "TestOpportunityBookableFreeCancellable": Features(is_paid=False),
+    "TestOpportunityBookableNonFreeCancellable": Features(is_paid=True),
+    "TestOpportunityBookableCancellableNoWindow": Features(),
+    "TestOpportunityBookableCancellableWithinWindow": Features(refund_until=_TO_COME),
+    "TestOpportunityBookableCancellableOutsideWindow": Features(refund_until=_REACHED),
+    "TestOpportunityBookableNotCancellable": Features(refund=False),
+    "TestOpportunityBookableAttendeeDetails": Features(needs=(FlowRequirement.OpenBookingAttendeeDetails,)),
+    "TestOpportunityBookableAdditionalDetails": Features(needs=(FlowRequirement.OpenBookingIntakeForm,)),
+    "TestOpportunityBookableWithNegotiation": Features(needs=(FlowRequirement.OpenBookingNegotiation,)),
+    "TestOpportunityBookableSellerTermsOfService": Features(seller_terms=True),
+    "TestOpportunityOnlineBookable": Features(online=True),
+    "TestOpportunityOfflineBookable": Features(),
+}
+
+# A test may name these to see them refused: what is free takes no payment (PAY-03).
+ILLEGAL_CRITERIA = frozenset(
+    {"TestOpportunityBookableFreePrepaymentOptional", "TestOpportunityBookableFreePrepaymentRequired"}
+)
