@@ -68,7 +68,8 @@ class Traits:
     `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
     `title`: the name of that feed for people.
     `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it has a `startDate`.
-    `parent` and `parent_term`: the type it inherits from, and the property that names it.
+    `parents` and `parent_term`: the types it may inherit from, and the property that names its parent.
+    `may_stand_alone`: whether it may have none, though its type can have one.
     `units`: the type of the parts of it that may be the parent instead (`individualFacilityUse`).
     `place_is_the_parents`: name and place are those of the parent and cannot be its own.
     `offers_are_the_parents`: Offers are usually published with the parent.
@@ -80,9 +81,10 @@ class Traits:
     title: str
     family: Family
     is_bookable: bool = False
-    parent: OpportunityType | None = None
+    parents: tuple[OpportunityType, ...] = ()
     parent_term: str | None = None
     units: str | None = None
+    may_stand_alone: bool = False
     place_is_the_parents: bool = False
     offers_are_the_parents: bool = False
     test_names: Mapping[str, str | None] = field(default_factory=dict)
@@ -97,7 +99,7 @@ OPPORTUNITY_TYPES: Mapping[OpportunityType, Traits] = MappingProxyType(
             "Scheduled sessions",
             EVENTS,
             is_bookable=True,
-            parent=OpportunityType.SessionSeries,
+            parents=(OpportunityType.SessionSeries,),
             parent_term="superEvent",
             offers_are_the_parents=True,
             test_names={"ScheduledSession": "SessionSeries"},
@@ -110,7 +112,7 @@ OPPORTUNITY_TYPES: Mapping[OpportunityType, Traits] = MappingProxyType(
             "Slots",
             FACILITIES,
             is_bookable=True,
-            parent=OpportunityType.FacilityUse,
+            parents=(OpportunityType.FacilityUse,),
             parent_term="facilityUse",
             place_is_the_parents=True,
             test_names={

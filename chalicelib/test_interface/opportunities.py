@@ -104,14 +104,15 @@ def _made(
     if family is EVENTS:
         document["eventStatus"] = "https://schema.org/EventScheduled"
     parent: Json | None = None
-    if traits.parent is None:
+    if request.parent_type is None:
         document |= _described(request, features, number, seller)
     else:
         assert traits.parent_term is not None
+        kind = next(each for each in traits.parents if request.parent_type in (each, each.traits.units))
         parent = {
             "@context": CONTEXT,
-            "@type": traits.parent.value,
-            "@id": f"{IDENTIFIERS}/{traits.parent.traits.feed}/{number}",
+            "@type": kind.value,
+            "@id": f"{IDENTIFIERS}/{kind.traits.feed}/{number}",
             "identifier": number,
             **_described(request, features, number, seller),
         }

@@ -92,7 +92,9 @@ def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityReques
     if not traits.test_names:
         made = " or ".join(f"a {each}" for each in OpportunityType if each.traits.test_names)
         raise TestInterfaceRefused(f"A {kind} is not made here: {made} is.")
-    parent = body.get(traits.parent_term) if traits.parent_term else {}
+    parent = body.get(traits.parent_term) if traits.parent_term else None
+    if parent is None and None in traits.test_names.values():
+        parent = {}
     if not isinstance(parent, dict):
         raise TestInterfaceRefused(f"{traits.parent_term} is missing.")
     if parent.get("@type") not in traits.test_names.values():

@@ -92,8 +92,9 @@ def read_opportunity(
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
         raise Unreadable("it has no @id")
-    if kind.traits.parent_term and parent is None:
-        raise Unreadable(f"it has no {kind.traits.parent_term}")
+    traits = kind.traits
+    if traits.parent_term and parent is None and not traits.may_stand_alone:
+        raise Unreadable(f"it has no {traits.parent_term}")
     organizer = seller_document(document, parent)
     seller = read_seller(organizer)
     starts_at = _instant(document, "startDate")

@@ -39,7 +39,7 @@ _SELLER_TERMS = ("name", "legalName", "address")
 _ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
 
 # By whether they have a parent of their own.
-_PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if traits.parent is None)
+_PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if not traits.parents)
 _CHILDREN = frozenset(OPPORTUNITY_TYPES) - _PARENTS
 # What parents may embed of their children. Children have items of their own; the copies would go on
 # stating spaces that are long taken.
@@ -226,10 +226,11 @@ class _Reading:
 
     def _parent_of(self, candidate: _Candidate) -> Json | None:
         """The parent by its feed, else as embedded in the child. Raises _Refused for an orphan."""
-        term = OpportunityType(candidate.kind).traits.parent_term
-        if term is None:
+        traits = OpportunityType(candidate.kind).traits
+        term = traits.parent_term
+        value = candidate.document.get(term) if term else None
+        if term is None or (value is None and traits.may_stand_alone):
             return None
-        value = candidate.document.get(term)
         parent_id = reference(value)
         if parent_id in self._lost:
             raise _Refused(f"its {term} is left out: {self._lost[parent_id]}")

@@ -153,7 +153,7 @@ def _withdraw_others(
 
 def _children_first(listings: Sequence[Listing]) -> Iterator[Listing]:
     yield from sorted(
-        listings, key=lambda each: (each.opportunity.type.traits.parent is None, each.opportunity.id)
+        listings, key=lambda each: (not each.opportunity.type.traits.parents, each.opportunity.id)
     )
 
 

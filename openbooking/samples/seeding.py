@@ -35,7 +35,7 @@ def load_samples(inventory: Inventory, now: datetime) -> int:
 def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
     document = sample.document
     parent_term = kind_of(document).traits.parent_term
-    parent = parents[document[parent_term]] if parent_term else None
+    parent = parents[document[parent_term]] if parent_term in document else None
     published = read_opportunity(
         document,
         parent,

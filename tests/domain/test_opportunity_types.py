@@ -29,16 +29,16 @@ def test_each_type_has_a_feed_of_its_own() -> None:
 @pytest.mark.parametrize("kind", OpportunityType)
 def test_a_parent_is_named_by_a_term_and_read_before_its_children(kind: OpportunityType) -> None:
     traits, order = kind.traits, list(OPPORTUNITY_TYPES)
-    assert (traits.parent is None) == (traits.parent_term is None)
-    if traits.parent is not None:
-        assert order.index(traits.parent) < order.index(kind)
-        assert traits.parent.traits.family is traits.family
+    assert bool(traits.parents) == (traits.parent_term is not None)
+    for parent in traits.parents:
+        assert order.index(parent) < order.index(kind)
+        assert parent.traits.family is traits.family
 
 
 @pytest.mark.parametrize("kind", OpportunityType)
 def test_what_cannot_be_booked_is_a_parent(kind: OpportunityType) -> None:
     """BOOKABLE-01."""
-    assert kind.is_bookable or any(each.traits.parent is kind for each in OpportunityType)
+    assert kind.is_bookable or any(kind in each.traits.parents for each in OpportunityType)
 
 
 @pytest.mark.parametrize("kind", OpportunityType)
@@ -48,8 +48,9 @@ def test_the_test_interface_makes_what_can_be_booked_with_a_parent_of_the_right_
     """TESTIF-03."""
     traits = kind.traits
     assert bool(traits.test_names) is traits.is_bookable
-    parents = {None} if traits.parent is None else {traits.parent.value, traits.parent.traits.units}
-    assert set(traits.test_names.values()) <= parents
+    parents = {name for parent in traits.parents for name in (parent.value, parent.traits.units) if name}
+    alone = {None} if traits.may_stand_alone or not traits.parents else set()
+    assert set(traits.test_names.values()) <= parents | alone
 
 
 def test_the_official_suite_is_told_of_no_type_that_is_missing_here() -> None:
