@@ -60,7 +60,7 @@ SESSIONS = {"additionalType": "https://openactive.io/ScheduledSession", "content
 
 def test_a_site_lists_its_feeds_in_html() -> None:
     operator = OperatorSite()
-    operator.list_feed("CourseInstance")
+    operator.list_feed("Picnic")
     with operator.web() as site:
         found = read_site(site, operator.url)
     assert [address.kind for address in found.feeds] == [
@@ -70,7 +70,7 @@ def test_a_site_lists_its_feeds_in_html() -> None:
         "Slot",
     ]
     assert found.feeds[0].url == "https://operator.example/feeds/SessionSeries"
-    assert found.unsupported == ("CourseInstance",)
+    assert found.unsupported == ("Picnic",)
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,10 @@ def test_types_that_are_no_longer_listed_or_not_supported_are_named(site: Operat
     store = MemoryStore()
     run(store, site)
     del site.listed["ScheduledSession"]
-    site.list_feed("CourseInstance")
+    site.list_feed("Picnic")
     told = run(store, site)
     assert "1 ScheduledSession of an earlier import stay: the site no longer lists a feed of them." in told
-    assert "Not supported, and not read: CourseInstance." in told
+    assert "Not supported, and not read: Picnic." in told
 
 
 def test_a_terminal_is_shown_bars_and_a_file_lines(site: OperatorSite) -> None:

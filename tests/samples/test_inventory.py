@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.opportunity_types import OpportunityType
 from openbooking.samples.inventory import SampleInventory, SampleOpportunity, sample_inventory
 from tests.support.validator import Validator, start_or_skip
 
@@ -27,9 +28,12 @@ def inventory() -> SampleInventory:
 
 
 def parent_of(inventory: SampleInventory, opportunity: SampleOpportunity) -> Json:
-    """The SessionSeries or FacilityUse, also where the Slot is of one of its courts."""
+    """Its parent, also where the Slot is of one of its courts; itself if its type has no parent."""
     document = opportunity.document
-    parent_id = document.get("superEvent") or document["facilityUse"]
+    term = OpportunityType(document["@type"]).traits.parent_term
+    if term is None:
+        return document
+    parent_id = document[term]
     for parent in inventory.parents:
         parts = [part["@id"] for part in parent.get("individualFacilityUse", [])]
         if parent_id in (parent["@id"], *parts):
@@ -54,7 +58,7 @@ def starts_at(opportunity: SampleOpportunity) -> datetime:
 
 def left(opportunity: SampleOpportunity) -> int:
     document = opportunity.document
-    spaces: int = document["remainingUses" if document["@type"] == "Slot" else "remainingAttendeeCapacity"]
+    spaces: int = document[OpportunityType(document["@type"]).traits.family.spaces_term]
     return spaces
 
 
@@ -136,7 +140,8 @@ def test_every_opportunity_has_a_parent_a_seller_and_an_offer(inventory: SampleI
 
 def test_slots_carry_their_own_offers_and_sessions_inherit_theirs(inventory: SampleInventory) -> None:
     for opportunity in inventory.opportunities:
-        assert ("offers" in opportunity.document) == (opportunity.document["@type"] == "Slot")
+        traits = OpportunityType(opportunity.document["@type"]).traits
+        assert ("offers" in opportunity.document) is not traits.offers_are_the_parents
 
 
 def test_what_a_booking_asks_for_is_announced_on_every_offer(inventory: SampleInventory) -> None:

@@ -23,10 +23,7 @@ BASE_URL = "https://booking.example/dev"
 SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"
 ORDER_UUID = "e11429ea-467f-4270-ab62-e47368996fe8"
 APPROVAL = BookingFlow.OpenBookingApprovalFlow
-SESSION = (OpportunityType.ScheduledSession, "SessionSeries")
-SLOT = (OpportunityType.Slot, "FacilityUse")
-SINGLE_SLOT = (OpportunityType.Slot, "IndividualFacilityUse")
-TYPES = (SESSION, SLOT, SINGLE_SLOT)
+TYPES = tuple((kind, parent) for kind in OpportunityType for parent in kind.traits.test_names.values())
 
 
 def body(**changes: Any) -> Json:
@@ -49,21 +46,21 @@ def action(name: str, kind: str = "Order", iri: str | None = None) -> Json:
     return {"@type": f"test:{name}SimulateAction", "object": {"@type": kind, "@id": iri}}
 
 
-@pytest.mark.parametrize("types", TYPES, ids=["session", "slot", "single"])
+@pytest.mark.parametrize("types", TYPES, ids=str)
 @pytest.mark.parametrize("flow", BookingFlow)
 @pytest.mark.parametrize("criteria", CRITERIA)
 def test_reads_the_request_for_an_opportunity(
-    criteria: str, flow: BookingFlow, types: tuple[OpportunityType, str]
+    criteria: str, flow: BookingFlow, types: tuple[OpportunityType, str | None]
 ) -> None:
     kind, parent_type = types
     seller = {"@type": "Organization", "@id": f"{BASE_URL}/api/identifiers/sellers/1"}
-    is_session = types == SESSION
-    parent = {"@type": parent_type, "organizer" if is_session else "provider": seller}
+    traits = kind.traits
+    parent = {"@type": parent_type, traits.family.seller_term: seller}
     asked = body(
         **{
             "@type": kind.value,
-            "superEvent": parent if is_session else None,
-            "facilityUse": None if is_session else parent,
+            "superEvent": None,
+            traits.parent_term or traits.family.seller_term: parent if parent_type else seller,
             "test:testOpportunityCriteria": f"https://openactive.io/test-interface#{criteria}",
             "test:testOpenBookingFlow": f"https://openactive.io/test-interface#{flow}",
         }
@@ -88,7 +85,7 @@ REFUSED_REQUESTS: dict[str, Json] = {
     "no type": {"@type": None},
     "unknown type": {"@type": "Picnic"},
     "type that is not a text": {"@type": ["ScheduledSession"]},
-    "type that is not made here": {"@type": "CourseInstance"},
+    "type that is not made here": {"@type": "Course"},
     "parent as type": {"@type": "SessionSeries"},
     "no parent": {"superEvent": None},
     "parent by id": {"superEvent": f"{BASE_URL}/api/identifiers/session-series/1"},
