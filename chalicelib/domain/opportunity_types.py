@@ -6,10 +6,13 @@ type. To support a further type, add a member of `OpportunityType`, its row, sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+
+from chalicelib.domain.parties import Json
 
 
 class OpportunityType(StrEnum):
@@ -61,13 +64,25 @@ FACILITIES = Family(
 )
 
 
+def taking_place_once(starts_at: datetime, ends_at: datetime) -> Json:
+    """The times of what takes place once, at full minutes, each in its own time zone."""
+    hours, minutes = divmod(int((ends_at - starts_at).total_seconds()) // 60, 60)
+    length = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes or not hours else "")
+    return {
+        "startDate": starts_at.isoformat(timespec="seconds"),
+        "endDate": ends_at.isoformat(timespec="seconds"),
+        "duration": f"PT{length}",
+    }
+
+
 @dataclass(frozen=True)
 class Traits:
     """What is true of one type.
 
     `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
     `title`: the name of that feed for people.
-    `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it has a `startDate`.
+    `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it must state a `startDate`.
+    `times`: what it states of its start and its end, where one is made here.
     `parents` and `parent_term`: the types it may inherit from, and the property that names its parent.
     `may_stand_alone`: whether it may have none, though its type can have one.
     `units`: the type of the parts of it that may be the parent instead (`individualFacilityUse`).
@@ -81,6 +96,7 @@ class Traits:
     title: str
     family: Family
     is_bookable: bool = False
+    times: Callable[[datetime, datetime], Json] = taking_place_once
     parents: tuple[OpportunityType, ...] = ()
     parent_term: str | None = None
     units: str | None = None

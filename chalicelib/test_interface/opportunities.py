@@ -92,12 +92,13 @@ def _made(
     if features.online and not family.may_be_online:
         raise TestInterfaceRefused(f"A {request.type} cannot be online.")
     most = _PLENTY if request.parent_type not in UNIT_TYPES else 1
+    starts_at = now.replace(second=0, microsecond=0) + features.starts_in
     document: Json = {
         "@context": CONTEXT,
         "@type": request.type.value,
         "@id": f"{IDENTIFIERS}/{traits.feed}/{number}",
         "identifier": number,
-        **_times(now, features),
+        **traits.times(starts_at, starts_at + _LASTS),
         family.capacity_term: most,
         family.spaces_term: _spaces(features, most),
     }
@@ -187,15 +188,6 @@ def _spaces(features: Features, most: int) -> int:
     if spaces > most:
         raise TestInterfaceRefused(f"This has {most} space at most, not {spaces}.")
     return spaces
-
-
-def _times(now: datetime, features: Features) -> Json:
-    starts_at = now.replace(second=0, microsecond=0) + features.starts_in
-    return {
-        "startDate": starts_at.isoformat(),
-        "endDate": (starts_at + _LASTS).isoformat(),
-        "duration": "PT1H",
-    }
 
 
 def _intake_form(parent_id: str) -> tuple[Json, ...]:

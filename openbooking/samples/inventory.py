@@ -191,7 +191,7 @@ def _sessions(series: Json, programme: Class, midnight: datetime) -> Iterator[Sa
             **_identified(OpportunityType.ScheduledSession, number),
             "url": f"{series['url']}/{number}",
             **_child_of(series["@id"], OpportunityType.ScheduledSession),
-            **_times(midnight, day, time, programme.minutes),
+            **_times(OpportunityType.ScheduledSession, midnight, day, time, programme.minutes),
             "eventStatus": f"https://schema.org/{status}",
             **_spaces(OpportunityType.ScheduledSession, programme.spaces, left),
         }
@@ -241,7 +241,7 @@ def _slots(facility_use: Json, facility: Facility, midnight: datetime) -> Iterat
                 document={
                     **slot,
                     **_child_of(used["@id"], OpportunityType.Slot),
-                    **_times(midnight, day, time, facility.minutes),
+                    **_times(OpportunityType.Slot, midnight, day, time, facility.minutes),
                     **_spaces(OpportunityType.Slot, facility.spaces, left),
                     "offers": _offers(slot["@id"], facility.prices),
                 }
@@ -292,14 +292,10 @@ def _offer(offer_id: str, price: Price) -> Json:
     return offer | {name: value for name, value in optional.items() if value}
 
 
-def _times(midnight: datetime, day: int, time: str, minutes: int) -> Json:
+def _times(kind: OpportunityType, midnight: datetime, day: int, time: str, minutes: int) -> Json:
     hour, minute = time.split(":")
     start = midnight + timedelta(days=day, hours=int(hour), minutes=int(minute))
-    return {
-        "startDate": start.isoformat(timespec="seconds"),
-        "endDate": (start + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
-        "duration": f"PT{minutes}M",
-    }
+    return kind.traits.times(start, start + timedelta(minutes=minutes))
 
 
 def _concept(scheme: str, label: str, known: dict[str, str]) -> Json:

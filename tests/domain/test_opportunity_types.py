@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import FrozenInstanceError
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from chalicelib.domain.opportunity_types import (
     OPPORTUNITY_TYPES,
     UNIT_TYPES,
     OpportunityType,
+    taking_place_once,
 )
+from tests.support.builders import NOW
 
 SUITE = Path(__file__).parents[1] / "suite"
 
@@ -63,6 +66,16 @@ def test_the_official_suite_is_told_of_no_type_that_is_missing_here() -> None:
             for name, in_scope in tests.get("bookableOpportunityTypesInScope", {}).items()
         }
     assert {name for name, in_scope in told.items() if in_scope} == ours
+
+
+@pytest.mark.parametrize(
+    ("minutes", "duration"), [(0, "PT0M"), (45, "PT45M"), (60, "PT1H"), (90, "PT1H30M"), (1440, "PT24H")]
+)
+def test_times_state_start_end_and_length(minutes: int, duration: str) -> None:
+    """RPDE-14."""
+    times = taking_place_once(NOW, NOW + timedelta(minutes=minutes))
+    assert (times["startDate"], times["duration"]) == ("2026-06-01T12:00:00+00:00", duration)
+    assert datetime.fromisoformat(times["endDate"]) == NOW + timedelta(minutes=minutes)
 
 
 def test_no_row_can_be_changed() -> None:
