@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -64,15 +64,36 @@ FACILITIES = Family(
 )
 
 
+def _instant(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def taking_place_once(starts_at: datetime, ends_at: datetime) -> Json:
-    """The times of what takes place once, at full minutes, each in its own time zone."""
-    hours, minutes = divmod(int((ends_at - starts_at).total_seconds()) // 60, 60)
-    length = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes or not hours else "")
+    """The times of what takes place once, to the second (RPDE-14)."""
+    minutes, seconds = divmod(int((ends_at - starts_at).total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = {"H": hours, "M": minutes, "S": seconds}
+    length = "".join(f"{number}{unit}" for unit, number in parts.items() if number) or "0S"
     return {
-        "startDate": starts_at.isoformat(timespec="seconds"),
-        "endDate": ends_at.isoformat(timespec="seconds"),
+        "startDate": _instant(starts_at),
+        "endDate": _instant(ends_at),
         "duration": f"PT{length}",
     }
+
+
+@dataclass(frozen=True)
+class Times:
+    """How a type states when it takes place.
+
+    `state`: the properties for a start and an end. `read`: of a published document, what it states as
+    `startDate` and `endDate` or `duration`, each date with its time and its zone.
+    """
+
+    state: Callable[[datetime, datetime], Json]
+    read: Callable[[Json], Json]
+
+
+ONCE = Times(state=taking_place_once, read=lambda document: document)
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,7 @@ class Traits:
     `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
     `title`: the name of that feed for people.
     `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it must state a `startDate`.
-    `times`: what it states of its start and its end, where one is made here.
+    `times`: how it states its start and its end.
     `parents` and `parent_term`: the types it may inherit from, and the property that names its parent.
     `may_stand_alone`: whether it may have none, though its type can have one.
     `units`: the type of the parts of it that may be the parent instead (`individualFacilityUse`).
@@ -96,7 +117,7 @@ class Traits:
     title: str
     family: Family
     is_bookable: bool = False
-    times: Callable[[datetime, datetime], Json] = taking_place_once
+    times: Times = ONCE
     parents: tuple[OpportunityType, ...] = ()
     parent_term: str | None = None
     units: str | None = None

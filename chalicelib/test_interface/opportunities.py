@@ -98,7 +98,7 @@ def _made(
         "@type": request.type.value,
         "@id": f"{IDENTIFIERS}/{traits.feed}/{number}",
         "identifier": number,
-        **traits.times(starts_at, starts_at + _LASTS),
+        **traits.times.state(starts_at, starts_at + _LASTS),
         family.capacity_term: most,
         family.spaces_term: _spaces(features, most),
     }

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import isodate
-
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.parties import Json
 from chalicelib.wire.orders import instant
@@ -38,10 +36,10 @@ def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
         lasts = change.lasts or (ends_at - starts_at if starts_at and ends_at else None)
         starts_at = change.starts_at or starts_at
         ends_at = starts_at + lasts if starts_at and lasts else None
-        document["startDate"] = instant(starts_at) if starts_at else None
-        document["endDate"] = instant(ends_at) if ends_at else None
-        document["duration"] = isodate.duration_isoformat(lasts) if lasts else None
-        document = {term: value for term, value in document.items() if value is not None}
+        if starts_at and ends_at:
+            document |= opportunity.type.traits.times.state(starts_at, ends_at)
+        elif starts_at:
+            document["startDate"] = instant(starts_at)
     return replace(opportunity, document=document, parent=parent, starts_at=starts_at, ends_at=ends_at)
 
 

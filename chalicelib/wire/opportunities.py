@@ -97,11 +97,12 @@ def read_opportunity(
         raise Unreadable(f"it has no {traits.parent_term}")
     organizer = seller_document(document, parent)
     seller = read_seller(organizer)
-    starts_at = _instant(document, "startDate")
+    times = traits.times.read(document)
+    starts_at = _instant(times, "startDate")
     if kind.is_bookable and starts_at is None:
         raise Unreadable("it has no startDate")
-    ends_at = _instant(document, "endDate")
-    if ends_at is None and starts_at is not None and (lasts := _duration(document, "duration", starts_at)):
+    ends_at = _instant(times, "endDate")
+    if ends_at is None and starts_at is not None and (lasts := _duration(times, "duration", starts_at)):
         ends_at = starts_at + lasts
     offers = tuple(read_offers(document, parent, organizer, starts_at))
     wants_attendee = any(FlowRequirement.OpenBookingAttendeeDetails in offer.requirements for offer in offers)

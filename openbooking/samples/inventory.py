@@ -295,7 +295,7 @@ def _offer(offer_id: str, price: Price) -> Json:
 def _times(kind: OpportunityType, midnight: datetime, day: int, time: str, minutes: int) -> Json:
     hour, minute = time.split(":")
     start = midnight + timedelta(days=day, hours=int(hour), minutes=int(minute))
-    return kind.traits.times(start, start + timedelta(minutes=minutes))
+    return kind.traits.times.state(start, start + timedelta(minutes=minutes))
 
 
 def _concept(scheme: str, label: str, known: dict[str, str]) -> Json:

@@ -69,12 +69,13 @@ def test_the_official_suite_is_told_of_no_type_that_is_missing_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "duration"), [(0, "PT0M"), (45, "PT45M"), (60, "PT1H"), (90, "PT1H30M"), (1440, "PT24H")]
+    ("minutes", "duration"),
+    [(0, "PT0S"), (0.5, "PT30S"), (45, "PT45M"), (60, "PT1H"), (90, "PT1H30M"), (1440, "PT24H")],
 )
-def test_times_state_start_end_and_length(minutes: int, duration: str) -> None:
+def test_times_state_start_end_and_length(minutes: float, duration: str) -> None:
     """RPDE-14."""
     times = taking_place_once(NOW, NOW + timedelta(minutes=minutes))
-    assert (times["startDate"], times["duration"]) == ("2026-06-01T12:00:00+00:00", duration)
+    assert (times["startDate"], times["duration"]) == ("2026-06-01T12:00:00Z", duration)
     assert datetime.fromisoformat(times["endDate"]) == NOW + timedelta(minutes=minutes)
 
 
