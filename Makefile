@@ -38,14 +38,14 @@ bench: $(SET_UP) $(NODE_SET_UP)  ## Measure, and write docs/performance.md.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m bench
 
 package: $(SET_UP)  ## Make dist/: the Lambda zip and the templates.
-	$(BIN)/python -m openbooking.cli.stage package $(if $(STAGE),--stage $(STAGE))
+	$(BIN)/openbooking stage package $(if $(STAGE),--stage $(STAGE))
 
 rehearse: $(SET_UP)  ## Deploy from start to end against an imitation of AWS on this machine.
-	$(BIN)/python -m openbooking.cli.stage rehearse $(if $(STAGE),--stage $(STAGE))
+	$(BIN)/openbooking stage rehearse $(if $(STAGE),--stage $(STAGE))
 
 deploy: $(SET_UP)  ## Deploy STAGE to AWS.
 	@test -n "$(STAGE)" || { echo "Say which stage: make deploy STAGE=dev" >&2; exit 2; }
-	$(BIN)/python -m openbooking.cli.stage deploy --stage $(STAGE)
+	$(BIN)/openbooking stage deploy --stage $(STAGE)
 
 clean:  ## Remove what the doors have made.
 	rm -rf .venv .local build dist tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache *.egg-info

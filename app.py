@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from chalice import Chalice, Rate
+from chalice import Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent
 
 from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface_routes
+from chalicelib.api.application import ThreadedChalice
 from chalicelib.api.boundary import View, rewrite_refusals
 
 
@@ -19,7 +20,7 @@ def _test_interface() -> Mapping[str, View]:
 
 
 # Chalice would add a handler of its own to the logger of that name, and every line would be written twice.
-app = Chalice(app_name="openbooking", configure_logs=False)
+app = ThreadedChalice(app_name="openbooking", configure_logs=False)
 app.register_middleware(rewrite_refusals, "http")
 app.register_blueprint(orders.blueprint)
 app.register_blueprint(feeds.blueprint)

@@ -27,8 +27,8 @@ from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from chalicelib.wire.opportunities import read_opportunity, read_seller
-from openbooking.infra.tables import create_tables
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
+from openbooking.local.tables import create_tables
 
 BASE_URL = "https://booking.example"
 PRICE = 10

@@ -9,14 +9,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from html.parser import HTMLParser
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import isodate
 
-Json = dict[str, Any]
+from chalicelib.domain.parties import Json
+from openbooking.importing.page import json_ld_blocks
 
 MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 BOOKING_PARTNER = "booking-partner-1"
@@ -110,11 +109,10 @@ class Broker:
     def dataset_site(self, base_url: str) -> Site:
         url = f"{base_url.rstrip('/')}/openactive"
         page = self._send("DatasetSite", "GET", url, expect=200)
-        blocks = _JsonLd()
-        blocks.feed(page.text)
-        if not blocks.found:
+        blocks = json_ld_blocks(page.text)
+        if not blocks:
             raise UnexpectedAnswer(f"{url} holds no JSON-LD.")
-        dataset = _parsed(blocks.found[0], f"The JSON-LD of {url}")
+        dataset = _parsed(blocks[0], f"The JSON-LD of {url}")
         endpoint = (dataset.get("accessService") or {}).get("endpointUrl")
         feeds = {
             str(each.get("additionalType", "")).rpartition("/")[2]: each["contentUrl"]
@@ -226,6 +224,16 @@ def choices(series: dict[str, Json], sessions: dict[str, Json], now: datetime) -
     yield from (choice for _, choice in sorted(found, key=lambda pair: pair[0]))
 
 
+def something_to_book(url: str, now: datetime) -> Choice | None:
+    """A session of the system at `url`; None where it has nothing that can be booked."""
+    with httpx.Client(timeout=10) as client:
+        broker = Broker(client)
+        try:
+            return find_session(broker, broker.dataset_site(url), now)[0]
+        except UnexpectedAnswer:
+            return None
+
+
 def find_session(broker: Broker, site: Site, now: datetime) -> tuple[Choice, int, int]:
     """(what to book, series read, sessions read) from the open feeds."""
     series = current(broker.harvest("SessionSeries", site.feeds["SessionSeries"])[0])
@@ -278,25 +286,3 @@ def _parsed(text: str, what: str) -> Json:
     if not isinstance(parsed, dict):
         raise UnexpectedAnswer(f"{what} is not a JSON object.")
     return parsed
-
-
-class _JsonLd(HTMLParser):
-    """Collects the `<script type="application/ld+json">` blocks of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "script" and ("type", "application/ld+json") in attrs:
-            self._inside = True
-            self.found.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.found[-1] += data

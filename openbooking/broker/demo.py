@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from chalicelib.domain.parties import Json
 from openbooking.broker.client import (
     CONTEXT,
     UNAVAILABLE,
     Broker,
     Exchange,
-    Json,
     UnexpectedAnswer,
     find_session,
     order_request,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,10 +17,8 @@ from chalicelib.domain.opportunity_types import UNIT_TYPES
 from chalicelib.services.inventory import Outcome
 from openbooking.importing.harvest import SUPPORTED, Harvest
 from openbooking.importing.intake import Intake, LeftOut
+from openbooking.importing.rpde import Show
 from openbooking.importing.update import Changes
-
-Show = Callable[[str, int, int | None], None]
-"""Called with what is being done, how much of it is done, and of how much, if that is known."""
 
 _EXAMPLES = 3
 _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)

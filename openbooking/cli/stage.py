@@ -1,82 +1,75 @@
-"""`python -m openbooking.cli.stage deploy|rehearse|package --stage STAGE`."""
+"""`openbooking stage`: packages, rehearses and deploys a stage."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated
 
-from openbooking.deployment.packaging import BadPackageError, package
-from openbooking.deployment.planner import (
-    NotDeployedError,
-    StackNeedsAttentionError,
-    StreamMovedError,
-)
-from openbooking.deployment.project import ChaliceFailedError, UnknownStageError
+import boto3
+import typer
+from botocore.config import Config
 
-REFUSALS = (
-    BadPackageError,
-    ChaliceFailedError,
-    NotDeployedError,
-    StackNeedsAttentionError,
-    StreamMovedError,
-    UnknownStageError,
-)
+from openbooking.cli.terminal import refuse
+from openbooking.deployment.deploy import Aws
+from openbooking.deployment.deploy import deploy as deploy_stage
+from openbooking.deployment.errors import DeploymentError
+from openbooking.deployment.packaging import package as package_stage
+from openbooking.deployment.rehearsal import rehearse as rehearse_stage
 
+app = typer.Typer(help="Package, rehearse and deploy a stage.", no_args_is_help=True, add_completion=False)
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns 1 with one line for a refusal that needs no trace."""
-    options = _parser().parse_args(arguments)
-    try:
-        {"deploy": _deploy, "rehearse": _rehearse, "package": _package}[options.command](options)
-    except REFUSALS as refusal:
-        print(f"{type(refusal).__doc__} {refusal}", file=sys.stderr)
-        return 1
-    return 0
+Stage = Annotated[str, typer.Option("--stage", help="A stage of .chalice/config.json.")]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="openbooking.deployment")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, meaning in {
-        "deploy": "deploy to the AWS account that boto3 finds",
-        "rehearse": "the same, to an imitation of AWS on this machine",
-        "package": "make the package for a pipeline in dist/",
-    }.items():
-        command = commands.add_parser(name, help=meaning)
-        command.add_argument("--stage", required=name == "deploy", default="dev")
-        if name == "deploy":
-            command.add_argument("--deletion-protection", choices=("on", "off"))
-    return parser
+class Switch(StrEnum):
+    """The values of a switch."""
+
+    on = "on"
+    off = "off"
 
 
-def _deploy(options: argparse.Namespace) -> None:
-    import boto3
-    from botocore.config import Config
+@app.command()
+def package(stage: Stage = "dev") -> None:
+    """Make the package for a pipeline, in dist/."""
+    with _one_line_for_errors():
+        made = package_stage(stage)
+    typer.echo(f"{made.template}\n{made.zip}")
 
-    from openbooking.deployment.deploy import Aws, deploy
 
+@app.command()
+def rehearse(stage: Stage = "dev") -> None:
+    """Deploy to an imitation of AWS on this machine, from start to end."""
+    with _one_line_for_errors():
+        rehearse_stage(stage)
+
+
+@app.command()
+def deploy(
+    stage: Stage,
+    deletion_protection: Annotated[
+        Switch | None, typer.Option(help="Whether AWS refuses to delete the tables.")
+    ] = None,
+) -> None:
+    """Deploy to the AWS account that boto3 finds."""
     parameters = {}
-    if options.deletion_protection:
-        parameters["DeletionProtection"] = str(options.deletion_protection == "on").lower()
+    if deletion_protection:
+        parameters["DeletionProtection"] = str(deletion_protection is Switch.on).lower()
     session = boto3.Session()
     # API Gateway takes one deployment in five seconds, and Chalice has just made one.
     patient = Config(retries={"mode": "standard", "max_attempts": 10})
     aws = Aws(lambda service: session.client(service, config=patient), os.environ)
-    deployed = deploy(options.stage, aws, parameters=parameters)
-    print(f"Serving at {deployed.rest_api_url}")
+    with _one_line_for_errors():
+        deployed = deploy_stage(stage, aws, parameters=parameters)
+    typer.echo(f"Serving at {deployed.rest_api_url}")
 
 
-def _rehearse(options: argparse.Namespace) -> None:
-    from openbooking.deployment.rehearsal import rehearse
-
-    rehearse(options.stage)
-
-
-def _package(options: argparse.Namespace) -> None:
-    made = package(options.stage)
-    print(f"{made.template}\n{made.zip}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@contextmanager
+def _one_line_for_errors() -> Iterator[None]:
+    """Errors that need no trace end the command with one line."""
+    try:
+        yield
+    except DeploymentError as error:
+        refuse(str(error))

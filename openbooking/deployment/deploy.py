@@ -101,7 +101,7 @@ def _plan_stack(stage: str, aws: Aws, parameters: Mapping[str, str]) -> list[Ste
     name = templates.stack_name(stage)
     return planner.plan_stack(
         name,
-        observation.canonical(json.loads(templates.TABLES.read_text())),
+        observation.canonical(templates.tables_template()),
         {"Stage": stage, **parameters},
         observation.found_stack(aws.client("cloudformation"), name),
     )

@@ -18,7 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from openbooking.deployment import project
-from openbooking.infra.templates import GATEWAY, ROOT
+from openbooking.deployment.errors import DeploymentError
+from openbooking.infra.templates import ROOT, gateway_template
 
 # x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
 # wheels of arm64 would go out untried from an ordinary CI machine.
@@ -34,8 +35,8 @@ FALLBACK_REGION = "eu-west-2"
 UNPACKED_LIMIT = 250 * 1024 * 1024
 
 
-class BadPackageError(Exception):
-    """The package lacks something, or holds something that does not belong in it."""
+class BadPackageError(DeploymentError):
+    sentence = "The package lacks something, or holds something that does not belong in it."
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def pins(requirements: str) -> dict[str, str]:
 def _pinned_to(stage: str) -> dict[str, object]:
     # A package holds the names and the environment of its stage: it must not be deployable
     # as another one by a slip in the pipeline's parameters.
-    template = json.loads(GATEWAY.read_text())
+    template = gateway_template()
     template["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
-    return template  # type: ignore[no-any-return]
+    return template
 
 
 def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:

@@ -9,19 +9,20 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from openbooking.deployment.errors import DeploymentError
 from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
 
-class StackNeedsAttentionError(Exception):
-    """The data stack is in a state that a person must look at first."""
+class StackNeedsAttentionError(DeploymentError):
+    sentence = "The data stack is in a state that a person must look at first."
 
 
-class StreamMovedError(Exception):
-    """A stream handler follows a stream that is no longer the table's."""
+class StreamMovedError(DeploymentError):
+    sentence = "A stream handler follows a stream that is no longer the table's."
 
 
-class NotDeployedError(Exception):
-    """Chalice has left no record of something it should have deployed."""
+class NotDeployedError(DeploymentError):
+    sentence = "Chalice has left no record of something it should have deployed."
 
 
 # --- steps ----------------------------------------------------------------------------------

@@ -14,18 +14,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from openbooking.deployment.errors import DeploymentError
 from openbooking.infra.templates import ROOT
 
 SHIPPED = ("app.py", "requirements.txt")
 CHALICE = "from chalice.cli import main; raise SystemExit(main())"
 
 
-class ChaliceFailedError(Exception):
-    """Chalice could not do what it was told."""
+class ChaliceFailedError(DeploymentError):
+    sentence = "Chalice could not do what it was told."
 
 
-class UnknownStageError(LookupError):
-    """There is no such stage in .chalice/config.json."""
+class UnknownStageError(DeploymentError):
+    sentence = "There is no such stage in .chalice/config.json."
 
 
 def stages(source: Path = ROOT) -> list[str]:

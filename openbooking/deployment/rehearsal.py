@@ -18,6 +18,7 @@ import botocore.session
 
 from openbooking.deployment import observation
 from openbooking.deployment.deploy import Aws, Deployed, deploy
+from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.imitation import imitation_of_aws, without_aws
 from openbooking.infra import templates
 from openbooking.infra.templates import ROOT
@@ -26,8 +27,8 @@ REGION = "eu-west-2"
 KEY = "rehearsal"
 
 
-class NotIdempotentError(Exception):
-    """The second deployment of the same thing still had something to do."""
+class NotIdempotentError(DeploymentError):
+    sentence = "The second deployment of the same thing still had something to do."
 
 
 def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = print) -> list[str]:

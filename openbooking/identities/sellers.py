@@ -64,7 +64,7 @@ def add(
     desk: Desk, document: Mapping[str, Any], *, vat_rate: str = "0.20", replacing: bool = False
 ) -> tuple[Seller, list[str]]:
     """Put a Seller, and what its receipts will lack (MODEL-01). Raises Refused."""
-    from openbooking.cli.import_rpde import ImportRefused, read_rate
+    from openbooking.importing.rpde import ImportRefused, read_rate
 
     try:
         seller = read_seller(_checked(desk, document), vat(read_rate(vat_rate)))

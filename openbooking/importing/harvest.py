@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -21,6 +20,7 @@ from openbooking.importing.web import SiteError, Web, parse_json
 SUPPORTED = tuple(
     name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name
 )
+from openbooking.importing.page import json_ld_blocks
 
 MAX_PAGES = 100_000
 MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read
@@ -213,12 +213,7 @@ def _take(feed: Feed, item: Any, where: str) -> None:
 def _dataset(body: bytes, url: str) -> Json:
     """The dataset in the page's JSON-LD, or in a document that is JSON itself."""
     text = body.decode("utf-8", errors="replace").lstrip("\ufeff \r\n\t")
-    if text[:1] in ("{", "["):
-        blocks = [text]
-    else:
-        page = _JsonLd()
-        page.feed(text)
-        blocks = page.found
+    blocks = [text] if text[:1] in ("{", "[") else json_ld_blocks(text)
     if not blocks:
         raise SiteError(f"{url} is no dataset site: it has no JSON-LD.")
     for block in blocks:
@@ -233,29 +228,6 @@ def _dataset(body: bytes, url: str) -> Json:
             if isinstance(each, dict) and "distribution" in each:
                 return each
     raise SiteError(f"{url} is no dataset site: its JSON-LD lists no distribution.")
-
-
-class _JsonLd(HTMLParser):
-    """Collects the `<script type="application/ld+json">` elements of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        kind = (dict(attrs).get("type") or "").partition(";")[0].strip().lower()
-        if tag == "script" and kind == "application/ld+json":
-            self._inside = True
-            self.found.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.found[-1] += data
 
 
 def _last_segment(value: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from chalicelib.services.inventory import Document, Inventory, Outcome
-from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from openbooking.importing.intake import Intake, LeftOut
@@ -99,17 +99,16 @@ def _put_one(
     inventory: Inventory, document: Document, current: Listing | None, retry: RetryPolicy
 ) -> Outcome:
     """Where somebody else has changed it since it was read, decides again on what it is now."""
-    fresh = [current]
     opportunity_id = document.published.opportunity.id
+    try:
+        return inventory.put_in(document, current)
+    except (CommitRefused, StoreBusy):
 
-    def attempt() -> Outcome:
-        try:
-            return inventory.put_in(document, fresh[0])
-        except CommitRefused:
-            fresh[0] = inventory.store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
-            raise
+        def decide_again() -> Outcome:
+            now = inventory.store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
+            return inventory.put_in(document, now)
 
-    return _patiently(retry, attempt)
+        return _patiently(retry, decide_again)
 
 
 def _count(changes: Changes, document: Document, outcome: Outcome) -> None:
@@ -158,11 +157,5 @@ def _children_first(listings: Sequence[Listing]) -> Iterator[Listing]:
 
 
 def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
-    """What `action` gives, again where others were faster or the store was busy. Raises StillBusy."""
-    last: Exception | None = None
-    for _ in retry.tries():
-        try:
-            return action()
-        except (CommitRefused, StoreBusy) as error:
-            last = error
-    raise StillBusy(str(last))
+    """What `action` returns, tried again where others were faster or the store was busy. Raises StillBusy."""
+    return retry.run(action, on=(CommitRefused, StoreBusy))

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NoReturn
 
 import httpx
@@ -66,15 +65,7 @@ class Web:
             transport=transport,
         )
 
-    def __enter__(self) -> Web:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._client.close()
 
     def get(self, url: str, accept: str) -> Fetched:

@@ -1,4 +1,4 @@
-"""What is wanted on AWS, read from `infra/`: values only, nothing is called.
+"""The one reader of `infra/`: what is wanted on AWS and imitated locally. Values only; nothing is called.
 
 The same file serves both ways of deploying: `chalice package` merges `infra/gateway.json`,
 and the deploy command sets from it what `chalice deploy` cannot.
@@ -21,6 +21,20 @@ APP_NAME = "openbooking"
 
 # Chalice's name of a stream handler -> its logical id in a packaged template.
 STREAM_HANDLERS = {"orders_stream": "OrdersStream", "inventory_stream": "InventoryStream"}
+
+
+# What every engine accepts in CreateTable. The template's other properties (backups,
+# encryption, deletion protection, tags) guard data on AWS; engines on one machine refuse
+# or ignore them, and a table made for a test must be deletable.
+_CREATE_PROPERTIES = (
+    "AttributeDefinitions",
+    "KeySchema",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "LocalSecondaryIndexes",
+)
+
+_TABLE_NAME_PREFIX = f"{APP_NAME}-${{Stage}}-"
 
 
 class UnknownExportError(LookupError):
@@ -67,14 +81,43 @@ class StreamMapping:
     report_item_failures: bool
 
 
+@dataclass(frozen=True)
+class TableDefinition:
+    """One table as the template has it, under the prefix of one stack."""
+
+    name: str
+    create: Mapping[str, Any]
+    """The arguments of CreateTable."""
+    ttl_attribute: str | None
+
+
 def stack_name(stage: str) -> str:
     """The data stack of a stage: tables, streams, dead-letter queue, signing key, log groups."""
     return f"{APP_NAME}-{stage}-data"
 
 
-def gateway_responses(template: Path = GATEWAY) -> list[GatewayResponse]:
+def tables_template() -> dict[str, Any]:
+    """The template of the data stack, as it stands."""
+    return _read(TABLES)
+
+
+def gateway_template() -> dict[str, Any]:
+    """What is merged into the template that Chalice packages, as it stands."""
+    return _read(GATEWAY)
+
+
+def table_definitions(prefix: str) -> list[TableDefinition]:
+    """The tables of the template, named `{prefix}-{inventory|orders|feeds|identity}`."""
+    return [
+        _table(prefix, resource["Properties"])
+        for resource in tables_template()["Resources"].values()
+        if resource["Type"] == "AWS::DynamoDB::Table"
+    ]
+
+
+def gateway_responses() -> list[GatewayResponse]:
     """What the gateway answers by itself, an Open Booking error each (ERR-06)."""
-    api = json.loads(template.read_text())["Resources"]["RestAPI"]["Properties"]
+    api = gateway_template()["Resources"]["RestAPI"]["Properties"]
     return [
         GatewayResponse(
             response_type,
@@ -86,9 +129,9 @@ def gateway_responses(template: Path = GATEWAY) -> list[GatewayResponse]:
     ]
 
 
-def throttles(template: Path = GATEWAY) -> list[Throttle]:
+def throttles() -> list[Throttle]:
     """What the gateway is to let through at most (RATE-01)."""
-    api = json.loads(template.read_text())["Resources"]["RestAPI"]["Properties"]
+    api = gateway_template()["Resources"]["RestAPI"]["Properties"]
     return [
         Throttle(
             setting["ResourcePath"].removeprefix("/"),
@@ -100,9 +143,9 @@ def throttles(template: Path = GATEWAY) -> list[Throttle]:
     ]
 
 
-def environment(stage: str, exports: Mapping[str, str], template: Path = GATEWAY) -> dict[str, str]:
+def environment(stage: str, exports: Mapping[str, str]) -> dict[str, str]:
     """What every function is told of the data stack; all read the same settings."""
-    resources = json.loads(template.read_text())["Resources"]
+    resources = gateway_template()["Resources"]
     variables: dict[str, str] = resolve(
         resources["APIHandler"]["Properties"]["Environment"]["Variables"], stage, exports
     )
@@ -113,7 +156,7 @@ def stream_mappings(
     stage: str, exports: Mapping[str, str], template: Path = GATEWAY
 ) -> dict[str, StreamMapping]:
     """Stream handler -> how it is to follow its stream, in terms of this stage's ARNs."""
-    resources = json.loads(template.read_text())["Resources"]
+    resources = gateway_template()["Resources"]
     wanted = {}
     for handler, logical_id in STREAM_HANDLERS.items():
         (event,) = resources[logical_id]["Properties"]["Events"].values()
@@ -149,3 +192,20 @@ def resolve(value: Any, stage: str, exports: Mapping[str, str]) -> Any:
             raise UnknownExportError(f"{name} is not exported by {stack_name(stage)}")
         return exports[name]
     return {key: resolve(item, stage, exports) for key, item in value.items()}
+
+
+def _read(template: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(template.read_text(encoding="utf-8"))
+    return document
+
+
+def _table(prefix: str, properties: Mapping[str, Any]) -> TableDefinition:
+    suffix = properties["TableName"]["Fn::Sub"].removeprefix(_TABLE_NAME_PREFIX)
+    name = f"{prefix}-{suffix}"
+    create = {each: properties[each] for each in _CREATE_PROPERTIES if each in properties}
+    create["TableName"] = name
+    if "StreamSpecification" in properties:
+        # CloudFormation has no StreamEnabled; CreateTable requires it.
+        create["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
+    ttl = properties.get("TimeToLiveSpecification", {})
+    return TableDefinition(name, create, ttl.get("AttributeName"))

@@ -12,6 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from openbooking.local.running import Running
+
 REGION = "eu-west-2"
 # DynamoDB Local keeps separate data for each pair of access key and region, so every process
 # that speaks to an engine uses these; none of the engines checks them.
@@ -71,7 +73,7 @@ def _client(service: str, url: str, **options: Any) -> Any:
     )
 
 
-class Engine:
+class Engine(Running):
     """An engine that runs elsewhere, at `url`. Its data outlives the stack if it keeps any."""
 
     keeps_data = True

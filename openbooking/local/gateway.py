@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -21,13 +20,16 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LambdaEventConverter, LocalGateway, MatchResult, RouteMatcher
 
-from openbooking.local.gateway_responses import Answer, GatewayResponses
+from openbooking.infra.templates import gateway_responses
 
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 """API Gateway's payload limit."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
 """What Lambda hands back at most."""
 STAGE = "local"
+
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers, body."""
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _NO_BODY = {204, 304}
@@ -45,13 +47,14 @@ class Gateway:
         after_write: Callable[[], None] = lambda: None,
         max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
-        """`after_write` is called when a request that may have changed something is answered."""
-        _keep_requests_apart(app)
+        """`app` keeps the requests that it answers at the same time apart, as ThreadedChalice does.
+
+        `after_write` is called when a request that may have changed something is answered."""
         self._app = app
         self._gateway = LocalGateway(app, Config.create(app_name=app.app_name, lambda_timeout=30))
         self._gateway.event_converter = _EventConverter(app)
         self._routes = _Routes(app)
-        self._responses = GatewayResponses()
+        self._responses = {each.response_type: each for each in gateway_responses()}
         self._after_write = after_write
         self._max_request_bytes = max_request_bytes
 
@@ -100,7 +103,10 @@ class Gateway:
         return method in methods or (method == "OPTIONS" and any(route.cors for route in methods.values()))
 
     def _own(self, response_type: str) -> Answer:
-        return self._responses.answer(response_type, str(uuid.uuid4()))
+        """`response_type` is a GatewayResponse type of API Gateway, such as DEFAULT_5XX."""
+        response = self._responses[response_type]
+        body = response.template.replace("$context.requestId", str(uuid.uuid4()))
+        return response.status, list(response.headers.items()), body.encode()
 
 
 class _Routes(RouteMatcher):
@@ -181,36 +187,6 @@ class _EventConverter(LambdaEventConverter):
                 # as valid JSON with a name spoilt; as bytes the app refuses it.
                 pass
         return base64.b64encode(body).decode("ascii"), True
-
-
-class _RequestPerThread:
-    """Keeps what Chalice notes on the app about the current request apart for each thread.
-
-    A Lambda serves one request at a time, so Chalice keeps them in plain attributes.
-    """
-
-    _of_thread = threading.local()
-
-    @property
-    def current_request(self) -> Any:
-        return getattr(self._of_thread, "current_request", None)
-
-    @current_request.setter
-    def current_request(self, value: Any) -> None:
-        self._of_thread.current_request = value
-
-    @property
-    def lambda_context(self) -> Any:
-        return getattr(self._of_thread, "lambda_context", None)
-
-    @lambda_context.setter
-    def lambda_context(self, value: Any) -> None:
-        self._of_thread.lambda_context = value
-
-
-def _keep_requests_apart(app: Chalice) -> None:
-    if not isinstance(app, _RequestPerThread):
-        app.__class__ = type("LocalApp", (_RequestPerThread, type(app)), {})
 
 
 def _url(environ: dict[str, Any]) -> str:

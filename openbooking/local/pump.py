@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 
 from chalice.local import LambdaContext
 
 from openbooking.local.delivery import DeadLetters, Handler, Retries, deliver
+from openbooking.local.running import Running
 from openbooking.local.streams import StreamReader
 
 BATCH_SIZE = 100
@@ -86,7 +86,7 @@ class StreamPump:
                 self.news.wait(idle_for)
 
 
-class Pump:
+class Pump(Running):
     """All streams together."""
 
     def __init__(self, streams: Sequence[StreamPump], *, idle_for: float = 0.4) -> None:
@@ -121,15 +121,3 @@ class Pump:
         """Returns when all streams are read out and all they held is handled."""
         while sum(stream.step() for stream in self._streams):
             pass
-
-    def __enter__(self) -> Pump:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -7,10 +7,11 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 from chalice.local import LambdaContext
+
+from openbooking.local.running import Running
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def scheduled_event(name: str, at: datetime) -> dict[str, Any]:
     }
 
 
-class Schedule:
+class Schedule(Running):
     """One function, called every so many seconds. A call that fails does not end it."""
 
     def __init__(
@@ -69,15 +70,3 @@ class Schedule:
     def _run(self) -> None:
         while not self._stop.wait(self._every):
             self.run_once()
-
-    def __enter__(self) -> Schedule:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from chalice.app import Chalice
 
-from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import DeadLetters, Handler
 from openbooking.local.discovery import StackAddress, announce, state_directory, withdraw
 from openbooking.local.embedded import EmbeddedEngine
@@ -28,9 +26,11 @@ from openbooking.local.engine import (
 )
 from openbooking.local.gateway import Gateway
 from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.running import Running
 from openbooking.local.schedules import Schedule
 from openbooking.local.server import HttpServer, bind
 from openbooking.local.streams import Positions, StreamReader
+from openbooking.local.tables import create_tables
 
 TABLE_PREFIX = "openbooking-local"
 _THREADS = 16
@@ -66,7 +66,7 @@ def load_app() -> LocalApp:
     return LocalApp(app.app, app.orders_stream, app.inventory_stream, app.lease_sweep, forget)
 
 
-class LocalStack:
+class LocalStack(Running):
     """The system on one machine while the `with` block lasts."""
 
     url: str
@@ -109,19 +109,13 @@ class LocalStack:
         self._running = ExitStack()
         self._pump: Pump | None = None
 
-    def __enter__(self) -> LocalStack:
+    def start(self) -> None:
         """Raises PortTakenError, EngineUnreachableError."""
         with self._running as running:
             self._start(running)
             self._running = running.pop_all()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
         self._running.close()
 
     def drain(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from openbooking.broker.client import Exchange, UnexpectedAnswer
 from openbooking.broker.demo import run_demo
-from openbooking.cli.main import _load_samples
+from openbooking.cli.serve import seed_samples
 from openbooking.local.stack import LocalStack
 from tests.support.validator import FeedPage, Validator, start_or_skip
 
@@ -39,7 +39,7 @@ MODES = {
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The real app with the sample inventory, on the embedded engine."""
-    with LocalStack(seed=_load_samples, directory=tmp_path_factory.mktemp("stack")) as stack:
+    with LocalStack(seed=seed_samples, directory=tmp_path_factory.mktemp("stack")) as stack:
         stack.drain()
         yield stack
 

@@ -25,11 +25,11 @@ from chalicelib.storage.vault import KmsVault
 from chalicelib.wire.opportunities import read_seller
 from openbooking.cli.main import app
 from openbooking.deployment.imitation import imitation_of_aws
-from openbooking.infra.tables import create_tables
 from openbooking.local.discovery import StackAddress, announce
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.engine import dynamodb_client, environment
 from openbooking.local.stack import TABLE_PREFIX, environment_variables
+from openbooking.local.tables import create_tables
 from tests.support.engines import REGION, clear
 from tests.support.world import a_seller_document
 

@@ -12,7 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from openbooking.cli.main import app, attached
+from openbooking.cli.main import COMMANDS, app, load
+from openbooking.cli.terminal import attached
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.server import bind
 
@@ -125,8 +126,12 @@ def test_a_command_works_on_the_engine_it_is_told(state: Path) -> None:
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, openbooking.cli.main; "
-        "heavy = {'boto3', 'moto', 'chalice', 'waitress', 'httpx', 'pynamodb'} & set(sys.modules); "
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from openbooking.cli.main import app\n"
+        "shown = CliRunner().invoke(app, ['--help']).output\n"
+        "assert 'suite-config' in shown, shown\n"
+        "heavy = {'boto3', 'moto', 'chalice', 'waitress', 'httpx', 'pynamodb', 'chalicelib'} & set(sys.modules)\n"
         "print(*sorted(heavy))"
     )
     checked = subprocess.run(
@@ -137,3 +142,15 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
         check=False,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "\n", "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_of_itself_what_the_list_says(name: str) -> None:
+    _, line = COMMANDS[name]
+    assert line.removesuffix(".") in load(name).help.splitlines()[0]
+
+
+def test_an_unknown_command_is_refused_with_one_like_it() -> None:
+    result = CliRunner().invoke(app, ["partner", "list"])
+    assert result.exit_code == 2
+    assert "partners" in result.output

@@ -13,13 +13,14 @@ import boto3
 import pytest
 from botocore.loaders import Loader
 from moto import mock_aws
+from typer.testing import CliRunner
 
 import app
 from chalicelib.domain import errors
 from chalicelib.runtime.settings import SettingsError, read_settings
 from chalicelib.storage import vault
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.cli.stage import main
+from openbooking.cli.main import app as command_line
 from openbooking.deployment import observation, planner, project
 from openbooking.deployment.executor import SETTLING_LOOKS, Executor
 from openbooking.deployment.planner import (
@@ -34,8 +35,8 @@ from openbooking.deployment.planner import (
     UpdateStreamMapping,
 )
 from openbooking.infra import templates
-from openbooking.infra.tables import create_tables, table_definitions
-from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
+from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle, table_definitions
+from openbooking.local.tables import create_tables
 from tests.support import errors_seen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -528,9 +529,12 @@ def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
         project.assemble(tmp_path, "holiday")
 
 
-def test_a_refusal_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["package", "--stage", "holiday"]) == 1
-    assert "holiday is not one of dev, prod" in capsys.readouterr().err
+def test_a_refusal_is_one_line() -> None:
+    refused = CliRunner().invoke(command_line, ["stage", "package", "--stage", "holiday"])
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "There is no such stage in .chalice/config.json. holiday is not one of dev, prod\n"
+    )
 
 
 def test_a_deployment_can_be_rehearsed_from_start_to_end(
@@ -538,7 +542,7 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
 ) -> None:
     # Whoever rehearses may have an account: it must not even be looked for.
     monkeypatch.setenv("AWS_PROFILE", "must-not-be-looked-at")
-    assert main(["rehearse", "--stage", "dev"]) == 0
+    command_line(["stage", "rehearse", "--stage", "dev"], standalone_mode=False)
     standing = capfd.readouterr().out
     for table in ("inventory", "orders", "feeds", "identity"):
         assert f"table openbooking-dev-{table}: " in standing

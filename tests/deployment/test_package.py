@@ -46,10 +46,10 @@ from openbooking.broker.client import Choice, choices, order_request, partner_he
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import MACHINE, BadPackageError, Package, check, package
 from openbooking.infra import templates
-from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
+from openbooking.local.tables import create_tables
 from openbooking.samples.inventory import sample_inventory
 
 pytestmark = pytest.mark.skipif(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -35,7 +36,7 @@ def read_pages(pages: Mapping[str, Any], max_pages: int = 1000) -> Feed:
         page = pages[str(request.url).removeprefix(FEED)]
         return httpx.Response(200, content=page if isinstance(page, bytes | str) else json.dumps(page))
 
-    with web(answer) as site:
+    with closing(web(answer)) as site:
         return read_feed(site, ADDRESS, max_pages=max_pages)
 
 
@@ -44,7 +45,7 @@ def page(following: str, *items: Any) -> Json:
 
 
 def read_site_page(content: str, **headers: str) -> DatasetSite:
-    with web(lambda _: httpx.Response(200, content=content, headers=headers)) as site:
+    with closing(web(lambda _: httpx.Response(200, content=content, headers=headers))) as site:
         return read_site(site, "https://operator.example/openactive")
 
 
@@ -61,7 +62,7 @@ SESSIONS = {"additionalType": "https://openactive.io/ScheduledSession", "content
 def test_a_site_lists_its_feeds_in_html() -> None:
     operator = OperatorSite()
     operator.list_feed("Picnic")
-    with operator.web() as site:
+    with closing(operator.web()) as site:
         found = read_site(site, operator.url)
     assert [address.kind for address in found.feeds] == [
         "SessionSeries",
@@ -114,7 +115,7 @@ def test_a_feed_is_read_to_its_end_in_either_order(by: str, count: int) -> None:
     operator = OperatorSite(by=by)
     operator.publish(*(session(n, of=1) for n in range(count)))
     seen: list[int] = []
-    with operator.web() as site:
+    with closing(operator.web()) as site:
         harvested = harvest(site, read_site(site, operator.url), lambda feed: seen.append(len(feed.items)))
     feed = next(harvested.of_kind("ScheduledSession"))
     assert len(feed.items) == count
@@ -215,7 +216,7 @@ def test_behind_a_proxy_the_scheme_of_next_may_differ() -> None:
         "https://operator.example/feed": {"next": "http://operator.example/feed?p=1", "items": [item("a")]},
         "http://operator.example/feed?p=1": {"next": "http://operator.example/feed?p=1", "items": []},
     }
-    with web(lambda request: httpx.Response(200, json=pages[str(request.url)])) as site:
+    with closing(web(lambda request: httpx.Response(200, json=pages[str(request.url)]))) as site:
         assert list(read_feed(site, ADDRESS).items) == ["a"]
 
 

@@ -19,10 +19,10 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from openbooking.cli.import_rpde import (
+from openbooking.cli.imports import import_rpde
+from openbooking.importing.rpde import (
     ImportOptions,
     ImportRefused,
-    import_rpde,
     read_rate,
     read_seller_details,
     source_name,
@@ -51,7 +51,7 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def run(store: Store, site: OperatorSite, **options: Any) -> str:
+def run(store: Store, site: OperatorSite, report: Path | None = None, **options: Any) -> str:
     """What the import prints."""
     told = io.StringIO()
     import_rpde(
@@ -59,6 +59,7 @@ def run(store: Store, site: OperatorSite, **options: Any) -> str:
         ImportOptions(site.url, **options),
         retry=RETRY,
         console=Console(file=told, width=200),
+        report=report,
         web=site.web,
     )
     return told.getvalue()

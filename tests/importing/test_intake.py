@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openbooking.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item, Json
+from chalicelib.domain.parties import Json
+from openbooking.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item
 from openbooking.importing.intake import Intake, Terms, read_harvest
 from tests.importing.site import BASE, SELLER, facility_use, offer, series, session, slot, unit_id
 

@@ -12,7 +12,8 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from openbooking.cli.import_report import progress
-from openbooking.cli.import_rpde import ImportOptions, ImportRefused, import_rpde
+from openbooking.cli.imports import import_rpde
+from openbooking.importing.rpde import ImportOptions, ImportRefused
 from tests.importing.site import OperatorSite, series, session
 from tests.support.memory import MemoryStore
 

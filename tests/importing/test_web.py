@@ -1,6 +1,7 @@
 """Fetching: what is tried again and for how long, and what is refused at once."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
@@ -33,7 +34,7 @@ OK = httpx.Response(200, content=b"fine")
 
 def test_a_fault_that_passes_is_tried_again_after_growing_pauses() -> None:
     answers = Answers(httpx.Response(503), httpx.ReadTimeout("slow"), httpx.Response(500), OK)
-    with answers.web() as site:
+    with closing(answers.web()) as site:
         assert site.get(URL, "*/*").body == b"fine"
     assert answers.pauses == [1, 2, 4]
 
@@ -45,7 +46,7 @@ def test_a_site_may_ask_for_a_longer_pause_but_not_for_any_length() -> None:
         httpx.Response(503, headers={"Retry-After": "Wed, 21 Oct 2065 07:28:00 GMT"}),
         OK,
     )
-    with answers.web() as site:
+    with closing(answers.web()) as site:
         site.get(URL, "*/*")
     assert answers.pauses == [30, 60, 4]
 
@@ -60,7 +61,10 @@ def test_a_site_may_ask_for_a_longer_pause_but_not_for_any_length() -> None:
 )
 def test_a_fault_that_stays_is_given_up(fault: httpx.Response | Exception, said: str) -> None:
     answers = Answers(fault)
-    with answers.web() as site, pytest.raises(SiteError, match=f"^{URL} {said}, also at the 5th attempt.$"):
+    with (
+        closing(answers.web()) as site,
+        pytest.raises(SiteError, match=f"^{URL} {said}, also at the 5th attempt.$"),
+    ):
         site.get(URL, "*/*")
     assert len(answers.pauses) == 4
 
@@ -68,14 +72,14 @@ def test_a_fault_that_stays_is_given_up(fault: httpx.Response | Exception, said:
 @pytest.mark.parametrize("status", [404, 410, 401, 204])
 def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
     answers = Answers(httpx.Response(status))
-    with answers.web() as site, pytest.raises(SiteError, match=f"answers {status}"):
+    with closing(answers.web()) as site, pytest.raises(SiteError, match=f"answers {status}"):
         site.get(URL, "*/*")
     assert answers.pauses == []
 
 
 def test_a_redirect_is_followed_and_told() -> None:
     answers = Answers(httpx.Response(301, headers={"Location": "https://other.example/here"}), OK)
-    with answers.web() as site:
+    with closing(answers.web()) as site:
         assert site.get(URL, "*/*").url == "https://other.example/here"
 
 
@@ -84,7 +88,7 @@ def test_a_redirect_is_followed_and_told() -> None:
     [httpx.Response(302, headers={"Location": URL}), httpx.Response(302, headers={"Location": "ftp://x"})],
 )
 def test_a_redirect_to_nowhere_is_refused(answer: httpx.Response) -> None:
-    with Answers(answer).web() as site, pytest.raises(SiteError):
+    with closing(Answers(answer).web()) as site, pytest.raises(SiteError):
         site.get(URL, "*/*")
 
 
@@ -92,7 +96,7 @@ def test_a_redirect_to_nowhere_is_refused(answer: httpx.Response) -> None:
     "url", ["ftp://operator.example/", "operator.example/openactive", "https://", "http://[::1"]
 )
 def test_what_is_no_url_of_the_web_is_refused(url: str) -> None:
-    with Web(pause=lambda seconds: None) as site, pytest.raises(SiteError):
+    with closing(Web(pause=lambda seconds: None)) as site, pytest.raises(SiteError):
         site.get(url, "*/*")
 
 
@@ -100,7 +104,10 @@ def test_a_document_larger_than_the_bound_is_refused_also_when_it_comes_packed()
     import gzip
 
     packed = httpx.Response(200, content=gzip.compress(b"x" * 5000), headers={"Content-Encoding": "gzip"})
-    with web(lambda _: packed, max_bytes=4096) as site, pytest.raises(SiteError, match="is larger than"):
+    with (
+        closing(web(lambda _: packed, max_bytes=4096)) as site,
+        pytest.raises(SiteError, match="is larger than"),
+    ):
         site.get(URL, "*/*")
 
 
@@ -115,7 +122,7 @@ def test_an_answer_that_drips_is_given_up_by_the_clock() -> None:
 
     ticks: list[int] = []
     with (
-        web(lambda _: httpx.Response(200, content=drip()), clock=clock) as site,
+        closing(web(lambda _: httpx.Response(200, content=drip()), clock=clock)) as site,
         pytest.raises(SiteError, match="takes longer than 180 seconds"),
     ):
         site.get(URL, "*/*")

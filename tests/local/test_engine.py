@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from openbooking.infra.tables import create_tables
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.engine import (
     REGION,
@@ -23,6 +22,7 @@ from openbooking.local.engine import (
 )
 from openbooking.local.server import PortTakenError, bind
 from openbooking.local.stack import environment_variables
+from openbooking.local.tables import create_tables
 
 
 def test_tables_and_their_streams_exist_on_the_engine(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from chalice import Chalice, CORSConfig, Response
 from chalice.config import Config
 from chalice.local import LocalGateway
 
+from chalicelib.api.application import ThreadedChalice
 from openbooking.local.gateway import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Gateway
 
 BOOKING = "application/vnd.openactive.booking+json"
@@ -22,7 +23,7 @@ JSON_LD = f"{BOOKING}; version=1"
 
 @pytest.fixture
 def app() -> Chalice:
-    app = Chalice("stub", configure_logs=False)
+    app = ThreadedChalice("stub", configure_logs=False)
 
     @app.route("/orders/{uuid}", methods=["GET", "PUT"], content_types=BOTH)
     def orders(uuid: str) -> dict[str, Any]:
@@ -332,7 +333,9 @@ def test_requests_at_the_same_time_do_not_see_each_other(app: Chalice) -> None:
     assert _two_at_once(app, request) == {"one": "one", "two": "two"}
 
 
-def test_without_the_gateway_they_would(app: Chalice) -> None:
+def test_with_a_plain_app_they_would() -> None:
+    app = Chalice("stub", configure_logs=False)
+
     def request(name: str) -> None:
         local.handle_request("GET", f"/meet/{name}", {}, None)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from openbooking.infra.tables import create_tables
 from openbooking.local.delivery import DeadLetters, Handler, Retries
 from openbooking.local.engine import Engine, dynamodb_client, streams_client
 from openbooking.local.pump import Pump, StreamPump
 from openbooking.local.streams import Positions, StreamReader
+from openbooking.local.tables import create_tables
 
 _prefixes = (f"pump{number}" for number in itertools.count())
 

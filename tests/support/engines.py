@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.infra.tables import create_tables
+from openbooking.local.tables import create_tables
 
 REGION = "eu-west-2"
 WITHOUT_DYNOXIDE = "DYNOXIDE does not name the binary of a Dynoxide engine"

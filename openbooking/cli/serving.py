@@ -12,17 +12,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
-import httpx
 from rich.console import Console
 
-from openbooking.broker.client import (
-    Broker,
-    Choice,
-    UnexpectedAnswer,
-    find_session,
-    order_request,
-    partner_headers,
-)
+from openbooking.broker.client import Choice, order_request, partner_headers, something_to_book
 from openbooking.local.engine import EngineUnreachableError
 from openbooking.local.server import PortTakenError
 from openbooking.local.stack import LocalStack
@@ -106,7 +98,7 @@ def _welcome(console: Console, stack: LocalStack) -> None:
     line("make demo  (a Broker books a session and cancels it)")
     line(f"curl -s {stack.url}/feeds/session-series")
     line(f"curl -s {_header_options(None)} {stack.url}/api/openbooking/orders-rpde")
-    choice = _something_to_book(stack.url)
+    choice = something_to_book(stack.url, datetime.now(UTC))
     if choice is not None:
         heading(f"Ask for a quote (C1): {choice.name}, {choice.session['startDate']}")
         line(_quote_command(stack.url, choice))
@@ -114,16 +106,6 @@ def _welcome(console: Console, stack: LocalStack) -> None:
     line(f"DynamoDB at {stack.dynamodb_url}, found by the other openbooking commands by themselves")
     console.print()
     console.print("Ctrl-C stops it.")
-
-
-def _something_to_book(url: str) -> Choice | None:
-    with httpx.Client(timeout=10) as client:
-        broker = Broker(client)
-        try:
-            return find_session(broker, broker.dataset_site(url), datetime.now(UTC))[0]
-        except UnexpectedAnswer:
-            # Nothing bookable in there: the rest is true all the same.
-            return None
 
 
 def _quote_command(url: str, choice: Choice) -> str:

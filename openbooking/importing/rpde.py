@@ -1,4 +1,4 @@
-"""`openbooking import rpde`: one import from start to end, told to a person.
+"""One import from an operator's dataset site, from start to end.
 
 Everything is read before anything is written, so that a feed that cannot be read changes nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -16,7 +16,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
-from rich.console import Console
 
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.parties import Json
@@ -24,15 +23,17 @@ from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
-from openbooking.cli.import_report import print_summary, progress, write_report
 from openbooking.importing.catalogue import vat
-from openbooking.importing.harvest import Feed, harvest, read_site
-from openbooking.importing.intake import Terms, read_harvest
-from openbooking.importing.update import update_inventory
+from openbooking.importing.harvest import Feed, Harvest, harvest, read_site
+from openbooking.importing.intake import Intake, Terms, read_harvest
+from openbooking.importing.update import Changes, update_inventory
 from openbooking.importing.web import SiteError, Web
 
 # PynamoDB passes some refusals of the engine on as they are, such as that there is no such table.
 _STORE_FAULTS = (StillBusy, StoreBusy, PynamoDBException, ClientError)
+Show = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much, if that is known."""
+
 _FIXED_SELLER_TERMS = {"@id", "taxMode"}
 
 
@@ -51,9 +52,17 @@ class ImportOptions:
     source: str = ""
     vat_rate: Decimal = Decimal("0.20")
     seller_details: Mapping[str, Json] = field(default_factory=dict)
-    report: Path | None = None
     own_url: str | None = None
     """Where this system itself is served, if that is known."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import has read, and what became of it in the inventory."""
+
+    harvest: Harvest
+    intake: Intake
+    changes: Changes
 
 
 def import_rpde(
@@ -61,47 +70,45 @@ def import_rpde(
     options: ImportOptions,
     *,
     retry: RetryPolicy,
-    console: Console,
+    show: Show = lambda what, done, total: None,
     web: Callable[[], Web] = Web,
-) -> None:
-    """Raises ImportRefused. Items that are left out are told, and are no reason for that."""
+) -> Imported:
+    """Raises ImportRefused. Items that are left out are no reason for that; the result lists them."""
+    source = checked_source(options)
+    _reach(inventory.store)
+
+    def on_page(feed: Feed) -> None:
+        show(f"Reading {feed.kind}", len(feed.items), None)
+
+    try:
+        with closing(web()) as site_pages:
+            site = read_site(site_pages, options.url)
+            harvested = harvest(site_pages, site, on_page)
+            intake = read_harvest(harvested, source, Terms(vat(options.vat_rate), options.seller_details))
+            changes = update_inventory(
+                inventory,
+                intake,
+                source,
+                kinds={address.kind for address in site.feeds},
+                retry=retry,
+                on_progress=lambda done, total: show("Taking into the inventory", done, total),
+            )
+    except SiteError as error:
+        raise ImportRefused(f"{error} Nothing was changed.") from None
+    except _STORE_FAULTS as error:
+        raise ImportRefused(
+            f"The inventory could not be brought up to date: {error}."
+            " What was done by then stays; run the import again to do the rest."
+        ) from error
+    return Imported(harvested, intake, changes)
+
+
+def checked_source(options: ImportOptions) -> str:
+    """The name of the site in the inventory. Raises ImportRefused where nothing can be imported from it."""
     source = options.source or source_name(options.url)
     if options.own_url and _host_and_port(options.url) == _host_and_port(options.own_url):
         raise ImportRefused(f"{options.url} is this system's own dataset site.")
-    with ExitStack() as opened:
-        try:
-            report = opened.enter_context(options.report.open("w")) if options.report else None
-        except OSError as error:
-            raise ImportRefused(f"The report cannot be written: {error}.") from None
-        try:
-            _reach(inventory.store)
-            with progress(console) as show:
-
-                def on_page(feed: Feed) -> None:
-                    show(f"Reading {feed.kind}", len(feed.items), None)
-
-                site_pages = opened.enter_context(web())
-                site = read_site(site_pages, options.url)
-                harvested = harvest(site_pages, site, on_page)
-                intake = read_harvest(harvested, source, Terms(vat(options.vat_rate), options.seller_details))
-                changes = update_inventory(
-                    inventory,
-                    intake,
-                    source,
-                    kinds={address.kind for address in site.feeds},
-                    retry=retry,
-                    on_progress=lambda done, total: show("Taking into the inventory", done, total),
-                )
-        except SiteError as error:
-            raise ImportRefused(f"{error} Nothing was changed.") from None
-        except _STORE_FAULTS as error:
-            raise ImportRefused(
-                f"The inventory could not be brought up to date: {error}."
-                " What was done by then stays; run the import again to do the rest."
-            ) from error
-        print_summary(console, harvested, intake, changes)
-        if report is not None:
-            write_report(report, intake, changes)
+    return source
 
 
 def source_name(url: str) -> str:

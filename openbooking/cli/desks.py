@@ -1,0 +1,86 @@
+"""What the commands on partners, sellers, logins and tokens share: their options, and the installation meant."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.exceptions import PynamoDBException
+
+from chalicelib.runtime.settings import SettingsError
+from chalicelib.runtime.system import from_environment
+from chalicelib.storage.errors import StillBusy, StoreBusy
+from openbooking.cli.terminal import attached, on_stage, refuse
+from openbooking.identities.desk import Desk, Refused
+from openbooking.local.discovery import running_stack
+from openbooking.local.stack import environment_variables
+
+Stage = Annotated[
+    str | None, typer.Option(help="Work on this stage on AWS, with the credentials boto3 finds.")
+]
+By = Annotated[
+    str | None, typer.Option(help="Who does it, for the journal; else your user name, on AWS your ARN.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+PartnerId = Annotated[str, typer.Argument(metavar="PARTNER", help="The partner's client id.")]
+SellerId = Annotated[str, typer.Argument(metavar="SELLER", help="The Seller's id, as `sellers list` has it.")]
+
+
+@contextmanager
+def desk_to_change(
+    stage: str | None, dynamodb_url: str | None, by: str | None, *, signing_key: bool = False
+) -> Iterator[Desk]:
+    """The desk of the installation that is meant, for `by` or whoever is at the keyboard.
+
+    `signing_key`: on a stage, with the key that seals signing keys. Whatever is refused within ends the
+    command with a sentence.
+    """
+    with desk_to_read(stage, dynamodb_url, signing_key=signing_key) as desk:
+        desk.by = by or _who(stage)
+        yield desk
+    if desk.unnoted:
+        refuse(desk.unnoted)
+
+
+@contextmanager
+def desk_to_read(stage: str | None, dynamodb_url: str | None, *, signing_key: bool = False) -> Iterator[Desk]:
+    """The desk of the installation that is meant, in nobody's name."""
+    if stage and dynamodb_url:
+        refuse("Either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
+    try:
+        with ExitStack() as entered:
+            own_url = None
+            if stage:
+                entered.enter_context(on_stage(stage, signing_key=signing_key))
+            else:
+                stack = None if dynamodb_url else running_stack()
+                own_url = stack.url if stack else None
+                entered.enter_context(attached(dynamodb_url))
+            # What is done is told to a person here, and to the journal.
+            quiet = {"LOG_LEVEL": "WARNING", "METRICS": "false", "PRODUCTION": "false"}
+            entered.enter_context(environment_variables(quiet))
+            system = from_environment()
+            desk = Desk(system, own_url=own_url or system.settings.base_url or None)
+            desk.reach()
+            yield desk
+    except Refused as refused:
+        refuse(str(refused))
+    except (StillBusy, StoreBusy):
+        refuse("The engine is too busy, or others change the same thing. Look what was done, and try again.")
+    except (SettingsError, BotoCoreError, ClientError, PynamoDBException) as error:
+        refuse(f"This cannot be done: {error}.")
+
+
+def _who(stage: str | None) -> str:
+    """Who is at the keyboard: on AWS by the ARN of the credentials."""
+    if stage:
+        return str(boto3.client("sts").get_caller_identity()["Arn"])
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

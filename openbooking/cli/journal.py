@@ -1,0 +1,25 @@
+"""`openbooking journal`: what was done with the commands that change identities."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from openbooking.cli.desks import AsJson, Stage, desk_to_read
+from openbooking.cli.output import show
+from openbooking.cli.terminal import DynamodbUrl
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def journal(
+    month: Annotated[str | None, typer.Option(help="Such as 2026-07; else this one (UTC).")] = None,
+    as_json: AsJson = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+) -> None:
+    """What was done with these commands in a month, and by whom."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(desk.journal(month), as_json, none="Nothing was done.")

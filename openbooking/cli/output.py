@@ -1,0 +1,53 @@
+"""How commands show rows and secrets to a person, or rows as JSON to a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from openbooking.cli.terminal import console
+
+Row = Mapping[str, Any]
+
+
+def tell_once(secrets: Mapping[str, str]) -> None:
+    """Show secrets that are kept nowhere, each under its name."""
+    for name, value in secrets.items():
+        typer.echo(f"{name + ':':22}{value}")
+    typer.echo("It is shown only now; nobody can look it up later.")
+
+
+def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
+    """A table of rows that have the same keys, or `none` where there are no rows."""
+    if as_json:
+        typer.echo(json.dumps(rows, default=lambda instant: instant.isoformat(), indent=2))
+        return
+    if not rows:
+        typer.echo(none)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text_of(value)) for value in row.values()))
+    console().print(table)
+
+
+def text_of(value: Any, between: str = "\n") -> str:
+    """As a person reads it. Some of it was written by strangers, who may not move the terminal's cursor."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return between.join(text_of(each) for each in value)
+    return "".join(each if each.isprintable() else "?" for each in str(value))

@@ -1,0 +1,180 @@
+"""`openbooking partners`: booking partners, their credentials, and what Sellers allow them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from openbooking.cli.desks import AsJson, By, PartnerId, Stage, desk_to_change, desk_to_read
+from openbooking.cli.output import show, tell_once, text_of
+from openbooking.cli.terminal import DynamodbUrl
+from openbooking.identities import partners
+
+app = typer.Typer(
+    help="Booking partners: their credentials, and what Sellers allow them.", no_args_is_help=True
+)
+
+
+@app.command("add")
+def add_partner(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Shown to Sellers who are asked to allow it.")],
+    own_id: Annotated[str | None, typer.Option("--id", help="Its client id, if not a random one.")] = None,
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="Where its Sellers are sent back to; may be repeated.")
+    ] = None,
+    seller: Annotated[
+        str | None, typer.Option(help="The Seller it may act for without anybody's login.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Its web site, shown with its name.")] = None,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Add a booking partner, and show its client id and secret, once."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        partner, secret = partners.add(
+            desk, name, own_id=own_id, redirect_uris=redirect_uri or (), seller=seller, url=url
+        )
+        tell_once({"client id": partner.id, "client secret": secret})
+
+
+@app.command("list")
+def list_partners(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
+    """All booking partners."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(partners.listed(desk), as_json, none="There are no booking partners.")
+
+
+@app.command("show")
+def show_partner(
+    partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
+) -> None:
+    """One booking partner, with the Sellers that allow it."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        shown = partners.shown(desk, partner)
+        if as_json:
+            show([shown], as_json=True)
+            return
+        allowed_by = shown.pop("allowed_by")
+        for name, value in shown.items():
+            typer.echo(f"{name.replace('_', ' ') + ':':20}{text_of(value, between=', ') or '-'}")
+        show(allowed_by, none="No Seller allows it.")
+
+
+@app.command("suspend")
+def suspend_partner(
+    partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
+) -> None:
+    """Give it no tokens until it is resumed."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        typer.echo(f"Booking partner {partners.suspend(desk, partner).id} is suspended.")
+
+
+@app.command("resume")
+def resume_partner(
+    partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
+) -> None:
+    """Let a suspended partner go on."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        resumed = partners.resume(desk, partner)
+        needs = "" if resumed.secrets else " It has no secret: `rotate-secret` gives it one."
+        typer.echo(f"Booking partner {resumed.id} is active again.{needs}")
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    partner: PartnerId,
+    keep_old: Annotated[int, typer.Option(min=0, help="Hours for which the old one is good too.")] = 24,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Give it a new secret, shown once. Its Orders stay its own."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        secret = partners.rotate_secret(desk, partner, keep_old=timedelta(hours=keep_old))
+        tell_once({"client id": partner, "client secret": secret})
+        typer.echo(f"The old one ends in {keep_old} hours." if keep_old else "The old one has ended.")
+
+
+@app.command("revoke")
+def revoke_partner(
+    partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
+) -> None:
+    """End all it has: secrets, API keys, refresh tokens, what Sellers allow it. Its Orders stay."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        ended = partners.revoke(desk, partner)
+        told = ", ".join(f"{what}: {number}" for what, number in ended.items())
+        typer.echo(f"Booking partner {partner} is revoked. Ended with it: {told}.")
+
+
+@app.command("api-key")
+def make_api_key(
+    partner: PartnerId,
+    seller: Annotated[str | None, typer.Option(help="The Seller it may act for with this key.")] = None,
+    note: Annotated[str, typer.Option(help="What the key is for; no secret.")] = "",
+    days: Annotated[int | None, typer.Option(min=1, help="How long it is good; else until revoked.")] = None,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Give it an API key, shown once."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        tell_once({"API key": partners.make_key(desk, partner, seller=seller, note=note, days=days)})
+
+
+@app.command("api-keys")
+def list_api_keys(
+    partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
+) -> None:
+    """Its API keys, each by the beginning of what is kept of it."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(partners.keys_listed(desk, partner), as_json, none="It has no API keys.")
+
+
+@app.command("revoke-api-key")
+def revoke_api_key(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="As `api-keys` shows it.")],
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """End an API key."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        ended = partners.revoke_key(desk, key)
+        typer.echo(f"The API key of {ended.partner_id} is refused within five minutes.")
+
+
+@app.command("invite")
+def invite_partner(
+    note: Annotated[str, typer.Option(help="For whom it is.")] = "",
+    uses: Annotated[int, typer.Option(min=1, help="How many may register with it.")] = 1,
+    days: Annotated[int, typer.Option(min=1, help="How long it is good.")] = 14,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Make an initial access token, shown once, with which a partner can register itself."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        tell_once({"initial access token": partners.invite(desk, note=note, uses=uses, days=days)})
+
+
+@app.command("invitations")
+def list_invitations(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
+    """Invitations that can still be used."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(partners.invitations_listed(desk), as_json, none="There are no invitations.")
+
+
+@app.command("uninvite")
+def uninvite_partner(
+    invitation: Annotated[str, typer.Argument(metavar="INVITATION", help="As `invitations` shows it.")],
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Take an invitation back. Whoever has registered with it stays."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        partners.uninvite(desk, invitation)
+        typer.echo("The invitation is withdrawn.")

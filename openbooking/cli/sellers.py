@@ -1,0 +1,108 @@
+"""`openbooking sellers`: Sellers, and which booking partners they allow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openbooking.cli.desks import AsJson, By, PartnerId, SellerId, Stage, desk_to_change, desk_to_read
+from openbooking.cli.output import show
+from openbooking.cli.terminal import DynamodbUrl
+from openbooking.identities import sellers
+
+app = typer.Typer(
+    help="Sellers, and which booking partners they allow.", no_args_is_help=True, add_completion=False
+)
+
+
+@app.command("list")
+def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
+    """All Sellers, and the booking partners they allow."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(sellers.listed(desk), as_json, none="There are no Sellers.")
+
+
+@app.command("add")
+def add_seller(
+    own_id: Annotated[
+        str | None, typer.Option("--id", help="Its URL in your feeds, or a name that becomes part of ours.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="As customers know it.")] = None,
+    legal_name: Annotated[str | None, typer.Option(help="For receipts.")] = None,
+    tax_mode: Annotated[
+        str | None, typer.Option(help="gross: prices hold the tax; net: it comes on top.")
+    ] = None,
+    vat_rate: Annotated[str, typer.Option(help="The tax on its prices; 0 for none.")] = "0.20",
+    file: Annotated[
+        Path | None, typer.Option("--from", help="A JSON file with the Seller as the organizer of a feed.")
+    ] = None,
+    replacing: Annotated[bool, typer.Option("--replace", help="Where there is one of this id.")] = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Add a Seller. Options go before what stands in the file."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        options = {"@id": own_id, "name": name, "legalName": legal_name, "taxMode": tax_mode}
+        document = sellers.read_file(file) if file else {}
+        document |= {term: value for term, value in options.items() if value is not None}
+        seller, lacking = sellers.add(desk, document, vat_rate=vat_rate, replacing=replacing)
+        typer.echo(f"Seller {desk.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
+        if lacking:
+            typer.echo(f"Its receipts will lack {', '.join(lacking)}: give them with --from and --replace.")
+
+
+@app.command("authorise")
+def authorise_partner(
+    seller: SellerId,
+    partner: PartnerId,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it may do; may be repeated. Else openactive-openbooking.")
+    ] = None,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Allow a partner to act for a Seller with its own credentials alone, without anybody's login."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        given = sellers.authorise(desk, seller, partner, *([scope] if scope else []))
+        allowed = ", ".join(given.scopes)
+        typer.echo(
+            f"Booking partner {given.partner_id} may act for {desk.shown(given.seller_id)}: {allowed}."
+        )
+
+
+@app.command("revoke")
+def revoke_authorisation(
+    seller: SellerId,
+    partner: Annotated[
+        str | None, typer.Argument(metavar="PARTNER", help="Only this partner; else all.")
+    ] = None,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """End what a Seller allows a partner, or all partners."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        for ended in sellers.revoke(desk, seller, partner):
+            typer.echo(f"{desk.shown(ended.seller_id)} no longer allows booking partner {ended.partner_id}.")
+
+
+@app.command("suspend")
+def suspend_seller(
+    seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
+) -> None:
+    """Let nobody act for it until it is resumed."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        typer.echo(f"Seller {desk.shown(sellers.suspend(desk, seller).id)} is suspended.")
+
+
+@app.command("resume")
+def resume_seller(
+    seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
+) -> None:
+    """Let a suspended Seller go on."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        typer.echo(f"Seller {desk.shown(sellers.resume(desk, seller).id)} is active again.")

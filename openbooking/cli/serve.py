@@ -1,0 +1,62 @@
+"""`openbooking serve`: the local stack, with the samples and the identities that it is asked to have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chalicelib.runtime.system import installed
+from openbooking.cli.serving import serve as run
+from openbooking.cli.suite_config import read_profile
+from openbooking.cli.terminal import DynamodbUrl
+from openbooking.conformance.profiles import add_identities
+from openbooking.samples.seeding import load_samples
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Of the API; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="What to listen on.")] = "localhost",
+    dynamodb_url: DynamodbUrl = None,
+    dynamodb_port: Annotated[int, typer.Option(help="Of the embedded DynamoDB.")] = 0,
+    samples: Annotated[bool, typer.Option(help="Load the sample inventory.")] = True,
+    sweep_every: Annotated[
+        float, typer.Option(help="Seconds between sweeps of expired leases; 0 for none.")
+    ] = 5.0,
+    conformance: Annotated[
+        bool, typer.Option(help="Set up as the official test suite wants it (docs/conformance.md).")
+    ] = False,
+    overlay: Annotated[
+        list[str] | None, typer.Option(help="With --conformance: as for suite-config; may be repeated.")
+    ] = None,
+) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    profile = read_profile(overlay, f"http://{host}:{port}", Path()) if conformance else None
+
+    def seed() -> None:
+        if samples:
+            seed_samples()
+        if profile is not None:
+            add_identities(profile, installed().authority)
+
+    raise typer.Exit(
+        run(
+            host=host,
+            port=port,
+            dynamodb_url=dynamodb_url,
+            dynamodb_port=dynamodb_port,
+            sweep_every=sweep_every or None,
+            seed=seed,
+            settings=profile.server if profile else None,
+        )
+    )
+
+
+def seed_samples() -> None:
+    """Put the samples into the inventory that this process works on."""
+    load_samples(installed().inventory, datetime.now(UTC))

@@ -1,0 +1,36 @@
+"""`openbooking suite-config`: the official test suite's configuration for this system."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openbooking.cli.terminal import refuse
+from openbooking.conformance.profiles import Profile, UnknownOverlayError, profile
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def suite_config(
+    overlays: Annotated[
+        list[str] | None, typer.Argument(help="Files of tests/suite, each laid over those before it.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Where the system runs.")] = "http://localhost:8000",
+    output: Annotated[Path, typer.Option(help="Where the suite is to write its reports.")] = Path(
+        "suite-output"
+    ),
+) -> None:
+    """Print the official test suite's configuration, for its NODE_CONFIG: see docs/conformance.md."""
+    typer.echo(json.dumps(read_profile(overlays, url, output).suite))
+
+
+def read_profile(overlays: list[str] | None, url: str, output: Path) -> Profile:
+    """The profile with these overlays. Ends the command where there is no such overlay."""
+    try:
+        return profile(overlays or [], url=url, output=output)
+    except UnknownOverlayError as error:
+        refuse(str(error))
