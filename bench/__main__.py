@@ -7,19 +7,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import engine, handler_time, import_time
+from bench import handler_time, import_time
 from bench.authentication import authentication_share
 from bench.installation import Installation
 from bench.round_trips import AT_MOST, round_trips
 from bench.throughput import BATCHES, BOOKINGS, ROUNDS, throughput
 from chalicelib.storage.feeds import MAX_ENTRIES
+from tests.support import engines
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
 def main() -> None:
-    with engine.running_engine() as url:
-        print(f"Measuring on {engine.NAME}.", flush=True)
+    with engines.running_engine() as url:
+        print(f"Measuring on {engines.ENGINE_NAME}.", flush=True)
         installation = Installation("bench", url)
         installation.create()
         made = round_trips(installation)
@@ -47,7 +48,7 @@ def _page(
     yield "# Performance"
     yield ""
     yield (
-        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, on {engine.NAME}, with Python "
+        f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, on {engines.ENGINE_NAME}, with Python "
         f"{platform.python_version()} and boto3 {version('boto3')}. The engine runs on the same machine, so a "
         "call costs next to nothing on the way; the figures are ratios within one run, and say how much the "
         "system adds, not how long a Broker waits on AWS."
@@ -106,7 +107,7 @@ def _page(
         "rows in the time of one booking."
     )
     yield ""
-    if not engine.DYNOXIDE:
+    if not engines.DYNOXIDE:
         yield "**On moto**, which serves one request at a time: the figures for several processes mean little."
         yield ""
     yield "## Races"

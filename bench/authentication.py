@@ -5,10 +5,12 @@ from dataclasses import replace
 from statistics import median
 
 from bench.handler_time import output_to_nowhere
-from bench.installation import BASE_URL, SELLER, Calls, Installation, ask, booking, new_uuid
+from bench.installation import Installation, ask, booking, new_uuid
 from chalicelib.identity.callers import BOOKING
 from chalicelib.runtime.system import install
 from chalicelib.runtime.telemetry import Telemetry
+from tests.support.engines import Calls
+from tests.support.inventory import BASE_URL, seller_id
 
 REPEATS = 300
 
@@ -23,7 +25,7 @@ def authentication_share(installation: Installation, repeats: int = REPEATS) -> 
     system = installation.system(Telemetry())
     system.settings = replace(system.settings, authentication="openid")
     install(system)
-    token = system.authority.access_token(BASE_URL, "partner-1", SELLER["@id"], [BOOKING])
+    token = system.authority.access_token(BASE_URL, "partner-1", seller_id(1), [BOOKING])
     headers = {"authorization": f"Bearer {token}"}
     books = [replace(booking(new_uuid(), session), headers=headers) for _ in range(repeats + 2)]
     with output_to_nowhere():

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -50,9 +49,7 @@ class Crew:
     def __enter__(self) -> "Crew":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for barrier in (self._start, self._meeting):
             barrier.abort()  # nobody waits any more, also after a failure
         for pipe in self._pipes:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import app
-from bench import engine
 from bench.crew import Crew, meet
-from bench.installation import Answer, Installation, Session, ask, booking, new_uuid
+from bench.installation import Answer, Installation, ask, booking, new_uuid
 from chalicelib.booking.decisions import Change, MoveHold
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.lifecycle import OrderItemStatus
@@ -35,6 +34,8 @@ from openbooking.local.delivery import DeadLetters
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.pump import Pump, StreamPump
 from openbooking.local.streams import Positions, StreamReader
+from tests.support import engines
+from tests.support.inventory import Bookable
 
 ORDERS = 1000
 BROKERS = 20
@@ -53,7 +54,7 @@ class Place:
 
     prefix: str
     url: str
-    session: Session
+    session: Bookable
 
 
 @dataclass
@@ -370,7 +371,7 @@ def _says_why(order: dict[str, Any]) -> bool:
 
 
 def main() -> int:
-    if not engine.DYNOXIDE:
+    if not engines.DYNOXIDE:
         print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
         return 2
     wrong = False
@@ -379,7 +380,7 @@ def main() -> int:
         ("killed half-way and started again", ORDERS, {"killed": True}),
         ("without the condition on the revision", ORDERS // 20, {"guarded": False}),
     ]
-    with engine.running_engine() as url, Crew(BROKERS + 1) as crew:
+    with engines.running_engine() as url, Crew(BROKERS + 1) as crew:
         for number, (name, orders, how) in enumerate(rounds):
             installation = Installation(f"crowd-{number}", url)
             installation.create()

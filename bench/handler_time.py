@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-from bench.installation import Calls, Installation, ask, booking, new_uuid
+from bench.installation import Installation, ask, booking, new_uuid
 from chalicelib.runtime.system import install
 from chalicelib.runtime.telemetry import Telemetry
 from openbooking.local.engine import dynamodb_client
+from tests.support.engines import Calls
 
 REPEATS = 300
 

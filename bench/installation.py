@@ -5,17 +5,13 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 import app
-from chalicelib.domain.capacity import Capacity
-from chalicelib.domain.identifiers import BASE, IDENTIFIERS
-from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.domain.parties import Json
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
@@ -25,46 +21,20 @@ from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing
-from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
 from openbooking.local.tables import create_tables
+from tests.support.builders import BROKER, CUSTOMER
+from tests.support.inventory import HOST, Bookable, PublishedInventory, outer, seller_id
 
-BASE_URL = "https://booking.example"
 PRICE = 10
-SELLER: Json = {
-    "@type": "Organization",
-    "@id": f"{IDENTIFIERS}/sellers/1",
-    "name": "Kings Mead Leisure",
-    "taxMode": "https://openactive.io/TaxGross",
-    "isOpenBookingAllowed": True,
-}
-YOGA: Json = {
-    "@type": "Concept",
-    "@id": "https://openactive.io/activity-list#bf1a5e00-cdcf-465d-8c5a-6f57040b7f7e",
-    "inScheme": "https://openactive.io/activity-list",
-    "prefLabel": "Yoga",
-}
-PLACE: Json = {
-    "@type": "Place",
-    "name": "Kings Mead Leisure Centre",
-    "address": {"@type": "PostalAddress", "streetAddress": "1 Mead Lane", "postalCode": "OX1 1AA"},
-    "geo": {"@type": "GeoCoordinates", "latitude": 51.75, "longitude": -1.26},
-}
+PAYMENT: Json = {"@type": "Payment", "identifier": "payment-1"}
 _HEADERS = {
-    "Host": "booking.example",
+    "Host": HOST,
+    "X-Forwarded-Proto": "http",
     "Content-Type": "application/vnd.openactive.booking+json; version=1",
-    "X-OpenActive-Test-Seller-Id": SELLER["@id"].replace(BASE, BASE_URL),
+    "X-OpenActive-Test-Seller-Id": outer(seller_id(1)),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-
-
-@dataclass(frozen=True)
-class Session:
-    """A ScheduledSession with one Offer."""
-
-    id: str
-    offer_id: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +63,7 @@ class Request:
                 "httpMethod": self.verb,
                 "resourcePath": _UUID.sub("{uuid}", path),
                 "identity": {},
-                "domainName": "booking.example",
+                "domainName": HOST,
                 "path": path,
             },
             "body": None if self.body is None else json.dumps(self.body),
@@ -122,17 +92,17 @@ def ask(request: Request) -> Answer:
     return Answer(answer["statusCode"], answer["body"])
 
 
-def quote(order: str, session: Session, partner: str = "partner-1", *, customer: bool = True) -> Request:
+def quote(order: str, session: Bookable, partner: str = "partner-1", *, customer: bool = True) -> Request:
     """C2; C1 without a customer."""
     path = "order-quotes" if customer else "order-quote-templates"
     return Request("PUT", f"{path}/{order}", _order("OrderQuote", session, customer=customer), partner)
 
 
-def booking(order: str, session: Session, partner: str = "partner-1") -> Request:
+def booking(order: str, session: Bookable, partner: str = "partner-1") -> Request:
     """B for one place."""
     body = _order("Order", session) | {
         "totalPaymentDue": {"@type": "PriceSpecification", "price": PRICE, "priceCurrency": "GBP"},
-        "payment": {"@type": "Payment", "identifier": "payment-1"},
+        "payment": PAYMENT,
     }
     return Request("PUT", f"orders/{order}", body, partner)
 
@@ -148,49 +118,45 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
-def _order(kind: str, session: Session, *, customer: bool = True) -> Json:
+def _order(kind: str, session: Bookable, *, customer: bool = True) -> Json:
     document: Json = {
         "@context": "https://openactive.io/",
         "@type": kind,
-        "seller": {"@type": "Organization", "@id": _outer(SELLER["@id"])},
+        "seller": {"@type": "Organization", "@id": outer(seller_id(1))},
         "brokerRole": "https://openactive.io/AgentBroker",
-        "broker": {"@type": "Organization", "name": "Acme Broker"},
-        "orderedItem": [
-            {
-                "@type": "OrderItem",
-                "position": 0,
-                "orderedItem": {"@type": "ScheduledSession", "@id": _outer(session.id)},
-                "acceptedOffer": {"@type": "Offer", "@id": _outer(session.offer_id)},
-            }
-        ],
+        "broker": BROKER,
+        "orderedItem": [session.item()],
     }
     if customer:
-        document["customer"] = {"@type": "Person", "email": "geoff@example.com"}
+        document["customer"] = CUSTOMER
     return document
 
 
-def _outer(iri: str) -> str:
-    return iri.replace(BASE, BASE_URL)
-
-
 @dataclass
-class Installation:
+class Installation(PublishedInventory):
     """The tables under a prefix on an engine, and the system that works on them.
 
-    A process of a race has its own of the same tables. `now` stands still where it is set.
+    A process of a race has its own of the same tables. Time stands still where `stands_at` is set.
     """
 
     prefix: str
     url: str | None
-    now: datetime | None = None
+    stands_at: datetime | None = None
 
     @cached_property
     def tables(self) -> Tables:
         return Tables(Engine(self.prefix, REGION, self.url, access_key=ACCESS_KEY, secret_key=ACCESS_KEY))
 
     @cached_property
-    def store(self) -> DynamoStore:
+    def store(self) -> DynamoStore:  # type: ignore[override]
         return DynamoStore(self.tables)
+
+    def now(self) -> datetime:
+        return self.stands_at or datetime.now(UTC)
+
+    def next_number(self) -> int:
+        # Each process of a race publishes into the same tables.
+        return uuid.uuid4().int
 
     def system(self, telemetry: Telemetry | None = None) -> System:
         return System(
@@ -201,7 +167,7 @@ class Installation:
             identities=DynamoIdentities(self.tables),
             pending=DynamoPending(self.tables),
             retry=RetryPolicy(pause=time.sleep, jitter=random.random),
-            clock=lambda: self.now or datetime.now(UTC),
+            clock=self.now,
             new_id=new_uuid,
         )
 
@@ -211,71 +177,9 @@ class Installation:
         create_tables(client, self.prefix)
         if self.url:
             client.close()
-        self.store.save_seller(read_seller(SELLER, TaxRate("VAT at 20%", Decimal("0.2"))))
+        self.sell(1)
         install(self.system())
 
     def close(self) -> None:
         install(None)
         self.tables.connection.client.close()
-
-    def session(self, spaces: int) -> Session:
-        """Publish a session of a series of its own, two days from now."""
-        number = uuid.uuid4().int
-        series_id = f"{IDENTIFIERS}/session-series/{number}"
-        starts_at = (self.now or datetime.now(UTC)) + timedelta(days=2)
-        offer = {
-            "@type": "Offer",
-            "@id": f"{series_id}#/offers/1",
-            "name": "Adult",
-            "price": PRICE,
-            "priceCurrency": "GBP",
-            "openBookingInAdvance": "https://openactive.io/Required",
-            "allowCustomerCancellationFullRefund": True,
-        }
-        series = {
-            "@type": "SessionSeries",
-            "@id": series_id,
-            "name": "Yoga",
-            "activity": [YOGA],
-            "location": PLACE,
-            "organizer": SELLER,
-            "offers": [offer],
-        }
-        document = {
-            "@type": "ScheduledSession",
-            "@id": f"{IDENTIFIERS}/scheduled-sessions/{number}",
-            "superEvent": series_id,
-            "startDate": starts_at.isoformat(timespec="seconds"),
-            "endDate": (starts_at + timedelta(hours=1)).isoformat(timespec="seconds"),
-            "duration": "PT1H",
-            "maximumAttendeeCapacity": spaces,
-            "remainingAttendeeCapacity": spaces,
-        }
-        published = read_opportunity(document, series)
-        opportunity = replace(published.opportunity, revision=1)
-        self.store.publish(Listing(opportunity), published.spaces)
-        return Session(str(document["@id"]), str(offer["@id"]))
-
-    def capacity(self, session: Session) -> Capacity:
-        capacity = self.store.listings([session.id])[session.id][1]
-        assert capacity is not None
-        return capacity
-
-    def held(self, session: Session) -> int:
-        return sum(hold.spaces for hold in self.store.holds(session.id).values())
-
-
-class Calls:
-    """The operations that go to DynamoDB from one set of tables, in order, with their parameters."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.made: list[tuple[str, Json]] = []
-        tables.connection.client.meta.events.register_first("before-parameter-build.dynamodb", self._note)
-
-    def during(self, act: Callable[[], Any]) -> list[tuple[str, Json]]:
-        self.made.clear()
-        act()
-        return list(self.made)
-
-    def _note(self, params: Json, model: Any, **_: Any) -> None:
-        self.made.append((model.name, params))

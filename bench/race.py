@@ -11,13 +11,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from bench import engine
 from bench.crew import Crew, meet
-from bench.installation import Answer, Installation, Request, Session, ask, booking, new_uuid
+from bench.installation import Answer, Installation, Request, ask, booking, new_uuid
 from chalicelib.booking.decisions import Change
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
+from tests.support import engines
+from tests.support.inventory import Bookable
 
 RACERS = 20
 SPACES = 5
@@ -70,7 +71,7 @@ def _run(run: Run) -> Answer | None:
             meet()
         return None
     installation = _installation(run.prefix, run.url)
-    installation.now = run.now
+    installation.stands_at = run.now
     system, together = installation.system(), TogetherStore(installation.tables)
     if run.together:
         system.store = together
@@ -152,13 +153,13 @@ def race_for_spaces(
     session = installation.session(SPACES)
     requests = [booking(new_uuid(), session, f"partner-{number}") for number in range(crew.size)]
     runs = [
-        Run(installation.prefix, installation.url, request, installation.now, together, guarded)
+        Run(installation.prefix, installation.url, request, installation.stands_at, together, guarded)
         for request in requests
     ]
     return outcome(installation, session, race(crew, runs))
 
 
-def outcome(installation: Installation, session: Session, answers: Sequence[Answer]) -> Outcome:
+def outcome(installation: Installation, session: Bookable, answers: Sequence[Answer]) -> Outcome:
     sold = [answer for answer in answers if answer.status == 201]
     refused = [answer for answer in answers if answer.status == 409 and _is_full(answer)]
     capacity = installation.capacity(session)
@@ -177,11 +178,11 @@ def _is_full(answer: Answer) -> bool:
 
 
 def main(rounds: int = 20) -> int:
-    if not engine.DYNOXIDE:
+    if not engines.DYNOXIDE:
         print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
         return 2
     wrong = 0
-    with engine.running_engine() as url, Crew(RACERS) as crew:
+    with engines.running_engine() as url, Crew(RACERS) as crew:
         installation = Installation("race", url)
         installation.create()
         for number in range(1, rounds + 1):

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from bench.installation import Calls, Installation, Request, ask, booking, cancellation, new_uuid, quote
+from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
 from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.streams import orders_feed
+from tests.support.engines import Calls
 
 # What each endpoint may take where nobody else is in the way.
 AT_MOST = {

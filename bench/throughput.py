@@ -8,10 +8,11 @@ from statistics import median
 from typing import Any
 
 from bench.crew import Crew
-from bench.installation import Installation, Session, ask, booking, new_uuid
+from bench.installation import Installation, ask, booking, new_uuid
 from chalicelib.feeds.ledger import FeedItem
 from chalicelib.runtime.system import install
 from chalicelib.storage.feeds import MAX_ENTRIES
+from tests.support.inventory import Bookable
 
 ROUNDS = 3
 BOOKINGS = 120
@@ -71,7 +72,7 @@ def _warm(prefix: str, url: str) -> None:
     _installation(prefix, url).store.seller("nobody")
 
 
-def _book(prefix: str, url: str, sessions: list[Session]) -> Span:
+def _book(prefix: str, url: str, sessions: list[Bookable]) -> Span:
     requests = [booking(new_uuid(), session) for session in sessions]
     began = time.perf_counter()
     for request in requests:

@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
+from openbooking.importing.page import json_ld_blocks
 from openbooking.importing.web import SiteError, Web, parse_json
 
 # In the order in which they are read; parts of a type follow it.
 SUPPORTED = tuple(
     name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name
 )
-from openbooking.importing.page import json_ld_blocks
 
 MAX_PAGES = 100_000
 MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read

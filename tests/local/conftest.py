@@ -2,68 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.engine import Engine
-
-DYNOXIDE = os.environ.get("DYNOXIDE", "")
+from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE
+from tests.support.engines import dynoxide as running_dynoxide
 
 
 @pytest.fixture(scope="module", params=["embedded", "dynoxide"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A started engine: the embedded one, then Dynoxide where DYNOXIDE names its binary."""
     if request.param == "embedded":
-        started: Engine = EmbeddedEngine()
-        started.start()
-        yield started
-        started.stop()
+        with EmbeddedEngine() as started:
+            yield started
         return
-    with Dynoxide(tmp_path_factory.mktemp("dynoxide") / "data.db") as url:
-        started = Engine(url)
-        started.start()
-        yield started
+    if not DYNOXIDE:
+        pytest.skip(WITHOUT_DYNOXIDE)
+    with running_dynoxide(tmp_path_factory.mktemp("dynoxide")) as url, Engine(url) as elsewhere:
+        yield elsewhere
 
 
 @pytest.fixture
-def dynoxide() -> type[Dynoxide]:
-    """What runs Dynoxide on a file, for tests that run it twice."""
-    return Dynoxide
-
-
-class Dynoxide:
-    """A Dynoxide process on a free port, with its data in `path`."""
-
-    def __init__(self, path: Path) -> None:
-        if not DYNOXIDE:
-            pytest.skip("DYNOXIDE does not name a binary")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._path = path
-
-    def __enter__(self) -> str:
-        self._process = subprocess.Popen(
-            [DYNOXIDE, "--port", str(self._port), "--db-path", str(self._path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        # It says so when it listens; reading waits for that.
-        for line in self._process.stdout:
-            if "listening" in line:
-                return f"http://127.0.0.1:{self._port}"
-        raise AssertionError("Dynoxide ended before it listened")
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+def dynoxide() -> Callable[[Path], AbstractContextManager[str]]:
+    """What runs Dynoxide with its data in a folder, for tests that run it twice."""
+    if not DYNOXIDE:
+        pytest.skip(WITHOUT_DYNOXIDE)
+    return running_dynoxide

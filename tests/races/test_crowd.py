@@ -6,8 +6,8 @@ import pytest
 
 from bench.crew import Crew
 from bench.crowd import crowd
-from bench.engine import DYNOXIDE, running_engine
 from bench.installation import Installation, new_uuid
+from tests.support.engines import DYNOXIDE, running_engine
 
 pytestmark = [
     pytest.mark.dynoxide,

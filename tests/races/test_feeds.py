@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 
 from bench.crew import Crew
-from bench.engine import DYNOXIDE, running_engine
 from bench.installation import Installation, new_uuid
 from chalicelib.feeds.ledger import FeedItem
 from tests.support.builders import NOW
+from tests.support.engines import DYNOXIDE, running_engine
 
 pytestmark = [
     pytest.mark.dynoxide,

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from bench.crew import Crew
-from bench.engine import DYNOXIDE, running_engine
 from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
 from bench.race import RACERS, SPACES, Run, outcome, race, race_for_spaces
 from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from tests.support.builders import NOW
+from tests.support.engines import DYNOXIDE, running_engine
 
 pytestmark = [
     pytest.mark.dynoxide,
@@ -37,7 +37,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def installation(url: str) -> Iterator[Installation]:
-    made = Installation("races", url, now=NOW)
+    made = Installation("races", url, stands_at=NOW)
     made.create()
     yield made
     made.close()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from bench.engine import DYNOXIDE, dynoxide, moto
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
@@ -13,7 +12,7 @@ from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.store import Store
-from tests.support.engines import WITHOUT_DYNOXIDE, Calls, clear, new_tables
+from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, Calls, clear, dynoxide, moto, new_tables
 from tests.support.memory import MemoryFeeds, MemoryStore
 
 

@@ -1,17 +1,61 @@
-"""Tables on the engines that a store is tested on, and what goes to them."""
+"""The engines that tests and measurements run on, tables on them, and what goes to them."""
 
+import os
+import socket
+import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib.storage.dynamodb.tables import Engine, Tables
+from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.tables import create_tables
 
 REGION = "eu-west-2"
+DYNOXIDE = os.environ.get("DYNOXIDE", "")
+ENGINE_NAME = "Dynoxide" if DYNOXIDE else "moto"
 WITHOUT_DYNOXIDE = "DYNOXIDE does not name the binary of a Dynoxide engine"
+
+
+@contextmanager
+def running_engine() -> Iterator[str]:
+    """An empty engine that forgets everything when it ends; its URL."""
+    with dynoxide() if DYNOXIDE else moto() as url:
+        yield url
+
+
+@contextmanager
+def dynoxide(folder: Path | None = None) -> Iterator[str]:
+    """A Dynoxide engine on a free port, with its data in memory or in `folder`; its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    kept = ["--db-path", str(folder / "dynoxide.db")] if folder else []
+    process = subprocess.Popen(
+        [DYNOXIDE, "--port", str(port), *kept], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        # It says so when it listens; reading waits for that.
+        if not any("listening" in line for line in process.stdout):
+            raise RuntimeError("Dynoxide ended before it listened.")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """moto in this process, behind a port of its own as `make run` has it; its URL."""
+    with EmbeddedEngine() as engine:
+        yield engine.url
 
 
 class TestedTables(Tables):
@@ -52,7 +96,7 @@ class Calls:
         self._before: dict[str, list[Callable[[], None]]] = {}
         self._after: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
         self._events = tables.connection.client.meta.events
-        self._hooks = {
+        self._hooks: dict[str, Callable[..., None]] = {
             "before-parameter-build.dynamodb": self._asked,
             "before-send.dynamodb": self._sent,
             "after-call.dynamodb": self._answered,
@@ -75,6 +119,12 @@ class Calls:
     @property
     def total(self) -> int:
         return self.made.total()
+
+    def during(self, act: Callable[[], object]) -> list[tuple[str, dict[str, Any]]]:
+        """The operations that `act` asks for, in order, with their parameters."""
+        self.forget()
+        act()
+        return list(self.requests)
 
     def forget(self) -> None:
         self.made.clear()

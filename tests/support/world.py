@@ -4,19 +4,14 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from decimal import Decimal
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from chalice.test import Client
 
 import app
-from chalicelib.booking.decisions import Wanted
-from chalicelib.domain.capacity import Capacity
-from chalicelib.domain.identifiers import IDENTIFIERS
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.domain.parties import TaxRate
+from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
@@ -25,100 +20,51 @@ from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.opportunities import read_opportunity, read_seller
+from chalicelib.storage.store import Store
 from tests.support import errors_seen
 from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids
+from tests.support.inventory import (
+    ADDRESS,
+    BASE_URL,
+    HOST,
+    PLACE,
+    Bookable,
+    Json,
+    PublishedInventory,
+    a_seller_document,
+    outer,
+    seller_id,
+)
 from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryPending, MemoryStore
 
-Json = dict[str, Any]
+# Tests that have a world find in it what is published there, too.
+__all__ = [
+    "ADDRESS",
+    "API",
+    "BASE_URL",
+    "HOST",
+    "MEDIA_TYPE",
+    "PAYMENT",
+    "PLACE",
+    "Answer",
+    "Bookable",
+    "Broker",
+    "Json",
+    "World",
+    "a_seller_document",
+    "capacity_record",
+    "order_record",
+    "outer",
+    "seller_id",
+]
 
-HOST = "booking.example"
-BASE_URL = f"http://{HOST}"
 MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 API = "/api/openbooking"
 PAYMENT: Json = {"@type": "Payment", "identifier": "payment-1"}
 
-ADDRESS: Json = {
-    "@type": "PostalAddress",
-    "streetAddress": "1 Mead Lane",
-    "addressLocality": "Oxford",
-    "addressRegion": "Oxfordshire",
-    "postalCode": "OX1 1AA",
-    "addressCountry": "GB",
-}
-PLACE: Json = {
-    "@type": "Place",
-    "@id": f"{IDENTIFIERS}/places/1",
-    "name": "Kings Mead Leisure Centre",
-    "address": ADDRESS,
-    "geo": {"@type": "GeoCoordinates", "latitude": 51.75, "longitude": -1.26},
-}
-YOGA: Json = {
-    "@type": "Concept",
-    "@id": "https://openactive.io/activity-list#bf1a5e00-cdcf-465d-8c5a-6f57040b7f7e",
-    "inScheme": "https://openactive.io/activity-list",
-    "prefLabel": "Yoga",
-}
-BADMINTON: Json = {
-    "@type": "Concept",
-    "@id": "https://openactive.io/facility-types#9db5681e-700e-4b30-99a5-355885d94db2",
-    "inScheme": "https://openactive.io/facility-types",
-    "prefLabel": "Badminton Court",
-}
-
-
-def seller_id(number: int) -> str:
-    return f"{IDENTIFIERS}/sellers/{number}"
-
-
-def a_seller_document(number: int = 1, tax_mode: str = "TaxGross", **changes: Any) -> Json:
-    return {
-        "@type": "Organization",
-        "@id": seller_id(number),
-        "name": "Kings Mead",
-        "legalName": "Kings Mead Leisure Trust",
-        "taxMode": f"https://openactive.io/{tax_mode}",
-        "address": ADDRESS,
-        "isOpenBookingAllowed": True,
-        **changes,
-    }
-
-
-def instant(at: Any) -> str:
-    return str(at.isoformat(timespec="seconds"))
-
-
-@dataclass(frozen=True)
-class Bookable:
-    """Something that was published, as a Broker refers to it."""
-
-    id: str
-    offer_id: str
-    type: str
-    seller: int = 1
-
-    @property
-    def outer_id(self) -> str:
-        return outer(self.id)
-
-    def item(self, position: int = 0, **properties: Any) -> Json:
-        document = {
-            "@type": "OrderItem",
-            "position": position,
-            "orderedItem": {"@type": self.type, "@id": outer(self.id)},
-            "acceptedOffer": {"@type": "Offer", "@id": outer(self.offer_id)},
-        }
-        return {name: value for name, value in (document | properties).items() if value is not ...}
-
-
-def outer(iri: str) -> str:
-    """An id as a Broker sees it."""
-    return iri.replace("https://base.invalid", BASE_URL)
-
 
 @dataclass
-class World:
+class World(PublishedInventory):
     """An installation without AWS. The clock moves only when told to."""
 
     settings: Settings = field(default_factory=lambda: Settings(authentication="headers"))
@@ -150,10 +96,12 @@ class World:
         self.sell(1, "TaxGross")
         self.sell(2, "TaxNet")
 
-    def sell(self, number: int, tax_mode: str = "TaxGross", **changes: Any) -> None:
-        """Put a Seller whose prices are taxed at 20 %."""
-        document = a_seller_document(number, tax_mode, **changes)
-        self.store.save_seller(read_seller(document, TaxRate("VAT at 20%", Decimal("0.2"))))
+    def now(self) -> datetime:
+        return self.clock.now
+
+    def next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
 
     def set(self, **settings: Any) -> None:
         """Change settings of the installation."""
@@ -162,132 +110,6 @@ class World:
             name for name in vars(self.system) if isinstance(vars(System).get(name), cached_property)
         ]:
             vars(self.system).pop(made_from_them, None)
-
-    def session(
-        self,
-        spaces: int = 10,
-        price: float = 10,
-        *,
-        seller: int = 1,
-        starts_in: timedelta = timedelta(days=2),
-        offer: Json | None = None,
-        session: Json | None = None,
-        organizer: Json | None = None,
-        attendee: tuple[str, ...] = (),
-        form: tuple[Json, ...] = (),
-    ) -> Bookable:
-        """Publish a ScheduledSession of a series of its own."""
-        self._numbers += 1
-        number = self._numbers
-        series_id = f"{IDENTIFIERS}/session-series/{number}"
-        offer_id = f"{series_id}#/offers/1"
-        starts_at = self.clock.now + starts_in
-        parent = {
-            "@type": "SessionSeries",
-            "@id": series_id,
-            "name": "Yoga",
-            "url": "https://kings.example/yoga",
-            "activity": [YOGA],
-            "location": PLACE,
-            "organizer": organizer or a_seller_document(seller),
-            "offers": [
-                {
-                    "@type": "Offer",
-                    "@id": offer_id,
-                    "name": "Adult",
-                    "price": price,
-                    "priceCurrency": "GBP",
-                    "allowCustomerCancellationFullRefund": True,
-                    **(offer or {}),
-                }
-            ],
-        }
-        document = {
-            "@type": "ScheduledSession",
-            "@id": f"{IDENTIFIERS}/scheduled-sessions/{number}",
-            "superEvent": series_id,
-            "startDate": instant(starts_at),
-            "endDate": instant(starts_at + timedelta(hours=1)),
-            "duration": "PT1H",
-            "maximumAttendeeCapacity": max(spaces, 1),
-            "remainingAttendeeCapacity": spaces,
-            **(session or {}),
-        }
-        self.publish(parent)
-        self.publish(document, parent, attendee=attendee, form=form)
-        return Bookable(document["@id"], offer_id, "ScheduledSession", seller)
-
-    def slot(self, uses: int = 1, price: float = 8, *, seller: int = 1) -> Bookable:
-        """Publish a Slot of a court of a facility of its own."""
-        self._numbers += 1
-        number = self._numbers
-        facility_id = f"{IDENTIFIERS}/facility-uses/{number}"
-        court = {
-            "@type": "IndividualFacilityUse",
-            "@id": f"{facility_id}/individual-facility-uses/1",
-            "name": "Court 1",
-        }
-        facility = {
-            "@type": "FacilityUse",
-            "@id": facility_id,
-            "name": "Badminton",
-            "url": "https://kings.example/badminton",
-            "facilityType": [BADMINTON],
-            "location": PLACE,
-            "provider": a_seller_document(seller),
-        }
-        slot_id = f"{IDENTIFIERS}/slots/{number}"
-        starts_at = self.clock.now + timedelta(days=2)
-        document = {
-            "@type": "Slot",
-            "@id": slot_id,
-            "facilityUse": court["@id"],
-            "startDate": instant(starts_at),
-            "endDate": instant(starts_at + timedelta(hours=1)),
-            "duration": "PT1H",
-            "maximumUses": max(uses, 1),
-            "remainingUses": uses,
-            "offers": [
-                {
-                    "@type": "Offer",
-                    "@id": f"{slot_id}#/offers/1",
-                    "name": "Court hire",
-                    "price": price,
-                    "priceCurrency": "GBP",
-                    "allowCustomerCancellationFullRefund": True,
-                }
-            ],
-        }
-        self.publish(facility | {"individualFacilityUse": [court]})
-        self.publish(document, court | {"aggregateFacilityUse": facility})
-        return Bookable(slot_id, f"{slot_id}#/offers/1", "Slot", seller)
-
-    def publish(
-        self,
-        document: Json,
-        parent: Json | None = None,
-        *,
-        attendee: tuple[str, ...] = (),
-        form: tuple[Json, ...] = (),
-    ) -> None:
-        """Put a document into the inventory, or its next version."""
-        published = read_opportunity(document, parent, attendee_details_required=attendee, intake_form=form)
-        known = self.store.listings([document["@id"]]).get(document["@id"])
-        version = known[0].version + 1 if known else 1
-        opportunity = replace(published.opportunity, revision=version)
-        self.store.publish(Listing(opportunity, version), published.spaces)
-
-    def capacity(self, bookable: Bookable) -> Capacity:
-        capacity = self.store.listings([bookable.id])[bookable.id][1]
-        assert capacity is not None
-        return capacity
-
-    def held(self, bookable: Bookable) -> int:
-        return sum(hold.spaces for hold in self.store.holds(bookable.id).values())
-
-    def order(self, uuid: str, partner: str = "partner-1") -> Order | DeletedOrder | None:
-        """The row under a UUID."""
-        return self.store.snapshot(Wanted(OrderKey(partner, uuid))).order
 
 
 @dataclass(frozen=True)
