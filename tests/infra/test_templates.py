@@ -1,11 +1,10 @@
-"""What is to stand on AWS: the templates, the policies, and the plans that lead there."""
+"""The templates and policies: what is to stand on AWS, and what every part of it may do."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,14 @@ import boto3
 import pytest
 from botocore.loaders import Loader
 from moto import mock_aws
-from typer.testing import CliRunner
 
 import app
 from chalicelib.domain import errors
 from chalicelib.runtime.settings import SettingsError, read_settings
 from chalicelib.storage import vault
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.cli.main import app as command_line
-from openbooking.deployment import observation, planner, project
-from openbooking.deployment.executor import SETTLING_LOOKS, Executor
-from openbooking.deployment.planner import (
-    CreateStack,
-    FoundMapping,
-    FoundStack,
-    PublishApi,
-    PutGatewayResponse,
-    ResetGatewayResponse,
-    SetThrottles,
-    UpdateStack,
-    UpdateStreamMapping,
-)
 from openbooking.infra import templates
-from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle, table_definitions
+from openbooking.infra.templates import GatewayResponse, table_definitions
 from openbooking.local.tables import create_tables
 from tests.support import errors_seen
 
@@ -326,107 +310,7 @@ def test_login_tokens_and_registration_are_throttled_more_tightly_than_all_else(
         assert throttle.rate <= throttle.burst < general.burst
 
 
-# --- plans ----------------------------------------------------------------------------------
-
-TEMPLATE = '{"Parameters":{"Stage":{},"DeletionProtection":{}}}'
-STREAM = StreamMapping("arn:stream", "arn:queue", retries=20, bisect=True, report_item_failures=True)
-AS_CHALICE_LEAVES_IT = StreamMapping("arn:stream", None, -1, False, False)
-ANSWER = GatewayResponse("THROTTLED", 429, {"Retry-After": "1"}, "{}")
-
-
-def test_a_missing_stack_is_created() -> None:
-    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, None) == [
-        CreateStack("s", TEMPLATE, {"Stage": "dev"})
-    ]
-
-
-def test_a_stack_that_stands_is_left_alone() -> None:
-    found = FoundStack("UPDATE_COMPLETE", TEMPLATE, {"Stage": "dev", "DeletionProtection": "true"})
-    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, found) == []
-
-
-def test_an_update_keeps_what_was_chosen_and_forgets_what_is_no_parameter_any_more() -> None:
-    found = FoundStack("CREATE_COMPLETE", "{}", {"DeletionProtection": "false", "Gone": "1"})
-    assert planner.plan_stack("s", TEMPLATE, {"Stage": "dev"}, found) == [
-        UpdateStack("s", TEMPLATE, {"DeletionProtection": "false", "Stage": "dev"})
-    ]
-
-
-def test_a_changed_parameter_is_an_update() -> None:
-    found = FoundStack("CREATE_COMPLETE", TEMPLATE, {"Stage": "dev", "DeletionProtection": "true"})
-    wanted = {"Stage": "dev", "DeletionProtection": "false"}
-    assert planner.plan_stack("s", TEMPLATE, wanted, found) == [UpdateStack("s", TEMPLATE, wanted)]
-
-
-@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_IN_PROGRESS", "DELETE_FAILED"])
-def test_a_broken_stack_is_left_to_a_person(status: str) -> None:
-    with pytest.raises(planner.StackNeedsAttentionError):
-        planner.plan_stack("s", TEMPLATE, {}, FoundStack(status, TEMPLATE, {}))
-
-
-def test_gateway_answers_are_set_and_then_published() -> None:
-    stale = replace(ANSWER, status=403)
-    other = replace(ANSWER, response_type="WAF_FILTERED")
-    assert planner.plan_gateway("api", "dev", [ANSWER], [stale, other]) == [
-        PutGatewayResponse("api", ANSWER),
-        ResetGatewayResponse("api", "WAF_FILTERED"),
-        PublishApi("api", "dev"),
-    ]
-
-
-def test_gateway_answers_that_stand_are_not_published_again() -> None:
-    assert planner.plan_gateway("api", "dev", [ANSWER], [ANSWER]) == []
-
-
-LOGIN = Throttle("~1auth~1authorize", "POST", 20, 40)
-
-
-def test_throttles_that_are_not_there_are_set() -> None:
-    stale, other = replace(LOGIN, rate=10000.0), replace(LOGIN, verb="GET")
-    assert planner.plan_throttles("api", "dev", [LOGIN], [stale, other]) == [
-        SetThrottles("api", "dev", (LOGIN,))
-    ]
-
-
-def test_throttles_that_stand_are_left_alone() -> None:
-    assert planner.plan_throttles("api", "dev", [LOGIN], [replace(LOGIN, rate=20.0)]) == []
-
-
-@pytest.mark.parametrize(
-    ("told", "path", "verb"),
-    [
-        ("*/*", "*", "*"),
-        ("~1auth~1authorize/POST", "~1auth~1authorize", "POST"),
-        ("auth/authorize/POST", "~1auth~1authorize", "POST"),
-    ],
-)
-def test_throttles_are_found_however_their_method_is_told(told: str, path: str, verb: str) -> None:
-    class Gateway:
-        def get_stage(self, restApiId: str, stageName: str) -> Any:
-            limits = {"throttlingRateLimit": 20.0, "throttlingBurstLimit": 40}
-            return {"methodSettings": {told: limits, "pets/GET": {"metricsEnabled": True}}}
-
-    assert observation.found_throttles(Gateway(), "api", "dev") == [Throttle(path, verb, 20, 40)]
-
-
-def test_stream_failures_are_parked_after_bounded_retries() -> None:
-    found = {"orders_stream": FoundMapping("uuid", AS_CHALICE_LEAVES_IT)}
-    assert planner.plan_streams({"orders_stream": STREAM}, found) == [
-        UpdateStreamMapping("uuid", "orders_stream", STREAM)
-    ]
-    done = {"orders_stream": FoundMapping("uuid", STREAM)}
-    assert planner.plan_streams({"orders_stream": STREAM}, done) == []
-
-
-def test_a_handler_on_a_stream_that_has_gone_is_left_to_a_person() -> None:
-    found = {"orders_stream": FoundMapping("uuid", replace(STREAM, stream_arn="arn:old"))}
-    with pytest.raises(planner.StreamMovedError, match="uuid"):
-        planner.plan_streams({"orders_stream": STREAM}, found)
-
-
-def test_a_handler_without_a_stream_is_not_deployed() -> None:
-    with pytest.raises(planner.NotDeployedError):
-        planner.plan_streams({"orders_stream": STREAM}, {})
+# --- how streams are followed ----------------------------------------------------------------
 
 
 def test_both_stream_handlers_park_what_they_cannot_handle() -> None:
@@ -444,115 +328,3 @@ def test_what_no_stack_exports_cannot_be_imported() -> None:
     wanted = {"Fn::ImportValue": {"Fn::Sub": "openbooking-${Stage}-Nothing"}}
     with pytest.raises(templates.UnknownExportError):
         templates.resolve(wanted, "dev", EXPORTS)
-
-
-class SettlingLambda:
-    """A Lambda whose new mapping is ready at the third look."""
-
-    def __init__(self, looks_needed: int) -> None:
-        self.looks_left = looks_needed
-        self.updates: list[dict[str, Any]] = []
-
-    def get_event_source_mapping(self, UUID: str) -> dict[str, str]:
-        self.looks_left -= 1
-        return {"State": "Creating" if self.looks_left > 0 else "Enabled"}
-
-    def update_event_source_mapping(self, **arguments: Any) -> None:
-        self.updates.append(arguments)
-
-
-def test_a_mapping_is_changed_only_when_it_has_settled() -> None:
-    lambda_ = SettlingLambda(looks_needed=3)
-    pauses: list[float] = []
-    executor = Executor(lambda service: lambda_, lambda line: None, pauses.append)
-    executor.execute([UpdateStreamMapping("uuid", "orders_stream", STREAM)])
-    assert len(pauses) == 2 < SETTLING_LOOKS
-    assert lambda_.updates == [
-        {
-            "UUID": "uuid",
-            "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "BisectBatchOnFunctionError": True,
-            "MaximumRetryAttempts": 20,
-            "DestinationConfig": {"OnFailure": {"Destination": "arn:queue"}},
-        }
-    ]
-
-
-class Recorder:
-    """A client of any service that notes what it is asked, and has nothing to wait for."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def __getattr__(self, operation: str) -> Any:
-        def called(*arguments: Any, **options: Any) -> Recorder:
-            self.calls.append((operation, options))
-            return self
-
-        return called
-
-
-def test_steps_are_taken_in_the_order_of_the_plan() -> None:
-    client = Recorder()
-    executor = Executor(lambda service: client, lambda line: None)
-    executor.execute(
-        [
-            UpdateStack("s", "{}", {"Stage": "dev"}),
-            ResetGatewayResponse("api", "WAF_FILTERED"),
-            PutGatewayResponse("api", ANSWER),
-            PublishApi("api", "dev"),
-            SetThrottles("api", "dev", (LOGIN,)),
-        ]
-    )
-    assert [operation for operation, _ in client.calls] == [
-        "update_stack",
-        "get_waiter",
-        "wait",
-        "delete_gateway_response",
-        "put_gateway_response",
-        "create_deployment",
-        "update_stage",
-    ]
-    assert client.calls[4][1]["responseParameters"] == {"gatewayresponse.header.Retry-After": "'1'"}
-    path = "/~1auth~1authorize/POST/throttling"
-    assert client.calls[6][1]["patchOperations"] == [
-        {"op": "replace", "path": f"{path}/rateLimit", "value": "20"},
-        {"op": "replace", "path": f"{path}/burstLimit", "value": "40"},
-    ]
-
-
-# --- the whole way --------------------------------------------------------------------------
-
-
-def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(project.UnknownStageError):
-        project.assemble(tmp_path, "holiday")
-
-
-def test_a_refusal_is_one_line() -> None:
-    refused = CliRunner().invoke(command_line, ["stage", "package", "--stage", "holiday"])
-    assert refused.exit_code == 1
-    assert refused.stderr == (
-        "There is no such stage in .chalice/config.json. holiday is not one of dev, prod\n"
-    )
-
-
-def test_a_deployment_can_be_rehearsed_from_start_to_end(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Whoever rehearses may have an account: it must not even be looked for.
-    monkeypatch.setenv("AWS_PROFILE", "must-not-be-looked-at")
-    command_line(["stage", "rehearse", "--stage", "dev"], standalone_mode=False)
-    standing = capfd.readouterr().out
-    for table in ("inventory", "orders", "feeds", "identity"):
-        assert f"table openbooking-dev-{table}: " in standing
-    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep"):
-        assert f"function openbooking-dev{function}: " in standing
-    for handler in ("orders_stream", "inventory_stream"):
-        assert f"stream mapping openbooking-dev-{handler}: ReportBatchItemFailures" in standing
-    assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing
-    assert "key alias/openbooking-dev-signing: " in standing
-    assert "SealAndUnsealSigningKeys" in standing
-    assert standing.count("SIGNING_KMS_KEY") == len(FUNCTIONS)
-    for throttle in templates.throttles():
-        assert f"\nthrottle {throttle}\n" in standing
