@@ -27,8 +27,10 @@ from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import BrokerRole
 from tests.support.builders import (
     BUSINESS,
+    CYCLING,
     NOW,
     SELLER_ID,
+    YOGA,
     a_moment,
     a_request,
     a_seller,
@@ -37,9 +39,6 @@ from tests.support.builders import (
     an_offer,
     an_opportunity,
 )
-
-YOGA = an_opportunity("https://a.example/yoga")
-CYCLING = an_opportunity("https://a.example/cycling")
 
 
 def assessed(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.book import book, fingerprint_of
-from chalicelib.booking.decisions import Decision, MoveHold, SaveOrder
+from chalicelib.booking.decisions import Decision, MoveHold
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.errors import (
     IncompleteBrokerDetailsError,
@@ -28,19 +28,20 @@ from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.domain.parties import BrokerRole
 from tests.support.builders import (
+    CYCLING,
     KEY,
     NOW,
     SELLER_ID,
+    YOGA,
     a_moment,
     a_request,
     a_snapshot,
     an_item,
     an_offer,
     an_opportunity,
+    saved_order,
 )
 
-YOGA = an_opportunity("https://a.example/yoga")
-CYCLING = an_opportunity("https://a.example/cycling")
 PAYMENT = {"@type": "Payment", "identifier": "1"}
 
 
@@ -58,18 +59,11 @@ def booked(request: Any, snapshot: Any, **policy: Any) -> Decision[Any]:
     return book(request, snapshot, a_moment(**policy), rendered)
 
 
-def saved(decision: Decision[Any]) -> Order:
-    change = decision.changes[0]
-    assert isinstance(change, SaveOrder)
-    assert isinstance(change.order, Order)
-    return change.order
-
-
 def test_order_is_made_with_ids_and_confirmed_items() -> None:
     """B-03, B-09, B-10, B-14, B-20: without any quote before."""
     items = (an_item(YOGA), an_item(CYCLING, 1), an_item(YOGA, 2))
     decision = booked(a_booking(*items, total_payment_due=Decimal(30)), a_snapshot(YOGA, CYCLING))
-    order = saved(decision)
+    order = saved_order(decision)
     assert order.kind is OrderKind.Order
     assert {item.status for item in order.items} == {OrderItemStatus.OrderItemConfirmed}
     assert len({item.id for item in order.items}) == 3
@@ -90,7 +84,7 @@ def test_answer_is_kept_as_it_is_given() -> None:
     decision = booked(
         a_booking(an_item(YOGA), an_item(YOGA, 1), total_payment_due=Decimal(20)), a_snapshot(YOGA, spaces=5)
     )
-    order = saved(decision)
+    order = saved_order(decision)
     assert order.answer == ("00000000-0000-4000-8000-000000000001:3 00000000-0000-4000-8000-000000000002:3")
     assert decision.answer.order.answer == order.answer
     assert [item.spaces_remaining for item in order.items] == [None, None]
@@ -100,7 +94,7 @@ def test_lease_becomes_the_booking() -> None:
     """B-06, B-15: no space is given back and taken again."""
     hold = Hold(1, HoldState.leased, NOW + timedelta(minutes=5))
     quote = replace(
-        saved(booked(a_booking(), a_snapshot(YOGA))),
+        saved_order(booked(a_booking(), a_snapshot(YOGA))),
         kind=OrderKind.OrderQuote,
         lease_expires_at=hold.expires_at,
         version=2,
@@ -110,15 +104,15 @@ def test_lease_becomes_the_booking() -> None:
     assert (move.before, move.after) == (hold, Hold(1, HoldState.booked))
     assert (move.spaces_taken, move.leased_more) == (0, -1)
     assert decision.changes[0].replaces == 2  # type: ignore[union-attr]
-    assert saved(decision).version == 3
-    assert saved(decision).lease_expires_at is None
+    assert saved_order(decision).version == 3
+    assert saved_order(decision).lease_expires_at is None
 
 
 def test_lease_on_what_is_not_booked_is_released() -> None:
     """B-15, C2-07."""
     hold = Hold(1, HoldState.leased, NOW + timedelta(minutes=5))
     quote = replace(
-        saved(booked(a_booking(an_item(CYCLING)), a_snapshot(CYCLING))),
+        saved_order(booked(a_booking(an_item(CYCLING)), a_snapshot(CYCLING))),
         kind=OrderKind.OrderQuote,
         lease_expires_at=hold.expires_at,
     )
@@ -186,7 +180,7 @@ def test_item_errors_come_before_the_payment() -> None:
 def test_free_order_needs_no_payment() -> None:
     """PAY-16; B-04."""
     request = a_booking(an_item(FREE), total_payment_due=Decimal(0), payment=None)
-    assert saved(booked(request, a_snapshot(FREE))).payment is None
+    assert saved_order(booked(request, a_snapshot(FREE))).payment is None
 
 
 @pytest.mark.parametrize("payment", [PAYMENT, None])
@@ -194,7 +188,7 @@ def test_optional_payment_may_be_there_or_not(payment: Any) -> None:
     """PAY-13, PAY-05."""
     offer = replace(YOGA.offers[0], prepayment=Prepayment.Optional)
     request = a_booking(payment=payment)
-    assert saved(booked(request, a_snapshot(replace(YOGA, offers=(offer,))))).payment == payment
+    assert saved_order(booked(request, a_snapshot(replace(YOGA, offers=(offer,))))).payment == payment
 
 
 def test_what_needs_approval_cannot_be_booked_at_once() -> None:
@@ -210,7 +204,7 @@ def test_what_needs_approval_cannot_be_booked_at_once() -> None:
 def test_repeated_request_gets_the_first_answer_and_changes_nothing() -> None:
     """B-08, T22: whatever else has changed, items in another order, another payment."""
     items = (an_item(YOGA), an_item(CYCLING, 1))
-    first = saved(booked(a_booking(*items, total_payment_due=Decimal(20)), a_snapshot(YOGA, CYCLING)))
+    first = saved_order(booked(a_booking(*items, total_payment_due=Decimal(20)), a_snapshot(YOGA, CYCLING)))
     again = a_booking(*reversed(items), total_payment_due=None, payment=None, broker=None)
     decision = booked(again, replace(a_snapshot(spaces=0, order=first), opportunities={}))
     assert decision.answer.order == first
@@ -231,7 +225,7 @@ def test_repeated_request_gets_the_first_answer_and_changes_nothing() -> None:
 )
 def test_any_difference_under_the_same_uuid_is_refused(changes: dict[str, Any]) -> None:
     """B-08, GEN-05."""
-    first = saved(booked(a_booking(), a_snapshot(YOGA)))
+    first = saved_order(booked(a_booking(), a_snapshot(YOGA)))
     with pytest.raises(OrderAlreadyExistsError):
         booked(replace(a_booking(), **changes), a_snapshot(YOGA, CYCLING, order=first))
 
@@ -244,7 +238,7 @@ def test_deleted_uuid_is_refused() -> None:
 
 def test_uuid_of_a_proposal_is_not_booked_directly() -> None:
     """A-06."""
-    proposal = replace(saved(booked(a_booking(), a_snapshot(YOGA))), kind=OrderKind.OrderProposal)
+    proposal = replace(saved_order(booked(a_booking(), a_snapshot(YOGA))), kind=OrderKind.OrderProposal)
     with pytest.raises(OrderCreationFailedError):
         booked(a_booking(), a_snapshot(YOGA, order=proposal))
 

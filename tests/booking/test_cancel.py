@@ -24,18 +24,19 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from tests.support.builders import (
+    CYCLING,
     KEY,
     NOW,
     SELLER_ID,
+    YOGA,
     a_moment,
     a_request,
     a_snapshot,
     an_item,
     an_opportunity,
+    saved_order,
 )
 
-YOGA = an_opportunity("https://a.example/yoga")
-CYCLING = an_opportunity("https://a.example/cycling")
 Status = OrderItemStatus
 
 
@@ -44,10 +45,7 @@ def an_order(*opportunities: Any, **changes: Any) -> Order:
     items = [an_item(opportunity, n) for n, opportunity in enumerate(opportunities or (YOGA,))]
     request = a_request(*items, payment={"identifier": "1"}, total_payment_due=Decimal(10) * len(items))
     decision = book(request, a_snapshot(*(opportunities or (YOGA,))), a_moment(), lambda order: "answer")
-    saved = decision.changes[0]
-    assert isinstance(saved, SaveOrder)
-    assert isinstance(saved.order, Order)
-    return replace(saved.order, **changes)
+    return replace(saved_order(decision), **changes)
 
 
 def with_status(order: Order, *statuses: OrderItemStatus) -> Order:
@@ -60,18 +58,11 @@ def cancelled(order: Any, *indexes: int, now: Any = NOW, seller_id: str = SELLER
     return cancel_items(CancellationRequest(KEY, ids), Snapshot(order), a_moment(now), seller_id=seller_id)
 
 
-def saved(decision: Decision[None]) -> Order:
-    change = decision.changes[0]
-    assert isinstance(change, SaveOrder)
-    assert isinstance(change.order, Order)
-    return change.order
-
-
 def test_cancelled_item_gives_back_its_place_and_its_price() -> None:
     """CANCEL-11, CANCEL-01, TAX-09: items that were not named stay as they are; OFEED-03: it enters the feed."""
     order = an_order(YOGA, YOGA, CYCLING)
     decision = cancelled(order, 0)
-    changed = saved(decision)
+    changed = saved_order(decision)
     assert [item.status for item in changed.items] == [
         Status.CustomerCancelled,
         Status.OrderItemConfirmed,
@@ -94,8 +85,8 @@ def test_cancelled_item_gives_back_its_place_and_its_price() -> None:
 def test_everything_cancelled_leaves_nothing_held_and_nothing_due() -> None:
     """CANCEL-11, TAX-08."""
     decision = cancelled(an_order(YOGA, CYCLING), 0, 1)
-    assert saved(decision).totals.due == 0
-    assert saved(decision).totals.taxes == ()
+    assert saved_order(decision).totals.due == 0
+    assert saved_order(decision).totals.taxes == ()
     assert [change.after for change in decision.changes if isinstance(change, MoveHold)] == [None, None]
 
 
@@ -111,7 +102,7 @@ def test_cancelling_once_more_is_granted_and_changes_nothing(status: OrderItemSt
 def test_one_cancelled_before_and_one_now_is_one_change() -> None:
     """CANCEL-03."""
     order = with_status(an_order(YOGA, CYCLING), Status.SellerCancelled, Status.OrderItemConfirmed)
-    assert [item.status for item in saved(cancelled(order, 0, 1)).items] == [
+    assert [item.status for item in saved_order(cancelled(order, 0, 1)).items] == [
         Status.SellerCancelled,
         Status.CustomerCancelled,
     ]

@@ -18,9 +18,11 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from tests.support.builders import (
     CUSTOMER,
+    CYCLING,
     KEY,
     NOW,
     SELLER_ID,
+    YOGA,
     a_moment,
     a_request,
     a_snapshot,
@@ -29,8 +31,6 @@ from tests.support.builders import (
     an_opportunity,
 )
 
-YOGA = an_opportunity("https://a.example/yoga")
-CYCLING = an_opportunity("https://a.example/cycling")
 LEASED_UNTIL = NOW + timedelta(minutes=15)
 
 

@@ -12,9 +12,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
+from chalicelib.domain.parties import Json
 from openbooking.importing.web import Web
-
-Json = dict[str, Any]
 
 BASE = "https://operator.example"
 SELLER: Json = {

@@ -3,12 +3,12 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
+from chalicelib.domain.parties import Json
 from chalicelib.runtime.system import install
 from openbooking.broker.client import Broker, current, partner_headers
 from openbooking.cli.main import app
@@ -24,8 +24,6 @@ from tests.importing.site import (
     slot,
     unit_id,
 )
-
-Json = dict[str, Any]
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from chalicelib.domain.parties import Json
 from openbooking.importing.harvest import DatasetSite, Feed, FeedAddress, harvest, read_feed, read_site
 from openbooking.importing.web import SiteError
 from tests.importing.site import OperatorSite, session, web
-
-Json = dict[str, Any]
 
 FEED = "https://operator.example/feed"
 ADDRESS = FeedAddress("ScheduledSession", FEED)

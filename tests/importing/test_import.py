@@ -14,6 +14,7 @@ from rich.console import Console
 from chalicelib.booking.decisions import MoveHold
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.parties import Json
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
@@ -31,7 +32,6 @@ from tests.importing.site import BASE, SELLER, OperatorSite, facility_use, serie
 from tests.support.engines import new_tables
 from tests.support.memory import MemoryStore
 
-Json = dict[str, Any]
 RETRY = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 
 

@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.parties import Json
 from openbooking.samples.inventory import SampleInventory, SampleOpportunity, sample_inventory
 from tests.support.validator import Validator, start_or_skip
 
 NOW = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
-
-Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
+from chalicelib.booking.decisions import Decision, Moment, OpportunitySnapshot, Policy, SaveOrder, Snapshot
 from chalicelib.booking.requests import OrderRequest, RequestedItem
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.domain.parties import BrokerRole, Seller, TaxMode, TaxRate
-
-Json = dict[str, Any]
+from chalicelib.domain.parties import BrokerRole, Json, Seller, TaxMode, TaxRate
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"
@@ -130,3 +128,15 @@ class Observed:
 
     def work_set_aside(self, kind: str, entry_id: str, error: BaseException) -> None:
         self.reports.append(("set aside", kind, entry_id, type(error).__name__))
+
+
+def saved_order(decision: Decision[Any]) -> Order:
+    """The Order that a decision saves, which is its first change."""
+    change = decision.changes[0]
+    assert isinstance(change, SaveOrder)
+    assert isinstance(change.order, Order)
+    return change.order
+
+
+YOGA = an_opportunity("https://a.example/yoga")
+CYCLING = an_opportunity("https://a.example/cycling")

@@ -10,6 +10,8 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from hypothesis import strategies as st
+
 from chalicelib.identity.authority import Authority
 from chalicelib.identity.hashing import Passwords, digest
 from chalicelib.identity.register import Invitation, Login
@@ -188,3 +190,9 @@ def claims(token: str) -> Json:
 
 
 ISSUER = f"{BASE_URL}/auth"
+
+
+def odd_text(*more: str) -> st.SearchStrategy[str]:
+    """Text that a form or a link may hold by accident or ill will; `more` is what one place must expect."""
+    common = ["", "none", "x" * 3000, "\x00", "https://[", "code", "openid", "\r\nX: y", "%", "é"]
+    return st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from([*common, *more])

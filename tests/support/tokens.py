@@ -11,9 +11,8 @@ from typing import Any
 
 from joserfc.jwk import RSAKey
 
+from chalicelib.domain.parties import Json
 from chalicelib.identity.tokens import Signer, make_key
-
-Json = dict[str, Any]
 
 
 def encoded(part: Any) -> str:
