@@ -16,8 +16,10 @@ from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
 from chalicelib.services.inventory import Inventory
+from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
 from openbooking.cli.imports import import_rpde
@@ -51,11 +53,18 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
+def pending_of(store: Store) -> PendingStore:
+    if isinstance(store, MemoryStore):
+        return store.pending
+    assert isinstance(store, DynamoStore)
+    return DynamoPending(store._tables)
+
+
 def run(store: Store, site: OperatorSite, report: Path | None = None, **options: Any) -> str:
     """What the import prints."""
     told = io.StringIO()
     import_rpde(
-        Inventory(store, store.pending, RETRY),
+        Inventory(store, pending_of(store), RETRY),
         ImportOptions(site.url, **options),
         retry=RETRY,
         console=Console(file=told, width=200),
