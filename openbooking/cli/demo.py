@@ -8,7 +8,7 @@ import typer
 
 from openbooking.broker.client import UnexpectedAnswer
 from openbooking.broker.demo import run_demo
-from openbooking.cli.terminal import refuse
+from openbooking.cli.terminal import DEFAULT_PORT, OptionalPort, refuse
 from openbooking.local.discovery import running_stack
 
 app = typer.Typer(add_completion=False)
@@ -17,11 +17,12 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def demo(
     url: Annotated[str | None, typer.Option(help="Where the system runs; else the local stack's.")] = None,
+    port: OptionalPort = None,
 ) -> None:
-    """Play a Broker: find a session, book it, cancel it, see that arrive in the Orders feed."""
+    """Act as a Broker: find a session, book it, cancel it, see that arrive in the Orders feed."""
     if url is None:
-        stack = running_stack()
-        url = stack.url if stack else "http://localhost:8000"
+        stack = None if port else running_stack()
+        url = stack.url if stack else f"http://localhost:{port or DEFAULT_PORT}"
     try:
         run_demo(url, typer.echo)
     except UnexpectedAnswer as error:

@@ -7,7 +7,8 @@ A command's module is imported when the command runs, so it imports what it need
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -17,7 +18,7 @@ COMMANDS = {
     "serve": ("serve", "Run the whole system on this machine until Ctrl-C."),
     "demo": (
         "demo",
-        "Play a Broker: find a session, book it, cancel it, see that arrive in the Orders feed.",
+        "Act as a Broker: find a session, book it, cancel it, see that arrive in the Orders feed.",
     ),
     "import": ("imports", "Take an operator's data into the inventory."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),
@@ -51,9 +52,19 @@ def load(name: str) -> Any:
 app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"openbooking {version('openbooking')}")
+        raise typer.Exit
+
+
 @app.callback()
-def openbooking() -> None:
-    """The booking system on this machine, and what its operator does with it."""
+def openbooking(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The booking system on this machine, and the commands of its operator."""
 
 
 def main() -> None:

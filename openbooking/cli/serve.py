@@ -11,7 +11,7 @@ import typer
 from chalicelib.runtime.system import installed
 from openbooking.cli.serving import serve as run
 from openbooking.cli.suite_config import read_profile
-from openbooking.cli.terminal import DynamodbUrl
+from openbooking.cli.terminal import DEFAULT_PORT, DynamodbUrl, Port, table_prefix
 from openbooking.conformance.profiles import add_identities
 from openbooking.samples.seeding import load_samples
 
@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(help="Of the API; 0 takes a free one.")] = 8000,
+    port: Port = DEFAULT_PORT,
     host: Annotated[str, typer.Option(help="What to listen on.")] = "localhost",
     dynamodb_url: DynamodbUrl = None,
     dynamodb_port: Annotated[int, typer.Option(help="Of the embedded DynamoDB.")] = 0,
@@ -50,6 +50,7 @@ def serve(
             port=port,
             dynamodb_url=dynamodb_url,
             dynamodb_port=dynamodb_port,
+            table_prefix=table_prefix(),
             sweep_every=sweep_every or None,
             seed=seed,
             settings=profile.server if profile else None,

@@ -1,20 +1,24 @@
-"""`openbooking serve`: runs the local stack, says what to open and try, stops on a signal."""
+"""`openbooking serve`: runs the local stack, shows what to open and try, logs requests, stops on a signal."""
 
 from __future__ import annotations
 
 import json
-import shlex
 import signal
+import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from openbooking.broker.client import Choice, order_request, partner_headers, something_to_book
+from openbooking.broker.client import order_request, partner_headers, something_to_book
+from openbooking.cli.terminal import DEFAULT_PORT, MAX_PORT
+from openbooking.local.discovery import StackAddress, running_stacks, stack_directory, write_atomically
 from openbooking.local.engine import EngineUnreachableError
 from openbooking.local.server import PortTakenError
 from openbooking.local.stack import LocalStack
@@ -26,13 +30,28 @@ def serve(
     port: int,
     dynamodb_url: str | None,
     dynamodb_port: int,
+    table_prefix: str,
     sweep_every: float | None,
     seed: Callable[[], None] | None,
     settings: Mapping[str, str] | None = None,
 ) -> int:
     """Returns the exit code: 0 after a signal, 1 if it could not start."""
     console = Console(highlight=False)
-    stop = threading.Event()
+    others = running_stacks()
+    if (sharing := _shares_tables(others, dynamodb_url, table_prefix)) is not None:
+        print(
+            f"The tables {table_prefix}-* at {sharing.dynamodb_url} are served at {sharing.url} already. "
+            "Use that server, or set TABLE_PREFIX to serve tables of another name.",
+            file=sys.stderr,
+        )
+        return 1
+    stop, welcomed = threading.Event(), threading.Event()
+
+    def log_request(line: str) -> None:
+        # What the welcome itself asks is of no interest.
+        if welcomed.is_set():
+            _print_line(line)
+
     with _signals(stop.set):
         console.print("Starting ...", style="dim")
         try:
@@ -41,27 +60,53 @@ def serve(
                 port=port,
                 dynamodb_url=dynamodb_url,
                 dynamodb_port=dynamodb_port,
+                table_prefix=table_prefix,
                 sweep_every=sweep_every,
                 seed=seed,
                 settings=settings,
                 announced=True,
+                log_request=log_request,
             ) as stack:
-                stack.drain()
                 if not stop.is_set():
-                    _welcome(console, stack)
+                    _welcome(console, stack.address, others)
+                    welcomed.set()
                 stop.wait()
                 console.print("Stopping ...", style="dim")
         except PortTakenError as error:
-            option = "--port" if error.port == port else "--dynamodb-port"
-            other = f"openbooking serve {option} {error.port + 1}"
-            console.print(f"{error} Stop it, or choose another: {other}", soft_wrap=True)
+            print(f"{error} {_other_port(error.port, is_api=error.port == port)}", file=sys.stderr)
             return 1
         except EngineUnreachableError as error:
-            advice = "Start it, or unset DYNAMODB_URL for the one that comes along."
-            console.print(f"{error} {advice}", soft_wrap=True)
+            print(f"{error} Start it, or unset DYNAMODB_URL to use the embedded engine.", file=sys.stderr)
             return 1
     console.print("Stopped.")
     return 0
+
+
+def _shares_tables(
+    others: Sequence[StackAddress], dynamodb_url: str | None, table_prefix: str
+) -> StackAddress | None:
+    """The running stack that serves these tables. Two would keep one record of what is handled."""
+    for other in others if dynamodb_url else ():
+        if (other.dynamodb_url, other.table_prefix) == ((dynamodb_url or "").rstrip("/"), table_prefix):
+            return other
+    return None
+
+
+def _other_port(port: int, *, is_api: bool) -> str:
+    if not is_api:
+        return f"Choose another: openbooking serve --dynamodb-port {port + 1}"
+    other = port + 1 if 1024 <= port < MAX_PORT else DEFAULT_PORT + 1
+    return f"Choose another: PORT={other} make run"
+
+
+def _print_line(line: str) -> None:
+    try:
+        # In one call, so that lines of several threads do not mix.
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads the terminal any more; requests are served all the same.
+        return
 
 
 @contextmanager
@@ -80,7 +125,9 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _welcome(console: Console, stack: LocalStack) -> None:
+def _welcome(console: Console, address: StackAddress, others: Sequence[StackAddress]) -> None:
+    url = address.url
+
     def heading(text: str) -> None:
         console.print()
         console.print(text, style="bold")
@@ -90,34 +137,44 @@ def _welcome(console: Console, stack: LocalStack) -> None:
         console.print(f"  {text}", soft_wrap=True, markup=False)
 
     console.print()
-    console.print(f"The Open Booking API runs at {stack.url}", style="bold green")
+    console.print(f"The Open Booking API runs at {url}", style="bold green")
     heading("Open")
-    line(f"{stack.url}/openactive  (the dataset site)")
-    line(f"{stack.url}/feeds/scheduled-sessions  (an open feed)")
+    line(f"{url}/openactive  (the dataset site)")
+    line(f"{url}/feeds/scheduled-sessions  (an open feed)")
     heading("Try, in another terminal")
-    line("make demo  (a Broker books a session and cancels it)")
-    line(f"curl -s {stack.url}/feeds/session-series")
-    line(f"curl -s {_header_options(None)} {stack.url}/api/openbooking/orders-rpde")
-    choice = something_to_book(stack.url, datetime.now(UTC))
+    port = urlsplit(url).port
+    line(
+        f"make demo{'' if port == DEFAULT_PORT else f' PORT={port}'}  (a Broker books a session and cancels it)"
+    )
+    line(f"curl -s {url}/feeds/session-series")
+    headers = _kept(address, "headers", _header_lines(None))
+    line(f"curl -s -H @{headers} {url}/api/openbooking/orders-rpde")
+    choice = something_to_book(url, datetime.now(UTC))
     if choice is not None:
         heading(f"Ask for a quote (C1): {choice.name}, {choice.session['startDate']}")
-        line(_quote_command(stack.url, choice))
-    heading("Behind it")
-    line(f"DynamoDB at {stack.dynamodb_url}, found by the other openbooking commands by themselves")
+        headers = _kept(address, "seller-headers", _header_lines(choice.seller["@id"]))
+        quote = _kept(address, "quote.json", json.dumps(order_request("OrderQuote", choice), indent=2) + "\n")
+        template = f"{url}/api/openbooking/order-quote-templates/{uuid.uuid4()}"
+        line(f"curl -s -X PUT -H @{headers} -d @{quote} {template}")
+    heading("Data")
+    line(f"tables {address.table_prefix}-* at {address.dynamodb_url}")
+    if others:
+        line(f"Other openbooking commands use the server at {others[0].url}, which started first.")
+        line(f"For this one, add: --dynamodb-url {address.dynamodb_url}")
+    else:
+        line("Other openbooking commands, such as .venv/bin/openbooking partners list, use them by default.")
     console.print()
-    console.print("Ctrl-C stops it.")
+    console.print("Ctrl-C stops it. Requests:")
 
 
-def _quote_command(url: str, choice: Choice) -> str:
-    template = f"{url}/api/openbooking/order-quote-templates/{uuid.uuid4()}"
-    body = shlex.quote(_compact(order_request("OrderQuote", choice)))
-    return f"curl -s -X PUT {_header_options(choice.seller['@id'])} -d {body} {template}"
+def _kept(address: StackAddress, name: str, text: str) -> str:
+    """The path of a file with `text`, as short as it can be given here. It goes when the stack stops."""
+    file = stack_directory(address) / name
+    write_atomically(file, text)
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
-def _header_options(seller_id: str | None) -> str:
+def _header_lines(seller_id: str | None) -> str:
     headers = {name: value for name, value in partner_headers(seller_id).items() if name != "Accept"}
-    return " ".join(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items())
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return "".join(f"{name}: {value}\n" for name, value in headers.items())

@@ -21,7 +21,24 @@ DynamodbUrl = Annotated[
     ),
 ]
 
+DEFAULT_PORT = 8000
+MAX_PORT = 65535
+
+
+def _read_port(text: str) -> int:
+    """A port; 0 takes a free one. Anything else ends the command with a sentence."""
+    # ASCII only: int() reads the digits of every alphabet, and underscores.
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MAX_PORT:
+        refuse(f"{text!r} is not a port: choose a number from 1 to {MAX_PORT}, such as PORT=9000 make run")
+    return int(text)
+
+
+_PORT = typer.Option(parser=lambda given: _read_port(str(given)), metavar="PORT", help="Of the API.")
+Port = Annotated[int, _PORT]
+OptionalPort = Annotated[int | None, _PORT]
+
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,240}")
 
 # Older signing keys are kept so long for tokens that may still be good. How long the stage's tokens live is
 # among its own settings, which are not known here.
@@ -42,23 +59,50 @@ def refuse(sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def table_prefix(expected: str | None = None) -> str:
+    """The prefix of the tables' names: `expected` if that is given, else TABLE_PREFIX, else the local one.
+
+    Ends the command with a sentence if TABLE_PREFIX contradicts `expected`: whoever set it means other tables.
+    """
+    from openbooking.local.stack import TABLE_PREFIX
+
+    given = os.environ.get("TABLE_PREFIX", "")
+    if given and not _PREFIX.fullmatch(given):
+        refuse(
+            f"TABLE_PREFIX={given} cannot be used: table names have letters, digits, '_', '-' and '.' only."
+        )
+    if expected and given not in ("", expected):
+        refuse(
+            f"TABLE_PREFIX={given} contradicts the tables {expected}-* that this command would use: "
+            "unset TABLE_PREFIX, or name the engine that has its tables with --dynamodb-url."
+        )
+    return expected or given or TABLE_PREFIX
+
+
+def name_tables(prefix: str, where: str) -> None:
+    """Says on stderr which tables the command works on; stdout is for its result."""
+    typer.echo(f"Tables: {prefix}-* {where}", err=True)
+
+
 @contextmanager
 def attached(dynamodb_url: str | None) -> Iterator[str]:
     """Within it the app's own modules work on the engine named, else on the running local stack's.
 
-    Gives the engine's URL. Ends the command with a sentence if there is neither.
+    Gives the engine's URL, and prints which tables are used. Ends the command with a sentence if there is
+    neither, or if TABLE_PREFIX contradicts the stack.
     """
     from openbooking.local.discovery import running_stack
     from openbooking.local.engine import environment
-    from openbooking.local.stack import TABLE_PREFIX, environment_variables
+    from openbooking.local.stack import environment_variables
 
     stack = None if dynamodb_url else running_stack()
     if stack is not None:
-        dynamodb_url, prefix = stack.dynamodb_url, stack.table_prefix
+        dynamodb_url, prefix = stack.dynamodb_url, table_prefix(stack.table_prefix)
     elif dynamodb_url:
-        prefix = TABLE_PREFIX
+        prefix = table_prefix()
     else:
         refuse("No local stack runs. Start one with `make run`, or name an engine: --dynamodb-url")
+    name_tables(prefix, f"at {dynamodb_url}")
     with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix}):
         yield dynamodb_url
 
@@ -80,11 +124,13 @@ def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name
     if region is None:
         refuse("Which region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+    prefix = table_prefix(f"openbooking-{stage}")
+    name_tables(prefix, f"in {region}")
     variables: dict[str, str | None] = {
         "DYNAMODB_URL": None,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "TABLE_PREFIX": f"openbooking-{stage}",
+        "TABLE_PREFIX": prefix,
         "ACCESS_TOKEN_SECONDS": os.environ.get("ACCESS_TOKEN_SECONDS", _TOKENS_LIVE_AT_MOST),
         "SIGNING_KMS_KEY": _signing_key(stage, region) if signing_key else None,
     }

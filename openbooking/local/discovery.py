@@ -1,14 +1,17 @@
-"""Where the running local stack can be found by the command line's other commands.
+"""Finds the servers that `make run` has started in this folder, for the other commands.
 
-A file says it; whether the stack still lives is asked of its ports, not of the file.
+Each server has a folder of its own, named after its port. A file in it gives the addresses; whether the
+server still runs is decided by whether its ports answer, not by the file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +22,7 @@ _ANSWERS_WITHIN = 1.0
 
 @dataclass(frozen=True)
 class StackAddress:
-    """A local stack: its API, its engine, and the names of its tables."""
+    """A local stack: its API, its engine, and the prefix of its tables' names."""
 
     url: str
     dynamodb_url: str
@@ -28,9 +31,9 @@ class StackAddress:
 
 
 def state_directory() -> Path:
-    """Where stacks keep what is theirs: `.local` beside app.py, else where you are.
+    """Where stacks keep their files: `.local` beside app.py, else in the current folder.
 
-    OPENBOOKING_STATE_DIRECTORY names another place, so that two stacks need not know each other.
+    OPENBOOKING_STATE_DIRECTORY names another place.
     """
     if named := os.environ.get("OPENBOOKING_STATE_DIRECTORY"):
         return Path(named)
@@ -38,23 +41,35 @@ def state_directory() -> Path:
     return (project if (project / "app.py").exists() else Path.cwd()) / ".local"
 
 
+def stack_directory(address: StackAddress, directory: Path | None = None) -> Path:
+    """Where one stack keeps what is of use while it runs; `withdraw` removes it."""
+    return (directory or state_directory()) / str(urlsplit(address.url).port)
+
+
 def announce(address: StackAddress, directory: Path | None = None) -> None:
-    """Makes `address` the stack that other commands find."""
-    write_atomically((directory or state_directory()) / _FILE, json.dumps(asdict(address)))
+    """Lets other commands find `address`."""
+    # Two stacks may start within one tick of a file system's clock, so the file itself gives the time.
+    document = asdict(address) | {"started_at": time.time()}
+    write_atomically(stack_directory(address, directory) / _FILE, json.dumps(document))
 
 
 def withdraw(address: StackAddress, directory: Path | None = None) -> None:
-    """Forgets `address`, unless another stack has announced itself since."""
-    if _announced(directory) == address:
-        ((directory or state_directory()) / _FILE).unlink(missing_ok=True)
+    """Forgets `address`, unless another stack has announced itself on that port since."""
+    own = stack_directory(address, directory)
+    if (announced := _read(own / _FILE)) and announced[1] == address:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def running_stacks(directory: Path | None = None) -> list[StackAddress]:
+    """The stacks that were announced and answer, in the order in which they started."""
+    files = (directory or state_directory()).glob(f"*/{_FILE}")
+    announced = sorted((found for file in files if (found := _read(file))), key=lambda each: each[0])
+    return [stack for _, stack in announced if _answers(stack.url) and _answers(stack.dynamodb_url)]
 
 
 def running_stack(directory: Path | None = None) -> StackAddress | None:
-    """The stack that was announced and answers, or None."""
-    address = _announced(directory)
-    if address and _answers(address.url) and _answers(address.dynamodb_url):
-        return address
-    return None
+    """The stack that commands work on: of those that run, the one that started first."""
+    return next(iter(running_stacks(directory)), None)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -70,12 +85,12 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def _announced(directory: Path | None) -> StackAddress | None:
+def _read(file: Path) -> tuple[float, StackAddress] | None:
     try:
-        text = ((directory or state_directory()) / _FILE).read_text(encoding="utf-8")
-        return StackAddress(**json.loads(text))
-    except (OSError, ValueError, TypeError):
-        # Absent, cut short, or of another version: then nobody is there.
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return float(document.pop("started_at")), StackAddress(**document)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        # Absent, cut short, or written by another version: no stack can be found through it.
         return None
 
 

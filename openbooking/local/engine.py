@@ -73,6 +73,15 @@ def _client(service: str, url: str, **options: Any) -> Any:
     )
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # An invalid port raises when it is read, and not before.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class Engine(Running):
     """An engine that runs elsewhere, at `url`. Its data outlives the stack if it keeps any."""
 
@@ -83,8 +92,7 @@ class Engine(Running):
 
     def start(self) -> None:
         """Raises EngineUnreachableError."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(self.url):
             raise EngineUnreachableError(self.url)
         client = dynamodb_client(self.url)
         try:

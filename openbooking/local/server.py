@@ -30,14 +30,17 @@ _LOOPBACK = {
 # Brokers' pollers treat that as fatal, so idle connections are kept for longer than a day's work.
 _IDLE_CONNECTIONS_KEPT_FOR = 24 * 3600
 _CONNECTION_LIMIT = 512
+_BACKLOG = 1024
 _TASKS_MAY_TAKE = 5
 
 
 class PortTakenError(Exception):
-    """Another program listens on the port that was asked for."""
+    """The port that was asked for cannot be had."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(f"Port {port} is taken by another program.")
+    def __init__(self, port: int, *, reserved: bool = False) -> None:
+        """`reserved`: the system keeps this port for administrators."""
+        why = "needs administrator rights" if reserved else "is in use by another program"
+        super().__init__(f"Port {port} {why}.")
         self.port = port
 
 
@@ -55,7 +58,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES) and (port or not bound):
                 _close(bound)
-                raise PortTakenError(wanted) from error
+                raise PortTakenError(wanted, reserved=error.errno == errno.EACCES) from error
             if not bound:
                 raise
             # No IPv6 on this machine, or a free IPv4 port that IPv6 uses: IPv4 alone will do.
@@ -100,6 +103,7 @@ class HttpServer:
             "threads": threads,
             "max_request_body_size": max_request_bytes,
             "connection_limit": _CONNECTION_LIMIT,
+            "backlog": _BACKLOG,
             "channel_timeout": _IDLE_CONNECTIONS_KEPT_FOR,
             "asyncore_use_poll": True,
             "log_socket_errors": False,
@@ -114,6 +118,8 @@ class HttpServer:
         return int(self._sockets[0].getsockname()[1])
 
     def start(self) -> None:
+        """Answers from now on; until then connections are refused. Raises PortTakenError."""
+        self._listen()
         # Waiting requests are normal with one worker; waitress warns of each.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
@@ -134,6 +140,16 @@ class HttpServer:
         self._in_loop(lambda: wasyncore.close_all(self._map, ignore_all=True))
         self._thread.join()
         self._server = self._thread = None
+
+    def _listen(self) -> None:
+        try:
+            for each in self._sockets:
+                each.listen(_BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # Sockets that do not listen yet can share a port: the first to listen has it.
+            raise PortTakenError(self.port) from error
 
     def _listeners(self) -> list[BaseWSGIServer]:
         return [each for each in self._map.values() if isinstance(each, BaseWSGIServer)]

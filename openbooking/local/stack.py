@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chalice.app import Chalice
 
@@ -26,6 +28,7 @@ from openbooking.local.engine import (
 )
 from openbooking.local.gateway import Gateway
 from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.request_log import RequestLog
 from openbooking.local.running import Running
 from openbooking.local.schedules import Schedule
 from openbooking.local.server import HttpServer, bind
@@ -87,13 +90,15 @@ class LocalStack(Running):
         sweep_every: float | None = 5.0,
         directory: Path | None = None,
         announced: bool = False,
+        log_request: Callable[[str], None] | None = None,
     ) -> None:
         """Ports that are 0 are free ones. Without `dynamodb_url` the engine is embedded.
 
         `settings` are the app's, over the local defaults. `seed` runs once the tables exist
         and the environment is set; on an engine that keeps data it runs at every start.
         `sweep_every` is in seconds; None leaves the lease sweep off. In `directory` the stack
-        keeps its positions and dead letters, and announces itself if `announced`.
+        keeps its positions and dead letters, and announces itself if `announced`. `log_request`
+        gets a line about each request that was answered.
         """
         self._host = host
         self._port = port
@@ -106,6 +111,7 @@ class LocalStack(Running):
         self._sweep_every = sweep_every
         self._directory = directory or state_directory()
         self._announced = announced
+        self._log_request = log_request
         self._running = ExitStack()
         self._pump: Pump | None = None
 
@@ -117,6 +123,11 @@ class LocalStack(Running):
 
     def stop(self) -> None:
         self._running.close()
+
+    @property
+    def address(self) -> StackAddress:
+        """Where it runs, for other commands."""
+        return StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid())
 
     def drain(self) -> None:
         """Returns when every change so far has passed the stream handlers."""
@@ -151,13 +162,15 @@ class LocalStack(Running):
         if self._seed is not None:
             self._seed()
 
-        self._pump = Pump(self._streams(app, dynamodb, streams, engine.keeps_data))
+        self._pump = Pump(self._streams(app, dynamodb, streams, engine))
+        # Before the server answers: the first reader of a feed finds in it what the tables hold.
+        self._pump.drain()
         running.enter_context(self._pump)
         if self._sweep_every is not None:
             running.enter_context(Schedule("lease_sweep", self._sweep(app), every=self._sweep_every))
         gateway = Gateway(app.rest, after_write=self._pump.wake)
         server = HttpServer(
-            gateway,
+            RequestLog(gateway, self._log_request) if self._log_request else gateway,
             sockets,
             threads=_THREADS,
             max_request_bytes=_LARGEST_UPLOAD,
@@ -167,17 +180,18 @@ class LocalStack(Running):
         server.start()
         running.callback(server.stop)
         if self._announced:
-            address = StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid())
-            announce(address, self._directory)
-            running.callback(withdraw, address, self._directory)
+            announce(self.address, self._directory)
+            running.callback(withdraw, self.address, self._directory)
 
     def _engine(self) -> Engine:
         if self._dynamodb_url is not None:
             return Engine(self._dynamodb_url)
         return EmbeddedEngine(self._dynamodb_port)
 
-    def _streams(self, app: LocalApp, dynamodb: Any, streams: Any, keeps_data: bool) -> list[StreamPump]:
-        positions = Positions(self._directory / "positions.json" if keeps_data else None)
+    def _streams(self, app: LocalApp, dynamodb: Any, streams: Any, engine: Engine) -> list[StreamPump]:
+        # A file for each engine: it is replaced as a whole, and two stacks may run in one folder.
+        file = self._directory / f"positions-{re.sub('[^a-z0-9]+', '-', urlsplit(engine.url).netloc)}.json"
+        positions = Positions(file if engine.keeps_data else None)
         dead_letters = DeadLetters(self._directory / "dead-letters.jsonl")
         handlers = {"orders": app.orders_stream, "inventory": app.inventory_stream}
         return [

@@ -52,16 +52,20 @@ class Terminal:
 
     def says(self, *arguments: str, typed: str = "") -> str:
         result = self.run(*arguments, typed=typed)
-        assert (result.exit_code, result.stderr) == (0, ""), result.output
+        # On stderr, so that what is printed as JSON stays JSON.
+        tables = rf"Tables: {re.escape(self.system.settings.table_prefix)}-\* (at|in) \S+\n"
+        assert result.exit_code == 0, result.output
+        assert re.fullmatch(tables, result.stderr), result.stderr
         return result.stdout
 
     def refuses(self, *arguments: str, typed: str = "") -> str:
         """The one sentence on stderr; nothing was changed by it, the journal says."""
         before = self.changes()
         result = self.run(*arguments, typed=typed)
-        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.output
+        said = [line for line in result.stderr.splitlines() if not line.startswith("Tables: ")]
+        assert (result.exit_code, len(said)) == (1, 1), result.output
         assert self.changes() == before
-        return result.stderr
+        return said[0]
 
     def changes(self) -> int:
         return len(self.system.authority.register.journal(f"{datetime.now(UTC):%Y-%m}"))
@@ -300,7 +304,7 @@ def test_keys_are_rotated_and_forgotten_after_a_question(terminal: Terminal) -> 
     second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
     assert [row["key"] for row in terminal.rows("tokens", "keys")] == [first, second]
     asked = terminal.run("tokens", "forget-key", first, typed="n\n")
-    assert (asked.exit_code, asked.stderr) == (1, "Nothing was changed.\n")
+    assert (asked.exit_code, asked.stderr.splitlines()[1:]) == (1, ["Nothing was changed."])
     assert "is forgotten" in terminal.says("tokens", "forget-key", first, typed="y\n")
     assert "is forgotten" in terminal.says("tokens", "forget-key", second, "--yes")
     assert terminal.rows("tokens", "keys") == []
@@ -343,6 +347,23 @@ def test_without_an_installation_a_command_says_so(tmp_path: Path, engine: Embed
             assert (result.exit_code, said in result.stderr, result.stdout) == (1, True, ""), result.output
 
 
+def test_a_stack_is_not_searched_for_tables_of_another_name(
+    terminal: Terminal, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    announce(StackAddress(engine.url, engine.url, TABLE_PREFIX, os.getpid()), tmp_path)
+    with environment_variables({"TABLE_PREFIX": "mine"}):
+        told = Terminal(terminal.system, []).refuses("partners", "add", "Broker Ltd")
+    assert "TABLE_PREFIX=mine contradicts the tables openbooking-local-*" in told
+
+
+def test_on_a_named_engine_table_prefix_picks_the_tables(terminal: Terminal) -> None:
+    with environment_variables({"TABLE_PREFIX": "mine"}):
+        told = terminal.refuses("partners", "list")
+    assert "mine-identity at http://127.0.0.1:" in told
+    with environment_variables({"TABLE_PREFIX": "mine's"}):
+        assert "TABLE_PREFIX=mine's cannot be used" in terminal.refuses("partners", "list")
+
+
 # --- a stage on AWS ---------------------------------------------------------------------------
 
 STACK = {
@@ -366,6 +387,7 @@ def aws() -> Iterator[None]:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "DYNAMODB_URL": None,
+            "TABLE_PREFIX": None,
         }
         with environment_variables(here):
             cloudformation = boto3.client("cloudformation", region_name=REGION)
@@ -392,6 +414,12 @@ def test_a_stage_is_worked_on_in_the_name_of_the_credentials(stage: Terminal) ->
     assert stage.system.authority.has_secret(partner, value(told, "client secret"))
     (entry,) = stage.rows("journal")
     assert entry["by"].startswith("arn:aws:sts::123456789012:")
+
+
+def test_a_stage_has_its_own_tables_whatever_table_prefix_says(stage: Terminal) -> None:
+    with environment_variables({"TABLE_PREFIX": "openbooking-old"}):
+        told = stage.refuses("partners", "add", "Broker Ltd")
+    assert "TABLE_PREFIX=openbooking-old contradicts the tables openbooking-dev-*" in told
 
 
 def test_a_key_made_for_a_stage_is_sealed_by_its_kms_key(stage: Terminal) -> None:

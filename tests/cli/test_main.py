@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import httpx
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from openbooking.cli.main import COMMANDS, app, load
 from openbooking.cli.terminal import attached
+from openbooking.local.discovery import running_stack
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.server import bind
 
@@ -21,7 +25,7 @@ from openbooking.local.server import bind
 class Serving:
     """`openbooking serve` as a process of its own."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, **variables: str) -> None:
         self.directory = directory
         self.process = subprocess.Popen(
             [sys.executable, "-m", "openbooking", "serve", "--no-samples", *options],
@@ -29,7 +33,12 @@ class Serving:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "OPENBOOKING_STATE_DIRECTORY": str(directory), "DYNAMODB_URL": ""},
+            env={
+                **os.environ,
+                "OPENBOOKING_STATE_DIRECTORY": str(directory),
+                "DYNAMODB_URL": "",
+                **variables,
+            },
         )
 
     @property
@@ -64,13 +73,14 @@ def state(tmp_path: Path) -> Iterator[Path]:
 def test_serve_says_what_to_try_and_stops_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     serving = Serving(tmp_path, "--port", "0")
     shown = "".join(serving.lines_until("Ctrl-C stops it."))
-    announced = (tmp_path / "stack.json").exists()
+    announced = [each.name for each in tmp_path.glob("*/stack.json")]
     serving.process.send_signal(signal.SIGINT)
     code, rest = serving.end()
     assert "/openactive" in shown
     assert "make demo" in shown
     assert "curl -s http://localhost:" in shown
-    assert announced
+    assert "tables openbooking-local-* at http://127.0.0.1:" in shown
+    assert announced == ["stack.json"]
     assert (code, rest.splitlines()[-1]) == (0, "Stopped.")
     assert "Traceback" not in rest
     assert list(tmp_path.iterdir()) == []
@@ -85,22 +95,95 @@ def test_serve_stops_also_while_it_starts(tmp_path: Path) -> None:
     assert "Traceback" not in rest
 
 
-def test_serve_on_a_port_that_is_taken_says_so(tmp_path: Path) -> None:
+def test_what_is_printed_to_copy_is_short_and_works(tmp_path: Path) -> None:
+    serving = Serving(tmp_path, "--port", "0", "--samples")
+    shown = serving.lines_until("Ctrl-C stops it.")
+    (quote,) = (line.split() for line in shown if "-X PUT" in line)
+    assert len(" ".join(quote).replace(str(tmp_path), ".local")) < 200
+    headers, body = (Path(word[1:]).read_text() for word in quote if word.startswith("@"))
+    answer = httpx.put(
+        quote[-1], headers=[line.split(": ") for line in headers.splitlines()], content=body.encode()
+    )
+    served = [serving.out.readline()]
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.end()[0] == 0
+    assert (answer.status_code, answer.json()["@type"]) == (200, "OrderQuote")
+    path = quote[-1].partition("/api/")[2]
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d PUT    /api/{path} 200 \d+ ms\n", served[0])
+
+
+def test_a_second_server_leaves_the_first_one_to_the_commands(tmp_path: Path) -> None:
+    first = Serving(tmp_path, "--port", "0")
+    address = "".join(first.lines_until("The Open Booking API runs at")).split()[-1]
+    first.lines_until("Ctrl-C stops it.")
+    second = Serving(tmp_path, "--port", "0")
+    told = "".join(second.lines_until("Ctrl-C stops it."))
+    found = running_stack(tmp_path)
+    second.process.send_signal(signal.SIGINT)
+    second.end()
+    left = running_stack(tmp_path)
+    first.process.send_signal(signal.SIGINT)
+    first.end()
+    assert f"Other openbooking commands use the server at {address}, which started first." in told
+    assert "For this one, add: --dynamodb-url http://127.0.0.1:" in told
+    assert found is not None
+    assert (found.url, found) == (address, left)
+
+
+def test_tables_that_a_running_server_serves_are_not_served_twice(tmp_path: Path) -> None:
+    engine = EmbeddedEngine()
+    engine.start()
+    first = Serving(tmp_path, "--port", "0", "--dynamodb-url", engine.url, TABLE_PREFIX="mine")
+    shown = "".join(first.lines_until("Ctrl-C stops it."))
+    code, rest = Serving(
+        tmp_path, "--port", "0", "--dynamodb-url", f"{engine.url}/", TABLE_PREFIX="mine"
+    ).end()
+    first.process.send_signal(signal.SIGINT)
+    first.end()
+    engine.stop()
+    assert f"tables mine-* at {engine.url}" in shown
+    assert code == 1
+    assert f"The tables mine-* at {engine.url} are served at http://localhost:" in rest
+    assert len(rest.splitlines()) == 1
+
+
+@pytest.mark.parametrize("port", ["abc", "70000", "-1", "8_0", "\u0668", ""])
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_an_invalid_port_is_one_sentence(state: Path, command: str, port: str) -> None:
+    result = CliRunner().invoke(app, [command, f"--port={port}"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"{port!r} is not a port: choose a number from 1 to 65535, such as PORT=9000 make run"
+    ]
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"openbooking {project['version']}\n")
+
+
+def test_serve_on_a_port_that_is_taken_is_one_sentence_that_names_another(tmp_path: Path) -> None:
     sockets = bind("127.0.0.1", 0)
     sockets[0].listen()
-    port = str(sockets[0].getsockname()[1])
-    code, rest = Serving(tmp_path, "--port", port).end()
+    port = sockets[0].getsockname()[1]
+    code, rest = Serving(tmp_path, "--port", str(port)).end()
     sockets[0].close()
     assert code == 1
-    assert f"Port {port} is taken" in rest
-    assert "Traceback" not in rest
+    assert rest.splitlines() == [
+        "Starting ...",
+        f"Port {port} is in use by another program. Choose another: PORT={port + 1} make run",
+    ]
 
 
 def test_serve_without_its_engine_says_so(tmp_path: Path) -> None:
-    code, rest = Serving(tmp_path, "--port", "0", "--dynamodb-url", "http://127.0.0.1:1").end()
-    assert code == 1
-    assert "No DynamoDB engine answers at http://127.0.0.1:1." in rest
-    assert "Traceback" not in rest
+    for url in ("http://127.0.0.1:1", "http://127.0.0.1:abc", "localhost:8002"):
+        code, rest = Serving(tmp_path, "--port", "0", "--dynamodb-url", url).end()
+        assert code == 1
+        assert rest.splitlines()[1:] == [
+            f"No DynamoDB engine answers at {url}. "
+            "Start it, or unset DYNAMODB_URL to use the embedded engine."
+        ]
 
 
 def test_demo_with_nothing_running_is_a_sentence_and_a_failure(state: Path) -> None:

@@ -11,6 +11,8 @@ from openbooking.local.discovery import (
     StackAddress,
     announce,
     running_stack,
+    running_stacks,
+    stack_directory,
     withdraw,
     write_atomically,
 )
@@ -46,12 +48,40 @@ def test_a_stack_that_withdrew_is_not_found(tmp_path: Path, address: StackAddres
     withdraw(address, tmp_path)
 
 
-def test_a_later_stack_is_not_withdrawn_by_an_earlier_one(tmp_path: Path, address: StackAddress) -> None:
-    earlier = StackAddress("http://127.0.0.1:1", "http://127.0.0.1:2", "p", 1)
+def test_a_second_stack_does_not_take_the_place_of_the_first(tmp_path: Path, address: StackAddress) -> None:
+    # The other way round: its API is where the first one's engine is.
+    second = StackAddress(address.dynamodb_url, address.url, "openbooking-local", os.getpid())
+    announce(address, tmp_path)
+    announce(second, tmp_path)
+    assert running_stack(tmp_path) == address
+    assert running_stacks(tmp_path) == [address, second]
+    withdraw(second, tmp_path)
+    assert running_stack(tmp_path) == address
+
+
+def test_when_the_first_stack_ends_the_second_is_found(tmp_path: Path, address: StackAddress) -> None:
+    second = StackAddress(address.dynamodb_url, address.url, "openbooking-local", os.getpid())
+    announce(address, tmp_path)
+    announce(second, tmp_path)
+    withdraw(address, tmp_path)
+    assert running_stack(tmp_path) == second
+
+
+def test_a_later_stack_on_the_same_port_is_not_withdrawn_by_an_earlier_one(
+    tmp_path: Path, address: StackAddress
+) -> None:
+    earlier = StackAddress(address.url, "http://127.0.0.1:2", "p", 1)
     announce(earlier, tmp_path)
     announce(address, tmp_path)
     withdraw(earlier, tmp_path)
     assert running_stack(tmp_path) == address
+
+
+def test_what_a_stack_keeps_while_it_runs_goes_with_it(tmp_path: Path, address: StackAddress) -> None:
+    announce(address, tmp_path)
+    write_atomically(stack_directory(address, tmp_path) / "quote.json", "{}")
+    withdraw(address, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("dead", ["url", "dynamodb_url"])
@@ -61,9 +91,10 @@ def test_a_stack_that_was_killed_is_not_found(tmp_path: Path, address: StackAddr
     assert running_stack(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({"url": "x", "other": 1})])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({"url": "x", "started_at": 1})])
 def test_a_file_that_says_nothing_useful_is_no_stack(tmp_path: Path, text: str) -> None:
-    (tmp_path / "stack.json").write_text(text)
+    (tmp_path / "8000").mkdir()
+    (tmp_path / "8000" / "stack.json").write_text(text)
     assert running_stack(tmp_path) is None
 
 

@@ -149,3 +149,21 @@ def test_a_port_that_is_taken_is_refused_and_nothing_is_held(server: HttpServer)
 def test_an_address_that_is_not_ours_is_the_callers_mistake() -> None:
     with pytest.raises(OSError, match="assign requested address"):
         bind("192.0.2.1", 0)
+
+
+def test_of_two_on_one_port_the_first_to_answer_has_it() -> None:
+    # Both can bind it, because neither answers yet: a second `make run` while the first one starts.
+    first = HttpServer(application, bind("127.0.0.1", 0), threads=1)
+    second = HttpServer(application, bind("127.0.0.1", first.port), threads=1)
+    first.start()
+    with pytest.raises(PortTakenError, match=f"Port {first.port} is in use by another program"):
+        second.start()
+    second.stop()
+    connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
+    assert get(connection, "/x")[0] == 200
+    connection.close()
+    first.stop()
+
+
+def test_a_port_that_only_administrators_may_have_is_named_as_such() -> None:
+    assert str(PortTakenError(80, reserved=True)) == "Port 80 needs administrator rights."

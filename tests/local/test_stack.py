@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,49 @@ def test_the_seed_finds_tables_and_its_changes_reach_the_handlers(tmp_path: Path
     with LocalStack(load=stub.load, seed=seed, table_prefix="mine", directory=tmp_path) as stack:
         stack.drain()
     assert stub.records == ["seeded"]
+
+
+def test_nobody_is_answered_before_the_seed_has_passed_the_handlers(tmp_path: Path) -> None:
+    stub, refused = Stub(), []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def is_refused() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+    def seed() -> None:
+        refused.append(is_refused())
+        client = dynamodb_client(os.environ["DYNAMODB_URL"])
+        client.put_item(TableName="openbooking-local-orders", Item={"order_key": {"S": "seeded"}})
+        client.close()
+
+    def load() -> LocalApp:
+        app = stub.load()
+
+        def orders_stream(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            refused.append(is_refused())
+            answer: dict[str, Any] = app.orders_stream(event, context)
+            return answer
+
+        return replace(app, orders_stream=orders_stream)
+
+    with LocalStack(load=load, seed=seed, port=port, directory=tmp_path) as stack:
+        assert stub.records == ["seeded"]
+        assert httpx.put(f"{stack.url}/orders/abc", json={}).status_code == 200
+    assert refused[:2] == [True, True]
+
+
+def test_each_request_is_logged(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with LocalStack(load=Stub().load, directory=tmp_path, log_request=lines.append) as stack:
+        httpx.put(f"{stack.url}/orders/abc?email=geoff@example.com", json={"email": "geoff@example.com"})
+        httpx.get(f"{stack.url}/nowhere")
+    assert [re.sub(r"^\d\d:\d\d:\d\d |\d+ ms$", "", line) for line in lines] == [
+        "PUT    /orders/abc 200 ",
+        "GET    /nowhere 404 ",
+    ]
 
 
 def test_only_an_announced_stack_is_found_and_only_while_it_runs(tmp_path: Path) -> None:
