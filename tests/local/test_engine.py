@@ -57,6 +57,12 @@ def test_the_environment_is_as_before_afterwards() -> None:
     assert "OPENBOOKING_TEST_NEW" not in os.environ
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:abc", "localhost:8002", "http://"])
+def test_an_engine_that_cannot_be_reached_is_named_as_it_was_given(url: str) -> None:
+    with pytest.raises(EngineUnreachableError, match=f"^No DynamoDB engine answers at {url.rstrip('/')}"):
+        Engine(url).start()
+
+
 def test_the_embedded_engine_is_empty_at_every_start() -> None:
     for _ in range(2):
         engine = EmbeddedEngine()
