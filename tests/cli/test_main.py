@@ -99,7 +99,6 @@ def test_what_is_printed_to_copy_is_short_and_works(tmp_path: Path) -> None:
     serving = Serving(tmp_path, "--port", "0", "--samples")
     shown = serving.lines_until("Ctrl-C stops it.")
     (quote,) = (line.split() for line in shown if "-X PUT" in line)
-    assert len(" ".join(quote).replace(str(tmp_path), ".local")) < 200
     headers, body = (Path(word[1:]).read_text() for word in quote if word.startswith("@"))
     answer = httpx.put(
         quote[-1], headers=[line.split(": ") for line in headers.splitlines()], content=body.encode()
@@ -107,6 +106,7 @@ def test_what_is_printed_to_copy_is_short_and_works(tmp_path: Path) -> None:
     served = [serving.out.readline()]
     serving.process.send_signal(signal.SIGINT)
     assert serving.end()[0] == 0
+    assert len(" ".join(quote).replace(str(tmp_path), ".local")) < 200
     assert (answer.status_code, answer.json()["@type"]) == (200, "OrderQuote")
     path = quote[-1].partition("/api/")[2]
     assert re.fullmatch(rf"\d\d:\d\d:\d\d PUT    /api/{path} 200 \d+ ms\n", served[0])
