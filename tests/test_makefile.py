@@ -67,4 +67,4 @@ def test_port_is_passed_on(command: str, variables: dict[str, str], run: str) ->
 def test_a_deployment_without_a_stage_is_refused() -> None:
     recipe = plan("deploy")
     assert any("Name the stage: make deploy STAGE=dev" in line for line in recipe)
-    assert plan("deploy", "STAGE=dev")[-1].endswith("openbooking.cli.stage deploy --stage dev")
+    assert plan("deploy", "STAGE=dev")[-1].endswith("openbooking stage deploy --stage dev")
