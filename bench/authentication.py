@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.handler_time import output_to_nowhere
 from bench.installation import Installation, ask, booking, new_uuid
-from chalicelib.identity.callers import BOOKING
+from chalicelib.identity.scopes import BOOKING
 from chalicelib.runtime.system import install
 from chalicelib.runtime.telemetry import Telemetry
 from tests.support.engines import Calls
@@ -25,7 +25,7 @@ def authentication_share(installation: Installation, repeats: int = REPEATS) -> 
     system = installation.system(Telemetry())
     system.settings = replace(system.settings, authentication="openid")
     install(system)
-    token = system.authority.access_token(BASE_URL, "partner-1", seller_id(1), [BOOKING])
+    token = system.issuer.access_token(BASE_URL, "partner-1", seller_id(1), [BOOKING])
     headers = {"authorization": f"Bearer {token}"}
     books = [replace(booking(new_uuid(), session), headers=headers) for _ in range(repeats + 2)]
     with output_to_nowhere():

@@ -15,20 +15,58 @@ MODULES = sorted(
 )
 
 
-def test_libraries_that_only_some_requests_need_wait_for_them() -> None:
-    code = (
-        "import sys, app; "
-        "late = {'authlib', 'cryptography', 'jinja2', 'joserfc', 'markupsafe', 'segno'} & set(sys.modules); "
-        "print(*sorted(late))"
-    )
+def loaded_of(modules: set[str], code: str) -> set[str]:
+    """Which of these are loaded in a fresh process after it has run `code`."""
     checked = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
+        [sys.executable, "-c", f"import sys; {code}; print(*({modules!r} & set(sys.modules)))"],
+        cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "\n", "")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    return set(checked.stdout.split())
+
+
+def test_libraries_that_only_some_requests_need_wait_for_them() -> None:
+    assert (
+        loaded_of({"authlib", "cryptography", "jinja2", "joserfc", "markupsafe", "segno"}, "import app")
+        == set()
+    )
+
+
+LATE = {
+    f"chalicelib.identity.{module}"
+    for module in (
+        "credentials", "grants", "issuers", "issuing", "keys", "limits", "logins", "oauth", "passwords",
+        "sign_in", "tokens",
+    )
+}  # fmt: skip
+
+
+def test_what_only_some_requests_ask_of_identity_waits_for_them() -> None:
+    assert loaded_of(LATE, "import app") == set()
+
+
+def test_whether_an_authorisation_is_revoked_is_asked_without_the_rest_of_identity() -> None:
+    """What the Orders stream does with each partner and Seller (OFEED-15)."""
+    asked = (
+        "from chalicelib.api.events import orders_changed; "
+        "from tests.support.world import World; "
+        "assert not World().system.consent.is_revoked('partner-1', 'seller-1'); "
+        "assert orders_changed([]) == {'batchItemFailures': []}"
+    )
+    assert loaded_of(LATE | {"authlib", "cryptography", "joserfc", "chalicelib.identity.callers"}, asked) <= {
+        "chalicelib.identity.callers"  # of the API's own module, which the app imports
+    }
+    alone = "import chalicelib.identity.consent"
+    others = LATE | {"chalicelib.identity.callers", "chalicelib.identity.hashing"}
+    assert loaded_of(others | {"authlib", "cryptography", "joserfc"}, alone) == set()
+
+
+def test_what_waits_is_there_when_it_is_asked_for() -> None:
+    """The list above names modules that exist."""
+    assert loaded_of(LATE, "; ".join(f"import {module}" for module in sorted(LATE))) == LATE
 
 
 @pytest.mark.parametrize(("is_on", "status", "loaded"), [("false", 404, []), ("true", 403, list(MODULES))])

@@ -12,15 +12,14 @@ from chalice.app import Blueprint
 from chalicelib.api.boundary import Call, Reply, Resource, View, page_reply, register
 from chalicelib.domain import identifiers
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
-from chalicelib.identity.authority import Authority, SignInRefused, TooManyAttempts
-from chalicelib.identity.register import Login
-from chalicelib.identity.sign_in import Ticket, TicketRefused, read_ticket, write_ticket
-from chalicelib.identity.tokens import jwks_document
 from chalicelib.pages import sign_in as pages
 from chalicelib.pages.rendering import Page
 
 if TYPE_CHECKING:
-    from chalicelib.identity.provider import Answered, Asked, AuthorisationRequest, OAuthError, Provider
+    from chalicelib.identity.entries import Login
+    from chalicelib.identity.oauth.provider import AuthorisationRequest, OAuthError, Provider
+    from chalicelib.identity.oauth.requests import Answered, Asked
+    from chalicelib.identity.sign_in import Ticket
 
 blueprint = Blueprint(__name__)
 
@@ -53,7 +52,9 @@ def discovery(call: Call) -> Reply:
 def jwks(call: Call) -> Reply:
     """The keys that tokens are verified with."""
     _must_be_open(call)
-    document = jwks_document(call.system.authority.ring.public())
+    from chalicelib.identity.tokens import jwks_document
+
+    document = jwks_document(call.system.keys.public())
     return Reply(200, document, {"Cache-Control": "public, max-age=900"}, _JSON)
 
 
@@ -89,15 +90,18 @@ class _Conversation:
     """From the partner's request over login and consent back to the partner."""
 
     def __init__(self, call: Call) -> None:
-        from chalicelib.identity.provider import OAuthError
+        from chalicelib.identity.hashing import new_secret
+        from chalicelib.identity.oauth.provider import OAuthError
 
         self._oauth_error = OAuthError
         self._call, self._provider = call, _provider(call)
-        self._authority: Authority = call.system.authority
+        self._system = call.system
         self._service = call.service
-        self._browser = _cookie(call) or self._authority.new_secret()
+        self._browser = _cookie(call) or new_secret()
 
     def begin(self) -> Reply:
+        from chalicelib.identity.sign_in import Ticket
+
         if repeated := self._call.repeated_query():  # RFC 6749, section 3.1: which of them is meant?
             return self._trouble(400, pages.Message(_DEAD_LINK, f"Duplicate parameter: {repeated[0]}."))
         parameters = self._call.query
@@ -110,10 +114,12 @@ class _Conversation:
         return self._page(200, page)
 
     def go_on(self) -> Reply:
+        from chalicelib.identity.sign_in import TicketRefused, read_ticket
+
         try:
             form = _asked(self._call).form()
             ticket = read_ticket(
-                form.get("ticket", ""), self._browser, self._authority.ring, self._call.system.clock()
+                form.get("ticket", ""), self._browser, self._system.keys, self._system.clock()
             )
             asked_for = self._provider.authorisation_request(ticket.parameters)
         except TicketRefused:
@@ -124,10 +130,12 @@ class _Conversation:
             return self._sign_in(form, ticket, asked_for)
         return self._decide(form, ticket.username, asked_for)
 
-    def _sign_in(self, form: Mapping[str, str], ticket: Ticket, asked_for: "AuthorisationRequest") -> Reply:
+    def _sign_in(self, form: Mapping[str, str], ticket: "Ticket", asked_for: "AuthorisationRequest") -> Reply:
+        from chalicelib.identity.logins import SignInRefused, TooManyAttempts
+
         try:
             username = form.get("username", "").strip()
-            login = self._authority.sign_in(username, form.get("password", ""), self._address())
+            login = self._system.logins.sign_in(username, form.get("password", ""), self._address())
         except SignInRefused as refusal:
             too_many = isinstance(refusal, TooManyAttempts)
             page = pages.login_page(
@@ -139,14 +147,14 @@ class _Conversation:
                 problem=pages.Problem.too_many_attempts if too_many else pages.Problem.wrong,
             )
             return self._page(429 if too_many else 403, page)
-        sellers = self._authority.sellers_of(login)
+        sellers = self._system.logins.sellers_of(login)
         if not sellers:
             return self._trouble(403, _NO_SELLER)
         asks_again = "consent" in ticket.parameters.get("prompt", "").split()
         if (
             len(sellers) == 1
             and not asks_again
-            and self._authority.has_consent(asked_for.partner.id, sellers[0].id, asked_for.scopes)
+            and self._system.consent.has_consent(asked_for.partner.id, sellers[0].id, asked_for.scopes)
         ):
             return self._allow(asked_for, sellers[0].id, login)
         next_ticket = self._ticket(replace(ticket, username=login.username))
@@ -163,19 +171,19 @@ class _Conversation:
         return self._page(200, page)
 
     def _decide(self, form: Mapping[str, str], username: str, asked_for: "AuthorisationRequest") -> Reply:
-        login = self._authority.register.find(Login, Login.key_of(username))
+        login = self._system.logins.find(username)
         if login is None or login.suspended:
             return self._trouble(403, _STALE)
         if form.get("decision") != "allow":
             return _protocol_reply(self._provider.deny(asked_for))
-        sellers = {seller.id for seller in self._authority.sellers_of(login)}
+        sellers = {seller.id for seller in self._system.logins.sellers_of(login)}
         chosen = identifiers.inward(form.get("seller", ""), self._call.base_url)
         if chosen not in sellers:
             return self._trouble(403, _NO_SELLER)
         return self._allow(asked_for, chosen, login)
 
-    def _allow(self, asked_for: "AuthorisationRequest", seller_id: str, login: Login) -> Reply:
-        authorisation = self._authority.authorise(
+    def _allow(self, asked_for: "AuthorisationRequest", seller_id: str, login: "Login") -> Reply:
+        authorisation = self._system.consent.authorise(
             asked_for.partner.id, seller_id, asked_for.scopes, given_by=login.id
         )
         if not authorisation.stands:  # the operator has suspended it, and no login undoes that
@@ -189,8 +197,10 @@ class _Conversation:
         text = _REFUSALS.get(error.error) or error.get_error_description()
         return self._trouble(400, pages.Message(_DEAD_LINK, text))
 
-    def _ticket(self, ticket: Ticket) -> str:
-        return write_ticket(ticket, self._browser, self._authority.ring, self._call.system.clock())
+    def _ticket(self, ticket: "Ticket") -> str:
+        from chalicelib.identity.sign_in import write_ticket
+
+        return write_ticket(ticket, self._browser, self._system.keys, self._system.clock())
 
     def _page(self, status: int, page: Page) -> Reply:
         secure = self._call.base_url.startswith("https:")
@@ -235,13 +245,15 @@ def _must_be_open(call: Call) -> None:
 
 def _provider(call: Call) -> "Provider":
     _must_be_open(call)
-    from chalicelib.identity.provider import Provider  # Authlib is slow to load, and booking needs none of it
+    # Authlib is slow to load, and booking needs none of it.
+    from chalicelib.identity.oauth.provider import Provider
+    from chalicelib.runtime.provider import backend_of
 
-    return Provider(call.system.authority, call.base_url, call.system.booking_service())
+    return Provider(backend_of(call.system), call.base_url, call.system.booking_service())
 
 
 def _asked(call: Call) -> "Asked":
-    from chalicelib.identity.provider import Asked
+    from chalicelib.identity.oauth.requests import Asked
 
     return Asked(call.request.method, call.query, call.body(), call.headers)
 

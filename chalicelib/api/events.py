@@ -11,7 +11,7 @@ def orders_changed(records: list[Record]) -> dict[str, Any]:
     """Records of the Orders stream; the answer tells the stream where to try again."""
     system = installed()
     failures = publish_orders(
-        records, system.ledger, system.clock(), _noting(system), system.authority.is_revoked
+        records, system.ledger, system.clock(), _noting(system), system.consent.is_revoked
     )
     return _batch_answer(system, failures)
 

@@ -10,7 +10,7 @@ from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.feeds.pages import read_page
 from chalicelib.feeds.streams import orders_feed, proposals_feed
-from chalicelib.identity.callers import ORDERS_FEED
+from chalicelib.identity.scopes import ORDERS_FEED
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
 
 blueprint = Blueprint(__name__)

@@ -13,16 +13,14 @@ from chalicelib.domain.errors import (
     SellerNotFoundError,
     UnauthenticatedError,
 )
+from chalicelib.identity.entries import ApiKey, Authorisation, Partner, SellerStanding
 from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import ApiKey, Authorisation, Partner, Register, SellerStanding
+from chalicelib.identity.register import Register
+from chalicelib.identity.scopes import BOOKING, ORDERS_FEED
 
 CLIENT_HEADER = "x-openactive-test-client-id"
 SELLER_HEADER = "x-openactive-test-seller-id"
 API_KEY_HEADER = "x-api-key"
-
-# What a caller may do (AUTH-08).
-BOOKING = "openactive-openbooking"
-ORDERS_FEED = "openactive-ordersfeed"
 
 # Ids of booking partners are part of keys and logs.
 _PARTNER_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
@@ -80,7 +78,7 @@ def partner_id(text: str) -> str:
 
 
 class DevelopmentHeaders:
-    """Believes what two headers say. For development and tests only."""
+    """Accepts any caller named in two headers, without a check. For development and tests only."""
 
     def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
         client_id = headers.get(CLIENT_HEADER)
@@ -115,13 +113,13 @@ class BearerTokens:
         raise refusals[0]
 
 
-# How long a key that was found is believed without another look. So long a revoked one may still be used.
-_BELIEVED_FOR = timedelta(minutes=5)
+# How long a key that was found is accepted without another read. A revoked one may still be used so long.
+_ACCEPTED_FOR = timedelta(minutes=5)
 _CHECK = 6
 
 
 def make_api_key(secret: str) -> str:
-    """The secret with its check digits: most of what is no key is then told without a look in the register."""
+    """The secret with its check digits: most of what is no key is then refused without a read of the register."""
     return f"{secret}{digest(secret)[:_CHECK]}"
 
 
@@ -147,7 +145,7 @@ class ApiKeys:
         return caller
 
     def _look_up(self, key: str, hashed: str, now: datetime) -> tuple[datetime, Caller]:
-        """The caller, and until when that is believed."""
+        """The caller, and until when that is accepted without another read."""
         if key != make_api_key(key[:-_CHECK]):
             raise InvalidAPITokenError
         entry = self.register.find(ApiKey, ApiKey.key_of(hashed))
@@ -156,7 +154,7 @@ class ApiKeys:
         partner = self.register.find(Partner, Partner.key_of(entry.partner_id))
         if partner is None or partner.suspended:
             raise InvalidAPITokenError
-        until = now + _BELIEVED_FOR
+        until = now + _ACCEPTED_FOR
         return min(until, entry.ends_at or until), Caller(entry.partner_id, self._seller_of(entry))
 
     def _seller_of(self, key: ApiKey) -> str | None:

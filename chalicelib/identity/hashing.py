@@ -1,10 +1,8 @@
-"""What is kept in place of a secret."""
+"""Random secrets, and what is kept in place of one."""
 
 import hashlib
 import hmac
 import secrets
-from base64 import b64decode, b64encode
-from dataclasses import dataclass
 
 
 def new_secret() -> str:
@@ -20,40 +18,3 @@ def digest(secret: str) -> str:
 def same(left: str, right: str) -> bool:
     """Whether two digests are equal, in the same time wherever they differ."""
     return hmac.compare_digest(left.encode(), right.encode())
-
-
-@dataclass(frozen=True)
-class Passwords:
-    """Passwords by scrypt (RFC 7914), which costs an attacker memory: 32 MB and some 0.2 s a guess.
-
-    The costs stand in each hash, so that they can be raised without locking anyone out. Those here are
-    OWASP's for scrypt.
-    """
-
-    log2_n: int = 15
-    r: int = 8
-    p: int = 3
-
-    def hash(self, password: str) -> str:
-        """A salted hash, with what is needed to check a password against it."""
-        salt = secrets.token_bytes(16)
-        made = _scrypt(password, salt, self.log2_n, self.r, self.p)
-        return f"scrypt${self.log2_n}${self.r}${self.p}${_text(salt)}${_text(made)}"
-
-    def check(self, password: str, hashed: str | None) -> bool:
-        """Whether the password is right. It takes as long where there is no login to check it against."""
-        if hashed is None:
-            _scrypt(password, bytes(16), self.log2_n, self.r, self.p)
-            return False
-        _, log2_n, r, p, salt, made = hashed.split("$")
-        tried = _scrypt(password, b64decode(salt), int(log2_n), int(r), int(p))
-        return hmac.compare_digest(tried, b64decode(made))
-
-
-def _scrypt(password: str, salt: bytes, log2_n: int, r: int, p: int) -> bytes:
-    n = 2**log2_n
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=32)
-
-
-def _text(raw: bytes) -> str:
-    return b64encode(raw).decode()

@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from chalicelib.identity.register import Key, RecordChanged, Register
+from chalicelib.identity.entries import Key, Lasting, Single
+from chalicelib.identity.register import Register
 from chalicelib.identity.tokens import Keys, Signer, UnknownKey, make_key
+from chalicelib.storage.errors import RecordChanged, StillBusy
+from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.vault import Vault
 
 # A new key is shown so long before it signs that everyone who keeps a copy of the set has it by then.
@@ -31,25 +34,20 @@ class SigningKey:
 
 
 @dataclass(frozen=True)
-class SigningKeys:
-    """All keys that may have signed a token that is still good, oldest first."""
+class SigningKeys(Single, Lasting):
+    """All keys that may have signed a token that is still good, oldest first. There is one such entry."""
 
     KIND: ClassVar[str] = "signing-keys"
 
     keys: tuple[SigningKey, ...] = ()
-    version: int = 0
 
     @classmethod
-    def key_of(cls) -> Key:
-        return "signing-keys#", "signing-keys"
+    def key_of(cls, name: str = "") -> Key:
+        return super().key_of(name)
 
     @property
     def key(self) -> Key:
         return self.key_of()
-
-    @property
-    def ends_at(self) -> datetime | None:
-        return None
 
     def signing(self, now: datetime) -> SigningKey | None:
         """The newest key that signs already; the first where another's clock was ahead of ours."""
@@ -74,6 +72,7 @@ class KeyRing:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     tokens_live: timedelta
+    retry: RetryPolicy
     make_key: MakeKey = make_key
     _copy: SigningKeys = field(default_factory=SigningKeys)
     _keys: Keys = field(default_factory=lambda: Keys([]))
@@ -100,11 +99,8 @@ class KeyRing:
         """The key that signs now. The first is made when it is needed, the next when this one is old."""
         now = self.clock()
         self._look(_COPY_FOR)
-        key = self._copy.signing(now)
-        if key is None:
-            key = self._add(self._find(), at_once=True).signing(now)
-            assert key is not None
-        elif self._copy.keys[-1].made_at + ROTATED_AFTER < now:
+        key = self._copy.signing(now) or self._first(now)
+        if self._copy.keys[-1].made_at + ROTATED_AFTER < now:
             self._add(self._copy)
         if self._signer is None or self._signer.kid != key.kid:
             self._signer = Signer(key.kid, self.vault.unseal(key.sealed))
@@ -122,6 +118,11 @@ class KeyRing:
             raise KeyError(kid)
         self._took(self.register.save(replace(known, keys=kept)))
 
+    def _first(self, now: datetime) -> SigningKey:
+        """The key that signs where there was none: ours, or what another process has made at the same moment."""
+        made = self._add(self._find(), at_once=True)
+        return made.signing(now) or made.keys[-1]
+
     def _find(self) -> SigningKeys:
         return self.register.find(SigningKeys, SigningKeys.key_of()) or SigningKeys()
 
@@ -138,9 +139,10 @@ class KeyRing:
     def _add(self, known: SigningKeys, *, at_once: bool = False, wanted: bool = False) -> SigningKeys:
         """The set with one more key and without those that nothing good is signed with any more.
 
-        Where others do the same at the same moment, theirs will do; unless a new one is `wanted`.
+        Where others do the same at the same moment, theirs will do; unless a new one is `wanted`. Raises
+        StillBusy.
         """
-        while True:
+        for _ in self.retry.tries():
             now, kid = self.clock(), self.new_id()
             public, private = self.make_key(kid)
             signs_from = now if at_once else now + SHOWN_BEFORE
@@ -152,6 +154,7 @@ class KeyRing:
                 known = self._took(self._find())
                 if not wanted and known.keys:
                     return known
+        raise StillBusy("The signing keys are changed by others all the time.")
 
 
 def _with_ends(known: SigningKeys, made: SigningKey) -> list[tuple[SigningKey, datetime]]:

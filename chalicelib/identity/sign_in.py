@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
 from chalicelib.identity.hashing import digest, same
 from chalicelib.identity.keys import KeyRing
-from chalicelib.identity.tokens import UnknownKey, check_times
+from chalicelib.identity.tokens import UnknownKey, check_claims
 
 _TICKET = "sign-in+jwt"
 _LIVES = timedelta(minutes=15)
@@ -43,7 +43,7 @@ def read_ticket(text: str, browser: str, ring: KeyRing, now: datetime) -> Ticket
     """The ticket again. Raises TicketRefused."""
     try:
         header, claims = ring.verify(text)
-        check_times(claims, now)
+        check_claims(claims, now)
     except (InvalidAuthorizationDetailsError, UnknownKey) as error:
         raise TicketRefused from error
     if header.get("typ") != _TICKET or not same(digest(browser), str(claims.get("browser"))):

@@ -5,19 +5,18 @@ API keys, never need it.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
+from chalicelib.identity.claims import Claims
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
-
-Claims: TypeAlias = dict[str, Any]
+    from joserfc.jwt import ClaimsOption
 
 ALGORITHM = "RS256"  # what OpenID Connect asks of everyone
 _KEY_BITS = 2048
@@ -27,6 +26,16 @@ ID_TOKEN = "JWT"  # noqa: S105
 
 # Two clocks are never quite the same.
 LEEWAY_SECONDS = 30
+
+# The last second of the year 9999. A token that ends later, such as at 10**400, is nobody's token.
+_LAST_SECOND = 253402300799
+
+_REFUSALS = {
+    "iss": "The token is of another issuer.",
+    "aud": "The token is for another audience.",
+    "nbf": "The token is not valid yet.",
+    "iat": "The token is not valid yet.",
+}
 
 
 class UnknownKey(Exception):
@@ -64,7 +73,7 @@ class Keys:
     """The public keys of one issuer."""
 
     def __init__(self, jwks: Sequence[Mapping[str, Any]]) -> None:
-        # A set may hold keys of other kinds and uses, which are no business of ours, and one that nobody can
+        # A set may hold keys of other kinds and uses, which are not handled here, and one that nobody can
         # read does not spoil the others.
         usable = [
             dict(key)
@@ -88,7 +97,7 @@ class Keys:
             raise UnknownKey(kid)
         try:
             decoded = jwt.decode(token, KeySet([self._by_id[kid]]), algorithms=[ALGORITHM])
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, RecursionError) as error:
             raise InvalidAuthorizationDetailsError("The token is not valid.") from error
         return dict(decoded.header), dict(decoded.claims)
 
@@ -115,32 +124,45 @@ def key_id(token: str) -> str:
 
     try:
         header = extract_compact(token.encode("ascii")).headers()
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
         raise InvalidAuthorizationDetailsError("The token cannot be read.") from error
     if header.get("alg") != ALGORITHM:
         raise InvalidAuthorizationDetailsError(f"The token is not signed with {ALGORITHM}.")
     return str(header.get("kid", ""))
 
 
-def check_times(claims: Claims, now: datetime) -> None:
-    """That the token has begun and has not ended. Raises InvalidAuthorizationDetailsError."""
-    seconds = now.timestamp()
-    ends, begins = _instant(claims, "exp"), _instant({"nbf": 0} | claims, "nbf")
-    if seconds >= ends + LEEWAY_SECONDS or seconds < begins - LEEWAY_SECONDS:
-        raise InvalidAuthorizationDetailsError("The token has expired.")
+def check_claims(
+    claims: Claims,
+    now: datetime,
+    *,
+    issuer: str | None = None,
+    audience: str | None = None,
+    audience_claim: str = "aud",
+) -> None:
+    """That the token has begun, has not ended, and was made by `issuer` for `audience`, where these are given.
 
+    `exp` is required. The audience may be one name or a list of them (RFC 7519, section 4.1.3). Raises
+    InvalidAuthorizationDetailsError.
+    """
+    from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
+    from joserfc.jwt import JWTClaimsRegistry
 
-def _instant(claims: Claims, name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InvalidAuthorizationDetailsError(f"The token has no {name}.")
-    return value
-
-
-def has_audience(claims: Claims, audience: str, claim: str = "aud") -> bool:
-    """Whether the token was made for `audience`; the claim is one name or a list of them."""
-    named = claims.get(claim)
-    return audience in named if isinstance(named, list) else named == audience
+    wanted: dict[str, ClaimsOption] = {"exp": {"essential": True}}
+    if issuer is not None:
+        wanted["iss"] = {"essential": True, "value": issuer}
+    if audience is not None:
+        wanted[audience_claim] = {"essential": True, "value": audience}
+    try:
+        JWTClaimsRegistry(int(now.timestamp()), LEEWAY_SECONDS, **wanted).validate(claims)
+    except ExpiredTokenError as error:
+        raise InvalidAuthorizationDetailsError("The token has expired.") from error
+    except InvalidClaimError as error:
+        claim = "aud" if error.claim == audience_claim else error.claim
+        raise InvalidAuthorizationDetailsError(_REFUSALS.get(claim, "The token is not valid.")) from error
+    except JoseError as error:
+        raise InvalidAuthorizationDetailsError("The token has no end, issuer or audience.") from error
+    if any(not 0 <= claims.get(name, 0) <= _LAST_SECOND for name in ("exp", "iat", "nbf")):
+        raise InvalidAuthorizationDetailsError("The token is not valid.")
 
 
 def jwks_document(keys: Sequence[Mapping[str, Any]]) -> str:

@@ -1,1 +1,1 @@
-"""Settings, logs and metrics, clients, and how the rooms are put together."""
+"""Settings, logs and metrics, clients, and the wiring of the packages."""

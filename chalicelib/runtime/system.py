@@ -8,25 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.booking.decisions import Moment, Policy
 from chalicelib.domain import identifiers
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.ledger import Ledger
-from chalicelib.identity.authority import Authority, Lifetimes
-from chalicelib.identity.callers import (
-    ApiKeys,
-    Authenticator,
-    BearerTokens,
-    DevelopmentHeaders,
-    TokenReader,
-    Ways,
-)
-from chalicelib.identity.hashing import Passwords, new_secret
-from chalicelib.identity.issuers import ExternalTokens, OwnTokens, authority_url
-from chalicelib.identity.keys import KeyRing
-from chalicelib.identity.limits import AttemptLimit, RateLimiter
+from chalicelib.identity.claims import authority_url
+from chalicelib.identity.consent import Consent
 from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.telemetry import Telemetry
@@ -51,6 +40,17 @@ from chalicelib.storage.vault import KmsVault, OpenVault
 from chalicelib.wire.dataset import DatasetDetails
 from chalicelib.wire.orders import booking_service
 
+# Who only follows the streams loads none of these: they are imported by what they are for.
+if TYPE_CHECKING:
+    from chalicelib.identity.callers import Ways
+    from chalicelib.identity.credentials import Credentials
+    from chalicelib.identity.grants import Grants
+    from chalicelib.identity.issuing import TokenIssuer
+    from chalicelib.identity.keys import KeyRing
+    from chalicelib.identity.limits import RateLimiter
+    from chalicelib.identity.logins import Logins
+    from chalicelib.identity.passwords import Passwords
+
 T = TypeVar("T")
 
 
@@ -68,42 +68,40 @@ class System:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
 
-    @cached_property
-    def authority(self) -> Authority:
-        """Our own OpenID provider: what the commands manage, whether or not its tokens are taken."""
-        settings, register = self.settings, Register(self.identities)
-        sealed = bool(settings.signing_kms_key)
-        access_token = timedelta(seconds=settings.access_token_seconds)
-        return Authority(
-            register=register,
-            ring=KeyRing(
-                register,
-                KmsVault(settings.signing_kms_key, settings.aws_region) if sealed else OpenVault(),
-                self.now,
-                self.new_id,
-                tokens_live=access_token,
-            ),
-            passwords=Passwords(),
-            lifetimes=Lifetimes(access_token, timedelta(days=settings.refresh_token_days)),
-            clock=self.now,
-            new_id=self.new_id,
-            new_secret=new_secret,
-            seller=self.store.seller,
-            outward=identifiers.outward,
-            by_username=AttemptLimit(self.identities, self.now, 10),
-            by_address=AttemptLimit(self.identities, self.now, 50),
-            note=self.telemetry.info,
-        )
+    # --- who calls ------------------------------------------------------------------------
 
     @cached_property
-    def callers(self) -> Ways:
+    def register(self) -> Register:
+        """Booking partners, logins, authorisations and secrets, as they are kept."""
+        return Register(self.identities)
+
+    @cached_property
+    def consent(self) -> Consent:
+        """What Sellers allow booking partners."""
+        return Consent(self.register, self.retry, self.now, self.new_id, self.telemetry.info)
+
+    @cached_property
+    def callers(self) -> "Ways":
         """How a request says who makes it."""
+        from chalicelib.identity.callers import (
+            ApiKeys,
+            Authenticator,
+            BearerTokens,
+            DevelopmentHeaders,
+            TokenReader,
+            Ways,
+        )
+
         settings = self.settings
         ways: list[Authenticator] = []
         readers: list[TokenReader] = []
         if "openid" in settings.ways:
-            readers.append(OwnTokens(self.authority.ring, self.now))
+            from chalicelib.identity.issuers import OwnTokens
+
+            readers.append(OwnTokens(self.keys, self.now))
         if "issuer" in settings.ways:
+            from chalicelib.identity.issuers import ExternalTokens
+
             readers.append(
                 ExternalTokens(
                     settings.issuer,
@@ -118,16 +116,83 @@ class System:
         if readers:
             ways.append(BearerTokens(readers))
         if "api-keys" in settings.ways:
-            ways.append(ApiKeys(self.authority.register, self.now))
+            ways.append(ApiKeys(self.register, self.now))
         if "headers" in settings.ways:
             ways.append(DevelopmentHeaders())
         return Ways(ways)
 
     @cached_property
-    def rates(self) -> RateLimiter:
+    def rates(self) -> "RateLimiter":
         """How many requests each booking partner may make."""
+        from chalicelib.identity.limits import RateLimiter
+
         settings = self.settings
         return RateLimiter(self.identities, self.now, settings.rate_limit, settings.rate_exceptions)
+
+    # --- our own OpenID provider, which the commands manage whether or not its tokens are taken ---
+
+    @cached_property
+    def keys(self) -> "KeyRing":
+        """The keys that our tokens are signed with."""
+        from chalicelib.identity.keys import KeyRing
+
+        settings = self.settings
+        sealed = bool(settings.signing_kms_key)
+        return KeyRing(
+            self.register,
+            KmsVault(settings.signing_kms_key, settings.aws_region) if sealed else OpenVault(),
+            self.now,
+            self.new_id,
+            timedelta(seconds=settings.access_token_seconds),
+            self.retry,
+        )
+
+    @cached_property
+    def issuer(self) -> "TokenIssuer":
+        """Access tokens and ID tokens."""
+        from chalicelib.identity.issuing import TokenIssuer
+
+        live = timedelta(seconds=self.settings.access_token_seconds)
+        return TokenIssuer(self.keys, live, self.now, self.new_id, self.store.seller)
+
+    @cached_property
+    def grants(self) -> "Grants":
+        """Codes and refresh tokens."""
+        from chalicelib.identity.grants import Grants
+
+        live = timedelta(days=self.settings.refresh_token_days)
+        return Grants(self.register, self.consent, live, self.now, self.new_id, self.telemetry.info)
+
+    @cached_property
+    def credentials(self) -> "Credentials":
+        """Booking partners by their secrets."""
+        from chalicelib.identity.credentials import Credentials
+
+        return Credentials(self.register, self.now)
+
+    @cached_property
+    def passwords(self) -> "Passwords":
+        from chalicelib.identity.passwords import Passwords
+
+        return Passwords()
+
+    @cached_property
+    def logins(self) -> "Logins":
+        """People who may speak for Sellers."""
+        from chalicelib.identity.limits import AttemptLimit
+        from chalicelib.identity.logins import Logins
+
+        return Logins(
+            self.register,
+            self.consent,
+            self.passwords,
+            by_username=AttemptLimit(self.identities, self.now, 10),
+            by_address=AttemptLimit(self.identities, self.now, 50),
+            seller=self.store.seller,
+            note=self.telemetry.info,
+        )
+
+    # --- time -----------------------------------------------------------------------------
 
     def now(self) -> datetime:
         """The present, by the clock as it is now."""

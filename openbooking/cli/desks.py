@@ -12,11 +12,13 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
+from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.settings import SettingsError
 from chalicelib.runtime.system import from_environment
+from chalicelib.services.errors import AdministrationError
 from chalicelib.storage.errors import StillBusy, StoreBusy
+from openbooking.cli.installation import check_reachable, explained
 from openbooking.cli.terminal import attached, on_stage, refuse
-from openbooking.identities.desk import Desk, Refused
 from openbooking.local.discovery import running_stack
 from openbooking.local.stack import environment_variables
 
@@ -34,7 +36,7 @@ SellerId = Annotated[str, typer.Argument(metavar="SELLER", help="The Seller's id
 @contextmanager
 def desk_to_change(
     stage: str | None, dynamodb_url: str | None, by: str | None, *, signing_key: bool = False
-) -> Iterator[Desk]:
+) -> Iterator[Administration]:
     """The desk of the installation that is meant, for `by` or whoever is at the keyboard.
 
     `signing_key`: on a stage, with the key that seals signing keys. Whatever is refused within ends the
@@ -43,12 +45,14 @@ def desk_to_change(
     with desk_to_read(stage, dynamodb_url, signing_key=signing_key) as desk:
         desk.by = by or _who(stage)
         yield desk
-    if desk.unnoted:
-        refuse(desk.unnoted)
+    if desk.journal.unwritten:
+        refuse(desk.journal.unwritten)
 
 
 @contextmanager
-def desk_to_read(stage: str | None, dynamodb_url: str | None, *, signing_key: bool = False) -> Iterator[Desk]:
+def desk_to_read(
+    stage: str | None, dynamodb_url: str | None, *, signing_key: bool = False
+) -> Iterator[Administration]:
     """The desk of the installation that is meant, in nobody's name."""
     if stage and dynamodb_url:
         refuse("Either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
@@ -65,11 +69,10 @@ def desk_to_read(stage: str | None, dynamodb_url: str | None, *, signing_key: bo
             quiet = {"LOG_LEVEL": "WARNING", "METRICS": "false", "PRODUCTION": "false"}
             entered.enter_context(environment_variables(quiet))
             system = from_environment()
-            desk = Desk(system, own_url=own_url or system.settings.base_url or None)
-            desk.reach()
-            yield desk
-    except Refused as refused:
-        refuse(str(refused))
+            check_reachable(system)
+            yield Administration(system, base_url=own_url or system.settings.base_url or None)
+    except AdministrationError as error:
+        refuse(explained(error))
     except (StillBusy, StoreBusy):
         refuse("The engine is too busy, or others change the same thing. Look what was done, and try again.")
     except (SettingsError, BotoCoreError, ClientError, PynamoDBException) as error:

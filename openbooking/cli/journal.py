@@ -22,4 +22,4 @@ def journal(
 ) -> None:
     """What was done with these commands in a month, and by whom."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.journal(month), as_json, none="Nothing was done.")
+        show(desk.journal.listed(month), as_json, none="Nothing was done.")

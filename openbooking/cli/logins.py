@@ -10,7 +10,6 @@ from chalicelib.identity.hashing import new_secret
 from openbooking.cli.desks import AsJson, By, SellerId, Stage, desk_to_change, desk_to_read
 from openbooking.cli.output import show, tell_once
 from openbooking.cli.terminal import DynamodbUrl
-from openbooking.identities import logins
 
 Username = Annotated[str, typer.Argument(metavar="USERNAME")]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a password up, and show it once.")]
@@ -31,8 +30,9 @@ def add_login(
 ) -> None:
     """Add a login. The password is asked for, twice; it is never an argument."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
+        desk.logins.check_new(username, seller)  # before anybody types a password
         password = _password(generate)
-        login = logins.add(desk, username, seller, password)
+        login = desk.logins.add(username, seller, password)
         if generate:
             tell_once({"user name": login.username, "password": password})
         else:
@@ -43,7 +43,7 @@ def add_login(
 def list_logins(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """All logins, and the Sellers for whom they speak."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(logins.listed(desk), as_json, none="There are no logins.")
+        show(desk.logins.listed(), as_json, none="There are no logins.")
 
 
 @app.command("set-password")
@@ -56,9 +56,9 @@ def set_password(
 ) -> None:
     """Replace a password."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        known_as = desk.login(username).username
+        known_as = desk.logins.find(username).username
         password = _password(generate)
-        logins.set_password(desk, username, password)
+        desk.logins.set_password(username, password)
         if generate:
             tell_once({"user name": known_as, "password": password})
         else:
@@ -71,7 +71,7 @@ def allow_login(
 ) -> None:
     """Let a login speak for one more Seller."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        logins.allow(desk, username, seller)
+        desk.logins.allow(username, seller)
         typer.echo(f"Login {username} speaks for {seller} too.")
 
 
@@ -81,7 +81,7 @@ def disallow_login(
 ) -> None:
     """Let a login no longer speak for a Seller. What it has allowed in its name stays."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        logins.disallow(desk, username, seller)
+        desk.logins.disallow(username, seller)
         typer.echo(f"Login {username} no longer speaks for {seller}.")
 
 
@@ -91,7 +91,7 @@ def suspend_login(
 ) -> None:
     """Let nobody log in with it until it is resumed."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {logins.suspend(desk, username).username} is suspended.")
+        typer.echo(f"Login {desk.logins.suspend(username).username} is suspended.")
 
 
 @app.command("resume")
@@ -100,7 +100,7 @@ def resume_login(
 ) -> None:
     """Let a suspended login go on."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {logins.resume(desk, username).username} is active again.")
+        typer.echo(f"Login {desk.logins.resume(username).username} is active again.")
 
 
 @app.command("remove")
@@ -109,7 +109,7 @@ def remove_login(
 ) -> None:
     """Take a login away. What it has allowed in its Sellers' names stays."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {logins.remove(desk, username).username} is removed.")
+        typer.echo(f"Login {desk.logins.remove(username).username} is removed.")
 
 
 def _password(generate: bool) -> str:

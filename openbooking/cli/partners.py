@@ -10,7 +10,6 @@ import typer
 from openbooking.cli.desks import AsJson, By, PartnerId, Stage, desk_to_change, desk_to_read
 from openbooking.cli.output import show, tell_once, text_of
 from openbooking.cli.terminal import DynamodbUrl
-from openbooking.identities import partners
 
 app = typer.Typer(
     help="Booking partners: their credentials, and what Sellers allow them.", no_args_is_help=True
@@ -34,8 +33,8 @@ def add_partner(
 ) -> None:
     """Add a booking partner, and show its client id and secret, once."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        partner, secret = partners.add(
-            desk, name, own_id=own_id, redirect_uris=redirect_uri or (), seller=seller, url=url
+        partner, secret = desk.partners.add(
+            name, own_id=own_id, redirect_uris=redirect_uri or (), seller=seller, url=url
         )
         tell_once({"client id": partner.id, "client secret": secret})
 
@@ -44,7 +43,7 @@ def add_partner(
 def list_partners(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """All booking partners."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(partners.listed(desk), as_json, none="There are no booking partners.")
+        show(desk.partners.listed(), as_json, none="There are no booking partners.")
 
 
 @app.command("show")
@@ -53,7 +52,7 @@ def show_partner(
 ) -> None:
     """One booking partner, with the Sellers that allow it."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        shown = partners.shown(desk, partner)
+        shown = desk.partners.shown(partner)
         if as_json:
             show([shown], as_json=True)
             return
@@ -69,7 +68,7 @@ def suspend_partner(
 ) -> None:
     """Give it no tokens until it is resumed."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Booking partner {partners.suspend(desk, partner).id} is suspended.")
+        typer.echo(f"Booking partner {desk.partners.suspend(partner).id} is suspended.")
 
 
 @app.command("resume")
@@ -78,7 +77,7 @@ def resume_partner(
 ) -> None:
     """Let a suspended partner go on."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        resumed = partners.resume(desk, partner)
+        resumed = desk.partners.resume(partner)
         needs = "" if resumed.secrets else " It has no secret: `rotate-secret` gives it one."
         typer.echo(f"Booking partner {resumed.id} is active again.{needs}")
 
@@ -93,7 +92,7 @@ def rotate_secret(
 ) -> None:
     """Give it a new secret, shown once. Its Orders stay its own."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        secret = partners.rotate_secret(desk, partner, keep_old=timedelta(hours=keep_old))
+        secret = desk.partners.rotate_secret(partner, keep_old=timedelta(hours=keep_old))
         tell_once({"client id": partner, "client secret": secret})
         typer.echo(f"The old one ends in {keep_old} hours." if keep_old else "The old one has ended.")
 
@@ -104,7 +103,7 @@ def revoke_partner(
 ) -> None:
     """End all it has: secrets, API keys, refresh tokens, what Sellers allow it. Its Orders stay."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        ended = partners.revoke(desk, partner)
+        ended = desk.partners.revoke(partner)
         told = ", ".join(f"{what}: {number}" for what, number in ended.items())
         typer.echo(f"Booking partner {partner} is revoked. Ended with it: {told}.")
 
@@ -121,7 +120,7 @@ def make_api_key(
 ) -> None:
     """Give it an API key, shown once."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        tell_once({"API key": partners.make_key(desk, partner, seller=seller, note=note, days=days)})
+        tell_once({"API key": desk.api_keys.add(partner, seller=seller, note=note, days=days)})
 
 
 @app.command("api-keys")
@@ -130,7 +129,7 @@ def list_api_keys(
 ) -> None:
     """Its API keys, each by the beginning of what is kept of it."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(partners.keys_listed(desk, partner), as_json, none="It has no API keys.")
+        show(desk.api_keys.listed(partner), as_json, none="It has no API keys.")
 
 
 @app.command("revoke-api-key")
@@ -142,7 +141,7 @@ def revoke_api_key(
 ) -> None:
     """End an API key."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        ended = partners.revoke_key(desk, key)
+        ended = desk.api_keys.revoke(key)
         typer.echo(f"The API key of {ended.partner_id} is refused within five minutes.")
 
 
@@ -157,14 +156,14 @@ def invite_partner(
 ) -> None:
     """Make an initial access token, shown once, with which a partner can register itself."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        tell_once({"initial access token": partners.invite(desk, note=note, uses=uses, days=days)})
+        tell_once({"initial access token": desk.invitations.add(note=note, uses=uses, days=days)})
 
 
 @app.command("invitations")
 def list_invitations(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """Invitations that can still be used."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(partners.invitations_listed(desk), as_json, none="There are no invitations.")
+        show(desk.invitations.listed(), as_json, none="There are no invitations.")
 
 
 @app.command("uninvite")
@@ -176,5 +175,5 @@ def uninvite_partner(
 ) -> None:
     """Take an invitation back. Whoever has registered with it stays."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        partners.uninvite(desk, invitation)
+        desk.invitations.withdraw(invitation)
         typer.echo("The invitation is withdrawn.")

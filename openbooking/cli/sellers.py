@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from chalicelib.services.errors import AlreadyExists
 from openbooking.cli.desks import AsJson, By, PartnerId, SellerId, Stage, desk_to_change, desk_to_read
 from openbooking.cli.output import show
-from openbooking.cli.terminal import DynamodbUrl
-from openbooking.identities import sellers
+from openbooking.cli.seller_input import seller_file, tax_rate
+from openbooking.cli.terminal import DynamodbUrl, refuse
 
 app = typer.Typer(
     help="Sellers, and which booking partners they allow.", no_args_is_help=True, add_completion=False
@@ -21,7 +22,7 @@ app = typer.Typer(
 def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """All Sellers, and the booking partners they allow."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(sellers.listed(desk), as_json, none="There are no Sellers.")
+        show(desk.sellers.listed(), as_json, none="There are no Sellers.")
 
 
 @app.command("add")
@@ -46,10 +47,13 @@ def add_seller(
     """Add a Seller. Options go before what stands in the file."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         options = {"@id": own_id, "name": name, "legalName": legal_name, "taxMode": tax_mode}
-        document = sellers.read_file(file) if file else {}
+        document = seller_file(file) if file else {}
         document |= {term: value for term, value in options.items() if value is not None}
-        seller, lacking = sellers.add(desk, document, vat_rate=vat_rate, replacing=replacing)
-        typer.echo(f"Seller {desk.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
+        try:
+            seller, lacking = desk.sellers.add(document, tax_rate(vat_rate), replacing=replacing)
+        except AlreadyExists as error:
+            refuse(f"{str(error).removesuffix('.')}; --replace puts this in its place.")
+        typer.echo(f"Seller {desk.seller_ids.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
         if lacking:
             typer.echo(f"Its receipts will lack {', '.join(lacking)}: give them with --from and --replace.")
 
@@ -67,10 +71,10 @@ def authorise_partner(
 ) -> None:
     """Allow a partner to act for a Seller with its own credentials alone, without anybody's login."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        given = sellers.authorise(desk, seller, partner, *([scope] if scope else []))
+        given = desk.authorisations.authorise(seller, partner, *([scope] if scope else []))
         allowed = ", ".join(given.scopes)
         typer.echo(
-            f"Booking partner {given.partner_id} may act for {desk.shown(given.seller_id)}: {allowed}."
+            f"Booking partner {given.partner_id} may act for {desk.seller_ids.shown(given.seller_id)}: {allowed}."
         )
 
 
@@ -86,8 +90,10 @@ def revoke_authorisation(
 ) -> None:
     """End what a Seller allows a partner, or all partners."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        for ended in sellers.revoke(desk, seller, partner):
-            typer.echo(f"{desk.shown(ended.seller_id)} no longer allows booking partner {ended.partner_id}.")
+        for ended in desk.authorisations.revoke(seller, partner):
+            typer.echo(
+                f"{desk.seller_ids.shown(ended.seller_id)} no longer allows booking partner {ended.partner_id}."
+            )
 
 
 @app.command("suspend")
@@ -96,7 +102,7 @@ def suspend_seller(
 ) -> None:
     """Let nobody act for it until it is resumed."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Seller {desk.shown(sellers.suspend(desk, seller).id)} is suspended.")
+        typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.suspend(seller).seller_id)} is suspended.")
 
 
 @app.command("resume")
@@ -105,4 +111,4 @@ def resume_seller(
 ) -> None:
     """Let a suspended Seller go on."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Seller {desk.shown(sellers.resume(desk, seller).id)} is active again.")
+        typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.resume(seller).seller_id)} is active again.")

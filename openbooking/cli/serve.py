@@ -42,7 +42,7 @@ def serve(
         if samples:
             seed_samples()
         if profile is not None:
-            add_identities(profile, installed().authority)
+            add_identities(profile, installed())
 
     raise typer.Exit(
         run(

@@ -9,7 +9,6 @@ import typer
 from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
 from openbooking.cli.output import show, text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
-from openbooking.identities import tokens
 
 app = typer.Typer(
     help="Refresh tokens that are out, and the keys that sign.", no_args_is_help=True, add_completion=False
@@ -20,7 +19,7 @@ app = typer.Typer(
 def list_tokens(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """Refresh tokens that are good, by their grants; never the tokens themselves."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(tokens.listed(desk), as_json, none="There are no refresh tokens.")
+        show(desk.refresh_tokens.listed(), as_json, none="There are no refresh tokens.")
 
 
 @app.command("revoke")
@@ -34,14 +33,14 @@ def revoke_tokens(
 ) -> None:
     """End refresh tokens: somebody of the Seller has to log in anew."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Ended: {len(tokens.revoke(desk, grant, partner=partner, seller=seller))}.")
+        typer.echo(f"Ended: {len(desk.refresh_tokens.revoke(grant, partner=partner, seller=seller))}.")
 
 
 @app.command("keys")
 def list_keys(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """The keys that our tokens are signed with."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(tokens.keys_listed(desk), as_json, none="There are no keys yet: the first token makes one.")
+        show(desk.signing_keys.listed(), as_json, none="There are no keys yet: the first token makes one.")
 
 
 @app.command("rotate-keys")
@@ -55,7 +54,7 @@ def rotate_keys(
 ) -> None:
     """Make a new key. It happens by itself every 90 days."""
     with desk_to_change(stage, dynamodb_url, by, signing_key=True) as desk:
-        key = tokens.rotate_keys(desk, at_once=at_once)
+        key = desk.signing_keys.rotate(at_once=at_once)
         typer.echo(f"Key {key.kid} signs from {text_of(key.signs_from)} UTC.")
 
 
@@ -69,9 +68,13 @@ def forget_key(
 ) -> None:
     """Take a key away that others may have: all tokens it has signed are refused."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        if not yes and not typer.confirm("All tokens that it has signed will be refused. Forget it?"):
+        signs = desk.signing_keys.signs(key)  # before anybody is asked
+        warning = "It signs tokens now; the next token makes a new key. " if signs else ""
+        if not yes and not typer.confirm(
+            f"{warning}All tokens that it has signed will be refused. Forget it?"
+        ):
             refuse("Nothing was changed.")
-        tokens.forget_key(desk, key)
+        desk.signing_keys.forget(key)
         typer.echo(
             "The key is forgotten. Within a quarter of an hour nothing that it signed is taken any more."
         )

@@ -15,9 +15,12 @@ from typing import Any
 
 from chalicelib.domain.identifiers import inward
 from chalicelib.domain.parties import Json
-from chalicelib.identity.authority import GRANT_TYPES, SCOPES, Authority
-from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import Entry, Invitation, Login, Partner, RecordChanged, Secret
+from chalicelib.identity.entries import Entry
+from chalicelib.runtime.system import System
+from chalicelib.services.invitations import new_invitation
+from chalicelib.services.logins import new_login
+from chalicelib.services.partners import new_partner
+from chalicelib.storage.errors import RecordChanged
 
 PROFILES = Path(__file__).resolve().parents[2] / "tests" / "suite"
 BASE = "base"
@@ -60,38 +63,30 @@ def profile(names: Sequence[str], *, url: str, output: Path) -> Profile:
     return Profile(merged["server"], merged["suite"], merged["identities"], url.rstrip("/"))
 
 
-def add_identities(profile: Profile, authority: Authority) -> None:
+def add_identities(profile: Profile, system: System) -> None:
     """Let those call whom the suite calls as. Secrets and passwords are the suite's own and known to everyone."""
-    known, now = profile.identities, authority.clock()
+    known, now = profile.identities, system.now()
     entries: list[Entry] = [
-        Invitation(digest(each["token"]), "the test suite", now, None, uses_left=None)
+        new_invitation(each["token"], "the test suite", now, uses=None)
         for each in known.get("invitations", ())
     ]
     entries += [
-        Partner(
-            each["id"],
-            "The test suite",
-            now,
-            secrets=(Secret(digest(each["secret"]), now),),
-            redirect_uris=tuple(each["redirectUris"]),
-            grant_types=GRANT_TYPES,
-            scopes=SCOPES,
-        )
+        new_partner(each["id"], "The test suite", each["secret"], now, redirect_uris=each["redirectUris"])
         for each in known.get("partners", ())
     ]
     entries += [
-        Login(
-            authority.new_id(),
+        new_login(
+            system.new_id(),
             each["username"],
-            authority.passwords.hash(each["password"]),
-            (inward(each["seller"], profile.url),),
+            system.passwords.hash(each["password"]),
+            [inward(each["seller"], profile.url)],
             now,
         )
         for each in known.get("logins", ())
     ]
     for entry in entries:
         with suppress(RecordChanged):  # an engine that keeps data has it from the last time
-            authority.register.save(entry)
+            system.register.save(entry)
 
 
 def _read(name: str, url: str, output: Path) -> Json:

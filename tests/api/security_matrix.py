@@ -14,13 +14,12 @@ import app
 from chalicelib.api.events import orders_changed
 from chalicelib.booking.seller import notify_customer
 from chalicelib.domain.orders import OrderKey
-from chalicelib.identity.authority import Authority
 from chalicelib.identity.callers import make_api_key
+from chalicelib.identity.entries import ApiKey, Authorisation, Partner
 from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import ApiKey, Authorisation, Partner
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.identity.tokens import ACCESS_TOKEN, Signer
-from chalicelib.runtime.system import install
+from chalicelib.runtime.system import System, install
 from openbooking.reference.pages import ENDPOINTS
 from tests.support.builders import CUSTOMER
 from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore
@@ -134,12 +133,12 @@ class Stage:
             identities=Counting(MemoryIdentities(), self.identity_made),
         )
         open_provider(world)
-        authority = world.system.authority
-        add_login(authority, "of-seller-2", (2,))
+        system = world.system
+        add_login(system, "of-seller-2", (2,))
         self.partner, self.other = Client.registered(world), Client.registered(world)
         self.tokens = self.partner.authorised(scope=f"{SCOPE} openactive-ordersfeed")
         for number in (1, 2):
-            authority.register.save(
+            system.register.save(
                 ApiKey(digest(self.api_key(number)), self.partner.id, seller_id(number), world.clock.now)
             )
         self.session, self.approved = world.session(spaces=100), world.session(spaces=100, offer=APPROVAL)
@@ -148,17 +147,17 @@ class Stage:
 
     def only(self, authentication: str, **settings: Any) -> None:
         """Take no other credentials; and know the keys already, as a process does that has served before."""
-        make_key = self.authority.ring.make_key
+        make_key = self.system.keys.make_key
         self.world.set(authentication=authentication, **settings)
-        self.authority.ring.make_key = make_key
-        self.authority.ring.public()
+        self.system.keys.make_key = make_key
+        self.system.keys.public()
 
     def api_key(self, seller: int = 1) -> str:
         return make_api_key(f"key-of-seller-{seller}")
 
     @property
-    def authority(self) -> Authority:
-        return self.world.system.authority
+    def system(self) -> System:
+        return self.world.system
 
     @cached_property
     def token(self) -> str:
@@ -230,7 +229,7 @@ class Stage:
         """The partner's good token with other claims, signed by us."""
         claims = parts(self.token)[1] | changes
         given = {name: each for name, each in claims.items() if each is not ...}
-        return self.authority.ring.signer().sign(given, kind)
+        return self.system.keys.signer().sign(given, kind)
 
     def foreign(self) -> str:
         """The same claims, of an issuer that is not asked here."""
@@ -240,8 +239,8 @@ class Stage:
         )
 
     def change(self, kind: type[Any], key: tuple[str, str], **changes: Any) -> None:
-        found = self.authority.register.find(kind, key)
-        self.authority.register.save(replace(found, **changes))
+        found = self.system.register.find(kind, key)
+        self.system.register.save(replace(found, **changes))
 
 
 # --- the callers ------------------------------------------------------------------------------
@@ -296,7 +295,7 @@ def key(secret: Callable[[Stage], str]) -> Callable[[Stage], Headers]:
 
 
 def public_key(stage: Stage) -> Json:
-    return stage.authority.ring.public()[0]
+    return stage.system.keys.public()[0]
 
 
 def suspend_partner(stage: Stage) -> None:
@@ -354,7 +353,7 @@ CALLERS = (
         "the ticket of a login form",
         bearer(
             lambda stage: write_ticket(
-                Ticket({}, "alex"), "browser", stage.authority.ring, stage.world.clock.now
+                Ticket({}, "alex"), "browser", stage.system.keys, stage.world.clock.now
             )
         ),
         REFUSED,

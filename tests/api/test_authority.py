@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.identity.authority import SCOPES, Authority
 from chalicelib.identity.callers import BearerTokens
+from chalicelib.identity.entries import Authorisation, Grant, Invitation, Partner, SellerStanding
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.issuers import ExternalTokens
-from chalicelib.identity.register import Authorisation, Grant, Invitation, Partner, SellerStanding
-from chalicelib.runtime.system import install
+from chalicelib.identity.scopes import SCOPES
+from chalicelib.runtime.system import System, install
 from tests.support.oauth import (
     CALLBACK,
     CHALLENGE,
@@ -27,6 +27,7 @@ from tests.support.oauth import (
     VERIFIER,
     Browser,
     Client,
+    add_partner,
     claims,
     invite,
     odd_text,
@@ -41,12 +42,12 @@ SELLER = seller_id(1)
 
 
 @pytest.fixture
-def authority(world: World) -> Authority:
+def system(world: World) -> System:
     return open_provider(world)
 
 
 @pytest.fixture
-def client(authority: Authority, world: World) -> Client:
+def client(system: System, world: World) -> Client:
     return Client.registered(world)
 
 
@@ -64,9 +65,9 @@ def code_for(client: Client, **parameters: Any) -> str:
     return browser.code(answer)
 
 
-def change(authority: Authority, kind: type[Any], key: tuple[str, str], **changes: Any) -> None:
-    found = authority.register.find(kind, key)
-    authority.register.save(replace(found, **changes))
+def change(system: System, kind: type[Any], key: tuple[str, str], **changes: Any) -> None:
+    found = system.register.find(kind, key)
+    system.register.save(replace(found, **changes))
 
 
 def assert_refused(answer: Answer, error: str, status: int = 400) -> None:
@@ -80,7 +81,7 @@ def assert_refused(answer: Answer, error: str, status: int = 400) -> None:
 
 
 class TestDiscovery:
-    def test_document_says_where_everything_is(self, world: World, authority: Authority) -> None:
+    def test_document_says_where_everything_is(self, world: World, system: System) -> None:
         """OpenID Connect Discovery 1.0, sections 3 and 4."""
         answer = get(world, "/auth/.well-known/openid-configuration")
         document = answer.json
@@ -99,7 +100,7 @@ class TestDiscovery:
         assert "none" not in str(document)
         assert b"base.invalid" not in answer.body
 
-    def test_what_it_names_is_there(self, world: World, authority: Authority) -> None:
+    def test_what_it_names_is_there(self, world: World, system: System) -> None:
         document = get(world, "/auth/.well-known/openid-configuration").json
         for name, url in document.items():
             if name.endswith(("_endpoint", "_uri")):
@@ -111,7 +112,7 @@ class TestDiscovery:
         assert claims(tokens["access_token"])["iss"] == document["issuer"]
         assert claims(tokens["id_token"])["iss"] == document["issuer"]
 
-    def test_follows_the_base_url_of_the_settings(self, world: World, authority: Authority) -> None:
+    def test_follows_the_base_url_of_the_settings(self, world: World, system: System) -> None:
         world.set(base_url="https://api.example/live")
         document = get(world, "/auth/.well-known/openid-configuration").json
         assert document["token_endpoint"] == "https://api.example/live/auth/token"
@@ -142,8 +143,8 @@ class TestDiscovery:
 class TestRegistration:
     """RFC 7591."""
 
-    def test_answer_has_what_was_registered(self, world: World, authority: Authority) -> None:
-        answer = register(world, invite(authority))
+    def test_answer_has_what_was_registered(self, world: World, system: System) -> None:
+        answer = register(world, invite(system))
         assert answer.status == 201 and answer.headers["Cache-Control"] == "no-store"
         document = answer.json
         assert len(document.pop("client_secret")) >= 40
@@ -161,30 +162,30 @@ class TestRegistration:
         }
 
     def test_secret_is_kept_by_its_digest(self, world: World, client: Client) -> None:
-        [partner] = world.system.authority.register.all(Partner)
+        [partner] = world.system.register.all(Partner)
         assert client.secret not in repr(partner)
         assert partner.secrets[0].digest == digest(client.secret)
 
     @pytest.mark.parametrize("token", [None, "", "unknown", "x" * 5000, "é"])
     def test_without_an_invitation_nobody_registers(
-        self, world: World, authority: Authority, token: str | None
+        self, world: World, system: System, token: str | None
     ) -> None:
         assert_refused(register(world, token), "invalid_token", 401)
-        assert list(authority.register.all(Partner)) == []
+        assert list(system.register.all(Partner)) == []
 
-    def test_invitation_is_used_up(self, world: World, authority: Authority) -> None:
-        token = invite(authority)
+    def test_invitation_is_used_up(self, world: World, system: System) -> None:
+        token = invite(system)
         assert register(world, token).status == 201
         assert_refused(register(world, token), "invalid_token", 401)
 
-    def test_invitation_is_not_used_up_by_a_mistake(self, world: World, authority: Authority) -> None:
-        token = invite(authority)
+    def test_invitation_is_not_used_up_by_a_mistake(self, world: World, system: System) -> None:
+        token = invite(system)
         assert_refused(register(world, token, client_name=...), "invalid_client_metadata")
         assert register(world, token).status == 201
 
-    def test_invitation_ends(self, world: World, authority: Authority) -> None:
+    def test_invitation_ends(self, world: World, system: System) -> None:
         now = world.clock.now
-        authority.register.save(Invitation(digest("i"), "", now, now + timedelta(days=1), None))
+        system.register.save(Invitation(digest("i"), "", now, now + timedelta(days=1), None))
         assert register(world, "i").status == 201
         world.clock.advance(days=1)
         assert_refused(register(world, "i"), "invalid_token", 401)
@@ -236,12 +237,12 @@ class TestRegistration:
         ids=lambda metadata: str(metadata)[:70],
     )
     def test_metadata_that_is_no_good_is_refused(
-        self, world: World, authority: Authority, metadata: dict[str, Any]
+        self, world: World, system: System, metadata: dict[str, Any]
     ) -> None:
-        answer = register(world, invite(authority), **metadata)
+        answer = register(world, invite(system), **metadata)
         assert answer.status == 400
         assert answer.json["error"] in ("invalid_client_metadata", "invalid_redirect_uri", "invalid_request")
-        assert list(authority.register.all(Partner)) == []
+        assert list(system.register.all(Partner)) == []
 
     @pytest.mark.parametrize(
         "uri",
@@ -253,18 +254,18 @@ class TestRegistration:
             "http://[::1]:3000/cb",
         ],
     )
-    def test_places_that_partners_have(self, world: World, authority: Authority, uri: str) -> None:
+    def test_places_that_partners_have(self, world: World, system: System, uri: str) -> None:
         """RFC 8252, section 7.3, for development."""
-        assert register(world, invite(authority), redirect_uris=[uri]).status == 201
+        assert register(world, invite(system), redirect_uris=[uri]).status == 201
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 50_000, b"{}"])
-    def test_body_that_is_no_object_is_refused(self, world: World, authority: Authority, body: bytes) -> None:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {invite(authority)}"}
+    def test_body_that_is_no_object_is_refused(self, world: World, system: System, body: bytes) -> None:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {invite(system)}"}
         answer = Broker(world, None, None).send("POST", "/auth/register", body, headers)
         assert answer.status == 400 and answer.json["error"] in ("invalid_request", "invalid_client_metadata")
 
-    def test_feed_alone_needs_no_place_to_come_back_to(self, world: World, authority: Authority) -> None:
-        answer = register(world, invite(authority), redirect_uris=..., grant_types=["client_credentials"])
+    def test_feed_alone_needs_no_place_to_come_back_to(self, world: World, system: System) -> None:
+        answer = register(world, invite(system), redirect_uris=..., grant_types=["client_credentials"])
         assert answer.status == 201
 
 
@@ -321,19 +322,19 @@ class TestClientCredentials:
         )
         assert_refused(answer, "invalid_client", 401)
 
-    def test_suspended_partner_gets_nothing(self, authority: Authority, client: Client) -> None:
-        change(authority, Partner, Partner.key_of(client.id), suspended=True)
+    def test_suspended_partner_gets_nothing(self, system: System, client: Client) -> None:
+        change(system, Partner, Partner.key_of(client.id), suspended=True)
         assert_refused(client.tokens(grant_type="client_credentials"), "invalid_client", 401)
 
     def test_old_secret_and_new_one_are_good_until_the_old_one_ends(
-        self, world: World, authority: Authority, client: Client
+        self, world: World, system: System, client: Client
     ) -> None:
         """AUTH-05."""
-        partner = authority.partner(client.id)
+        partner = system.credentials.partner(client.id)
         assert partner is not None
         new = replace(partner.secrets[0], digest=digest("new"))
         old = replace(partner.secrets[0], ends_at=world.clock.now + timedelta(days=1))
-        authority.register.save(replace(partner, secrets=(old, new)))
+        system.register.save(replace(partner, secrets=(old, new)))
         other = Client(world, client.id, "new")
         assert client.feed_token() and other.feed_token()
         world.clock.advance(days=1)
@@ -345,21 +346,21 @@ class TestClientCredentials:
         assert_refused(client.tokens(grant_type="client_credentials", scope=scope), "invalid_scope")
 
     def test_partner_of_a_single_seller_acts_for_it_while_that_stands(
-        self, world: World, authority: Authority
+        self, world: World, system: System
     ) -> None:
         """AUTH-06."""
-        authority.add_partner("Own app", "secret", partner_id="own", seller_id=SELLER)
+        add_partner(system, "Own app", "secret", "own", seller_id=SELLER)
         client = Client(world, "own", "secret")
         wanted = {"grant_type": "client_credentials", "scope": "openactive-openbooking openactive-ordersfeed"}
         assert client.tokens(**wanted).json["scope"] == "openactive-ordersfeed"
-        authority.authorise("own", SELLER, SCOPES, "operator")
+        system.consent.authorise("own", SELLER, SCOPES, "operator")
         answer = client.tokens(**wanted)
         assert set(answer.json["scope"].split()) == set(wanted["scope"].split())
         assert claims(answer.json["access_token"])["https://openactive.io/sellerId"] == outer(SELLER)
-        change(authority, Authorisation, Authorisation.key_of("own", SELLER), suspended=True)
+        change(system, Authorisation, Authorisation.key_of("own", SELLER), suspended=True)
         assert client.tokens(**wanted).json["scope"] == "openactive-ordersfeed"
 
-    def test_grant_that_was_not_registered_is_refused(self, world: World, authority: Authority) -> None:
+    def test_grant_that_was_not_registered_is_refused(self, world: World, system: System) -> None:
         client = Client.registered(world, grant_types=["authorization_code"])
         assert_refused(client.tokens(grant_type="client_credentials"), "unauthorized_client")
 
@@ -491,17 +492,17 @@ class TestRefresh:
 
     @pytest.mark.parametrize("ended", ["revoked", "suspended", "seller suspended"])
     def test_is_refused_once_the_seller_has_ended_it(
-        self, world: World, authority: Authority, client: Client, ended: str
+        self, world: World, system: System, client: Client, ended: str
     ) -> None:
         """AUTH-03, AUTH-06."""
         token = client.authorised()["refresh_token"]
         key = Authorisation.key_of(client.id, SELLER)
         if ended == "revoked":
-            change(authority, Authorisation, key, revoked_at=world.clock.now)
+            change(system, Authorisation, key, revoked_at=world.clock.now)
         elif ended == "suspended":
-            change(authority, Authorisation, key, suspended=True)
+            change(system, Authorisation, key, suspended=True)
         else:
-            authority.register.save(SellerStanding(SELLER, suspended=True))
+            system.register.save(SellerStanding(SELLER, suspended=True))
         assert_refused(client.refresh(token), "invalid_grant")
 
     def test_another_partners_token_is_refused_and_stays_good(self, world: World, client: Client) -> None:
@@ -510,14 +511,14 @@ class TestRefresh:
         assert client.refresh(token).status == 200
 
     def test_partners_own_new_secret_does_not_end_it(
-        self, world: World, authority: Authority, client: Client
+        self, world: World, system: System, client: Client
     ) -> None:
         """AUTH-05."""
         token = client.authorised()["refresh_token"]
-        partner = authority.partner(client.id)
+        partner = system.credentials.partner(client.id)
         assert partner is not None
         secrets = (replace(partner.secrets[0], digest=digest("new")),)
-        authority.register.save(replace(partner, secrets=secrets))
+        system.register.save(replace(partner, secrets=secrets))
         assert Client(world, client.id, "new").refresh(token).status == 200
 
     @pytest.mark.parametrize("token", ["", "x", ".", "x.y", "x" * 10_000 + ".y", "é.é"])
@@ -562,19 +563,19 @@ class TestRevocation:
 class TestWhatHttpHasToSay:
     @pytest.mark.parametrize("path", ["token", "register", "revoke"])
     @pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
-    def test_other_verbs_are_refused(self, world: World, authority: Authority, path: str, verb: str) -> None:
+    def test_other_verbs_are_refused(self, world: World, system: System, path: str, verb: str) -> None:
         answer = Broker(world, None, None).send(verb, f"/auth/{path}", headers={"Content-Type": None})
         assert answer.status == 405
         assert answer.headers["Allow"] == "POST"
 
     @pytest.mark.parametrize("path", [".well-known/openid-configuration", "jwks"])
     @pytest.mark.parametrize("verb", ["POST", "PUT", "DELETE"])
-    def test_what_is_read_only_is(self, world: World, authority: Authority, path: str, verb: str) -> None:
+    def test_what_is_read_only_is(self, world: World, system: System, path: str, verb: str) -> None:
         answer = Broker(world, None, None).send(verb, f"/auth/{path}", b"", {"Content-Type": None})
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
     @pytest.mark.parametrize("path", [".well-known/openid-configuration", "jwks"])
-    def test_head_is_get_without_a_body(self, world: World, authority: Authority, path: str) -> None:
+    def test_head_is_get_without_a_body(self, world: World, system: System, path: str) -> None:
         answer = Broker(world, None, None).send("HEAD", f"/auth/{path}", headers={"Content-Type": None})
         assert (answer.status, answer.body) == (200, b"")
 
@@ -583,7 +584,7 @@ class TestWhatHttpHasToSay:
         "media_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml"]
     )
     def test_other_media_types_are_refused(
-        self, world: World, authority: Authority, path: str, media_type: str
+        self, world: World, system: System, path: str, media_type: str
     ) -> None:
         answer = Broker(world, None, None).send("POST", f"/auth/{path}", b"a=b", {"Content-Type": media_type})
         assert answer.status == 415
@@ -625,9 +626,9 @@ def test_any_form_is_answered(
 ) -> None:
     """Never a fault of ours, and never a token."""
     install(open_world.system)
-    authority = open_world.system.authority
-    if authority.partner("known") is None:
-        authority.add_partner("Known", "secret", partner_id="known", redirect_uris=[CALLBACK])
+    system = open_world.system
+    if system.credentials.partner("known") is None:
+        add_partner(system, "Known", "secret", "known", redirect_uris=[CALLBACK])
     form = form | ({"grant_type": grant} if grant else {})
     if known:
         form |= {"client_id": "known", "client_secret": "secret"}
@@ -676,8 +677,8 @@ METADATA = [
 def test_any_metadata_is_answered(open_world: World, metadata: dict[str, Any]) -> None:
     install(open_world.system)
     token = "a-token-for-any-number"
-    if open_world.system.authority.invitation(token) is None:
-        invite(open_world.system.authority, token, uses=None)
+    if open_world.system.credentials.invitation(token) is None:
+        invite(open_world.system, token, uses=None)
     answer = register(open_world, token, **metadata)
     assert answer.status in (201, 400), answer.body
     assert json.loads(answer.body)
@@ -740,5 +741,5 @@ def test_query_of_the_token_endpoint_says_nothing(world: World, client: Client) 
 def test_no_more_is_kept_of_a_refused_request(world: World, client: Client) -> None:
     before = world.identities.calls  # type: ignore[attr-defined]
     client.tokens(grant_type="authorization_code", code="x", redirect_uri=CALLBACK)
-    assert list(world.system.authority.register.all(Grant)) == []
+    assert list(world.system.register.all(Grant)) == []
     assert world.identities.calls - before <= 3  # type: ignore[attr-defined]

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.identity.authority import Authority
-from chalicelib.identity.register import Authorisation, AuthorisationCode, Login, Partner, SellerStanding
+from chalicelib.identity.entries import Authorisation, AuthorisationCode, Login, Partner, SellerStanding
 from chalicelib.identity.sign_in import Ticket, write_ticket
-from chalicelib.runtime.system import install
+from chalicelib.runtime.system import System, install
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.identities import Record
 from tests.support.memory import MemoryIdentities
@@ -40,12 +39,12 @@ COOKIE = "openbooking-sign-in"
 
 
 @pytest.fixture
-def authority(world: World) -> Authority:
+def system(world: World) -> System:
     return open_provider(world)
 
 
 @pytest.fixture
-def client(authority: Authority, world: World) -> Client:
+def client(system: System, world: World) -> Client:
     return Client.registered(world)
 
 
@@ -54,9 +53,9 @@ def browser(world: World) -> Browser:
     return Browser(world)
 
 
-def change(authority: Authority, kind: type[Any], key: tuple[str, str], **changes: Any) -> None:
-    found = authority.register.find(kind, key)
-    authority.register.save(replace(found, **changes))
+def change(system: System, kind: type[Any], key: tuple[str, str], **changes: Any) -> None:
+    found = system.register.find(kind, key)
+    system.register.save(replace(found, **changes))
 
 
 def is_page(answer: Answer, status: int, *texts: str) -> None:
@@ -148,10 +147,10 @@ class TestRequests:
             is_page(answer, 400, "This link does not work")
 
     def test_suspended_partner_gets_no_further(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         browser.begin(client)
-        change(authority, Partner, Partner.key_of(client.id), suspended=True)
+        change(system, Partner, Partner.key_of(client.id), suspended=True)
         is_page(browser.sign_in(), 400)
         is_page(Browser(client.world).begin(client), 400)
 
@@ -177,7 +176,7 @@ class TestRequests:
         browser.sign_in()
         assert browser.decide("allow").headers["Location"].startswith(f"{CALLBACK}?code=")
 
-    def test_one_of_several_must_be(self, world: World, authority: Authority, browser: Browser) -> None:
+    def test_one_of_several_must_be(self, world: World, system: System, browser: Browser) -> None:
         client = Client.registered(world, redirect_uris=[CALLBACK, "https://broker.example/2"])
         is_page(browser.begin(client, redirect_uri=...), 400)
 
@@ -195,18 +194,18 @@ class TestRequests:
         assert browser.query(browser.decide("deny")).get("state") == state
 
     def test_scopes_that_are_not_the_partners_are_left_out(
-        self, world: World, authority: Authority, browser: Browser
+        self, world: World, system: System, browser: Browser
     ) -> None:
         client = Client.registered(world, scope="openid openactive-openbooking")
         tokens = client.authorised(scope="openid openactive-openbooking openactive-ordersfeed profile")
         assert set(tokens["scope"].split()) == {"openid", "openactive-openbooking"}
 
     @pytest.mark.parametrize("verb", ["PUT", "PATCH", "DELETE"])
-    def test_other_verbs_are_refused(self, world: World, authority: Authority, verb: str) -> None:
+    def test_other_verbs_are_refused(self, world: World, system: System, verb: str) -> None:
         answer = Broker(world, None, None).send(verb, "/auth/authorize", headers={"Content-Type": None})
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, POST")
 
-    def test_head_is_get_without_a_body(self, world: World, authority: Authority) -> None:
+    def test_head_is_get_without_a_body(self, world: World, system: System) -> None:
         answer = Broker(world, None, None).send("HEAD", "/auth/authorize", headers={"Content-Type": None})
         assert (answer.status, answer.body) == (400, b"")
 
@@ -228,9 +227,9 @@ class TestSigningIn:
         assert len(set(pages)) == 1
 
     def test_suspended_login_is_told_like_a_wrong_one(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
-        change(authority, Login, Login.key_of(USERNAME), suspended=True)
+        change(system, Login, Login.key_of(USERNAME), suspended=True)
         browser.begin(client)
         is_page(browser.sign_in(), 403, "Wrong user name or password")
 
@@ -255,12 +254,12 @@ class TestSigningIn:
             is_page(browser.sign_in(), 200)
 
     def test_login_without_a_seller_gets_no_further(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
-        add_login(authority, "sam", ())
+        add_login(system, "sam", ())
         browser.begin(client)
         is_page(browser.sign_in("sam"), 403, "not connected to a seller")
-        authority.register.save(SellerStanding(SELLER, suspended=True))
+        system.register.save(SellerStanding(SELLER, suspended=True))
         browser.begin(client)
         is_page(browser.sign_in(), 403, "not connected to a seller")
 
@@ -302,10 +301,10 @@ class TestConsent:
         is_page(browser.sign_in(), 200, "Allow Broker Ltd?")
 
     def test_is_asked_again_after_a_revocation(
-        self, world: World, authority: Authority, client: Client, browser: Browser
+        self, world: World, system: System, client: Client, browser: Browser
     ) -> None:
         old = client.authorised()
-        change(authority, Authorisation, Authorisation.key_of(client.id, SELLER), revoked_at=world.clock.now)
+        change(system, Authorisation, Authorisation.key_of(client.id, SELLER), revoked_at=world.clock.now)
         browser.begin(client)
         is_page(browser.sign_in(), 200, "Allow Broker Ltd?")
         assert browser.decide("allow").status == 303
@@ -327,12 +326,10 @@ class TestConsent:
             if "error_description" in browser.query(answer)
             else {}
         )
-        assert list(client.world.system.authority.register.all(Authorisation)) == []
+        assert list(client.world.system.register.all(Authorisation)) == []
 
-    def test_of_several_sellers_one_is_chosen(
-        self, authority: Authority, client: Client, browser: Browser
-    ) -> None:
-        add_login(authority, "sam", (1, 2))
+    def test_of_several_sellers_one_is_chosen(self, system: System, client: Client, browser: Browser) -> None:
+        add_login(system, "sam", (1, 2))
         browser.begin(client)
         answer = browser.sign_in("sam")
         is_page(answer, 200, "Which organisation?")
@@ -340,50 +337,50 @@ class TestConsent:
             assert f'value="{outer(seller_id(number))}"' in browser.page
         tokens = client.redeem(browser.code(browser.decide("allow", 2))).json
         assert claims(tokens["access_token"])["https://openactive.io/sellerId"] == outer(seller_id(2))
-        assert [each.seller_id for each in authority.register.all(Authorisation)] == [seller_id(2)]
+        assert [each.seller_id for each in system.register.all(Authorisation)] == [seller_id(2)]
 
     def test_several_sellers_are_asked_about_each_time(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         """A Seller that is remembered would stand in for the other."""
-        add_login(authority, "sam", (1, 2))
+        add_login(system, "sam", (1, 2))
         client.authorised("sam", seller=2)
         browser.begin(client)
         is_page(browser.sign_in("sam"), 200, "Which organisation?")
 
     @pytest.mark.parametrize("seller", [outer(seller_id(2)), seller_id(2), "", "x", outer(SELLER) + "/"])
     def test_seller_that_is_not_the_logins_is_refused(
-        self, authority: Authority, client: Client, browser: Browser, seller: str
+        self, system: System, client: Client, browser: Browser, seller: str
     ) -> None:
         browser.begin(client)
         browser.sign_in()
         is_page(browser.submit(decision="allow", seller=seller), 403)
-        assert list(authority.register.all(Authorisation)) == []
-        assert list(authority.register.all(AuthorisationCode)) == []
+        assert list(system.register.all(Authorisation)) == []
+        assert list(system.register.all(AuthorisationCode)) == []
 
     def test_login_that_was_suspended_meanwhile_allows_nothing(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         browser.begin(client)
         browser.sign_in()
-        change(authority, Login, Login.key_of(USERNAME), suspended=True)
+        change(system, Login, Login.key_of(USERNAME), suspended=True)
         is_page(browser.decide("allow"), 403)
-        assert list(authority.register.all(Authorisation)) == []
+        assert list(system.register.all(Authorisation)) == []
 
     def test_login_that_lost_its_seller_meanwhile_allows_nothing(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         browser.begin(client)
         browser.sign_in()
-        change(authority, Login, Login.key_of(USERNAME), seller_ids=(seller_id(2),))
+        change(system, Login, Login.key_of(USERNAME), seller_ids=(seller_id(2),))
         is_page(browser.decide("allow", 1), 403)
 
     def test_what_the_operator_has_suspended_no_seller_brings_back(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         """The partner is told, instead of a code that is good for nothing."""
         client.authorised()
-        change(authority, Authorisation, Authorisation.key_of(client.id, SELLER), suspended=True)
+        change(system, Authorisation, Authorisation.key_of(client.id, SELLER), suspended=True)
         browser.begin(client)
         browser.sign_in()
         assert browser.query(browser.decide("allow"))["error"] == "access_denied"
@@ -434,12 +431,10 @@ class TestForeignPages:
             form = {"ticket": changed, "decision": "allow", "seller": outer(SELLER)}
             is_page(post_form(client.world, "/auth/authorize", form, browser._headers()), 400)
 
-    def test_login_cannot_be_passed_over(
-        self, authority: Authority, client: Client, browser: Browser
-    ) -> None:
+    def test_login_cannot_be_passed_over(self, system: System, client: Client, browser: Browser) -> None:
         browser.begin(client)
         is_page(browser.submit(decision="allow", seller=outer(SELLER)), 403)
-        assert list(authority.register.all(Authorisation)) == []
+        assert list(system.register.all(Authorisation)) == []
 
     def test_token_is_no_ticket(self, client: Client, browser: Browser) -> None:
         tokens = client.authorised()
@@ -448,15 +443,15 @@ class TestForeignPages:
             is_page(post_form(client.world, "/auth/authorize", {"ticket": token}, browser._headers()), 400)
 
     def test_what_was_asked_for_is_looked_at_again_at_each_step(
-        self, authority: Authority, client: Client, browser: Browser
+        self, system: System, client: Client, browser: Browser
     ) -> None:
         """A ticket of before the partner gave up that place to come back to."""
         browser.begin(client)
-        change(authority, Partner, Partner.key_of(client.id), redirect_uris=("https://broker.example/new",))
+        change(system, Partner, Partner.key_of(client.id), redirect_uris=("https://broker.example/new",))
         is_page(browser.sign_in(), 400)
 
     def test_ticket_of_somebody_who_was_removed_is_refused(
-        self, world: World, authority: Authority, client: Client, browser: Browser
+        self, world: World, system: System, client: Client, browser: Browser
     ) -> None:
         browser.begin(client)
         parameters = {
@@ -464,7 +459,7 @@ class TestForeignPages:
             "code_challenge": CHALLENGE, "code_challenge_method": "S256",
         }  # fmt: skip
         ticket = write_ticket(
-            Ticket(parameters, "removed"), browser.cookies[COOKIE], authority.ring, world.clock.now
+            Ticket(parameters, "removed"), browser.cookies[COOKIE], system.keys, world.clock.now
         )
         form = {"ticket": ticket, "decision": "allow", "seller": outer(SELLER)}
         is_page(post_form(world, "/auth/authorize", form, browser._headers()), 403)
@@ -535,7 +530,7 @@ class TestHeaders:
             policy = answer.headers["Content-Security-Policy"]
             assert policy.endswith("; form-action 'self' https://broker.example")
 
-    def test_page_of_trouble_has_no_form(self, browser: Browser, authority: Authority) -> None:
+    def test_page_of_trouble_has_no_form(self, browser: Browser, system: System) -> None:
         assert browser.begin("nobody").headers["Content-Security-Policy"].endswith("form-action 'none'")
 
     def test_cookie_is_for_us_alone(self, client: Client, browser: Browser) -> None:
@@ -543,12 +538,12 @@ class TestHeaders:
         assert name.startswith(f"{COOKIE}=")
         assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(flags) and "Secure" not in flags
 
-    def test_over_https_the_cookie_never_leaves_it(self, world: World, authority: Authority) -> None:
+    def test_over_https_the_cookie_never_leaves_it(self, world: World, system: System) -> None:
         client = Client.registered(world)
         world.set(base_url="https://booking.example")
         open_browser = Browser(world)
-        authority = world.system.authority
-        authority.ring.make_key = client.world.system.authority.ring.make_key
+        system = world.system
+        system.keys.make_key = client.world.system.keys.make_key
         name, *flags = open_browser.begin(client).headers["Set-Cookie"].split("; ")
         assert name.startswith(f"__Host-{COOKIE}=")
         assert {"HttpOnly", "SameSite=Lax", "Path=/", "Secure"} <= set(flags)
@@ -568,7 +563,7 @@ EVIL = "<script>alert(1)</script>\"'&"
 
 class TestEscaping:
     @pytest.fixture
-    def evil(self, world: World, authority: Authority) -> Client:
+    def evil(self, world: World, system: System) -> Client:
         return Client.registered(world, client_name=EVIL, client_uri="https://a.example/?<script>'\"")
 
     def test_names_of_partners_are_text(self, evil: Client, browser: Browser) -> None:

@@ -8,8 +8,8 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.identity.callers import make_api_key
+from chalicelib.identity.entries import ApiKey
 from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import ApiKey
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
@@ -62,7 +62,7 @@ def bearer(partner: Client) -> Headers:
 @pytest.fixture(scope="module")
 def api_key(partner: Client) -> Headers:
     secret, now = make_api_key("a-secret"), partner.world.clock.now
-    partner.world.system.authority.register.save(ApiKey(digest(secret), partner.id, seller_id(1), now))
+    partner.world.system.register.save(ApiKey(digest(secret), partner.id, seller_id(1), now))
     return {"X-Api-Key": secret}
 
 
@@ -140,7 +140,7 @@ def test_rate_limit_costs_one_call_more_for_each_portion(
     ask(partner, session, stage, bearer)
     usual = calls.total
     partner.world.set(rate_limit=100)
-    partner.world.system.authority.ring.public()
+    partner.world.system.keys.public()
     made = []
     for _ in range(11):
         calls.forget()

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from chalicelib.identity.hashing import Passwords
-from chalicelib.identity.register import Login
+from chalicelib.services.logins import new_login
 from openbooking.conformance.profiles import add_identities, profile
 from openbooking.local.stack import LocalStack
 from openbooking.samples.inventory import sample_inventory
@@ -31,11 +30,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def seed() -> None:
         load_samples(installed().inventory, datetime.now(UTC))
-        add_identities(known, installed().authority)
+        add_identities(known, installed())
         of_two = tuple(str(seller["@id"]) for seller in sample_inventory(datetime.now(UTC)).sellers[:2])
         for name, sellers in (("of-two-sellers", of_two), ("of-no-seller", ())):
-            login = Login(name, name, Passwords().hash(name), sellers, datetime.now(UTC))
-            installed().authority.register.save(login)
+            login = new_login(name, name, installed().passwords.hash(name), sellers, datetime.now(UTC))
+            installed().register.save(login)
 
     settings = {"AUTHENTICATION": "openid", "SERVICE_NAME": "Avonmead Bookings"}
     with LocalStack(settings=settings, seed=seed, directory=tmp_path_factory.mktemp("stack")) as stack:

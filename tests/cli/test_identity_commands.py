@@ -18,8 +18,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from chalicelib.identity.callers import API_KEY_HEADER, ApiKeys
+from chalicelib.identity.entries import AuthorisationCode, Login, Partner
 from chalicelib.identity.keys import SigningKeys
-from chalicelib.identity.register import AuthorisationCode, Login, Partner
 from chalicelib.runtime.system import System, from_environment
 from chalicelib.storage.vault import KmsVault
 from chalicelib.wire.opportunities import read_seller
@@ -68,7 +68,7 @@ class Terminal:
         return said[0]
 
     def changes(self) -> int:
-        return len(self.system.authority.register.journal(f"{datetime.now(UTC):%Y-%m}"))
+        return len(self.system.register.journal(f"{datetime.now(UTC):%Y-%m}"))
 
     def rows(self, *arguments: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.says(*arguments, "--json"))
@@ -116,15 +116,18 @@ def terminal(system: System, engine: EmbeddedEngine, tmp_path: Path) -> Iterator
 def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:
     told = terminal.says("partners", "add", "Broker Ltd", "--redirect-uri", "https://broker.example/cb")
     partner_id, secret = value(told, "client id"), value(told, "client secret")
-    authority = terminal.system.authority
-    partner = authority.partner(partner_id)
+    system = terminal.system
+    partner = system.credentials.partner(partner_id)
     assert partner is not None
-    assert authority.has_secret(partner, secret)
+    assert system.credentials.has_secret(partner, secret)
     assert "shown only now" in told
     new = value(terminal.says("partners", "rotate-secret", partner_id, "--keep-old", "0"), "client secret")
-    partner = authority.partner(partner_id)
+    partner = system.credentials.partner(partner_id)
     assert partner is not None
-    assert (authority.has_secret(partner, secret), authority.has_secret(partner, new)) == (False, True)
+    assert (system.credentials.has_secret(partner, secret), system.credentials.has_secret(partner, new)) == (
+        False,
+        True,
+    )
 
 
 def test_secrets_are_never_listed(terminal: Terminal) -> None:
@@ -147,8 +150,8 @@ def test_secrets_are_never_listed(terminal: Terminal) -> None:
 def test_an_api_key_that_is_shown_works_until_it_is_revoked(terminal: Terminal) -> None:
     terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
     key = value(terminal.says("partners", "api-key", "broker", "--seller", "1", "--days", "7"), "API key")
-    authority = terminal.system.authority
-    caller = ApiKeys(authority.register, authority.clock).identify({API_KEY_HEADER: key}, "")
+    system = terminal.system
+    caller = ApiKeys(system.register, system.clock).identify({API_KEY_HEADER: key}, "")
     assert caller is not None
     assert (caller.partner_id, caller.seller_id) == ("broker", SELLER)
     (row,) = terminal.rows("partners", "api-keys", "broker")
@@ -159,12 +162,12 @@ def test_an_api_key_that_is_shown_works_until_it_is_revoked(terminal: Terminal) 
 def test_an_invitation_that_is_shown_works_until_it_is_withdrawn(terminal: Terminal) -> None:
     told = terminal.says("partners", "invite", "--note", "Broker Ltd", "--uses", "2", "--days", "1")
     token = value(told, "initial access token")
-    invitation = terminal.system.authority.invitation(token)
+    invitation = terminal.system.credentials.invitation(token)
     assert invitation is not None
     assert (invitation.note, invitation.uses_left) == ("Broker Ltd", 2)
     (row,) = terminal.rows("partners", "invitations")
     assert "withdrawn" in terminal.says("partners", "uninvite", row["invitation"])
-    assert terminal.system.authority.invitation(token) is None
+    assert terminal.system.credentials.invitation(token) is None
 
 
 def test_a_partner_is_suspended_resumed_and_revoked(terminal: Terminal) -> None:
@@ -207,7 +210,7 @@ def test_an_operator_allows_and_revokes(terminal: Terminal) -> None:
     assert "does not allow" in terminal.refuses("sellers", "revoke", "1", "broker")
     assert "allows no booking partner" in terminal.refuses("sellers", "revoke", "1")
     assert "suspended" in terminal.says("sellers", "suspend", "1")
-    assert not terminal.system.authority.may_be_acted_for(SELLER)
+    assert not terminal.system.consent.may_be_acted_for(SELLER)
     assert "active again" in terminal.says("sellers", "resume", "1")
     shown = terminal.says("partners", "show", "broker")
     assert "acts alone for:     1" in shown
@@ -230,7 +233,7 @@ def test_a_generated_password_works(terminal: Terminal) -> None:
 
 
 def sign_in(terminal: Terminal, password: str) -> Login:
-    return terminal.system.authority.sign_in("alex@kings.example", password, "192.0.2.1")
+    return terminal.system.logins.sign_in("alex@kings.example", password, "192.0.2.1")
 
 
 def test_a_login_is_changed_and_removed(terminal: Terminal) -> None:
@@ -273,8 +276,20 @@ def test_a_bad_password_is_refused_and_there_is_no_login(terminal: Terminal) -> 
     assert terminal.rows("logins", "list") == []
 
 
+def test_a_password_is_asked_for_only_where_the_login_can_be_added(terminal: Terminal) -> None:
+    terminal.says("logins", "add", "alex", "--seller", "1", "--generate")
+    for said, *login in (
+        ("There is no Seller 'x': see `openbooking sellers list`.", "sam", "--seller", "x"),
+        ("There is a login 'ALEX' already.", "ALEX", "--seller", "1"),
+        ("A user name has", " ", "--seller", "1"),
+    ):
+        result = terminal.run("logins", "add", *login)
+        assert (result.exit_code, result.stderr.startswith(said)) == (1, True), result.output
+        assert "Password" not in result.output
+
+
 def test_names_that_strangers_chose_do_not_move_the_cursor(terminal: Terminal) -> None:
-    register = terminal.system.authority.register
+    register = terminal.system.register
     register.save(Partner("p", "\x1b[2J[bold]Broker[/bold]\n", datetime.now(UTC)))
     for command in ("list", "show p"):
         told = terminal.says("partners", *command.split())
@@ -283,17 +298,17 @@ def test_names_that_strangers_chose_do_not_move_the_cursor(terminal: Terminal) -
 
 def test_refresh_tokens_are_listed_and_ended(terminal: Terminal) -> None:
     terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--seller", "1")
-    authority = terminal.system.authority
-    given = authority.authorisation("broker", SELLER)
+    system = terminal.system
+    given = system.consent.authorisation("broker", SELLER)
     assert given is not None
-    now = authority.clock()
+    now = system.clock()
     code = AuthorisationCode(
         "digest", "broker", SELLER, given.id, given.scopes, "", "", None, now, now + timedelta(minutes=2), "grant-1"
     )  # fmt: skip
-    token = authority.open_grant(code)
+    token = system.grants.open(code)
     assert [row["grant"] for row in terminal.rows("tokens", "list")] == ["grant-1"]
     assert "Ended: 1." in terminal.says("tokens", "revoke", "--partner", "broker")
-    assert authority.grant(token) is None
+    assert system.grants.find(token) is None
     assert "Ended: 0." in terminal.says("tokens", "revoke", "--seller", "1")
     assert "There are no refresh tokens." in terminal.says("tokens", "list")
 
@@ -308,6 +323,20 @@ def test_keys_are_rotated_and_forgotten_after_a_question(terminal: Terminal) -> 
     assert "is forgotten" in terminal.says("tokens", "forget-key", first, typed="y\n")
     assert "is forgotten" in terminal.says("tokens", "forget-key", second, "--yes")
     assert terminal.rows("tokens", "keys") == []
+
+
+def test_forgetting_is_asked_about_only_where_there_is_such_a_key(terminal: Terminal) -> None:
+    first = terminal.says("tokens", "rotate-keys").split()[1]
+    second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
+    result = terminal.run("tokens", "forget-key", "x")
+    assert result.stderr == "There is no signing key 'x': see `openbooking tokens keys`.\n"
+    assert "Forget it?" not in result.output
+    warned = [
+        "signs tokens now" in terminal.run("tokens", "forget-key", key, typed="n\n").output
+        for key in (first, second)
+    ]
+    assert warned == [False, True]
+    assert len(terminal.rows("tokens", "keys")) == 2
 
 
 def test_each_change_is_one_entry_of_the_journal_in_somebodys_name(terminal: Terminal) -> None:
@@ -409,9 +438,9 @@ def stage(aws: None) -> Iterator[Terminal]:
 
 def test_a_stage_is_worked_on_in_the_name_of_the_credentials(stage: Terminal) -> None:
     told = stage.says("partners", "add", "Broker Ltd", "--id", "broker")
-    partner = stage.system.authority.partner("broker")
+    partner = stage.system.credentials.partner("broker")
     assert partner is not None
-    assert stage.system.authority.has_secret(partner, value(told, "client secret"))
+    assert stage.system.credentials.has_secret(partner, value(told, "client secret"))
     (entry,) = stage.rows("journal")
     assert entry["by"].startswith("arn:aws:sts::123456789012:")
 
@@ -424,7 +453,7 @@ def test_a_stage_has_its_own_tables_whatever_table_prefix_says(stage: Terminal) 
 
 def test_a_key_made_for_a_stage_is_sealed_by_its_kms_key(stage: Terminal) -> None:
     stage.says("tokens", "rotate-keys")
-    known = stage.system.authority.register.find(SigningKeys, SigningKeys.key_of())
+    known = stage.system.register.find(SigningKeys, SigningKeys.key_of())
     assert known is not None
     assert b"PRIVATE KEY" not in base64.b64decode(known.keys[-1].sealed)
     kms = boto3.client("kms", region_name=REGION)

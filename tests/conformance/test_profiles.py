@@ -105,18 +105,18 @@ def test_with_openid_those_are_known_whom_the_suite_calls_as(tmp_path: Path) -> 
     made = built(["openid"], tmp_path)
     world = World()
     world.set(authentication="openid")
-    authority = world.system.authority
-    object.__setattr__(authority, "passwords", CHEAP)
+    system = world.system
+    object.__setattr__(system, "passwords", CHEAP)
     for _ in range(2):  # an engine that keeps data is seeded at every start
-        add_identities(made, authority)
+        add_identities(made, system)
     install(None)
     partners = made.suite["broker"]["bookingPartners"]
     credentials = partners["secondary"]["authentication"]["clientCredentials"]
-    partner = authority.partner(credentials["clientId"])
+    partner = system.credentials.partner(credentials["clientId"])
     assert partner is not None
-    assert authority.has_secret(partner, credentials["clientSecret"])
-    assert authority.invitation(partners["primary"]["authentication"]["initialAccessToken"])
+    assert system.credentials.has_secret(partner, credentials["clientSecret"])
+    assert system.credentials.invitation(partners["primary"]["authentication"]["initialAccessToken"])
     for seller in made.suite["sellers"].values():
-        login = authority.sign_in(**seller["authentication"]["loginCredentials"], address="127.0.0.1")
+        login = system.logins.sign_in(**seller["authentication"]["loginCredentials"], address="127.0.0.1")
         (allowed,) = login.seller_ids
         assert outward(allowed, URL) == seller["@id"]

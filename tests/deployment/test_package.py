@@ -29,8 +29,10 @@ import boto3
 import pytest
 
 import app
-from chalicelib.identity.hashing import Passwords, digest
-from chalicelib.identity.register import Authorisation, Invitation, Login, Partner, Register, Secret
+from chalicelib.identity.entries import Authorisation, Invitation, Login, Partner, Secret
+from chalicelib.identity.hashing import digest
+from chalicelib.identity.passwords import Passwords
+from chalicelib.identity.register import Register
 from chalicelib.services import inventory as inventory_service
 from chalicelib.services.clearing import KIND, Clearing
 from chalicelib.services.inventory import Document
@@ -743,6 +745,10 @@ def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
         loaded = function.end()["files"]
     for library in ("authlib", "joserfc", "cryptography"):
         assert not any(file.startswith(str(task_root / library)) for file in loaded)
+    identity = task_root / "chalicelib" / "identity"
+    assert str(identity / "consent.py") in loaded
+    for module in ("grants.py", "issuing.py", "keys.py", "logins.py", "oauth", "passwords.py", "tokens.py"):
+        assert not any(file.startswith(str(identity / module)) for file in loaded)
 
 
 @dataclass

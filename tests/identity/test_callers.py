@@ -15,8 +15,9 @@ from chalicelib.domain.errors import (
     UnauthenticatedError,
 )
 from chalicelib.identity.callers import ApiKeys, BearerTokens, Caller, DevelopmentHeaders, Ways, make_api_key
+from chalicelib.identity.entries import ApiKey, Authorisation, Partner, SellerStanding
 from chalicelib.identity.hashing import digest
-from chalicelib.identity.register import ApiKey, Authorisation, Partner, Register, SellerStanding
+from chalicelib.identity.register import Register
 from tests.support.builders import NOW, SELLER_ID, Clock
 from tests.support.memory import MemoryIdentities
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.identity.keys import KeyRing, SigningKeys
 from chalicelib.identity.register import Register
 from chalicelib.storage.vault import OpenVault
-from tests.support.builders import sequential_ids
+from tests.support.builders import AT_ONCE, sequential_ids
 from tests.support.memory import MemoryIdentities
 
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def a_ring(register: Register, at: datetime = NOW) -> KeyRing:
-    return KeyRing(register, OpenVault(), TickingClock(at), sequential_ids(), timedelta(minutes=15))
+    return KeyRing(register, OpenVault(), TickingClock(at), sequential_ids(), timedelta(minutes=15), AT_ONCE)
 
 
 def test_the_first_token_is_signed_though_the_key_is_younger_than_the_request() -> None:

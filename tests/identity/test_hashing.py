@@ -5,7 +5,8 @@ from base64 import b64decode
 
 import pytest
 
-from chalicelib.identity.hashing import Passwords, digest, new_secret, same
+from chalicelib.identity.hashing import digest, new_secret, same
+from chalicelib.identity.passwords import Passwords
 
 CHEAP = Passwords(log2_n=4, r=1, p=1)
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError, TemporarilyUnavailableError
-from chalicelib.identity.callers import BOOKING, ORDERS_FEED, Caller
-from chalicelib.identity.issuers import SELLER_ID, ExternalTokens
+from chalicelib.identity.callers import Caller
+from chalicelib.identity.claims import SELLER_ID
+from chalicelib.identity.issuers import ExternalTokens
+from chalicelib.identity.scopes import BOOKING, ORDERS_FEED
 from chalicelib.identity.tokens import Signer
 from tests.support.builders import Clock
 from tests.support.tokens import Provider, encoded, foreign_key, unsigned, with_claims

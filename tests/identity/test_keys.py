@@ -1,6 +1,6 @@
 """Signing keys: made once, handed on in time, put away, and verified with from memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from threading import Barrier, Thread
 
@@ -11,8 +11,9 @@ from chalicelib.identity.keys import ROTATED_AFTER, SHOWN_BEFORE, KeyRing, Signi
 from chalicelib.identity.register import Register
 from chalicelib.identity.tokens import ACCESS_TOKEN, UnknownKey
 from chalicelib.storage.identities import Record
+from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.vault import OpenVault
-from tests.support.builders import Clock, sequential_ids
+from tests.support.builders import AT_ONCE, Clock, sequential_ids
 from tests.support.memory import MemoryIdentities
 from tests.support.tokens import encoded, foreign_key, parts, quick_key
 
@@ -53,16 +54,17 @@ class AtOnce(MemoryIdentities):
         super().__init__()
         self.barrier = Barrier(2)
 
-    def save(self, record: Record) -> Record:
+    def save(self, record: Record, *others: Record, pending: Sequence[PendingWork] = ()) -> Record:
         if record.version == 0:
             self.barrier.wait(timeout=30)
-        return super().save(record)
+        return super().save(record, *others, pending=pending)
 
 
 def test_two_processes_that_race_end_with_one_first_key(clock: Clock) -> None:
     store, ids = AtOnce(), sequential_ids()
     rings = [
-        KeyRing(Register(store), OpenVault(), clock, ids, timedelta(minutes=15), quick_key) for _ in range(2)
+        KeyRing(Register(store), OpenVault(), clock, ids, timedelta(minutes=15), AT_ONCE, quick_key)
+        for _ in range(2)
     ]
     tokens: list[str] = []
     threads = [Thread(target=lambda ring=ring: tokens.append(signed(ring))) for ring in rings]
@@ -88,7 +90,9 @@ def test_private_half_is_in_the_register_only_as_the_vault_made_it(clock: Clock)
 
     kept: list[bytes] = []
     store = MemoryIdentities()
-    ring = KeyRing(Register(store), Vault(), clock, sequential_ids(), timedelta(minutes=15), quick_key)
+    ring = KeyRing(
+        Register(store), Vault(), clock, sequential_ids(), timedelta(minutes=15), AT_ONCE, quick_key
+    )
     assert ring.verify(signed(ring))
     [record] = store.all("signing-keys")
     assert '"sealed"' in record.document and "PRIVATE" not in record.document
@@ -274,7 +278,7 @@ class TestCalls:
                 return super().unseal(sealed)
 
         ring = KeyRing(
-            Register(identities), Vault(), clock, sequential_ids(), timedelta(minutes=15), quick_key
+            Register(identities), Vault(), clock, sequential_ids(), timedelta(minutes=15), AT_ONCE, quick_key
         )
         for _ in range(5):
             signed(ring)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.identity.register import (
+from chalicelib.identity.entries import (
     ApiKey,
     Authorisation,
     AuthorisationCode,
@@ -14,11 +14,11 @@ from chalicelib.identity.register import (
     Invitation,
     Login,
     Partner,
-    RecordChanged,
-    Register,
     Secret,
     SellerStanding,
 )
+from chalicelib.identity.register import Register
+from chalicelib.storage.errors import RecordChanged
 from tests.support.builders import NOW, SELLER_ID
 from tests.support.memory import MemoryIdentities
 

@@ -8,9 +8,11 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
-from chalicelib.identity.callers import BOOKING, Caller
-from chalicelib.identity.issuers import CLIENT_ID, SELLER_ID, OwnTokens
+from chalicelib.identity.callers import Caller
+from chalicelib.identity.claims import CLIENT_ID, SELLER_ID
+from chalicelib.identity.issuers import OwnTokens
 from chalicelib.identity.keys import KeyRing
+from chalicelib.identity.scopes import BOOKING
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.identity.tokens import ACCESS_TOKEN, ID_TOKEN, LEEWAY_SECONDS, Keys, UnknownKey, make_key
 from tests.support.builders import Clock

@@ -9,9 +9,8 @@ import pytest
 
 from chalicelib.api.events import orders_changed, sweep
 from chalicelib.domain.orders import OrderKey
-from chalicelib.identity.authority import Authority
-from chalicelib.identity.callers import BOOKING
-from chalicelib.runtime.system import install
+from chalicelib.identity.scopes import BOOKING
+from chalicelib.runtime.system import System, install
 from chalicelib.services import reviews
 from chalicelib.storage.dynamodb.rows import order_row
 from chalicelib.storage.dynamodb.tables import Engine, Tables
@@ -28,10 +27,10 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def authority(world: World) -> Authority:
+def system(world: World) -> System:
     for number in (1, 2):
-        world.system.authority.authorise("partner-1", seller_id(number), [BOOKING], "operator")
-    return world.system.authority
+        world.system.consent.authorise("partner-1", seller_id(number), [BOOKING], "operator")
+    return world.system
 
 
 def book_and_cancel(world: World, uuid: str, seller: int = 1) -> None:
@@ -68,67 +67,67 @@ def shown(world: World) -> dict[str, str]:
 
 
 def test_orders_of_a_revoked_seller_are_deleted_in_the_feed_and_others_stay(
-    world: World, authority: Authority
+    world: World, system: System
 ) -> None:
     book_and_cancel(world, UUIDS[0], seller=1)
     book_and_cancel(world, UUIDS[1], seller=2)
     assert shown(world) == {UUIDS[0]: "updated", UUIDS[1]: "updated"}
-    assert authority.revoke("partner-1", seller_id(1), "operator")
+    assert system.consent.revoke("partner-1", seller_id(1), "operator")
     assert sweep()[reviews.KIND] == 2
     publish(world, UUIDS[0], UUIDS[1])
     assert shown(world) == {UUIDS[0]: "deleted", UUIDS[1]: "updated"}
     assert sweep()[reviews.KIND] == 0
 
 
-def test_they_come_back_when_the_seller_allows_it_again(world: World, authority: Authority) -> None:
+def test_they_come_back_when_the_seller_allows_it_again(world: World, system: System) -> None:
     book_and_cancel(world, UUIDS[0])
     before = json.loads(Broker(world).send("GET", "/api/openbooking/orders-rpde").body)["items"][0]["data"]
-    authority.revoke("partner-1", seller_id(1), "operator")
+    system.consent.revoke("partner-1", seller_id(1), "operator")
     sweep()
     publish(world, UUIDS[0])
-    authority.authorise("partner-1", seller_id(1), [BOOKING], "login")
+    system.consent.authorise("partner-1", seller_id(1), [BOOKING], "login")
     assert sweep()[reviews.KIND] == 1
     publish(world, UUIDS[0])
     after = json.loads(Broker(world).send("GET", "/api/openbooking/orders-rpde").body)["items"][0]
     assert (after["state"], after["data"]) == ("updated", before)
 
 
-def test_what_changes_after_the_revocation_is_not_shown_either(world: World, authority: Authority) -> None:
+def test_what_changes_after_the_revocation_is_not_shown_either(world: World, system: System) -> None:
     """An access token that is still good for some minutes may still book."""
-    authority.revoke("partner-1", seller_id(1), "operator")
+    system.consent.revoke("partner-1", seller_id(1), "operator")
     sweep()
     book_and_cancel(world, UUIDS[0])
     assert shown(world) == {}
-    authority.authorise("partner-1", seller_id(1), [BOOKING], "login")
+    system.consent.authorise("partner-1", seller_id(1), [BOOKING], "login")
     sweep()
     publish(world, UUIDS[0])
     assert shown(world) == {UUIDS[0]: "updated"}
 
 
-def test_a_suspension_keeps_items(world: World, authority: Authority) -> None:
-    from chalicelib.identity.register import Authorisation
+def test_a_suspension_keeps_items(world: World, system: System) -> None:
+    from chalicelib.identity.entries import Authorisation
 
     book_and_cancel(world, UUIDS[0])
     key = Authorisation.key_of("partner-1", seller_id(1))
-    standing = authority.register.find(Authorisation, key)
+    standing = system.register.find(Authorisation, key)
     assert standing is not None
-    authority.register.save(replace(standing, suspended=True))
+    system.register.save(replace(standing, suspended=True))
     publish(world, UUIDS[0])
-    assert not authority.is_revoked("partner-1", seller_id(1))
+    assert not system.consent.is_revoked("partner-1", seller_id(1))
     assert shown(world) == {UUIDS[0]: "updated"}
 
 
-def test_revoking_twice_does_nothing_more(world: World, authority: Authority) -> None:
-    assert authority.revoke("partner-1", seller_id(1), "operator")
-    assert not authority.revoke("partner-1", seller_id(1), "operator")
-    assert not authority.revoke("partner-1", seller_id(3), "operator")
+def test_revoking_twice_does_nothing_more(world: World, system: System) -> None:
+    assert system.consent.revoke("partner-1", seller_id(1), "operator")
+    assert not system.consent.revoke("partner-1", seller_id(1), "operator")
+    assert not system.consent.revoke("partner-1", seller_id(3), "operator")
     assert len(world.pending.entries(reviews.KIND, 10)) == 1
 
 
-def test_steps_are_bounded_and_one_that_is_cut_off_is_taken_again(world: World, authority: Authority) -> None:
+def test_steps_are_bounded_and_one_that_is_cut_off_is_taken_again(world: World, system: System) -> None:
     for uuid in UUIDS:
         book_and_cancel(world, uuid)
-    authority.revoke("partner-1", seller_id(1), "operator")
+    system.consent.revoke("partner-1", seller_id(1), "operator")
     system = world.system
     versions = {uuid: world.system.store.snapshot(_wanted(uuid)).order for uuid in UUIDS}
     seen = []

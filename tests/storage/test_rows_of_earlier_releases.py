@@ -22,11 +22,10 @@ from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import AccessMethod, TaxMode, TaxRate
-from chalicelib.identity.authority import SignInRefused, TooManyAttempts
-from chalicelib.identity.register import (
+from chalicelib.identity.consent import FeedReview
+from chalicelib.identity.entries import (
     ApiKey,
     Authorisation,
-    FeedReview,
     Grant,
     Invitation,
     JournalEntry,
@@ -34,6 +33,8 @@ from chalicelib.identity.register import (
     Partner,
     Secret,
 )
+from chalicelib.identity.logins import SignInRefused, TooManyAttempts
+from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import install
 from chalicelib.services import clearing, following, reviews
 from chalicelib.storage import codec
@@ -547,14 +548,14 @@ def test_sellers(world: World) -> None:
 
 def test_partners_and_their_secrets(world: World) -> None:
     """AUTH-05."""
-    authority = world.system.authority
-    partner = authority.partner("partner-1")
+    system = world.system
+    partner = system.credentials.partner("partner-1")
     assert partner is not None
     newer, older = (
-        authority.has_secret(partner, "partner-secret"),
-        authority.has_secret(partner, "older-secret"),
+        system.credentials.has_secret(partner, "partner-secret"),
+        system.credentials.has_secret(partner, "older-secret"),
     )
-    assert (newer, older, authority.has_secret(partner, "another")) == (True, True, False)
+    assert (newer, older, system.credentials.has_secret(partner, "another")) == (True, True, False)
     secrets = [(secret.made_at, secret.ends_at) for secret in partner.secrets]
     assert secrets == [(NOW - timedelta(days=90), NOW + timedelta(hours=1)), (NOW, None)]
     assert replace(partner, secrets=(), invited_with=None) == Partner(
@@ -573,13 +574,13 @@ def test_partners_and_their_secrets(world: World) -> None:
         url="https://broker.example",
         version=2,
     )
-    invitation = authority.invitation("invitation-secret")
+    invitation = system.credentials.invitation("invitation-secret")
     assert invitation is not None and partner.invited_with == invitation.digest
     world.clock.advance(hours=1)
-    assert not authority.has_secret(partner, "older-secret")
+    assert not system.credentials.has_secret(partner, "older-secret")
 
-    assert authority.partner("partner-2") is None
-    suspended = authority.register.find(Partner, Partner.key_of("partner-2"))
+    assert system.credentials.partner("partner-2") is None
+    suspended = system.register.find(Partner, Partner.key_of("partner-2"))
     assert suspended is not None and suspended.suspended
     assert (suspended.name, suspended.seller_id, suspended.version) == ("Suspended Ltd", SELLER, 2)
     assert suspended.secrets == (
@@ -589,18 +590,21 @@ def test_partners_and_their_secrets(world: World) -> None:
 
 def test_authorisations(world: World) -> None:
     """AUTH-06."""
-    authority = world.system.authority
+    system = world.system
     stands = Authorisation(AUTHORISATION, "partner-1", SELLER, SCOPES, NOW, "login-1", version=1)
-    assert authority.authorisation("partner-1", SELLER) == stands
-    assert authority.authorisation("partner-2", SELLER) is None
-    assert authority.authorisation("partner-3", OTHER_SELLER) is None
-    (suspended,) = authority.register.authorisations_of("partner-2")
+    assert system.consent.authorisation("partner-1", SELLER) == stands
+    assert system.consent.authorisation("partner-2", SELLER) is None
+    assert system.consent.authorisation("partner-3", OTHER_SELLER) is None
+    (suspended,) = system.register.authorisations_of("partner-2")
     assert (suspended.suspended, suspended.revoked_at, suspended.version) == (True, None, 2)
-    (revoked,) = authority.register.authorisations_of("partner-3")
+    (revoked,) = system.register.authorisations_of("partner-3")
     assert (revoked.suspended, revoked.revoked_at, revoked.version) == (False, NOW, 2)
-    assert not authority.is_revoked("partner-2", SELLER)
-    assert authority.is_revoked("partner-3", OTHER_SELLER)
-    assert (authority.may_be_acted_for(SELLER), authority.may_be_acted_for(OTHER_SELLER)) == (True, False)
+    assert not system.consent.is_revoked("partner-2", SELLER)
+    assert system.consent.is_revoked("partner-3", OTHER_SELLER)
+    assert (system.consent.may_be_acted_for(SELLER), system.consent.may_be_acted_for(OTHER_SELLER)) == (
+        True,
+        False,
+    )
 
 
 def test_an_api_key(world: World) -> None:
@@ -609,7 +613,7 @@ def test_an_api_key(world: World) -> None:
     broker = Broker(world, partner=None, seller=None)
     answer = broker.send("GET", f"{API}/orders/{uuid(2)}", headers={"X-Api-Key": "api-key-secret7a7946"})
     assert (answer.status, answer.json["totalPaymentDue"]["price"]) == (200, 20)
-    (key,) = world.system.authority.register.all(ApiKey)
+    (key,) = world.system.register.all(ApiKey)
     assert key == ApiKey(
         "10f4481e459984d539bf71e5a6450735480dcf51547a79f82953ae32c5853637",
         "partner-1",
@@ -623,41 +627,44 @@ def test_an_api_key(world: World) -> None:
 
 
 def test_a_login(world: World) -> None:
-    authority = world.system.authority
-    login = authority.sign_in("alex@KINGS.example", "correct horse battery staple", "192.0.2.1")
+    system = world.system
+    login = system.logins.sign_in("alex@KINGS.example", "correct horse battery staple", "192.0.2.1")
     assert replace(login, password="") == Login(
         "login-1", "Alex@kings.example", "", (SELLER, OTHER_SELLER), NOW, version=1
     )
-    assert [seller.id for seller in authority.sellers_of(login)] == [SELLER]
+    assert [seller.id for seller in system.logins.sellers_of(login)] == [SELLER]
     with pytest.raises(SignInRefused):
-        authority.sign_in("alex@kings.example", "another", "192.0.2.1")
+        system.logins.sign_in("alex@kings.example", "another", "192.0.2.1")
 
 
 def test_invitations(world: World) -> None:
-    authority = world.system.authority
-    some, any_number = authority.invitation("invitation-secret"), authority.invitation("for-everybody")
+    system = world.system
+    some, any_number = (
+        system.credentials.invitation("invitation-secret"),
+        system.credentials.invitation("for-everybody"),
+    )
     assert some is not None and any_number is not None
     assert some == Invitation(some.digest, "Broker Ltd", NOW, NOW + timedelta(days=14), 2, version=1)
     assert any_number == Invitation(any_number.digest, "everybody", NOW, None, None, version=1)
-    assert authority.use(some)
-    used = authority.invitation("invitation-secret")
+    assert Administration(system).partners.register(some, "Another")
+    used = system.credentials.invitation("invitation-secret")
     assert used is not None and used.uses_left == 1
 
 
 def test_a_code_is_redeemed(world: World) -> None:
-    authority = world.system.authority
-    code = authority.redeem("code-secret", "partner-1")
+    system = world.system
+    code = system.grants.redeem("code-secret", "partner-1")
     assert code is not None
     assert (code.seller_id, code.authorisation_id, code.scopes) == (SELLER, AUTHORISATION, SCOPES)
     assert (code.redirect_uri, code.code_challenge) == ("https://broker.example/cb", "challenge")
     assert (code.nonce, code.signed_in_at) == ("nonce-1", NOW)
-    token = authority.open_grant(code)
-    assert token is not None and authority.grant(token) is not None
+    token = system.grants.open(code)
+    assert token is not None and system.grants.find(token) is not None
 
 
 def test_a_refresh_token_goes_on(world: World) -> None:
-    authority = world.system.authority
-    grant = authority.grant(f"{GRANT}.refresh-2")
+    system = world.system
+    grant = system.grants.find(f"{GRANT}.refresh-2")
     assert grant is not None
     assert replace(grant, current="", earlier=None) == Grant(
         GRANT,
@@ -672,20 +679,20 @@ def test_a_refresh_token_goes_on(world: World) -> None:
         renewed_at=NOW,
         version=2,
     )
-    assert authority.grant(f"{GRANT}.refresh-1") == grant  # an answer may be lost on its way
-    renewed = authority.renew(grant)
-    assert renewed is not None and authority.grant(renewed) is not None
+    assert system.grants.find(f"{GRANT}.refresh-1") == grant  # an answer may be lost on its way
+    renewed = system.grants.renew(grant)
+    assert renewed is not None and system.grants.find(renewed) is not None
 
 
 def test_a_code_used_twice_ends_what_came_of_it(world: World) -> None:
     """RFC 6749, section 4.1.2."""
-    authority = world.system.authority
-    assert authority.redeem("used-code", "partner-1") is None
-    assert authority.grant(f"{GRANT}.refresh-2") is None
+    system = world.system
+    assert system.grants.redeem("used-code", "partner-1") is None
+    assert system.grants.find(f"{GRANT}.refresh-2") is None
 
 
 def test_the_journal(world: World) -> None:
-    assert world.system.authority.register.journal("2026-06") == [
+    assert world.system.register.journal("2026-06") == [
         JournalEntry(
             "j0000000-0000-4000-8000-000000000001",
             NOW,
@@ -700,8 +707,8 @@ def test_the_journal(world: World) -> None:
 def test_tokens_are_read_and_signed_with_the_same_keys(world: World) -> None:
     """AUTH-08: and the second key signs once its time has come."""
     world.set(authentication="openid")
-    authority = world.system.authority
-    assert [key["kid"] for key in authority.ring.public()] == [FIRST_KEY, SECOND_KEY]
+    system = world.system
+    assert [key["kid"] for key in system.keys.public()] == [FIRST_KEY, SECOND_KEY]
 
     def status(token: str) -> int:
         headers = {"Authorization": f"Bearer {token}"}
@@ -709,12 +716,12 @@ def test_tokens_are_read_and_signed_with_the_same_keys(world: World) -> None:
         return broker.send("GET", f"{API}/orders/{uuid(2)}", headers=headers).status
 
     def signed() -> tuple[str, str]:
-        token = authority.access_token(BASE_URL, "partner-1", SELLER, SCOPES)
-        header, claims = authority.ring.verify(token)
+        token = system.issuer.access_token(BASE_URL, "partner-1", SELLER, SCOPES)
+        header, claims = system.keys.verify(token)
         assert claims["client_id"] == "partner-1"
         return token, header["kid"]
 
-    header, claims = authority.ring.verify(ACCESS_TOKEN)
+    header, claims = system.keys.verify(ACCESS_TOKEN)
     assert (header["kid"], header["typ"]) == (FIRST_KEY, "at+jwt")
     assert claims["https://openactive.io/sellerId"] == f"{BASE_URL}/api/identifiers/sellers/1"
     assert status(ACCESS_TOKEN) == 200
@@ -731,12 +738,12 @@ def test_what_was_counted_counts(world: World, broker: Broker) -> None:
     assert broker.status(uuid(2)).status == 429
     world.clock.advance(minutes=1)
     assert broker.status(uuid(2)).status == 200
-    authority = world.system.authority
+    system = world.system
     with pytest.raises(TooManyAttempts):
-        authority.sign_in("sam@kings.example", "whatever", "192.0.2.9")
+        system.logins.sign_in("sam@kings.example", "whatever", "192.0.2.9")
     world.clock.advance(minutes=15)
     with pytest.raises(SignInRefused) as refused:
-        authority.sign_in("sam@kings.example", "whatever", "192.0.2.9")
+        system.logins.sign_in("sam@kings.example", "whatever", "192.0.2.9")
     assert not isinstance(refused.value, TooManyAttempts)
 
 

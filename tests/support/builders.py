@@ -14,6 +14,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import BrokerRole, Json, Seller, TaxMode, TaxRate
+from chalicelib.storage.retry import RetryPolicy
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"
@@ -24,6 +25,9 @@ VAT = TaxRate("VAT at 20%", Decimal("0.2"))
 BROKER: Json = {"@type": "Organization", "name": "Acme Broker"}
 CUSTOMER: Json = {"@type": "Person", "email": "geoff@example.com"}
 BUSINESS: Json = {"@type": "Organization", "name": "Acme Works", "email": "acme@example.com"}
+
+# Tries again without a pause.
+AT_ONCE = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 
 
 class Clock:

@@ -5,16 +5,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from hypothesis import strategies as st
 
-from chalicelib.identity.authority import Authority
-from chalicelib.identity.hashing import Passwords, digest
-from chalicelib.identity.register import Invitation, Login
+from chalicelib.identity.entries import Key, Login, Partner
+from chalicelib.identity.passwords import Passwords
+from chalicelib.runtime.system import System
+from chalicelib.services.invitations import new_invitation
+from chalicelib.services.logins import new_login
+from chalicelib.services.partners import new_partner
 from tests.support.tokens import quick_key
 from tests.support.world import BASE_URL, HOST, Answer, Json, World, outer, seller_id
 
@@ -28,30 +31,42 @@ USERNAME, PASSWORD = "alex@kings.example", "correct horse battery staple"
 CHEAP = Passwords(log2_n=4, r=1, p=1)
 
 
-def open_provider(world: World, **settings: Any) -> Authority:
+def open_provider(world: World, **settings: Any) -> System:
     """The installation with its own provider, and a login for Seller 1."""
     world.set(authentication="openid,headers", **settings)
-    authority = world.system.authority
-    object.__setattr__(authority, "passwords", CHEAP)
-    authority.ring.make_key = quick_key
-    add_login(authority)
-    return authority
+    system = world.system
+    system.passwords = CHEAP
+    system.keys.make_key = quick_key
+    add_login(system)
+    return system
 
 
-def add_login(authority: Authority, username: str = USERNAME, sellers: tuple[int, ...] = (1,)) -> Login:
-    login = Login(
-        authority.new_id(),
+def add_login(system: System, username: str = USERNAME, sellers: tuple[int, ...] = (1,)) -> Login:
+    login = new_login(
+        system.new_id(),
         username,
         CHEAP.hash(PASSWORD),
-        tuple(seller_id(number) for number in sellers),
-        authority.clock(),
+        [seller_id(number) for number in sellers],
+        system.now(),
     )
-    return authority.register.save(login)
+    return system.register.save(login)
 
 
-def invite(authority: Authority, secret: str = "invitation-secret", uses: int | None = 1) -> str:
+def add_partner(system: System, name: str, secret: str, partner_id: str, **details: Any) -> Partner:
+    """A booking partner whose secret is known. Raises RecordChanged where the id is taken."""
+    return system.register.save(new_partner(partner_id, name, secret, system.now(), **details))
+
+
+def change(system: System, kind: type[Any], key: Key, **changes: Any) -> None:
+    """What the operator's commands do."""
+    found = system.register.find(kind, key)
+    assert found is not None
+    system.register.save(replace(found, **changes))
+
+
+def invite(system: System, secret: str = "invitation-secret", uses: int | None = 1) -> str:
     """An initial access token."""
-    authority.register.save(Invitation(digest(secret), "a test", authority.clock(), None, uses))
+    system.register.save(new_invitation(secret, "a test", system.now(), uses=uses))
     return secret
 
 
@@ -65,8 +80,8 @@ class Client:
 
     @classmethod
     def registered(cls, world: World, token: str | None = None, **metadata: Any) -> "Client":
-        authority = world.system.authority
-        answer = register(world, token or invite(authority, f"invitation-{authority.new_id()}"), **metadata)
+        system = world.system
+        answer = register(world, token or invite(system, f"invitation-{system.new_id()}"), **metadata)
         assert answer.status == 201, answer.body
         return cls(world, answer.json["client_id"], answer.json["client_secret"])
 

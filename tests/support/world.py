@@ -19,10 +19,9 @@ from chalicelib.storage import codec
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import PendingStore
-from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from tests.support import errors_seen
-from tests.support.builders import BROKER, CUSTOMER, Clock, sequential_ids
+from tests.support.builders import AT_ONCE, BROKER, CUSTOMER, Clock, sequential_ids
 from tests.support.inventory import (
     ADDRESS,
     BASE_URL,
@@ -88,7 +87,7 @@ class World(PublishedInventory):
             telemetry=Telemetry(level="CRITICAL", metrics=False),
             identities=self.identities,
             pending=self.pending,
-            retry=RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5),
+            retry=AT_ONCE,
             clock=self.clock,
             new_id=sequential_ids(),
         )

@@ -1,0 +1,146 @@
+"""Codes and refresh tokens: what each stands for, how often it is good, and what ends it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from chalicelib.identity.consent import Consent, Note
+from chalicelib.identity.entries import Authorisation, AuthorisationCode, Grant
+from chalicelib.identity.hashing import digest, new_secret, same
+from chalicelib.identity.register import Register
+from chalicelib.storage.errors import RecordChanged
+
+_CODE_LIVES = timedelta(minutes=2)
+_LEEWAY = timedelta(seconds=30)
+_REMEMBERED_AFTER_USE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Grants:
+    """The codes and grants of one installation. `live` is how long an unused refresh token is good."""
+
+    register: Register
+    consent: Consent
+    live: timedelta
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    note: Note
+
+    def keep_code(
+        self,
+        code: str,
+        partner_id: str,
+        authorisation: Authorisation,
+        scopes: tuple[str, ...],
+        redirect_uri: str,
+        code_challenge: str,
+        nonce: str | None,
+    ) -> None:
+        """Keep what a new code stands for; the partner can redeem it once, within two minutes."""
+        now = self.clock()
+        self.register.save(
+            AuthorisationCode(
+                digest(code),
+                partner_id,
+                authorisation.seller_id,
+                authorisation.id,
+                scopes,
+                redirect_uri,
+                code_challenge,
+                nonce,
+                signed_in_at=now,
+                ends_at=now + _CODE_LIVES,
+            )
+        )
+
+    def redeem(self, code: str, partner_id: str) -> AuthorisationCode | None:
+        """What a code stands for. One used before ends what came of it (RFC 6749, section 4.1.2)."""
+        now = self.clock()
+        found = self.register.find(AuthorisationCode, AuthorisationCode.key_of(digest(code)))
+        if found is None or found.partner_id != partner_id:
+            return None
+        if found.grant_id is not None:
+            self.note("code used twice", partner=partner_id)
+            with suppress(RecordChanged):
+                self.register.save(found)  # a request that is opening the grant now finds the code changed
+            self.end(found.grant_id)
+            return None
+        if found.ends_at <= now or not self._still_stands(found):
+            return None
+        try:
+            # Kept a while, so that its second use is noticed.
+            used = replace(found, grant_id=self.new_id(), ends_at=now + _REMEMBERED_AFTER_USE)
+            return self.register.save(used)
+        except RecordChanged:
+            return None
+
+    def open(self, code: AuthorisationCode) -> str | None:
+        """The first refresh token of what was redeemed; None where the code has been used again meanwhile."""
+        if code.grant_id is None:
+            raise ValueError("The code was not redeemed.")
+        secret, now = new_secret(), self.clock()
+        grant = Grant(
+            code.grant_id,
+            code.partner_id,
+            code.seller_id,
+            code.authorisation_id,
+            code.scopes,
+            made_at=now,
+            ends_at=now + self.live,
+            current=digest(secret),
+        )
+        try:
+            self.register.save(grant, code)
+        except RecordChanged:
+            return None
+        return f"{grant.id}.{secret}"
+
+    def find(self, refresh_token: str) -> Grant | None:
+        """The grant that a refresh token belongs to, if it may be used.
+
+        One that was replaced long enough ago ends the grant: two are using it, and one of them is a thief
+        (RFC 9700, section 4.14.2).
+        """
+        grant_id, _, secret = refresh_token.partition(".")
+        found = self.register.find(Grant, Grant.key_of(grant_id)) if secret else None
+        if found is None or found.ends_at <= self.clock() or not self._still_stands(found):
+            return None
+        presented = digest(secret)
+        if same(presented, found.current):
+            return found
+        if found.earlier is None:
+            return None
+        in_time = found.leeway_ends_at is not None and self.clock() < found.leeway_ends_at
+        if same(presented, found.earlier) and in_time:
+            return found
+        self.note("refresh token used again", partner=found.partner_id, seller=found.seller_id)
+        self.end(found.id)
+        return None
+
+    def renew(self, grant: Grant) -> str | None:
+        """The next refresh token of a grant; None where another request has just had it."""
+        secret, now = new_secret(), self.clock()
+        renewed = replace(
+            grant,
+            earlier=grant.current,
+            current=digest(secret),
+            leeway_ends_at=now + _LEEWAY,
+            renewed_at=now,
+            ends_at=now + self.live,
+        )
+        try:
+            self.register.save(renewed)
+        except RecordChanged:
+            return None
+        return f"{grant.id}.{secret}"
+
+    def end(self, grant_id: str) -> None:
+        """No refresh token of it is good any more."""
+        found = self.register.find(Grant, Grant.key_of(grant_id))
+        if found is not None:
+            self.register.remove(found)
+
+    def _still_stands(self, given: AuthorisationCode | Grant) -> bool:
+        standing = self.consent.authorisation(given.partner_id, given.seller_id)
+        return standing is not None and standing.id == given.authorisation_id

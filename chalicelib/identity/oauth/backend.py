@@ -1,0 +1,44 @@
+"""What the protocol asks of this system: who a partner is, what Sellers allow, and what may be issued."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.identity.consent import Consent
+from chalicelib.identity.credentials import Credentials
+from chalicelib.identity.entries import Invitation, Partner
+from chalicelib.identity.grants import Grants
+from chalicelib.identity.issuing import TokenIssuer
+
+
+class Registration(Protocol):
+    """How a booking partner that has an invitation becomes known."""
+
+    def register(
+        self,
+        invitation: Invitation,
+        name: str,
+        *,
+        redirect_uris: Sequence[str],
+        grant_types: Sequence[str],
+        scopes: Sequence[str],
+        url: str | None,
+    ) -> tuple[Partner, str] | None:
+        """The new partner and its secret; None where the invitation is used up by now."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The decisions that the protocol needs. None of them knows of HTTP."""
+
+    credentials: Credentials
+    consent: Consent
+    grants: Grants
+    issuer: TokenIssuer
+    registration: Registration
+
+
+class HasBackend(Protocol):
+    """The server, as its grants and endpoints see it."""
+
+    backend: Backend

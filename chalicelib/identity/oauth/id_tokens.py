@@ -1,0 +1,31 @@
+"""The ID token that goes with the first access token of a login (OpenID Connect Core 1.0, section 2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2 import OAuth2Request
+from authlib.oidc.core.grants import OpenIDCode
+from authlib.oidc.core.util import create_half_hash
+
+from chalicelib.identity.entries import AuthorisationCode
+from chalicelib.identity.issuing import TokenIssuer
+from chalicelib.identity.tokens import ALGORITHM
+
+
+class IdToken(OpenIDCode):  # type: ignore[misc]
+    def __init__(self, issuer: TokenIssuer, base_url: str, service: Mapping[str, Any]) -> None:
+        super().__init__(require_nonce=False)
+        self._issuer, self._base_url, self._service = issuer, base_url, service
+
+    def exists_nonce(self, nonce: str, request: OAuth2Request) -> bool:
+        return False  # a code is good once, and so is the nonce that goes with it
+
+    def encode_id_token(self, token: dict[str, Any], request: OAuth2Request) -> str:
+        code: AuthorisationCode = request.authorization_code.code
+        at_hash = create_half_hash(token["access_token"], ALGORITHM)
+        claims = {
+            "at_hash": at_hash.decode() if at_hash else None,
+            **self.get_authorization_code_claims(request.authorization_code),
+            **self._issuer.seller_claims(self._base_url, code.seller_id, code.scopes, self._service),
+        }
+        return self._issuer.id_token(self._base_url, code.partner_id, claims)

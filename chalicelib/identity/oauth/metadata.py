@@ -1,0 +1,43 @@
+"""What the provider supports, as its discovery document says it and as registration checks it."""
+
+from typing import Any
+
+from chalicelib.identity.claims import ID_TOKEN_CLAIMS, authority_url
+from chalicelib.identity.scopes import GRANT_TYPES, SCOPES
+from chalicelib.identity.tokens import ALGORITHM
+
+CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
+CODE_CHALLENGE = "S256"
+RESPONSE_TYPES = ["code"]
+
+
+def discovery(base_url: str) -> dict[str, Any]:
+    """The OpenID Provider Configuration (OpenID Connect Discovery 1.0, section 3)."""
+    here = authority_url(base_url)
+    return {
+        "issuer": here,
+        "authorization_endpoint": f"{here}/authorize",
+        "token_endpoint": f"{here}/token",
+        "registration_endpoint": f"{here}/register",
+        "revocation_endpoint": f"{here}/revoke",
+        "jwks_uri": f"{here}/jwks",
+        "scopes_supported": list(SCOPES),
+        "response_types_supported": RESPONSE_TYPES,
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+        "revocation_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+        "code_challenge_methods_supported": [CODE_CHALLENGE],
+        "claims_supported": list(ID_TOKEN_CLAIMS),
+    }
+
+
+def for_registration() -> dict[str, Any]:
+    """What a client may ask for when it registers."""
+    return {
+        "grant_types_supported": list(GRANT_TYPES),
+        "response_types_supported": RESPONSE_TYPES,
+        "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+    }

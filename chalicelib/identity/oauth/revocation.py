@@ -1,0 +1,20 @@
+"""Revocation of refresh tokens (RFC 7009). An access token simply ends, soon."""
+
+from authlib.oauth2 import OAuth2Request
+from authlib.oauth2.rfc7009 import RevocationEndpoint as _RevocationEndpoint
+
+from chalicelib.identity.oauth.backend import HasBackend
+from chalicelib.identity.oauth.metadata import CLIENT_AUTHENTICATION
+from chalicelib.identity.oauth.refresh_grant import RefreshToken
+
+
+class RevocationEndpoint(_RevocationEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = CLIENT_AUTHENTICATION
+    server: HasBackend
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> RefreshToken | None:
+        found = self.server.backend.grants.find(token_string)
+        return None if found is None else RefreshToken(found)
+
+    def revoke_token(self, token: RefreshToken, request: OAuth2Request) -> None:
+        self.server.backend.grants.end(token.grant.id)

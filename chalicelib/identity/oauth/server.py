@@ -1,0 +1,97 @@
+"""Authlib's authorization server with our grants and endpoints, and the tokens that it gives out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2 import AuthorizationServer, ClientAuthentication, OAuth2Request
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, JsonRequest
+
+from chalicelib.identity.entries import AuthorisationCode, Grant
+from chalicelib.identity.oauth.backend import Backend
+from chalicelib.identity.oauth.client_grant import ClientGrant, allowed_by_itself
+from chalicelib.identity.oauth.clients import Client
+from chalicelib.identity.oauth.code_grant import AlwaysChallenged, CodeGrant
+from chalicelib.identity.oauth.id_tokens import IdToken
+from chalicelib.identity.oauth.refresh_grant import RefreshGrant
+from chalicelib.identity.oauth.registration import RegistrationEndpoint
+from chalicelib.identity.oauth.requests import Answered, Asked, FormRequest, metadata_request
+from chalicelib.identity.oauth.revocation import RevocationEndpoint
+from chalicelib.identity.scopes import OFFLINE
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    def __init__(self, backend: Backend, base_url: str, service: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.backend, self._base_url = backend, base_url
+        self._client_auth = ClientAuthentication(self.query_client)
+        self.register_token_generator("default", self._tokens)
+        self.register_grant(CodeGrant, [AlwaysChallenged(), IdToken(backend.issuer, base_url, service)])
+        self.register_grant(RefreshGrant)
+        self.register_grant(ClientGrant)
+        self.register_endpoint(RegistrationEndpoint)
+        self.register_endpoint(RevocationEndpoint)
+
+    def authenticate_client(
+        self, request: OAuth2Request, methods: list[str], endpoint: str = "token"
+    ) -> Client:
+        try:
+            client: Client = super().authenticate_client(request, methods, endpoint)
+        except (InvalidClientError, ValueError) as error:  # ValueError: a Basic header that is none
+            # The same whether there is such a partner or not.
+            raise InvalidClientError(status_code=401) from error
+        return client
+
+    def query_client(self, client_id: str) -> Client | None:
+        partner = self.backend.credentials.partner(client_id)
+        return None if partner is None else Client(partner, self.backend.credentials)
+
+    def _tokens(
+        self,
+        grant_type: str,
+        client: Client,
+        user: AuthorisationCode | Grant | None,
+        scope: str | None,
+        expires_in: int | None,
+        include_refresh_token: bool,
+    ) -> dict[str, Any]:
+        grants, issuer = self.backend.grants, self.backend.issuer
+        if user is None:
+            seller_id, scopes = allowed_by_itself(client, scope, self.backend.consent)
+        else:
+            seller_id, scopes = user.seller_id, tuple(scope.split()) if scope else user.scopes
+        token = {
+            "token_type": "Bearer",
+            "access_token": issuer.access_token(self._base_url, client.partner.id, seller_id, scopes),
+            "expires_in": issuer.live_seconds,
+            "scope": " ".join(scopes),
+        }
+        if isinstance(user, AuthorisationCode) and include_refresh_token and OFFLINE in user.scopes:
+            token["refresh_token"] = _not_just_used(grants.open(user))
+        if isinstance(user, Grant):
+            token["refresh_token"] = _not_just_used(grants.renew(user))
+        return token
+
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
+        """Access tokens are not kept; a refresh token was when it was made."""
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nothing here listens to Authlib's signals."""
+
+    def create_oauth2_request(self, request: Asked) -> FormRequest:
+        return FormRequest(request)
+
+    def create_json_request(self, request: Asked) -> JsonRequest:
+        return metadata_request(request)
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answered:
+        # Nothing that the provider says may be kept (RFC 6749, section 5.1).
+        given = {"Cache-Control": "no-store", **dict(headers)}
+        given.pop("Content-Type", None)
+        document = dict(body) if body and not isinstance(body, str) else None
+        return Answered(int(status), document, given)
+
+
+def _not_just_used(refresh_token: str | None) -> str:
+    if refresh_token is None:
+        raise InvalidGrantError("It has just been used by somebody else.")
+    return refresh_token

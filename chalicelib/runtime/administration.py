@@ -1,0 +1,81 @@
+"""The administration of one installation, put together in somebody's name. Wiring only."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from chalicelib.runtime.system import System
+from chalicelib.services import reviews
+from chalicelib.services.api_keys import ApiKeys
+from chalicelib.services.authorisations import Authorisations
+from chalicelib.services.entries import Entries
+from chalicelib.services.invitations import Invitations
+from chalicelib.services.journal import Journal
+from chalicelib.services.logins import Logins
+from chalicelib.services.partners import Partners
+from chalicelib.services.seller_ids import SellerIds
+from chalicelib.services.sellers import Sellers
+from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
+
+# Seconds for one run of the reviews of feeds, which an operator waits for.
+_REVIEWS_FOR = 60.0
+
+
+@dataclass
+class Administration:
+    """`by` is who does it, for the journal; `base_url` the URL the installation is reached under, if known."""
+
+    system: System
+    by: str = ""
+    base_url: str | None = None
+
+    @cached_property
+    def entries(self) -> Entries:
+        return Entries(self.system.register, self.system.retry, self.system.now)
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.entries, self.seller_ids, self.system.new_id, self.by)
+
+    @cached_property
+    def seller_ids(self) -> SellerIds:
+        return SellerIds(self.base_url)
+
+    @cached_property
+    def sellers(self) -> Sellers:
+        return Sellers(self.system.store, self.entries, self.journal, self.seller_ids)
+
+    @cached_property
+    def authorisations(self) -> Authorisations:
+        system = self.system
+        return Authorisations(
+            self.entries,
+            self.journal,
+            system.consent,
+            self.sellers,
+            lambda: system.worker.run_kind(reviews.KIND, _REVIEWS_FOR),
+        )
+
+    @cached_property
+    def partners(self) -> Partners:
+        return Partners(self.entries, self.journal, self.authorisations, self.sellers, self.system.new_id)
+
+    @cached_property
+    def invitations(self) -> Invitations:
+        return Invitations(self.entries, self.journal)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        return ApiKeys(self.entries, self.journal, self.authorisations, self.sellers)
+
+    @cached_property
+    def logins(self) -> Logins:
+        system = self.system
+        return Logins(self.entries, self.journal, self.sellers, system.passwords, system.new_id)
+
+    @cached_property
+    def refresh_tokens(self) -> RefreshTokens:
+        return RefreshTokens(self.entries, self.journal, self.sellers)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeyAdministration:
+        return SigningKeyAdministration(self.entries, self.journal, self.system.keys)

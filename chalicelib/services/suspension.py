@@ -1,0 +1,41 @@
+"""To suspend and to resume: the same for a booking partner, a Seller and a login."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import ClassVar, Generic, TypeVar
+
+from chalicelib.identity.entries import Login, Partner, SellerStanding
+from chalicelib.services.entries import Entries
+from chalicelib.services.errors import NotPossible
+from chalicelib.services.journal import Journal
+
+S = TypeVar("S", Partner, SellerStanding, Login)
+
+
+class Suspendable(ABC, Generic[S]):
+    """A service whose entries can be suspended. `kind` is what the journal calls one of them."""
+
+    kind: ClassVar[str]
+    entries: Entries
+    journal: Journal
+
+    @abstractmethod
+    def _suspendable(self, known_as: str) -> tuple[S, str, str]:
+        """The entry, how a person knows it, and its id for the journal. Raises NotFound."""
+
+    def suspend(self, known_as: str) -> S:
+        """Out of use until it is resumed. Raises NotFound; NotPossible where it is suspended already."""
+        return self._set_suspended(known_as, True)
+
+    def resume(self, known_as: str) -> S:
+        """As before it was suspended. Raises NotFound; NotPossible where it is not suspended."""
+        return self._set_suspended(known_as, False)
+
+    def _set_suspended(self, known_as: str, suspended: bool) -> S:
+        entry, called, entry_id = self._suspendable(known_as)
+        if entry.suspended is suspended:
+            raise NotPossible(f"{called} is {'' if suspended else 'not '}suspended.")
+        changed = self.entries.change(entry, lambda found: replace(found, suspended=suspended))
+        what = f"{self.kind} {'suspended' if suspended else 'resumed'}"
+        self.journal.note(what, **{self.kind: entry_id})
+        return changed

@@ -1,0 +1,40 @@
+"""What the commands say of the installation they work on, and of what its services refuse."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.exceptions import PynamoDBException
+
+from chalicelib.identity.entries import SellerStanding
+from chalicelib.runtime.system import System
+from chalicelib.services.errors import AdministrationError, NotFound
+from chalicelib.storage.errors import StoreBusy
+
+# The command that lists what there is of a kind.
+_LISTS = {
+    "booking partner": "partners list",
+    "Seller": "sellers list",
+    "login": "logins list",
+    "grant": "tokens list",
+    "signing key": "tokens keys",
+}
+
+
+class Unreachable(AdministrationError):
+    """There are no such tables, or no way to them."""
+
+
+def check_reachable(system: System) -> None:
+    """Read one row, so that a command fails before it asks for anything. Raises Unreachable."""
+    try:
+        system.register.find(SellerStanding, SellerStanding.key_of("nobody"))
+    except (StoreBusy, BotoCoreError, ClientError, PynamoDBException) as error:
+        table = f"{system.settings.table_prefix}-identity"
+        where = system.settings.dynamodb_url or system.settings.aws_region
+        raise Unreachable(f"The table {table} at {where} cannot be read: {error}.") from None
+
+
+def explained(error: AdministrationError) -> str:
+    """The sentence for the terminal: with the command that shows what there is, where that helps."""
+    listed_by = _LISTS.get(error.kind) if isinstance(error, NotFound) else None
+    return f"{str(error).removesuffix('.')}: see `openbooking {listed_by}`." if listed_by else str(error)

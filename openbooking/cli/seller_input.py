@@ -1,0 +1,31 @@
+"""A Seller as `openbooking sellers add` reads it: a file, and a rate of tax."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.services.errors import InvalidValue
+from openbooking.importing.catalogue import vat
+from openbooking.importing.rpde import ImportRefused, read_rate
+
+
+def tax_rate(text: str) -> TaxRate | None:
+    """A rate of VAT such as 0.20; None for 0. Raises InvalidValue."""
+    try:
+        return vat(read_rate(text))
+    except ImportRefused as refused:
+        raise InvalidValue(str(refused)) from None
+
+
+def seller_file(path: Path) -> Json:
+    """A Seller as JSON, as the `organizer` of a feed. Raises InvalidValue."""
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidValue(f"{path} cannot be read: {error}.") from None
+    if not isinstance(document, dict):
+        raise InvalidValue(f"{path} must hold one JSON object, a Seller as the organizer of a feed.")
+    return document
