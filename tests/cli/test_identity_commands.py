@@ -283,9 +283,8 @@ def test_a_password_is_asked_for_only_where_the_login_can_be_added(terminal: Ter
         ("There is a login 'ALEX' already.", "ALEX", "--seller", "1"),
         ("A user name has", " ", "--seller", "1"),
     ):
-        result = terminal.run("logins", "add", *login)
-        assert (result.exit_code, result.stderr.startswith(said)) == (1, True), result.output
-        assert "Password" not in result.output
+        # One sentence is all: no password was asked for.
+        assert terminal.refuses("logins", "add", *login).startswith(said)
 
 
 def test_names_that_strangers_chose_do_not_move_the_cursor(terminal: Terminal) -> None:
@@ -328,9 +327,8 @@ def test_keys_are_rotated_and_forgotten_after_a_question(terminal: Terminal) -> 
 def test_forgetting_is_asked_about_only_where_there_is_such_a_key(terminal: Terminal) -> None:
     first = terminal.says("tokens", "rotate-keys").split()[1]
     second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
-    result = terminal.run("tokens", "forget-key", "x")
-    assert result.stderr == "There is no signing key 'x': see `openbooking tokens keys`.\n"
-    assert "Forget it?" not in result.output
+    said = terminal.refuses("tokens", "forget-key", "x")
+    assert said == "There is no signing key 'x': see `openbooking tokens keys`."
     warned = [
         "signs tokens now" in terminal.run("tokens", "forget-key", key, typed="n\n").output
         for key in (first, second)

@@ -251,7 +251,7 @@ def test_an_engine_that_was_never_started_can_be_stopped() -> None:
 
 
 def test_dynoxide_keeps_its_data(tmp_path: Path, dynoxide: Any) -> None:
-    for expected in ([], ["kept-feeds", "kept-identity", "kept-inventory", "kept-orders"]):
+    for expected in ([], ["kept-feeds", "kept-identity", "kept-inventory", "kept-orders", "kept-pending"]):
         with dynoxide(tmp_path) as url:
             client = dynamodb_client(url)
             assert client.list_tables()["TableNames"] == expected

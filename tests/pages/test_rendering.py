@@ -125,3 +125,12 @@ class TestSupport:
 
     def test_can_end_what_was_allowed(self) -> None:
         assert "at any time: contact the operator of this booking system" in consent("x").text
+
+
+def test_official_suite_finds_what_it_fills_in_and_presses() -> None:
+    """Its default `loginPagesSelectors`; a Booking System that is judged keeps to them."""
+    assert re.search(r'<input[^>]*name="username"', login().text)
+    assert re.search(r'<input[^>]*name="password"', login().text)
+    for page in (login(), consent("Sports Finder")):
+        (button,) = re.findall(r'<button class="[^"]*\bbtn-primary\b[^>]*>([^<]+)</button>', page.text)
+        assert button in ("Log in", "Allow")
