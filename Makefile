@@ -1,7 +1,8 @@
 # The commands of this project. Each sets up what it needs by itself; `make` alone lists them.
 
 # Settings: PYTHON=python3.12 picks the interpreter (3.11 to 3.13), PORT the port, DYNAMODB_URL another
-# engine than the embedded one, STAGE the stage to package or to deploy.
+# engine than the embedded one, STAGE the stage to package or to deploy, ALARM_EMAIL the address for its
+# alarms. Packaging and deploying need Python 3.13, on which the functions run.
 PYTHON ?=
 GIVEN_PORT := $(PORT)
 PORT := $(or $(PORT),8000)
@@ -46,7 +47,7 @@ rehearse: set-up-dev  ## Deploy from start to end against an imitation of AWS on
 
 deploy: set-up-dev  ## Deploy STAGE to AWS.
 	@test -n "$(STAGE)" || { echo "Name the stage: make deploy STAGE=dev" >&2; exit 2; }
-	$(BIN)/openbooking stage deploy --stage $(STAGE)
+	$(BIN)/openbooking stage deploy --stage $(STAGE)$(if $(ALARM_EMAIL), --alarm-email '$(ALARM_EMAIL)')
 
 lock: set-up-dev  ## Write the lock files after a change of requirements*.txt.
 	@sh scripts/lock.sh

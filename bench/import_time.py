@@ -13,7 +13,7 @@ WAYS = {
     "boto3": "import boto3; boto3.client('dynamodb')",
     "app": "import app",
     "ready": (
-        "import app; from chalicelib.storage.tables import Engine, Tables;"
+        "import app; from chalicelib.storage.dynamodb.tables import Engine, Tables;"
         "Tables(Engine('bench', 'eu-west-2')).connection.client"
     ),
 }

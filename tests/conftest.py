@@ -1,11 +1,13 @@
 """What all tests share: whatever would call AWS by mistake has no credentials, and looks for none."""
 
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from openbooking.infra.templates import RUNTIME_PYTHON
 from tests.support import errors_seen
 
 os.environ.update(
@@ -20,6 +22,14 @@ settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("tests")
+
+
+def pytest_report_header() -> str | None:
+    """Says so where these tests package for another Python than that of the functions."""
+    if sys.version_info[:2] == RUNTIME_PYTHON:
+        return None
+    this, wanted = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], RUNTIME_PYTHON))
+    return f"package: made and rehearsed for Python {this} here; functions run on Python {wanted}"
 
 
 @pytest.hookimpl(wrapper=True)

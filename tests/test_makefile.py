@@ -14,7 +14,7 @@ COMMANDS = ("run", "demo", "test", "lint", "bench", "package", "rehearse", "depl
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    ours = ("PORT", "PYTHON", "STAGE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    ours = ("PORT", "PYTHON", "STAGE", "ALARM_EMAIL", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
@@ -68,3 +68,8 @@ def test_a_deployment_without_a_stage_is_refused() -> None:
     recipe = plan("deploy")
     assert any("Name the stage: make deploy STAGE=dev" in line for line in recipe)
     assert plan("deploy", "STAGE=dev")[-1].endswith("openbooking stage deploy --stage dev")
+
+
+def test_the_address_for_alarms_is_passed_on() -> None:
+    recipe = plan("deploy", "STAGE=dev", "ALARM_EMAIL=alarms@example.org")
+    assert recipe[-1].endswith("openbooking stage deploy --stage dev --alarm-email 'alarms@example.org'")

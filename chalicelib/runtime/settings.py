@@ -88,6 +88,11 @@ class Settings:
     metrics: bool = _setting("Write metrics to the log in CloudWatch's format.", True)
 
     @property
+    def stage(self) -> str:
+        """The stage that metrics name: `prod` for tables named `openbooking-prod-...` (infra/tables.json)."""
+        return self.table_prefix.removeprefix("openbooking-") or self.table_prefix
+
+    @property
     def ways(self) -> tuple[str, ...]:
         """How callers may say who they are, in the order in which it is looked for."""
         named = {way.strip() for way in self.authentication.split(",")}

@@ -293,7 +293,7 @@ def from_environment() -> System:
         settings=settings,
         store=DynamoStore(tables),
         feeds=DynamoFeeds(tables),
-        telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics),
+        telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics, stage=settings.stage),
         identities=DynamoIdentities(tables),
         pending=DynamoPending(tables),
         retry=RetryPolicy(pause=time.sleep, jitter=random.random),

@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 # Libraries log what they handle, at levels that somebody may switch on for all: tokens and user names,
 # rows with all that is in them, the answers of KMS. Nothing of the first two says anything else.
@@ -16,19 +16,24 @@ _SILENCED = {
     "urllib3": logging.WARNING,
 }
 
+NAMESPACE = "OpenBooking"
 # Not the name of a package: Powertools takes all loggers below it for its own.
-_SERVICE = "open-booking"
+SERVICE = "open-booking"
 
 
 class Telemetry:
     """One line a request in the log, and counts for the dashboard."""
 
-    def __init__(self, *, level: str = "INFO", metrics: bool = True) -> None:
-        self._logger = Logger(service=_SERVICE, level=level)
+    def __init__(self, *, level: str = "INFO", metrics: bool = True, stage: str = "local") -> None:
+        self._logger = Logger(service=SERVICE, level=level)
         self._logger.setLevel(level)  # also where this process has had one before
         for library, threshold in _SILENCED.items():
             logging.getLogger(library).setLevel(threshold)
-        self._metrics = Metrics(namespace="OpenBooking", service=_SERVICE) if metrics else None
+        # Not `Metrics`, whose dimensions are shared by all instances in a process.
+        self._metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE) if metrics else None
+        if self._metrics is not None:
+            # Stages of one account share the namespace; each has its own metrics and alarms (infra/alarms.json).
+            self._metrics.set_default_dimensions(stage=stage)
 
     def request(self, *, status: int, milliseconds: float, **ids: Any) -> None:
         """A request that was answered. `ids` may hold ids and names of types only."""

@@ -36,7 +36,7 @@ def package(stage: Stage = "dev") -> None:
     """Make the package for a pipeline, in dist/."""
     with _one_line_for_errors():
         made = package_stage(stage)
-    typer.echo(f"{made.template}\n{made.zip}")
+    typer.echo(f"{made.template}\n{made.alarms}\n{made.zip}")
 
 
 @app.command()
@@ -52,6 +52,10 @@ def deploy(
     deletion_protection: Annotated[
         Switch | None, typer.Option(help="Whether AWS refuses to delete the tables.")
     ] = None,
+    alarm_email: Annotated[
+        str | None,
+        typer.Option(help="The address that receives the alarms. Without it the one that is set stays."),
+    ] = None,
 ) -> None:
     """Deploy to the AWS account that boto3 finds."""
     parameters = {}
@@ -62,8 +66,12 @@ def deploy(
     patient = Config(retries={"mode": "standard", "max_attempts": 10})
     aws = Aws(lambda service: session.client(service, config=patient), os.environ)
     with _one_line_for_errors():
-        deployed = deploy_stage(stage, aws, parameters=parameters)
+        deployed = deploy_stage(stage, aws, parameters=parameters, alarm_email=alarm_email)
     typer.echo(f"Serving at {deployed.rest_api_url}")
+    if deployed.alarm_email:
+        typer.echo(f"Alarms go to {deployed.alarm_email}, once that address has confirmed.")
+    else:
+        typer.echo(f"Nobody receives the alarms: make deploy STAGE={stage} ALARM_EMAIL=you@example.org")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The whole way of a deployment: the data stack, then Chalice, then what Chalice cannot set.
+"""A whole deployment: the data stack, then Chalice, then what Chalice cannot set, then the alarms.
 
 Every part looks first and does only what is missing, so a deployment that was cut off is
 finished by running it again.
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openbooking.deployment import observation, planner, project
+from openbooking.deployment import observation, packaging, planner, project
 from openbooking.deployment.executor import Executor
 from openbooking.deployment.planner import Step
 from openbooking.infra import templates
-from openbooking.infra.templates import ROOT
+from openbooking.infra.templates import ROOT, RUNTIME_PYTHON
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Deployed:
     exports: Mapping[str, str]
     steps: list[Step]
     """The steps beside Chalice's own."""
+    alarm_email: str
+    """The address that gets the alarms; empty: nobody gets them."""
+    zip: Path
+    """The code of the functions."""
 
 
 def deploy(
@@ -47,23 +51,27 @@ def deploy(
     build: Path | None = None,
     records: Path | None = None,
     parameters: Mapping[str, str] | None = None,
+    alarm_email: str | None = None,
+    python: tuple[int, int] = RUNTIME_PYTHON,
     say: Callable[[str], None] = print,
 ) -> Deployed:
     """Deploys `stage` and returns what stands afterwards.
 
     `build` is where Chalice's project is assembled, `records` the directory of Chalice's
     record of what it has deployed: without that record it would deploy everything anew.
-    `parameters` go to the data stack.
+    `parameters` go to the data stack. `alarm_email` is the address for alarms; None keeps the one that is set.
+    `python` is the Python on which the functions are to run; a rehearsal passes its own.
     """
     build = build or source / "build" / stage
     records = records or source / ".chalice" / "deployed"
-    if stage not in project.stages(source):
-        raise project.UnknownStageError(f"{stage} is not one of {project.stages(source)}")
+    project.require_stage(stage, source)
+    packaging.require_python(python, f"deploy STAGE={stage}")
     executor = Executor(aws.client, say)
 
-    stack_steps = _plan_stack(stage, aws, parameters or {})
+    name = templates.stack_name(stage)
+    stack_steps = _plan_stack(name, templates.tables_template(), {"Stage": stage, **(parameters or {})}, aws)
     executor.execute(stack_steps)
-    exports = observation.exports(aws.client("cloudformation"), templates.stack_name(stage))
+    exports = observation.exports(aws.client("cloudformation"), name)
     streams = templates.stream_mappings(stage, exports)
 
     project.assemble(
@@ -74,7 +82,10 @@ def deploy(
         environment={f"{handler.upper()}_ARN": mapping.stream_arn for handler, mapping in streams.items()}
         | templates.environment(stage, exports),
     )
+    made = packaging.build_zip(build, stage, build / "templates", source=source, environment=aws.environment)
     deployed = _run_chalice(stage, aws, build, records)
+    if packaging.zips(build) != [made]:
+        raise packaging.BadPackageError("Chalice has deployed another zip than the one that was checked")
 
     rest_api, api_stage = deployed["rest_api"], _api_stage(build, stage)
     api_id, gateway = rest_api["rest_api_id"], aws.client("apigateway")
@@ -94,15 +105,28 @@ def deploy(
         *planner.plan_streams(streams, observation.found_mappings(aws.client("lambda"), deployed)),
     ]
     executor.execute(steps)
-    return Deployed(rest_api["rest_api_url"], api_id, exports, [*stack_steps, *steps])
+
+    name = templates.alarms_stack_name(stage)
+    chosen = {} if alarm_email is None else {"AlarmEmail": alarm_email}
+    alarm_steps = _plan_stack(name, templates.alarms_template(), {"Stage": stage, **chosen}, aws)
+    executor.execute(alarm_steps)
+    standing = observation.found_stack(aws.client("cloudformation"), name)
+    assert standing is not None
+    return Deployed(
+        rest_api["rest_api_url"],
+        api_id,
+        exports,
+        [*stack_steps, *steps, *alarm_steps],
+        standing.parameters.get("AlarmEmail", ""),
+        made,
+    )
 
 
-def _plan_stack(stage: str, aws: Aws, parameters: Mapping[str, str]) -> list[Step]:
-    name = templates.stack_name(stage)
+def _plan_stack(name: str, template: Any, parameters: Mapping[str, str], aws: Aws) -> list[Step]:
     return planner.plan_stack(
         name,
-        observation.canonical(templates.tables_template()),
-        {"Stage": stage, **parameters},
+        observation.canonical(template),
+        parameters,
         observation.found_stack(aws.client("cloudformation"), name),
     )
 

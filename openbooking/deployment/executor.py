@@ -44,10 +44,10 @@ class Executor:
     def _take(self, step: Step) -> None:
         match step:
             case CreateStack(name, template, parameters):
-                self._say(f"Creating the data stack {name}")
+                self._say(f"Creating the stack {name}")
                 self._stack("create", name, template, parameters)
             case UpdateStack(name, template, parameters):
-                self._say(f"Updating the data stack {name}")
+                self._say(f"Updating the stack {name}")
                 self._stack("update", name, template, parameters)
             case PutGatewayResponse(rest_api_id, response):
                 self._say(f"Gateway response {response.response_type}: {response.status}")

@@ -55,6 +55,7 @@ def serve() -> None:
 
     _keep_stage_settings()
     _read_tags_of_keys()
+    _make_alarms_from_templates()
     app = _reading_swagger(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -64,7 +65,7 @@ def serve() -> None:
     server.server_close()
 
 
-# Two things in which moto is not like AWS, put right in this process, which is moto's alone.
+# Where moto is not like AWS, put right in this process, which is moto's alone.
 
 
 def _keep_stage_settings() -> None:
@@ -95,6 +96,73 @@ def _read_tags_of_keys() -> None:
         return create(name, {**resource, "Properties": {**properties, "Tags": tags}}, *arguments, **options)
 
     Key.create_from_cloudformation_json = staticmethod(reading)  # type: ignore[method-assign, assignment]
+
+
+def _make_alarms_from_templates() -> None:
+    # moto has alarms, subscriptions and policies of topics, but makes none of them from a template.
+    from moto.cloudformation.parsing import get_model_map
+    from moto.cloudwatch.models import cloudwatch_backends
+    from moto.sns.models import sns_backends
+
+    def alarm(properties: Any, account_id: str, region: str) -> str:
+        made = cloudwatch_backends[account_id][region].put_metric_alarm(
+            name=properties["AlarmName"],
+            description=properties["AlarmDescription"],
+            namespace=properties["Namespace"],
+            metric_name=properties["MetricName"],
+            dimensions=properties["Dimensions"],
+            statistic=properties["Statistic"],
+            period=int(properties["Period"]),
+            evaluation_periods=int(properties["EvaluationPeriods"]),
+            datapoints_to_alarm=int(properties["DatapointsToAlarm"]),
+            comparison_operator=properties["ComparisonOperator"],
+            threshold=float(properties["Threshold"]),
+            treat_missing_data=properties["TreatMissingData"],
+            alarm_actions=properties["AlarmActions"],
+            ok_actions=properties.get("OKActions"),
+        )
+        return str(made.name)
+
+    def subscription(properties: Any, account_id: str, region: str) -> str:
+        topic, endpoint, protocol = (properties[name] for name in ("TopicArn", "Endpoint", "Protocol"))
+        return str(sns_backends[account_id][region].subscribe(topic, endpoint, protocol).arn)
+
+    def topic_policy(properties: Any, account_id: str, region: str) -> str:
+        policy = json.dumps(properties["PolicyDocument"])
+        for topic in properties["Topics"]:
+            sns_backends[account_id][region].set_topic_attribute(topic, "Policy", policy)
+        return "policy"
+
+    def model(make: Callable[[Any, str, str], str]) -> Any:
+        # As a subclass of moto's own model it would have to stand in a package of one of moto's services.
+        class Made:
+            def __init__(self, physical_resource_id: str) -> None:
+                self.physical_resource_id = physical_resource_id
+
+            def is_created(self) -> bool:
+                return True
+
+            @classmethod
+            def create_from_cloudformation_json(
+                cls, name: str, resource: Any, account_id: str, region_name: str, **_: Any
+            ) -> Made:
+                return cls(make(resource["Properties"], account_id, region_name))
+
+            @classmethod
+            def update_from_cloudformation_json(
+                cls, original: Any, name: str, resource: Any, account_id: str, region_name: str
+            ) -> Made:
+                return cls(make(resource["Properties"], account_id, region_name))
+
+        return Made
+
+    get_model_map().update(
+        {
+            "AWS::CloudWatch::Alarm": model(alarm),
+            "AWS::SNS::Subscription": model(subscription),
+            "AWS::SNS::TopicPolicy": model(topic_policy),
+        }
+    )
 
 
 def _reading_swagger(app: WsgiApp) -> WsgiApp:

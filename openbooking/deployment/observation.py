@@ -19,7 +19,7 @@ def canonical(template: Any) -> str:
 
 
 def found_stack(cloudformation: Any, name: str) -> FoundStack | None:
-    """The data stack, or None when there is none."""
+    """The stack of that name, or None when there is none."""
     try:
         (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:

@@ -1,31 +1,37 @@
-"""Makes the package for teams that deploy by pipeline, and looks inside before handing it out.
+"""Makes the zip that Lambda runs, for both ways of deploying, and checks what is in it.
 
-Beside Chalice's template and zip stands the plain zip (`dist/openbooking.zip`): the very code
-that Lambda runs, for tests and for those who wire Lambda themselves.
+For teams that deploy by pipeline it makes the templates, too. Beside Chalice's template and zip stands the
+plain zip (`dist/openbooking.zip`): the same code, for tests and for those who configure Lambda themselves.
 """
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from openbooking.deployment import project
+from openbooking.deployment.bytecode import add_bytecode, bytecode_faults
 from openbooking.deployment.errors import DeploymentError
-from openbooking.infra.templates import ROOT, gateway_template
+from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, alarms_template, gateway_template
+
+# This interpreter. Chalice takes the functions' runtime from it.
+PYTHON = (sys.version_info[0], sys.version_info[1])
 
 # x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
 # wheels of arm64 would go out untried from an ordinary CI machine.
 MACHINE = "x86_64"
 # The newest C library that Lambda's machines have: of Amazon Linux 2 for Python 3.11, else of 2023.
-GLIBC = (2, 26) if sys.version_info[:2] < (3, 12) else (2, 34)
+GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 # The two files of Chalice that its packager always adds, from the Chalice that builds.
 CHALICE_VERSION = "1.34.0"
@@ -39,35 +45,89 @@ class BadPackageError(DeploymentError):
     sentence = "The package lacks something, or holds something that does not belong in it."
 
 
+class WrongPythonError(DeploymentError):
+    sentence = "Packaging and deploying need"
+
+
 @dataclass(frozen=True)
 class Package:
     """What was made, ready for a pipeline."""
 
     template: Path
     zip: Path
+    alarms: Path
+
+
+def require_python(python: tuple[int, int], command: str) -> None:
+    """Refuses to go on with any other Python than `python`, on which the functions are to run.
+
+    `command` is the `make` command to run with the right one. Raises WrongPythonError.
+    """
+    if python != PYTHON:
+        right, this = (f"{major}.{minor}" for major, minor in (python, PYTHON))
+        raise WrongPythonError(
+            f"Python {right}, which the functions run on, not {this}: PYTHON=python{right} make {command}"
+        )
 
 
 def package(
-    stage: str, *, source: Path = ROOT, build: Path | None = None, out: Path | None = None
+    stage: str,
+    *,
+    source: Path = ROOT,
+    build: Path | None = None,
+    out: Path | None = None,
+    python: tuple[int, int] = RUNTIME_PYTHON,
 ) -> Package:
-    """Packages `stage` into `out`: the folder of the stage for a pipeline, and the plain zip."""
+    """Packages `stage` into `out`: the folder of the stage for a pipeline, and the plain zip.
+
+    `python` is the Python on which the functions are to run; tests pass their own.
+    """
     build = build or source / "build" / f"{stage}-package"
     out = out or source / "dist"
-    if version("chalice") != CHALICE_VERSION:
-        raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
+    project.require_stage(stage, source)
+    require_python(python, "package")
     project.assemble(build, stage, source=source)
     merge = build / "merge.json"
-    merge.write_text(json.dumps(_pinned_to(stage)))
-    shutil.rmtree(out / stage, ignore_errors=True)
-    (out / stage).mkdir(parents=True)
-    project.run_chalice(
-        build, "package", "--stage", stage, "--merge-template", str(merge), str(out / stage),
-        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **os.environ},
-    )  # fmt: skip
+    merge.write_text(json.dumps(_pinned_to(stage, gateway_template())))
+    made = build_zip(
+        build, stage, out / stage, "--merge-template", str(merge), source=source, environment=os.environ
+    )
     plain = out / "openbooking.zip"
-    shutil.copyfile(out / stage / "deployment.zip", plain)
-    check(plain, (source / "requirements.txt").read_text())
-    return Package(out / stage / "sam.json", plain)
+    for target in (out / stage / "deployment.zip", plain):
+        shutil.copyfile(made, target)
+    alarms = out / stage / "alarms.json"
+    alarms.write_text(json.dumps(_pinned_to(stage, alarms_template()), indent=2) + "\n")
+    return Package(out / stage / "sam.json", plain, alarms)
+
+
+def build_zip(
+    build: Path, stage: str, out: Path, *options: str, source: Path, environment: Mapping[str, str]
+) -> Path:
+    """Makes the zip of the project in `build` and returns it; Chalice's templates go to `out`.
+
+    Chalice names its zips by what goes into them and uses one that is there already. So the zip stays where
+    Chalice has put it, completed, and `chalice deploy` on the same project uploads it.
+    """
+    if version("chalice") != CHALICE_VERSION:
+        raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    project.run_chalice(
+        build, "package", "--stage", stage, *options, str(out),
+        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **environment},
+    )  # fmt: skip
+    copied = out / "deployment.zip"
+    (made,) = (each for each in zips(build) if filecmp.cmp(each, copied, shallow=False))
+    for outdated in set(zips(build)) - {made}:
+        outdated.unlink()
+    add_bytecode(made)
+    check(made, (source / "requirements.txt").read_text())
+    return made
+
+
+def zips(build: Path) -> list[Path]:
+    """The zips that Chalice has made of the project in `build`."""
+    return list((build / ".chalice" / "deployments").glob("*.zip"))
 
 
 def check(package: Path, requirements: str) -> None:
@@ -88,10 +148,9 @@ def pins(requirements: str) -> dict[str, str]:
     return {_normal(name): number for name, number in pinned.items()}
 
 
-def _pinned_to(stage: str) -> dict[str, object]:
+def _pinned_to(stage: str, template: dict[str, Any]) -> dict[str, Any]:
     # A package holds the names and the environment of its stage: it must not be deployable
     # as another one by a slip in the pipeline's parameters.
-    template = gateway_template()
     template["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
     return template
 
@@ -100,7 +159,7 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
     names = archive.namelist()
     wanted = pins(requirements)
     shipped: dict[str, str] = {}
-    owned = {"app.py", "chalicelib", "chalice"}
+    owned = {"app.py", "__pycache__", "chalicelib", "chalice"}
     for record in (name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)):
         directory = record.partition("/")[0]
         name, _, number = directory.removesuffix(".dist-info").rpartition("-")
@@ -117,12 +176,11 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
         yield f"{name} {shipped[name]} is in the package and not in requirements.txt"
     for top in sorted({name.partition("/")[0] for name in names} - owned):
         yield f"{top} belongs to nothing that should be in the package"
-    for leftover in (name for name in names if "__pycache__" in name):
-        yield f"{leftover} is a compiled leftover"
+    yield from bytecode_faults(archive)
     for needed in ("app.py", "chalicelib/__init__.py", "chalice/app.py"):
         if needed not in names:
             yield f"{needed} is missing"
-    suffix = f".cpython-{sys.version_info[0]}{sys.version_info[1]}-{MACHINE}-linux-gnu.so"
+    suffix = f".cpython-{PYTHON[0]}{PYTHON[1]}-{MACHINE}-linux-gnu.so"
     for library, compiled in {
         "msgspec": f"msgspec/_core{suffix}",
         "cffi": f"_cffi_backend{suffix}",

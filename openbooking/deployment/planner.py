@@ -14,7 +14,7 @@ from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
 
 class StackNeedsAttentionError(DeploymentError):
-    sentence = "The data stack is in a state that a person must look at first."
+    sentence = "A stack is in a state that a person must look at first."
 
 
 class StreamMovedError(DeploymentError):
@@ -30,7 +30,7 @@ class NotDeployedError(DeploymentError):
 
 @dataclass(frozen=True)
 class CreateStack:
-    """Create the data stack."""
+    """Create a stack."""
 
     name: str
     template: str
@@ -39,7 +39,7 @@ class CreateStack:
 
 @dataclass(frozen=True)
 class UpdateStack:
-    """Bring the data stack to this template and these parameters."""
+    """Bring a stack to this template and these parameters."""
 
     name: str
     template: str
@@ -104,7 +104,7 @@ Step = (
 
 @dataclass(frozen=True)
 class FoundStack:
-    """The data stack as it stands."""
+    """A stack as it stands."""
 
     status: str
     template: str
@@ -134,7 +134,7 @@ _UPDATABLE = {
 def plan_stack(
     name: str, template: str, parameters: Mapping[str, str], found: FoundStack | None
 ) -> list[Step]:
-    """The way to the wanted data stack; nothing when it stands already."""
+    """The way to the wanted stack; nothing when it stands already."""
     if found is None:
         return [CreateStack(name, template, parameters)]
     if found.status not in _UPDATABLE:

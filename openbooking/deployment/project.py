@@ -35,6 +35,12 @@ def stages(source: Path = ROOT) -> list[str]:
     return list(config["stages"])
 
 
+def require_stage(stage: str, source: Path = ROOT) -> None:
+    """Raises UnknownStageError if .chalice/config.json does not know `stage`."""
+    if stage not in (known := stages(source)):
+        raise UnknownStageError(f"{stage} is not one of {', '.join(known)}")
+
+
 def assemble(
     target: Path,
     stage: str,
@@ -49,9 +55,8 @@ def assemble(
     to what the stage's functions get. What Chalice itself has put into `target` (downloaded
     wheels) stays, so that a second build is quick.
     """
+    require_stage(stage, source)
     config = json.loads((source / ".chalice" / "config.json").read_text())
-    if stage not in config["stages"]:
-        raise UnknownStageError(f"{stage} is not one of {', '.join(config['stages'])}")
     config["stages"] = {stage: config["stages"][stage]}
     config["stages"][stage]["environment_variables"] |= environment or {}
 

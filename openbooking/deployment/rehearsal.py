@@ -6,6 +6,8 @@ of AWS itself (moto checks no permission and runs no function).
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import tempfile
@@ -20,19 +22,30 @@ from openbooking.deployment import observation
 from openbooking.deployment.deploy import Aws, Deployed, deploy
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.imitation import imitation_of_aws, without_aws
+from openbooking.deployment.packaging import PYTHON
 from openbooking.infra import templates
-from openbooking.infra.templates import ROOT
+from openbooking.infra.templates import ROOT, RUNTIME_PYTHON
 
 REGION = "eu-west-2"
 KEY = "rehearsal"
+ALARM_EMAIL = "alarms@example.org"
 
 
 class NotIdempotentError(DeploymentError):
     sentence = "The second deployment of the same thing still had something to do."
 
 
+class OtherCodeError(DeploymentError):
+    sentence = "A function has other code than the zip that was checked."
+
+
 def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = print) -> list[str]:
     """Deploys `stage` twice to a moto server of its own; returns the lines of what exists."""
+    if PYTHON != RUNTIME_PYTHON:
+        this, wanted = (f"{major}.{minor}" for major, minor in (PYTHON, RUNTIME_PYTHON))
+        say(
+            f"Rehearsing with Python {this}, for functions of Python {this}. A deployment needs Python {wanted}."
+        )
     with imitation_of_aws() as url, tempfile.TemporaryDirectory() as scratch:
         aws = aws_at(url)
         first = _deploy(stage, aws, source, Path(scratch), say)
@@ -75,7 +88,16 @@ def aws_at(url: str) -> Aws:
 
 
 def _deploy(stage: str, aws: Aws, source: Path, scratch: Path, say: Callable[[str], None]) -> Deployed:
-    return deploy(stage, aws, source=source, build=scratch / "build", records=scratch / "records", say=say)
+    return deploy(
+        stage,
+        aws,
+        source=source,
+        build=scratch / "build",
+        records=scratch / "records",
+        alarm_email=ALARM_EMAIL,
+        python=PYTHON,
+        say=say,
+    )
 
 
 def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
@@ -94,7 +116,7 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
             "turned every year" if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] else "kept"
         )
         yield f"key {alias['AliasName']}: {key.rsplit(':', 1)[1]}, {turning}"
-    yield from _functions(stage, aws)
+    yield from _functions(aws, deployed)
     for mapping in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         yield (
             f"stream mapping {mapping['FunctionArn'].rsplit(':', 1)[1]}: "
@@ -110,12 +132,32 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
     api_stage = deployed.rest_api_url.rstrip("/").rsplit("/", 1)[1]
     for throttle in observation.found_throttles(aws.client("apigateway"), deployed.rest_api_id, api_stage):
         yield f"throttle {throttle}"
+    yield from _alarms(stage, aws, deployed)
     yield f"API {deployed.rest_api_url}"
 
 
-def _functions(stage: str, aws: Aws) -> Iterator[str]:
+def _alarms(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
+    name = templates.alarms_stack_name(stage)
+    stack = observation.found_stack(aws.client("cloudformation"), name)
+    assert stack is not None
+    yield f"alarms stack {name}: {stack.status}, for {deployed.alarm_email}"
+    sns = aws.client("sns")
+    for topic in sns.list_topics()["Topics"]:
+        arn = topic["TopicArn"]
+        key = sns.get_topic_attributes(TopicArn=arn)["Attributes"]["KmsMasterKeyId"]
+        for subscription in sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]:
+            yield f"topic {arn.rsplit(':', 1)[1]}: {subscription['Endpoint']}, encrypted with {key}"
+    for alarm in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]:
+        watched = ", ".join(each["Value"] for each in alarm["Dimensions"])
+        yield f"alarm {alarm['AlarmName']}: {alarm['Namespace']} {alarm['MetricName']} of {watched}"
+
+
+def _functions(aws: Aws, deployed: Deployed) -> Iterator[str]:
     iam: Any = aws.client("iam")
+    digest = base64.b64encode(hashlib.sha256(deployed.zip.read_bytes()).digest()).decode()
     for function in aws.client("lambda").list_functions()["Functions"]:
+        if function["CodeSha256"] != digest:
+            raise OtherCodeError(function["FunctionName"])
         role = function["Role"].rsplit("/", 1)[1]
         (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]

@@ -16,8 +16,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ROOT / "infra" / "tables.json"
 GATEWAY = ROOT / "infra" / "gateway.json"
+ALARMS = ROOT / "infra" / "alarms.json"
 
 APP_NAME = "openbooking"
+
+# The Python on which Lambda runs the functions. Chalice takes the runtime from the interpreter that packages,
+# and compiled wheels and bytecode fit one minor version, so packaging and deploying run on it, too.
+RUNTIME_PYTHON = (3, 13)
 
 # Chalice's name of a stream handler -> its logical id in a packaged template.
 STREAM_HANDLERS = {"orders_stream": "OrdersStream", "inventory_stream": "InventoryStream"}
@@ -94,6 +99,16 @@ class TableDefinition:
 def stack_name(stage: str) -> str:
     """The data stack of a stage: tables, streams, dead-letter queue, signing key, log groups."""
     return f"{APP_NAME}-{stage}-data"
+
+
+def alarms_stack_name(stage: str) -> str:
+    """The stack of a stage's alarms, and of the topic that sends them."""
+    return f"{APP_NAME}-{stage}-alarms"
+
+
+def alarms_template() -> dict[str, Any]:
+    """The template of the alarms stack, as it stands."""
+    return _read(ALARMS)
 
 
 def tables_template() -> dict[str, Any]:

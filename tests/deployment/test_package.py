@@ -12,12 +12,13 @@ import json
 import platform
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import unescape
@@ -45,8 +46,18 @@ from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
+from openbooking.deployment.bytecode import UncompilableError, add_bytecode, bytecode_faults
 from openbooking.deployment.imitation import imitation_of_aws
-from openbooking.deployment.packaging import GLIBC, MACHINE, BadPackageError, Package, check, package
+from openbooking.deployment.packaging import (
+    GLIBC,
+    MACHINE,
+    PYTHON,
+    BadPackageError,
+    Package,
+    WrongPythonError,
+    check,
+    package,
+)
 from openbooking.infra import templates
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import dynamodb_client, streams_client
@@ -147,7 +158,7 @@ answers.write(json.dumps({"files": sorted(filter(None, files)), "asked": sorted(
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Package:
     directory = tmp_path_factory.mktemp("package")
-    return package(STAGE, build=directory / "build", out=directory / "dist")
+    return package(STAGE, build=directory / "build", out=directory / "dist", python=PYTHON)
 
 
 @pytest.fixture(scope="session")
@@ -865,11 +876,87 @@ def test_the_template_parks_stream_failures_and_answers_for_the_gateway(template
     assert all("Type" in resource for resource in resources.values())
 
 
+def test_nothing_of_the_test_interface_is_on_in_a_packaged_stage(template: Any) -> None:
+    """TESTIF-07: it is for development, and off unless somebody turns it on."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            variables = resource["Properties"]["Environment"]["Variables"]
+            assert "TEST_INTERFACE" not in variables
+            assert variables["PRODUCTION"] == "true"
+
+
+def test_functions_run_on_the_python_that_packaged_them(template: Any) -> None:
+    runtimes = {
+        resource["Properties"]["Runtime"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    assert runtimes == {f"python{PYTHON[0]}.{PYTHON[1]}"}
+
+
+def published(template: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
+    """The API's stages and its deployments, as CloudFormation makes them of a packaged template."""
+    from samtranslator.translator.transform import transform
+
+    class NoManagedPolicies:
+        def load(self) -> dict[str, str]:
+            return {}
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    template = json.loads(json.dumps(template))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/deployment.zip"  # as the pipeline uploads it
+    resources = transform(template, {}, NoManagedPolicies())["Resources"].values()
+    return (
+        [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Stage"],
+        [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Deployment"],
+    )
+
+
+def test_the_only_stage_that_is_published_is_throttled(
+    template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RATE-01. A deployment that names a stage makes one more, which has no throttles."""
+    (stage,), (deployment,) = published(template, monkeypatch)
+    assert stage["StageName"] == STAGE
+    assert [
+        templates.Throttle(
+            setting["ResourcePath"].removeprefix("/"),
+            setting["HttpMethod"],
+            setting["ThrottlingRateLimit"],
+            setting["ThrottlingBurstLimit"],
+        )
+        for setting in stage["MethodSettings"]
+    ] == templates.throttles()
+    assert "StageName" not in deployment
+
+    without = {name: value for name, value in template.items() if name != "Globals"}
+    _, (deployment,) = published(without, monkeypatch)
+    assert deployment["StageName"] == "Stage", "the version of OpenAPI is not what keeps it away any more"
+
+
+def test_the_alarms_of_a_package_are_those_of_its_stage(packaged: Package) -> None:
+    alarms = json.loads(packaged.alarms.read_text())
+    stage = alarms["Parameters"]["Stage"]
+    assert (stage["Default"], stage["AllowedValues"]) == (STAGE, [STAGE])
+    assert alarms["Resources"] == templates.alarms_template()["Resources"]
+
+
 def test_cloudformation_would_take_the_template(packaged: Package) -> None:
     pytest.importorskip("cfnlint", reason="cfn-lint is not installed")
     lint = "from cfnlint.runner import main; main()"
     linted = subprocess.run(
-        [sys.executable, "-c", lint, "--regions", "eu-west-2", "--", str(packaged.template)],
+        [
+            sys.executable,
+            "-c",
+            lint,
+            "--regions",
+            "eu-west-2",
+            "--",
+            str(packaged.template),
+            str(packaged.alarms),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -923,6 +1010,126 @@ def test_every_template_of_the_pages_is_in_the_package(task_root: Path) -> None:
     assert {path.name for path in shipped.iterdir()} == names
 
 
+def test_every_module_is_there_with_its_source_and_its_bytecode(packaged: Package) -> None:
+    with zipfile.ZipFile(packaged.zip) as archive:
+        names = set(archive.namelist())
+        assert list(bytecode_faults(archive)) == []
+    tag = sys.implementation.cache_tag
+    for module in ("app", "chalicelib/api/orders", "chalice/app", "pynamodb/models", "six"):
+        folder, _, name = module.rpartition("/")
+        assert {f"{module}.py", f"{folder}/__pycache__/{name}.{tag}.pyc".lstrip("/")} <= names
+
+
+def test_a_function_runs_the_bytecode_and_compiles_nothing(task_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(task_root, tmp_path / "task")
+    for source in (tmp_path / "task" / "app.py", tmp_path / "task" / "chalicelib" / "api" / "orders.py"):
+        source.write_text("raise SystemExit('compiled from its source')")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import app; print(app.app.app_name)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "task")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("openbooking\n", 0), done.stderr
+
+
+def test_a_traceback_shows_the_line_of_the_source(task_root: Path) -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import app; app.orders_stream(None, None)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(task_root)], capture_output=True, text=True, check=False
+    )
+    assert f'File "{task_root}/app.py"' in done.stderr
+    assert 'return events.orders_changed(event.to_dict()["Records"])' in done.stderr
+
+
+# --- bytecode -------------------------------------------------------------------------------
+
+
+def crafted(path: Path, files: Mapping[str, str | bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def faults_of(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return list(bytecode_faults(archive))
+
+
+def test_the_same_files_make_the_same_zip(tmp_path: Path) -> None:
+    files = {"b.py": "names = {'x', 'y', 'z'}\n", "a/__init__.py": "", "a/text.txt": "kept"}
+    first = crafted(tmp_path / "first.zip", files)
+    # In another order, at another time, from another place, and with the leftovers of a run.
+    (tmp_path / "elsewhere").mkdir()
+    second = tmp_path / "elsewhere" / "second.zip"
+    with zipfile.ZipFile(second, "w") as archive:
+        for name, content in {**dict(reversed(files.items())), "a/__pycache__/gone.pyc": ""}.items():
+            archive.writestr(zipfile.ZipInfo(name, (2020, 2, 2, 2, 2, 2)), content)
+    for each in (first, second):
+        add_bytecode(each)
+    assert first.read_bytes() == second.read_bytes()
+    tag = sys.implementation.cache_tag
+    with zipfile.ZipFile(first) as archive:
+        assert archive.namelist() == [
+            f"__pycache__/b.{tag}.pyc",
+            "a/__init__.py",
+            f"a/__pycache__/__init__.{tag}.pyc",
+            "a/text.txt",
+            "b.py",
+        ]
+        assert b"/var/task/b.py" in archive.read(f"__pycache__/b.{tag}.pyc")
+    assert faults_of(first) == []
+
+
+def test_the_whole_package_comes_out_the_same_when_it_is_built_again(
+    packaged: Package, tmp_path: Path
+) -> None:
+    again = package(STAGE, build=tmp_path / "build", out=tmp_path / "dist", python=PYTHON)
+    assert again.zip.read_bytes() == packaged.zip.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda data: b"\x00\x00\r\n" + data[4:], "is compiled for another Python"),
+        (lambda data: data[:4] + b"\x00\x00\x00\x00" + data[8:], "is checked against its source"),
+        (lambda data: data[:4] + b"\x03\x00\x00\x00" + data[8:], "is checked against its source"),
+        (lambda data: data[:8] + bytes(8) + data[16:], "is compiled from another source"),
+    ],
+    ids=["magic", "times", "checked hash", "stale"],
+)
+def test_bytecode_that_would_not_be_used_is_a_fault(
+    tmp_path: Path, change: Callable[[bytes], bytes], fault: str
+) -> None:
+    path = crafted(tmp_path / "one.zip", {"a.py": "x = 1\n"})
+    add_bytecode(path)
+    compiled = f"__pycache__/a.{sys.implementation.cache_tag}.pyc"
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (found,) = faults_of(crafted(tmp_path / "two.zip", files | {compiled: change(files[compiled])}))
+    assert found.startswith(f"{compiled} {fault}")
+
+
+def test_a_module_that_cannot_be_compiled_stops_the_packaging(tmp_path: Path) -> None:
+    path = crafted(tmp_path / "broken.zip", {"a.py": "def"})
+    with pytest.raises(UncompilableError, match=r"a\.py"):
+        add_bytecode(path)
+
+
+def test_another_python_than_that_of_the_functions_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    this, other = f"{PYTHON[0]}.{PYTHON[1]}", (PYTHON[0], PYTHON[1] + 1)
+    with pytest.raises(WrongPythonError) as refused:
+        package(STAGE, build=tmp_path / "build", out=tmp_path / "dist", python=other)
+    right = f"{other[0]}.{other[1]}"
+    assert str(refused.value) == (
+        f"Packaging and deploying need Python {right}, which the functions run on, not {this}: "
+        f"PYTHON=python{right} make package"
+    )
+    assert not (tmp_path / "build").exists()
+
+
 WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
 
 
@@ -931,7 +1138,9 @@ WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
     [
         ({}, "lib 1.0 is not in the package"),
         ({"tests/test_app.py": ""}, "tests belongs to nothing"),
-        ({"chalicelib/__pycache__/a.pyc": ""}, "compiled leftover"),
+        ({"chalicelib/__pycache__/a.pyc": ""}, "chalicelib/__pycache__/a.pyc is a compiled leftover"),
+        ({"chalicelib/old.pyc": ""}, "chalicelib/old.pyc is a compiled leftover"),
+        ({"chalicelib/a.py": ""}, "chalicelib/a.py is not compiled"),
         (
             {
                 "lib-1.0.dist-info/METADATA": "",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from openbooking.cli.main import app as command_line
-from openbooking.deployment import project
+from openbooking.deployment import deploy, packaging, project, rehearsal
+from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.infra import templates
 
 
@@ -23,6 +26,16 @@ def test_a_refusal_is_one_line() -> None:
     assert refused.stderr == (
         "There is no such stage in .chalice/config.json. holiday is not one of dev, prod\n"
     )
+
+
+def test_a_deployment_with_another_python_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    other = (packaging.PYTHON[0], packaging.PYTHON[1] + 1)
+    with imitation_of_aws() as url:
+        aws = rehearsal.aws_at(url)
+        with pytest.raises(packaging.WrongPythonError, match="make deploy STAGE=dev$"):
+            deploy.deploy("dev", aws, build=tmp_path / "build", records=tmp_path / "records", python=other)
+        assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_deployment_can_be_rehearsed_from_start_to_end(
@@ -42,5 +55,21 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     assert "key alias/openbooking-dev-signing: " in standing
     assert "SealAndUnsealSigningKeys" in standing
     assert standing.count("SIGNING_KMS_KEY") == 4
+    assert "alarms stack openbooking-dev-alarms: CREATE_COMPLETE, for alarms@example.org" in standing
+    assert re.search(
+        r"^topic openbooking-dev-alarms: alarms@example.org, encrypted with \S+$", standing, re.M
+    )
+    alarms = re.findall(r"^alarm (\S+): ", standing, re.M)
+    wanted = [
+        resource["Properties"]["AlarmName"]["Fn::Sub"].replace("${Stage}", "dev")
+        for resource in templates.alarms_template()["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    assert sorted(alarms) == sorted(wanted)
+    this = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    says_so = (
+        f"Rehearsing with Python {this}, for functions of Python {this}. A deployment needs Python 3.13."
+    )
+    assert (says_so in standing) == (sys.version_info[:2] != templates.RUNTIME_PYTHON)
     for throttle in templates.throttles():
         assert f"\nthrottle {throttle}\n" in standing

@@ -1,0 +1,110 @@
+"""Compiles what is in a package, so that no function compiles it again at each cold start.
+
+Lambda's copy of the package is read-only: without bytecode in it every cold start compiles every module that
+it imports. The bytecode is of the kind `unchecked-hash`, which stays valid whatever times unpacking gives to
+files. The zip depends on its files alone: order, times and permissions are always the same.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from openbooking.deployment.errors import DeploymentError
+
+# Where Lambda unpacks: what a traceback names.
+TASK_ROOT = "/var/task"
+# Of a .pyc file (PEP 552): magic number, flags, hash of the source.
+_HEADER = 16
+_UNCHECKED_HASH = 0b01
+# The earliest time that a zip can hold.
+_TIME = (1980, 1, 1, 0, 0, 0)
+_PERMISSIONS = 0o100644
+
+
+class UncompilableError(DeploymentError):
+    sentence = "A module of the package cannot be compiled."
+
+
+def add_bytecode(package: Path) -> None:
+    """Rewrites the zip with bytecode for every module in it, for the Python that runs this.
+
+    Returns at once if the bytecode is there already. Raises UncompilableError.
+    """
+    with zipfile.ZipFile(package) as archive:
+        if not any(bytecode_faults(archive)):
+            return
+        names = [name for name in archive.namelist() if not _is_compiled(name) and not name.endswith("/")]
+        with tempfile.TemporaryDirectory() as scratch:
+            archive.extractall(scratch, names)
+            _compile(Path(scratch))
+            finished = package.with_suffix(".tmp")
+            _write(finished, Path(scratch))
+    finished.replace(package)
+
+
+def bytecode_faults(archive: zipfile.ZipFile) -> Iterator[str]:
+    """A sentence for each module without valid bytecode, and for each compiled file that is of no module."""
+    names = set(archive.namelist())
+    modules = {name for name in names if name.endswith(".py")}
+    for module in sorted(modules):
+        compiled = _compiled_name(module)
+        if compiled not in names:
+            yield f"{module} is not compiled"
+        elif fault := _fault(archive.read(compiled), archive.read(module)):
+            yield f"{compiled} {fault}"
+    for name in sorted(names - {_compiled_name(module) for module in modules}):
+        if _is_compiled(name):
+            yield f"{name} is a compiled leftover"
+
+
+def _fault(compiled: bytes, source: bytes) -> str | None:
+    magic, flags, digest = compiled[:4], compiled[4:8], compiled[8:_HEADER]
+    if magic != importlib.util.MAGIC_NUMBER:
+        return "is compiled for another Python"
+    if int.from_bytes(flags, "little") != _UNCHECKED_HASH:
+        return "is checked against its source whenever it is imported"
+    if digest != importlib.util.source_hash(source):
+        return "is compiled from another source"
+    return None
+
+
+def _is_compiled(name: str) -> bool:
+    return name.endswith(".pyc") or "__pycache__" in PurePosixPath(name).parts
+
+
+def _compiled_name(module: str) -> str:
+    path = PurePosixPath(module)
+    return str(path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc")
+
+
+def _compile(directory: Path) -> None:
+    # In a process of its own, always with the same seed: what else a process has loaded, and the order of its
+    # sets, would otherwise show in the bytes.
+    options = ("--invalidation-mode", "unchecked-hash", "-s", str(directory), "-p", TASK_ROOT)
+    done = subprocess.run(
+        [sys.executable, "-S", "-W", "ignore", "-m", "compileall", "-q", *options, str(directory)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        | {"PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UncompilableError(done.stdout.strip())
+
+
+def _write(package: Path, directory: Path) -> None:
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(each for each in directory.rglob("*") if each.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(directory).as_posix(), _TIME)
+            entry.external_attr = _PERMISSIONS << 16
+            entry.create_system = 3  # Unix, wherever this runs
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
