@@ -32,7 +32,7 @@ def test_a_deployment_with_another_python_is_refused_before_anything_is_made(tmp
     other = (packaging.PYTHON[0], packaging.PYTHON[1] + 1)
     with imitation_of_aws() as url:
         aws = rehearsal.aws_at(url)
-        with pytest.raises(packaging.WrongPythonError, match="make deploy STAGE=dev$"):
+        with pytest.raises(packaging.WrongPythonError, match=r"make deploy STAGE=dev$"):
             deploy.deploy("dev", aws, build=tmp_path / "build", records=tmp_path / "records", python=other)
         assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
     assert list(tmp_path.iterdir()) == []
