@@ -1,26 +1,23 @@
 """What runs without a caller: the two streams and the sweep of leases."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from chalicelib.feeds.streams import Record, publish_inventory, publish_orders
-from chalicelib.runtime.system import System, installed
+from chalicelib.runtime.system import installed
 from chalicelib.services.leases import KIND as LEASES
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.records import Record
 
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
     """Records of the Orders stream; the answer tells the stream where to try again."""
-    system = installed()
-    failures = publish_orders(
-        records, system.ledger, system.clock(), _noting(system), system.consent.is_revoked
-    )
-    return _batch_answer(system, failures)
+    return _changed("orders", records)
 
 
 def inventory_changed(records: list[Record]) -> dict[str, Any]:
     """Records of the Inventory stream; the answer tells the stream where to try again."""
-    system = installed()
-    failures = publish_inventory(records, system.store, system.ledger, system.clock(), _noting(system))
-    return _batch_answer(system, failures)
+    return _changed("inventory", records)
 
 
 def sweep() -> dict[str, int]:
@@ -30,17 +27,16 @@ def sweep() -> dict[str, int]:
     if handled[LEASES]:
         system.telemetry.info("leases ended", count=handled[LEASES])
         system.telemetry.count("LeasesEnded", handled[LEASES])
+    with suppress(StoreBusy):  # the next run counts again
+        system.telemetry.work_waiting(system.worker.waiting())
+    system.telemetry.count("Sweeps")
     system.telemetry.flush()
     return handled
 
 
-def _noting(system: System) -> Any:
-    def note(sequence_number: str, error: BaseException) -> None:
-        system.telemetry.failure("stream record", error, sequence_number=sequence_number)
-
-    return note
-
-
-def _batch_answer(system: System, failures: list[str]) -> dict[str, Any]:
+def _changed(stream: str, records: Sequence[Record]) -> dict[str, Any]:
+    system = installed()
+    handled = system.streams[stream].handle(records)
     system.telemetry.flush()
-    return {"batchItemFailures": [{"itemIdentifier": number} for number in failures]}
+    failed = [] if handled.retry_from is None else [handled.retry_from]
+    return {"batchItemFailures": [{"itemIdentifier": position} for position in failed]}

@@ -8,9 +8,10 @@ from chalicelib.api.boundary import Call, Reply, Resource, register
 from chalicelib.domain import identifiers
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
-from chalicelib.feeds.pages import read_page
+from chalicelib.feeds.pages import FeedPage, read_page
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.scopes import ORDERS_FEED
+from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
 
 blueprint = Blueprint(__name__)
@@ -23,7 +24,7 @@ def open_feed(call: Call) -> Reply:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
     feed_url, after, now = f"{identifiers.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
     page = read_page(call.system.feeds, name, feed_url, after, now, is_open=True)
-    return Reply(200, page.text, {"Cache-Control": page.cache_control}, OPEN_FEED_MEDIA_TYPE)
+    return _page_reply(page, OPEN_FEED_MEDIA_TYPE)
 
 
 def orders_rpde(call: Call) -> Reply:
@@ -42,7 +43,14 @@ def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
     feed_id = feed_of(caller.partner_id)
     after, now = read_after(call.query), call.system.clock()
     page = read_page(call.system.feeds, feed_id, f"{identifiers.API}/{path}", after, now, is_open=False)
-    return Reply(200, page.text, {"Cache-Control": page.cache_control})
+    return _page_reply(page, BOOKING_MEDIA_TYPE)
+
+
+def _page_reply(page: FeedPage, media_type: str) -> Reply:
+    headers = {"Cache-Control": page.cache_control}
+    if page.continues_at is not None:
+        return Reply(307, None, headers | {"Location": page.continues_at})
+    return Reply(200, page.text, headers, media_type)
 
 
 for _resource in (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.domain.parties import Json
-from chalicelib.storage.errors import FeedMoved, StillBusy, StoreBusy
+from chalicelib.storage.errors import EntryRefused, FeedMoved, StillBusy, StoreBusy, StoreContended
 from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.rpde import item_text
@@ -29,6 +29,14 @@ class FeedItem:
     data: Json | None
 
 
+class ItemsRefused(Exception):
+    """Some items can never be published. All others were."""
+
+    def __init__(self, refused: Sequence[tuple[FeedItem, EntryRefused]]) -> None:
+        super().__init__(f"{len(refused)} items cannot be published")
+        self.refused = tuple(refused)
+
+
 class Ledger:
     """The writer's side of all feeds."""
 
@@ -37,34 +45,59 @@ class Ledger:
         self._retry = retry
 
     def publish(self, feed_id: str, items: Iterable[FeedItem], now: datetime) -> int:
-        """Bring the feed up to these items; how many of them were news to it. Raises StillBusy."""
+        """Bring the feed up to these items; how many of them were news to it.
+
+        Raises StillBusy, and ItemsRefused once all others are published.
+        """
         newest: dict[str, FeedItem] = {}
         for item in items:
             if item.id not in newest or item.version >= newest[item.id].version:
                 newest[item.id] = item
-        waiting, news = list(newest.values()), 0
+        waiting, news, refused = list(newest.values()), 0, list[tuple[FeedItem, EntryRefused]]()
+        size = MAX_ENTRIES
         while waiting:
-            handled, appended = self._append(feed_id, waiting[:MAX_ENTRIES], now)
+            part = waiting[:size]
+            try:
+                handled, appended = self._append(feed_id, part, now)
+            except EntryRefused as error:
+                if len(part) > 1:  # one of them: which is it?
+                    size = len(part) // 2
+                    continue
+                refused.append((part[0], error))
+                handled, appended = 1, 0
             waiting = waiting[handled:]
             news += appended
+            size = MAX_ENTRIES
+        if refused:
+            raise ItemsRefused(refused)
         return news
 
     def _append(self, feed_id: str, items: Sequence[FeedItem], now: datetime) -> tuple[int, int]:
-        """Append as many of the items as one transaction takes; how many those are, and how many news."""
-        for _ in self._retry.tries():
+        """Append as many of the items as one transaction takes; how many those are, and how many news.
+
+        Raises EntryRefused, StillBusy.
+        """
+        # A writer that has lost the counter to another one does not wait longer each time: those that
+        # win do not wait at all, and it would starve. Only a store that is busy is given more time.
+        tries, turns = self._retry.tries(), self._retry.turns()
+        next(tries), next(turns)
+        waits: object = True
+        while waits is not None:
             try:
                 state = self._store.state(feed_id, [item.id for item in items])
                 handled, entries = _entries(state, items)
                 if entries:
                     self._store.append(feed_id, state.counter, entries, now)
                 return handled, sum(entry.text is not None for entry in entries)
-            except (FeedMoved, StoreBusy):
-                continue
+            except (FeedMoved, StoreContended):
+                waits = next(turns, None)
+            except StoreBusy:
+                waits = next(tries, None)
         raise StillBusy(f"the feed {feed_id} could not be written")
 
 
 def _entries(state: FeedState, items: Sequence[FeedItem]) -> tuple[int, list[FeedEntry]]:
-    """The entries to append for the first items, and how many items those are."""
+    """The entries to append for the first items, and how many items those are. Raises EntryRefused."""
     number, size = state.counter, 0
     entries: list[FeedEntry] = []
     for handled, item in enumerate(items):
@@ -76,11 +109,19 @@ def _entries(state: FeedState, items: Sequence[FeedItem]) -> tuple[int, list[Fee
             # an older one that comes late must not bring it to life.
             entries.append(FeedEntry(item.id, 0, item.version, None, pointer))
             continue
-        state_term = "deleted" if item.data is None else "updated"
-        text = item_text(state_term, item.kind, item.id, number + 1, item.data)
-        size += len(text.encode())
+        text, length = _rendered(item, number + 1)
+        size += length
         if entries and size > _MAX_BYTES:
             return handled, entries
         number += 1
         entries.append(FeedEntry(item.id, number, item.version, text, pointer, is_deleted=item.data is None))
     return len(items), entries
+
+
+def _rendered(item: FeedItem, number: int) -> tuple[str, int]:
+    """The text of an item under a change number, and its size in bytes. Raises EntryRefused."""
+    try:
+        text = item_text("deleted" if item.data is None else "updated", item.kind, item.id, number, item.data)
+        return text, len(text.encode())
+    except Exception as error:  # whatever is in it, it is no text
+        raise EntryRefused(f"the item {item.id} cannot be rendered") from error

@@ -9,10 +9,15 @@ from chalicelib.wire.rpde import PAGE_SIZE, cache_control, next_url, page_text
 
 @dataclass(frozen=True)
 class FeedPage:
-    """The text of a page and how long it may be cached."""
+    """The text of a page and how long it may be cached.
+
+    `continues_at` is set instead where too much that has moved on had to be looked through: the link under
+    which the next item is looked for, from there on. A page without items would say that the feed has ended.
+    """
 
     text: str
     cache_control: str
+    continues_at: str | None = None
 
 
 def read_page(
@@ -25,9 +30,10 @@ def read_page(
     is_open: bool,
     limit: int = PAGE_SIZE,
 ) -> FeedPage:
-    """The items after change number `after`, in one read (RPDE-04, RPDE-08)."""
+    """The items after change number `after` (RPDE-04, RPDE-08), in one read nearly always."""
     rows = store.page(feed_id, after, limit, now)
     link = next_url(feed_url, rows.last if rows.last is not None else after)
-    return FeedPage(
-        page_text(rows.items, link, is_open=is_open), cache_control(is_open=is_open, is_full=rows.more)
-    )
+    cached = cache_control(is_open=is_open, is_full=rows.more)
+    if rows.last is not None and not rows.items:
+        return FeedPage("", cached, continues_at=link)
+    return FeedPage(page_text(rows.items, link, is_open=is_open), cached)

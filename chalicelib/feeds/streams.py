@@ -1,27 +1,26 @@
-"""From the records of a DynamoDB stream to feed items.
+"""The two streams: which feeds and items a record concerns.
 
-A record that cannot be read holds up only what comes after it: everything before it is published,
-and its sequence number is reported, so that the stream retries from there and in the end parks it.
+What becomes of a record that cannot be published, or not now, is decided in `batches`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from typing import Any, TypeAlias
+from typing import Protocol
 
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKind
-from chalicelib.feeds.ledger import FeedItem, Ledger
-from chalicelib.storage.dynamodb.rows import read_order
-from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS
-from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.feeds.batches import BUSY, Batch, FeedChange, Handled, Outlet
+from chalicelib.feeds.ledger import FeedItem
+from chalicelib.storage.errors import StoreBusy, UnreadableRow
+from chalicelib.storage.records import OrderChange, Record
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import feed_data
 from chalicelib.wire.orders import feed_document
 
-Record: TypeAlias = dict[str, Any]
-Failure: TypeAlias = Callable[[str, BaseException], None]
+IsRevoked = Callable[[str, str], bool]
+
+# What a row or a record raises that is not what it should be.
+_UNREADABLE = (UnreadableRow, LookupError, ValueError, TypeError)
 
 
 def orders_feed(partner_id: str) -> str:
@@ -34,146 +33,158 @@ def proposals_feed(partner_id: str) -> str:
     return f"order-proposals#{partner_id}"
 
 
+class Stream(Protocol):
+    """One stream's handler; replaying a parked record goes through it as well."""
+
+    def handle(self, records: Sequence[Record]) -> Handled:
+        """Bring the feeds up to these records."""
+
+
 @dataclass(frozen=True)
-class _Change:
-    """What one record brings to a feed."""
+class OrdersStream:
+    """The stream of the Orders table, into the Orders feeds of booking partners.
 
-    record: Record
-    feed_id: str
-    item: FeedItem
-
-
-def publish_orders(
-    records: Sequence[Record],
-    ledger: Ledger,
-    now: datetime,
-    on_failure: Failure,
-    is_revoked: Callable[[str, str], bool] = lambda partner_id, seller_id: False,
-) -> list[str]:
-    """Bring the Orders feeds up to these records; the sequence number to retry from, if any.
-
-    `is_revoked` tells of a partner and a Seller whether the one may no longer see the other's Orders.
+    `is_revoked` answers for a partner and a Seller whether the one may no longer see the other's Orders.
     """
-    known = cache(is_revoked)
-    return _publish(records, lambda record: _order_changes(record, known), ledger, now, on_failure)
+
+    outlet: Outlet
+    is_revoked: IsRevoked
+
+    def handle(self, records: Sequence[Record]) -> Handled:
+        batch = Batch("orders", records, self.outlet)
+        revocations = _Revocations(self.is_revoked, batch.has_time)
+        changes: list[FeedChange] = []
+        for record in records:
+            try:
+                found = self.outlet.records.order_change(record)
+            except Exception as error:  # whatever it is, this record cannot be read
+                batch.park(record, error)
+                continue
+            if found is None:
+                continue  # a quote that was deleted or has lapsed: it was never in a feed
+            try:
+                changes += list(_order_changes(record, found, revocations.of))
+            except _NotKnown as unknown:  # the store has failed, not the record
+                batch.retry(record, unknown.reason)
+            except Exception as error:  # whatever it is, this record cannot be rendered
+                batch.park(record, error)
+        batch.publish(changes)
+        return batch.handled()
 
 
-def publish_inventory(
-    records: Sequence[Record], store: Store, ledger: Ledger, now: datetime, on_failure: Failure
-) -> list[str]:
-    """Bring the open feeds up to these records; the sequence number to retry from, if any.
+@dataclass(frozen=True)
+class InventoryStream:
+    """The stream of the Inventory table, into the open feeds.
 
     A record only names the Opportunity: what is published is how it stands now. Details and capacity
     are two rows, each with a version that grows, and so does their sum.
     """
-    named = dict.fromkeys(filter(None, map(_opportunity_id, records)))
-    try:
-        listings = store.listings(list(named))
-    except StoreBusy as error:
-        return [_failure(records[0], error, on_failure)]
-    waiting = set(listings)
 
-    def changes(record: Record) -> Iterator[_Change]:
-        opportunity_id = _keys(record)["opportunity_id"]["S"]
-        if opportunity_id not in waiting or _opportunity_id(record) is None:
-            return
-        waiting.remove(opportunity_id)
-        yield _listing_change(record, *listings[opportunity_id])
+    outlet: Outlet
+    store: Store
 
-    return _publish(records, changes, ledger, now, on_failure)
+    def handle(self, records: Sequence[Record]) -> Handled:
+        batch = Batch("inventory", records, self.outlet)
+        named: dict[str, Record] = {}
+        for record in records:
+            try:
+                opportunity_id = self.outlet.records.opportunity_id(record)
+            except Exception as error:  # whatever it is, this record cannot be read
+                batch.park(record, error)
+                continue
+            if opportunity_id is not None:
+                named.setdefault(opportunity_id, record)
+        changes: list[FeedChange] = []
+        for opportunity_id, (listing, capacity) in self._listings(named, batch).items():
+            record = named[opportunity_id]
+            try:
+                changes.append(_listing_change(record, listing, capacity))
+            except Exception as error:  # whatever it is, this Opportunity cannot be rendered
+                batch.park(record, error)
+        batch.publish(changes)
+        return batch.handled()
 
-
-def _publish(
-    records: Sequence[Record],
-    read: Callable[[Record], Iterable[_Change]],
-    ledger: Ledger,
-    now: datetime,
-    on_failure: Failure,
-) -> list[str]:
-    changes: list[_Change] = []
-    failed = None
-    for record in records:
+    def _listings(self, named: dict[str, Record], batch: Batch) -> dict[str, tuple[Listing, Capacity | None]]:
+        """How the Opportunities stand now, without those that cannot be read."""
+        if not named:
+            return {}
         try:
-            found = list(read(record))
-        except Exception as error:  # whatever it is, it must not block the shard for ever
-            failed = _failure(record, error, on_failure)
-            break
-        changes += found
-    by_feed: dict[str, list[FeedItem]] = {}
-    for change in changes:
-        by_feed.setdefault(change.feed_id, []).append(change.item)
-    try:
-        for feed_id, items in by_feed.items():
-            ledger.publish(feed_id, items, now)
-    except StillBusy as error:
-        return [_failure(records[0], error, on_failure)]
-    except Exception:  # one of them cannot be written: which is it?
-        return _publish_singly(changes, ledger, now, on_failure) or _numbers(failed)
-    return _numbers(failed)
+            return self.store.listings(list(named))
+        except BUSY as error:
+            batch.retry(next(iter(named.values())), error)
+            return {}
+        except _UNREADABLE:  # one of them: which is it?
+            pass
+        found: dict[str, tuple[Listing, Capacity | None]] = {}
+        for opportunity_id, record in named.items():
+            try:
+                found |= self.store.listings([opportunity_id])
+            except BUSY as error:
+                batch.retry(record, error)
+            except _UNREADABLE as error:
+                batch.park(record, error)
+        return found
 
 
-def _publish_singly(
-    changes: Sequence[_Change], ledger: Ledger, now: datetime, on_failure: Failure
-) -> list[str]:
-    for change in changes:
+class _NotKnown(Exception):
+    """Whether a partner may see an Order could not be read."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Revocations:
+    """Whether partners may see Sellers' Orders, read once a batch."""
+
+    def __init__(self, is_revoked: IsRevoked, has_time: Callable[[], bool]) -> None:
+        self._is_revoked = is_revoked
+        self._has_time = has_time
+        self._known: dict[tuple[str, str], bool | _NotKnown] = {}
+
+    def of(self, order: Order) -> bool:
+        """Raises _NotKnown."""
+        pair = (order.key.partner_id, order.seller_id)
+        if pair not in self._known:
+            self._known[pair] = self._read(*pair)
+        answer = self._known[pair]
+        if isinstance(answer, _NotKnown):
+            raise answer
+        return answer
+
+    def _read(self, partner_id: str, seller_id: str) -> bool | _NotKnown:
+        if not self._has_time():
+            return _NotKnown(StoreBusy("no time is left in this invocation"))
         try:
-            ledger.publish(change.feed_id, [change.item], now)
-        except Exception as error:  # as above
-            return [_failure(change.record, error, on_failure)]
-    return []
+            return self._is_revoked(partner_id, seller_id)
+        except Exception as error:  # the same for the whole batch
+            return _NotKnown(error)
 
 
-def _numbers(failed: str | None) -> list[str]:
-    return [] if failed is None else [failed]
-
-
-def _failure(record: Record, error: BaseException, on_failure: Failure) -> str:
-    sequence_number: str = record["dynamodb"]["SequenceNumber"]
-    on_failure(sequence_number, error)
-    return sequence_number
-
-
-def _keys(record: Record) -> Record:
-    keys: Record = record["dynamodb"]["Keys"]
-    return keys
-
-
-def _opportunity_id(record: Record) -> str | None:
-    """The Opportunity whose listing has changed; None for a hold, and for what cannot be read."""
-    try:
-        keys = _keys(record)
-        return str(keys["opportunity_id"]["S"]) if keys["part"]["S"] in (DETAILS, CAPACITY) else None
-    except (KeyError, TypeError):
-        return None
-
-
-def _listing_change(record: Record, listing: Listing, capacity: Capacity | None) -> _Change:
+def _listing_change(record: Record, listing: Listing, capacity: Capacity | None) -> FeedChange:
     opportunity = listing.opportunity
     data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
     version = listing.version + (capacity.version if capacity else 0)
     item = FeedItem(opportunity.id, opportunity.type.value, version, data)
-    return _Change(record, opportunity.type.traits.feed, item)
+    return FeedChange(record, opportunity.type.traits.feed, item)
 
 
-def _order_changes(record: Record, is_revoked: Callable[[str, str], bool]) -> Iterator[_Change]:
+def _order_changes(
+    record: Record, change: OrderChange, is_revoked: Callable[[Order], bool]
+) -> Iterator[FeedChange]:
     """The feeds and items that a record concerns; often none (OFEED-02, DEL-03, OFEED-15)."""
-    image = record["dynamodb"].get("NewImage")
-    if image is None:
-        return  # a quote that was deleted or has lapsed: it was never in a feed
-    order = read_order(image)
+    order = change.order
     partner_id, uuid = order.key.partner_id, order.key.uuid
-    was_proposal = record["dynamodb"].get("OldImage", {}).get("kind", {}).get("S") == OrderKind.OrderProposal
     if isinstance(order, Order) and order.kind is OrderKind.OrderProposal:
         if order.published:
-            data = None if is_revoked(partner_id, order.seller_id) else feed_document(order)
+            data = None if is_revoked(order) else feed_document(order)
             item = FeedItem(uuid, "OrderProposal", order.version, data)
-            yield _Change(record, proposals_feed(partner_id), item)
+            yield FeedChange(record, proposals_feed(partner_id), item)
         return
-    if was_proposal:
+    if change.was_proposal:
         # B has made an Order of it, or it was deleted (OFEED-14); if it was never shown, nor is this.
         item = FeedItem(uuid, "OrderProposal", order.version, None)
-        yield _Change(record, proposals_feed(partner_id), item)
+        yield FeedChange(record, proposals_feed(partner_id), item)
     elif order.published:
-        is_shown = isinstance(order, Order) and not is_revoked(partner_id, order.seller_id)
-        data = feed_document(order) if isinstance(order, Order) and is_shown else None
-        yield _Change(record, orders_feed(partner_id), FeedItem(uuid, "Order", order.version, data))
+        data = feed_document(order) if isinstance(order, Order) and not is_revoked(order) else None
+        yield FeedChange(record, orders_feed(partner_id), FeedItem(uuid, "Order", order.version, data))

@@ -84,6 +84,9 @@ class Settings:
         "Where questions about the dataset are discussed.",
         "https://github.com/openactive/open-booking-api/issues",
     )
+    parked_days: int = _setting(
+        "How many days a stream record that cannot be published is kept, with its content.", 30
+    )
     log_level: str = _setting("Lowest level that is logged.", "INFO")
     metrics: bool = _setting("Write metrics to the log in CloudWatch's format.", True)
 
@@ -148,7 +151,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError("AUTHENTICATION by issuer needs ISSUER and ISSUER_AUDIENCE.")
     if settings.issuer and not settings.issuer.startswith("https://") and settings.production:
         raise SettingsError("ISSUER must be an https URL.")
-    for name in ("lease_seconds", "access_token_seconds", "refresh_token_days"):
+    for name in ("lease_seconds", "access_token_seconds", "refresh_token_days", "parked_days"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
     for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer"):

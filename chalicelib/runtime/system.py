@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from chalicelib.booking.decisions import Moment, Policy
 from chalicelib.domain import identifiers
 from chalicelib.domain.parties import Json
+from chalicelib.feeds.batches import Outlet
 from chalicelib.feeds.ledger import Ledger
+from chalicelib.feeds.parked import ParkedRecords
+from chalicelib.feeds.streams import InventoryStream, OrdersStream, Stream
 from chalicelib.identity.claims import authority_url
 from chalicelib.identity.consent import Consent
 from chalicelib.identity.register import Register
@@ -29,6 +32,7 @@ from chalicelib.services.sweep import run_sweep
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
+from chalicelib.storage.dynamodb.records import DynamoRecords
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
@@ -247,6 +251,20 @@ class System:
         if self.settings.test_interface:  # elsewhere nothing may delete a booking
             steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
         return Worker(self.pending, steps, retry, self.now, self.telemetry)
+
+    @property
+    def parked(self) -> ParkedRecords:
+        """Stream records that cannot be published."""
+        return ParkedRecords(self.pending, timedelta(days=self.settings.parked_days))
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The handlers of the tables' streams, by the stream's name."""
+        outlet = Outlet(self.ledger, self.parked, DynamoRecords(), self.retry, self.now, self.telemetry)
+        return {
+            "orders": OrdersStream(outlet, self.consent.is_revoked),
+            "inventory": InventoryStream(outlet, self.store),
+        }
 
     def sweep(self) -> dict[str, int]:
         """One run of everything that the schedule does; how many things were handled, by kind of work."""

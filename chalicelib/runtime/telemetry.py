@@ -1,10 +1,14 @@
 """Logs and metrics: what happened to which request, by ids, never with personal data."""
 
 import logging
+from collections.abc import Mapping
+from traceback import format_tb
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from chalicelib.feeds.parked import ParkedRecord
 
 # Libraries log what they handle, at levels that somebody may switch on for all: tokens and user names,
 # rows with all that is in them, the answers of KMS. Nothing of the first two says anything else.
@@ -67,6 +71,35 @@ class Telemetry:
         """Unfinished work that is not tried any more until an operator replays it."""
         self._logger.error("pending work set aside", exc_info=error, kind=kind, entry=entry_id)
         self.count("PendingWorkSetAside")
+
+    def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
+        """A stream record that is not tried any more until an operator replays it.
+
+        Without the error's message, which may quote what is in the record.
+        """
+        self._logger.error(
+            "stream record parked",
+            stream=parked.stream,
+            record=parked.id,
+            row=parked.row,
+            error=parked.error,
+            trace=format_tb(error.__traceback__),
+        )
+        self.count("RecordsParked")
+
+    def batch_retried(self, stream: str, position: str, error: BaseException, *, busy: bool) -> None:
+        """Stream records that come again; `busy` where that should pass by itself."""
+        if not busy:
+            self.failure("stream records not handled", error, stream=stream, position=position)
+            return
+        self._logger.warning("stream records not handled yet", stream=stream, position=position)
+        self.count("BatchesRetried")
+
+    def work_waiting(self, waiting: Mapping[str, int]) -> None:
+        """How many entries of unfinished work are left after a run, by kind of work."""
+        if any(waiting.values()):
+            self._logger.info("pending work waiting", kinds=dict(waiting))
+        self.count("PendingWorkWaiting", sum(waiting.values()))
 
     def info(self, what: str, **ids: Any) -> None:
         """Something worth a line."""

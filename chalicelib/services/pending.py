@@ -22,6 +22,9 @@ MAX_ATTEMPTS = 5
 # Entries that take turns, a step each, so that a long one does not hold up those behind it.
 _IN_TURN = 25
 
+# Beyond that, how many entries wait says no more than that too many do.
+_COUNTED = 5_000
+
 # Somebody else works on the same, or the store is busy: the next run tries again, however often.
 _PASSING = (CommitRefused, StillBusy, StoreBusy)
 
@@ -80,6 +83,10 @@ class Worker:
             except Exception as error:  # whatever it is, the other kinds go on
                 self.observer.work_failed(kind, "", error)
         return handled
+
+    def waiting(self) -> dict[str, int]:
+        """How many entries each kind has, counted up to some thousands. Raises StoreBusy."""
+        return {kind: self.store.count(kind, _COUNTED) for kind in self.steps}
 
     def run_kind(self, kind: str, seconds: float) -> int:
         """Work on one kind for about so many seconds, one step at least; how many things were handled.

@@ -58,6 +58,10 @@ class StoreBusy(Exception):
     """The store could not do it just now: a conflict, a throttle, a timeout. Try again after a pause."""
 
 
+class StoreContended(StoreBusy):
+    """Another transaction is changing the same rows at this moment. Nothing was written."""
+
+
 class OrderTooLarge(Exception):
     """The order does not fit one row, or its changes do not fit one transaction. Nothing was written."""
 
@@ -72,6 +76,14 @@ class RecordChanged(Exception):
 
 class UnreadableRow(Exception):
     """A row lacks what every row of its kind has, or was written by a later release."""
+
+
+class LaterFormat(UnreadableRow):
+    """A row was written by a later release, in a format that this one does not know."""
+
+
+class EntryRefused(Exception):
+    """An entry of a feed that can never be written, such as one that is too large. Nothing was written."""
 
 
 class FeedMoved(Exception):

@@ -52,7 +52,9 @@ class FeedState:
 class PageRows:
     """The stored items of one page, its last change number, and whether it is full: more may follow.
 
-    A page without items has no last change number: whoever reads it is at the end, for now.
+    A page without items has no last change number: whoever reads it is at the end, for now. Only where
+    the store has looked through as many empty rows as one request may does it have one, up to which there
+    is no item: more may follow, and the reader has to go on from there.
     """
 
     items: tuple[str, ...]
@@ -67,10 +69,17 @@ class FeedStore(Protocol):
         """The counter and the pointers, strongly consistent."""
 
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
-        """Append at most MAX_ENTRIES if the counter still is `counter`. Raises FeedMoved."""
+        """Append at most MAX_ENTRIES if the counter still is `counter`.
+
+        Raises FeedMoved, StoreContended; EntryRefused where one of them can never be written, such as one
+        that is too large for a row.
+        """
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
-        """What stands after change number `after`, in order; rows without an item only as far as one follows."""
+        """What follows change number `after`, in order; rows without an item only as far as one follows.
+
+        How many rows one call looks through is bounded.
+        """
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""

@@ -45,6 +45,9 @@ class PendingStore(Protocol):
     def entry(self, kind: str, entry_id: str) -> PendingWork | None:
         """One entry, strongly consistent."""
 
+    def count(self, kind: str, at_most: int) -> int:
+        """How many entries a kind has, counted up to `at_most`."""
+
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         """Remove some entries and put others, all or none.
 

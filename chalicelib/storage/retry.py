@@ -9,6 +9,9 @@ from chalicelib.storage.errors import StillBusy
 
 T = TypeVar("T")
 
+# So many short attempts of a race fit into the time of one that waits longer and longer.
+_TURNS = 50
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -36,6 +39,19 @@ class RetryPolicy:
             if attempt:
                 ceiling = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
                 self.pause(ceiling * self.jitter())
+                if self.clock() - started > self.gives_up_after:
+                    return
+            yield attempt
+
+    def turns(self) -> Iterator[int]:
+        """The number of each attempt in a race that somebody wins each time, with a short pause before all but the first.
+
+        The pauses do not grow: whoever has lost would come ever later, and the others win again meanwhile.
+        """
+        started = self.clock()
+        for attempt in range(self.attempts * _TURNS):
+            if attempt:
+                self.pause(self.first_pause * self.jitter())
                 if self.clock() - started > self.gives_up_after:
                     return
             yield attempt

@@ -78,7 +78,9 @@ class Executor:
                     patchOperations=[change for throttle in throttles for change in _patch(throttle)],
                 )
             case UpdateStreamMapping(uuid, handler, mapping):
-                self._say(f"Stream failures of {handler}: to {mapping.failures_arn}")
+                self._say(
+                    f"Retries of {handler}: for {mapping.longest} seconds, then to {mapping.failures_arn}"
+                )
                 self._update_mapping(uuid, mapping)
             case _:
                 assert_never(step)
@@ -100,13 +102,14 @@ class Executor:
             if client.get_event_source_mapping(UUID=uuid).get("State") not in SETTLING_STATES:
                 break
             self._sleep(SETTLING_SECONDS)
-        # Bounded retries, then the dead-letter queue: a record that cannot be handled must
-        # not stop its shard for the day that the stream keeps it.
+        # Only a record's age ends its retries. The handlers park what can never be handled, so
+        # whatever else fails must not be lost for having failed often.
         client.update_event_source_mapping(
             UUID=uuid,
             FunctionResponseTypes=["ReportBatchItemFailures"] if mapping.report_item_failures else [],
             BisectBatchOnFunctionError=mapping.bisect,
             MaximumRetryAttempts=mapping.retries,
+            MaximumRecordAgeInSeconds=mapping.longest,
             DestinationConfig={"OnFailure": {"Destination": mapping.failures_arn}},
         )
 

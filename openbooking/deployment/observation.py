@@ -103,6 +103,7 @@ def _found_mapping(lambda_: Any, uuid: str) -> FoundMapping:
             failures_arn=standing.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
             # -1 is how Lambda says without end.
             retries=standing.get("MaximumRetryAttempts", -1),
+            longest=standing.get("MaximumRecordAgeInSeconds", -1),
             bisect=standing.get("BisectBatchOnFunctionError", False),
             report_item_failures="ReportBatchItemFailures" in standing.get("FunctionResponseTypes", []),
         ),

@@ -81,7 +81,7 @@ class SetThrottles:
 
 @dataclass(frozen=True)
 class UpdateStreamMapping:
-    """Set what becomes of stream records that a handler cannot handle."""
+    """Set for how long a stream handler is given a batch that fails again."""
 
     uuid: str
     handler: str

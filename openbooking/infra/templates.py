@@ -82,6 +82,9 @@ class StreamMapping:
     stream_arn: str
     failures_arn: str | None
     retries: int
+    """How often a batch is tried again; -1: until its records are too old."""
+    longest: int
+    """Seconds after which a record is too old."""
     bisect: bool
     report_item_failures: bool
 
@@ -180,6 +183,7 @@ def stream_mappings(
             stream_arn=properties["Stream"],
             failures_arn=properties["DestinationConfig"]["OnFailure"]["Destination"],
             retries=properties["MaximumRetryAttempts"],
+            longest=properties["MaximumRecordAgeInSeconds"],
             bisect=properties["BisectBatchOnFunctionError"],
             report_item_failures="ReportBatchItemFailures" in properties["FunctionResponseTypes"],
         )

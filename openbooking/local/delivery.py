@@ -1,6 +1,6 @@
 """Hands stream records to a handler as Lambda's event source mapping does.
 
-Decides what is tried again, how often, and what is parked; refuses to know what a record means.
+Decides what has to be delivered again; does not know what a record means, nor how long to wait.
 """
 
 from __future__ import annotations
@@ -9,30 +9,19 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from openbooking.local.streams import Batch
 
 Handler = Callable[[dict[str, Any], Any], Any]
-Wait = Callable[[float], bool]
-"""Waits so many seconds; True if the wait was broken off because everything stops."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Retries:
-    """How often one record is tried before it is parked, and after which delays in seconds."""
-
-    attempts: int = 5
-    first_delay: float = 0.2
-    longest_delay: float = 5.0
-
-    def delay(self, attempt: int) -> float:
-        return min(self.first_delay * 2.0 ** (attempt - 1), self.longest_delay)
+# A stream keeps a record for a day; the event source mappings of a stage are set to the same.
+GIVEN_UP_AFTER = timedelta(days=1)
 
 
 def lambda_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
@@ -74,7 +63,7 @@ def _as_json(value: Any) -> Any:
 
 
 class DeadLetters:
-    """Records that could not be handled, one JSON line each, in the shape Lambda gives a queue.
+    """Records that have grown too old unhandled, one JSON line each, in the shape Lambda gives a queue.
 
     As there, a line says where the record is in its stream, and nothing of what is in it.
     """
@@ -82,20 +71,16 @@ class DeadLetters:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def park(self, batch: Batch, record: Mapping[str, Any], attempts: int) -> None:
+    def add(self, batch: Batch, record: Mapping[str, Any], now: datetime) -> None:
         number = record["dynamodb"]["SequenceNumber"]
-        created = record["dynamodb"]["ApproximateCreationDateTime"]
-        at = datetime.fromtimestamp(created, UTC).isoformat()
-        log.error("Parked record %s of %s after %d attempts", number, batch.stream_arn, attempts)
+        at = datetime.fromtimestamp(record["dynamodb"]["ApproximateCreationDateTime"], UTC).isoformat()
+        log.error("Record %s of %s was not handled within a day: given up", number, batch.stream_arn)
         if self._path is None:
             return
         line = {
-            "requestContext": {
-                "condition": "RetryAttemptsExhausted",
-                "approximateInvokeCount": attempts,
-            },
+            "requestContext": {"condition": "RecordAgeExceeded", "approximateInvokeCount": 1},
             "version": "1.0",
-            "timestamp": datetime.now(UTC).isoformat(),
+            "timestamp": now.isoformat(),
             "DDBStreamBatchInfo": {
                 "shardId": batch.shard_id,
                 "startSequenceNumber": number,
@@ -116,39 +101,36 @@ def deliver(
     handler: Handler,
     *,
     context: Callable[[], Any],
-    retries: Retries,
-    wait: Wait,
     dead_letters: DeadLetters,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> int:
-    """How many records, from the first on, are done with: handled or parked.
+    """How many records, from the first on, are done with: handled, or too old to be tried again.
 
-    Fewer than all only if `wait` was broken off.
+    Where it is fewer than all, the next one has failed and is to be delivered again, after a pause, however
+    often: only its age ends that.
     """
     records = [lambda_record(record, batch.stream_arn) for record in batch.records]
-    done = attempts = 0
-    size = len(records)
+    done, size = 0, len(records)
     while done < len(records):
         part = records[done : done + size]
-        handled, culprit = _invoke(handler, part, context())
+        handled, is_culprit_known = _invoke(handler, part, context())
         done += handled
-        if handled:
-            attempts = 0
         if handled == len(part):
             size = len(records)
-            continue
-        if not culprit and size > 1:
+        elif not is_culprit_known and size > 1:
             # Somewhere in here one record fails the whole call: halve until it is alone.
             size = max(1, len(part) // 2)
-            continue
-        attempts += 1
-        if attempts >= retries.attempts:
-            dead_letters.park(batch, records[done], attempts)
+        elif _age(records[done], clock()) > GIVEN_UP_AFTER:
+            dead_letters.add(batch, records[done], clock())
             done += 1
-            attempts = 0
             size = len(records)
-        elif wait(retries.delay(attempts)):
+        else:
             return done
     return done
+
+
+def _age(record: Mapping[str, Any], now: datetime) -> timedelta:
+    return now - datetime.fromtimestamp(record["dynamodb"]["ApproximateCreationDateTime"], UTC)
 
 
 def _invoke(handler: Handler, records: Sequence[Mapping[str, Any]], context: Any) -> tuple[int, bool]:

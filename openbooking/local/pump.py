@@ -8,17 +8,47 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chalice.local import LambdaContext
 
-from openbooking.local.delivery import DeadLetters, Handler, Retries, deliver
+from openbooking.local.delivery import DeadLetters, Handler, deliver
 from openbooking.local.running import Running
 from openbooking.local.streams import StreamReader
 
 BATCH_SIZE = 100
-_RETRIES = Retries()
 
 log = logging.getLogger(__name__)
+
+
+class StreamStuckError(Exception):
+    """A stream could not be read out: its handler fails again and again."""
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """The pauses in seconds before a batch that has failed is delivered again; it is never given up for that.
+
+    `patience` is how many failures in a row `drain` sits out.
+    """
+
+    first: float = 0.2
+    longest: float = 5.0
+    patience: int = 8
+
+    def after(self, failures: int) -> float:
+        return min(self.first * 2.0 ** (failures - 1), self.longest)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step has done: records handled, and whether the next one has failed."""
+
+    handled: int
+    failed: bool = False
+
+
+_PAUSES = Pauses()
 
 
 class StreamPump:
@@ -31,7 +61,7 @@ class StreamPump:
         handler: Handler,
         *,
         dead_letters: DeadLetters,
-        retries: Retries = _RETRIES,
+        pauses: Pauses = _PAUSES,
         batch_size: int = BATCH_SIZE,
     ) -> None:
         self.name = name
@@ -40,27 +70,25 @@ class StreamPump:
         self._reader = reader
         self._handler = handler
         self._dead_letters = dead_letters
-        self._retries = retries
+        self.pauses = pauses
         self._batch_size = batch_size
         self._one_at_a_time = threading.Lock()
 
-    def step(self) -> int:
-        """Handles the next batch; how many records it had, 0 when the stream is read out."""
+    def step(self) -> Step:
+        """Delivers the next batch once; nothing is handled and nothing failed when the stream is read out."""
         with self._one_at_a_time:
             try:
                 batch = self._reader.read(self._batch_size)
                 if batch is None:
-                    return 0
+                    return Step(0)
                 done = deliver(
                     batch,
                     self._handler,
                     context=lambda: LambdaContext(self.name, 256, 60_000),
-                    retries=self._retries,
-                    wait=self.stop.wait,
                     dead_letters=self._dead_letters,
                 )
                 self._reader.handled(batch, done)
-                return len(batch.records)
+                return Step(done, failed=done < len(batch.records))
             except Exception:
                 # What was read is not handled; the next step reads it again.
                 self._reader.rewind()
@@ -72,17 +100,17 @@ class StreamPump:
             # Before reading, so that a change made meanwhile is not waited for.
             self.news.clear()
             try:
-                found = self.step()
-                failures = 0
+                step = self.step()
             except Exception:
-                failures += 1
                 if self.stop.is_set():
                     return
-                if failures == 1:
+                if failures == 0:
                     log.exception("The stream of %s could not be read; trying again", self.name)
-                self.stop.wait(self._retries.delay(failures))
-                continue
-            if not found:
+                step = Step(0, failed=True)
+            failures = failures + 1 if step.failed and not step.handled else int(step.failed)
+            if step.failed:
+                self.stop.wait(self.pauses.after(failures))
+            elif not step.handled:
                 self.news.wait(idle_for)
 
 
@@ -118,6 +146,15 @@ class Pump(Running):
             stream.news.set()
 
     def drain(self) -> None:
-        """Returns when all streams are read out and all they held is handled."""
-        while sum(stream.step() for stream in self._streams):
-            pass
+        """Returns when all streams are read out and all they held is handled. Raises StreamStuckError."""
+        failures = 0
+        while True:
+            steps = [stream.step() for stream in self._streams]
+            failed = [stream for stream, step in zip(self._streams, steps, strict=True) if step.failed]
+            failures = 0 if any(step.handled for step in steps) else failures + 1
+            if failed and failures >= failed[0].pauses.patience:
+                raise StreamStuckError(failed[0].name)
+            if failed:
+                failed[0].stop.wait(failed[0].pauses.after(max(failures, 1)))
+            elif not any(step.handled for step in steps):
+                return

@@ -6,6 +6,7 @@ Decides in which order they start and end. Refuses to know what the app does.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +28,15 @@ from openbooking.local.engine import (
     streams_client,
 )
 from openbooking.local.gateway import Gateway
-from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.pump import Pump, StreamPump, StreamStuckError
 from openbooking.local.request_log import RequestLog
 from openbooking.local.running import Running
 from openbooking.local.schedules import Schedule
 from openbooking.local.server import HttpServer, bind
 from openbooking.local.streams import Positions, StreamReader
 from openbooking.local.tables import create_tables
+
+log = logging.getLogger(__name__)
 
 TABLE_PREFIX = "openbooking-local"
 _THREADS = 16
@@ -164,7 +167,10 @@ class LocalStack(Running):
 
         self._pump = Pump(self._streams(app, dynamodb, streams, engine))
         # Before the server answers: the first reader of a feed finds in it what the tables hold.
-        self._pump.drain()
+        try:
+            self._pump.drain()
+        except StreamStuckError as stuck:
+            log.error("%s fails; its records are tried again while the server runs", stuck)
         running.enter_context(self._pump)
         if self._sweep_every is not None:
             running.enter_context(Schedule("lease_sweep", self._sweep(app), every=self._sweep_every))

@@ -2,10 +2,13 @@
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from chalicelib.storage.feeds import PageRows
+from tests.support.memory import MemoryFeeds
 from tests.support.world import (
     API,
     BASE_URL,
@@ -81,6 +84,25 @@ def test_order_enters_the_feed_at_its_first_change(world: World, broker: Broker)
     orders_changed(world, UUID)
     [item] = walk(broker, f"{API}/orders-rpde")
     assert item == {"state": "deleted", "kind": "Order", "id": UUID, "modified": 2}
+
+
+def test_reader_is_sent_on_past_what_has_moved_on(world: World, broker: Broker) -> None:
+    """RPDE-09: a page without items would be the end of the feed."""
+    world.system.feeds = LongGap()
+    for path in (f"{API}/orders-rpde", "/feeds/scheduled-sessions"):
+        answer = read(broker, path)
+        assert answer.status == 307
+        assert answer.headers["Location"] == f"{BASE_URL}{path}?afterChangeNumber=64000"
+        assert read(broker, f"{path}?afterChangeNumber=64000").json["items"] == []
+
+
+class LongGap(MemoryFeeds):
+    """64,000 rows without an item, and nothing after them."""
+
+    def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+        if after < 64_000:
+            return PageRows((), 64_000, more=True)
+        return PageRows((), None, more=False)
 
 
 def test_order_that_was_never_shown_is_not_taken_back(world: World, broker: Broker) -> None:
@@ -191,11 +213,25 @@ def test_reader_who_is_at_the_end_finds_what_comes_later(world: World, broker: B
     assert [item["modified"] for item in walk(broker, "/feeds/scheduled-sessions")] == [2, 3]
 
 
-def test_record_that_cannot_be_read_is_reported_for_another_try(world: World, broker: Broker) -> None:
+def test_record_that_cannot_be_read_is_parked_and_its_neighbours_go_on(
+    world: World, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counted, with its content, and with nothing personal in the log."""
     from chalicelib.api.events import orders_changed as handler
 
-    poison = {"dynamodb": {"NewImage": {"kind": {"S": "Order"}}, "SequenceNumber": "7"}}
-    assert handler([poison]) == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+    booked = broker.b(UUID, world.session().item())
+    broker.cancel(UUID, booked.json["orderedItem"][0]["@id"])
+    order = world.order(UUID)
+    assert order is not None
+    good = order_record(order, "8")
+    image = {"kind": {"S": "Order"}, "document": {"B": "geoff"}}
+    poison = {"dynamodb": {"Keys": {"order_key": {"S": "p#u"}}, "NewImage": image, "SequenceNumber": "7"}}
+    assert handler([poison, good]) == {"batchItemFailures": []}
+    assert [item["id"] for item in walk(broker, f"{API}/orders-rpde")] == [UUID]
+    [parked] = world.system.parked.listed("orders")
+    assert world.system.parked.content(parked) == poison
+    assert parked.row == "p#u"
+    assert "geoff" not in caplog.text
 
 
 def test_dataset_site_says_where_everything_is(world: World, broker: Broker) -> None:

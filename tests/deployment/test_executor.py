@@ -15,7 +15,9 @@ from openbooking.deployment.planner import (
 )
 from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
-STREAM = StreamMapping("arn:stream", "arn:queue", retries=20, bisect=True, report_item_failures=True)
+STREAM = StreamMapping(
+    "arn:stream", "arn:queue", retries=-1, longest=86400, bisect=True, report_item_failures=True
+)
 ANSWER = GatewayResponse("THROTTLED", 429, {"Retry-After": "1"}, "{}")
 LOGIN = Throttle("~1auth~1authorize", "POST", 20, 40)
 
@@ -46,7 +48,8 @@ def test_a_mapping_is_changed_only_when_it_has_settled() -> None:
             "UUID": "uuid",
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "BisectBatchOnFunctionError": True,
-            "MaximumRetryAttempts": 20,
+            "MaximumRetryAttempts": -1,
+            "MaximumRecordAgeInSeconds": 86400,
             "DestinationConfig": {"OnFailure": {"Destination": "arn:queue"}},
         }
     ]

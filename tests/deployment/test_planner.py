@@ -22,8 +22,10 @@ from openbooking.deployment.planner import (
 from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
 TEMPLATE = '{"Parameters":{"Stage":{},"DeletionProtection":{}}}'
-STREAM = StreamMapping("arn:stream", "arn:queue", retries=20, bisect=True, report_item_failures=True)
-AS_CHALICE_LEAVES_IT = StreamMapping("arn:stream", None, -1, False, False)
+STREAM = StreamMapping(
+    "arn:stream", "arn:queue", retries=-1, longest=86400, bisect=True, report_item_failures=True
+)
+AS_CHALICE_LEAVES_IT = StreamMapping("arn:stream", None, -1, -1, False, False)
 ANSWER = GatewayResponse("THROTTLED", 429, {"Retry-After": "1"}, "{}")
 
 
@@ -102,7 +104,7 @@ def test_throttles_are_found_however_their_method_is_told(told: str, path: str, 
     assert observation.found_throttles(Gateway(), "api", "dev") == [Throttle(path, verb, 20, 40)]
 
 
-def test_stream_failures_are_parked_after_bounded_retries() -> None:
+def test_a_batch_that_fails_is_tried_again_until_its_records_are_a_day_old() -> None:
     found = {"orders_stream": FoundMapping("uuid", AS_CHALICE_LEAVES_IT)}
     assert planner.plan_streams({"orders_stream": STREAM}, found) == [
         UpdateStreamMapping("uuid", "orders_stream", STREAM)

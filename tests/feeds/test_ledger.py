@@ -152,7 +152,7 @@ def test_who_is_overtaken_tries_again() -> None:
 
 
 def test_who_is_overtaken_for_ever_gives_up() -> None:
-    store = Contended(*[FeedMoved(FEED)] * 10)
+    store = Contended(*[FeedMoved(FEED)] * 1000)
     with pytest.raises(StillBusy):
         Ledger(store, retry(attempts=3)).publish(FEED, [item("a", 1)], NOW)
 

@@ -1,12 +1,13 @@
 """Pages as readers get them: links, licence, caching."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.feeds.pages import read_page
-from chalicelib.storage.feeds import FeedEntry
+from chalicelib.storage.feeds import FeedEntry, PageRows
 from chalicelib.wire.rpde import LICENSE
 from tests.support.builders import NOW
 from tests.support.memory import MemoryFeeds
@@ -49,6 +50,18 @@ def test_a_full_page_may_be_cached_long_and_the_last_one_hardly(store: MemoryFee
     """RPDE-19."""
     assert page(store)[1] == "public, max-age=3600"
     assert page(store, 4)[1] == "public, max-age=8"
+
+
+def test_a_reader_is_sent_past_what_has_moved_on_where_that_is_too_much_for_one_request() -> None:
+    """RPDE-09: a page without items would be the end. What has moved on never comes back, so it may be cached."""
+
+    class Long(MemoryFeeds):
+        def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+            return PageRows((), 64_000, more=True)
+
+    found = read_page(Long(), "slots", URL, 7, NOW, is_open=True)
+    assert found.continues_at == f"{URL}?afterChangeNumber=64000"
+    assert found.cache_control == "public, max-age=3600"
 
 
 def test_a_partners_own_feed_is_nobody_elses_and_has_no_licence(store: MemoryFeeds) -> None:

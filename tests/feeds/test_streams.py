@@ -1,10 +1,10 @@
-"""From stream records to feeds: what each record brings, and what a record that cannot be read holds up."""
+"""From stream records to feeds: what each record brings, and what becomes of one that cannot be published."""
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +12,18 @@ import pytest
 from chalicelib.booking.quote import quote
 from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind, Proposal
+from chalicelib.feeds.batches import RELEASES_MEET_FOR, Handled, Outlet
 from chalicelib.feeds.ledger import Ledger
-from chalicelib.feeds.streams import publish_inventory, publish_orders
+from chalicelib.feeds.parked import ParkedRecord, ParkedRecords
+from chalicelib.feeds.streams import InventoryStream, OrdersStream
+from chalicelib.storage.codec import Undecodable
+from chalicelib.storage.dynamodb.records import DynamoRecords
 from chalicelib.storage.dynamodb.rows import order_row
-from chalicelib.storage.dynamodb.tables import Engine, Tables
-from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.dynamodb.tables import FORMAT, Engine, Tables
+from chalicelib.storage.errors import EntryRefused, LaterFormat, StoreBusy
 from chalicelib.storage.feeds import FeedEntry
+from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.records import OrderChange
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from tests.support.builders import (
@@ -30,7 +36,7 @@ from tests.support.builders import (
     a_snapshot,
     an_opportunity,
 )
-from tests.support.memory import MemoryFeeds, MemoryStore
+from tests.support.memory import MemoryFeeds, MemoryPending, MemoryStore
 
 Record = dict[str, Any]
 Json = dict[str, Any]
@@ -40,25 +46,47 @@ TABLES = Tables(Engine("test", "eu-west-2", "http://127.0.0.1:1", "test", "test"
 
 
 class Streams:
-    """Feeds in memory, and what failed."""
+    """Feeds in memory, what was parked, and what was reported."""
 
     def __init__(self, feeds: MemoryFeeds | None = None) -> None:
         self.feeds = feeds or MemoryFeeds()
         self.store = MemoryStore()
-        self.failed: list[str] = []
-        self.ledger = Ledger(self.feeds, RetryPolicy(lambda seconds: None, lambda: 0.5, attempts=3))
+        self.pending = MemoryPending()
+        self.parked = ParkedRecords(self.pending, timedelta(days=30))
+        self.reported: list[str] = []
+        self.retried: list[bool] = []
+        self.revoked: Callable[[str, str], bool] = lambda partner_id, seller_id: False
+        self.now = NOW
+        self.seconds = 0.0
+        retry = RetryPolicy(self._pause, lambda: 0.5, lambda: self.seconds, attempts=3)
+        self.outlet = Outlet(
+            Ledger(self.feeds, retry), self.parked, DynamoRecords(), retry, lambda: self.now, self
+        )
 
     def orders(self, *records: Record) -> list[str]:
-        return publish_orders(records, self.ledger, NOW, self._note)
+        return retried(OrdersStream(self.outlet, self.revoked).handle(records))
 
     def inventory(self, *records: Record) -> list[str]:
-        return publish_inventory(records, self.store, self.ledger, NOW, self._note)
+        return retried(InventoryStream(self.outlet, self.store).handle(records))
 
     def shown(self, feed_id: str = FEED) -> list[Json]:
         return [json.loads(text) for text in self.feeds.page(feed_id, 0, 100, NOW).items]
 
-    def _note(self, sequence_number: str, error: BaseException) -> None:
-        self.failed.append(sequence_number)
+    def parked_ids(self, stream: str = "orders") -> list[str]:
+        return [parked.id.split("-")[0] for parked in self.parked.listed(stream)]
+
+    def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
+        self.reported.append(parked.id.split("-")[0])
+
+    def batch_retried(self, stream: str, position: str, error: BaseException, *, busy: bool) -> None:
+        self.retried.append(busy)
+
+    def _pause(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def retried(handled: Handled) -> list[str]:
+    return [] if handled.retry_from is None else [handled.retry_from]
 
 
 @pytest.fixture
@@ -99,8 +127,9 @@ def record(
 
 
 def poison(number: int) -> Record:
-    image = {"order_key": {"S": "p#u"}, "kind": {"S": "Order"}, "version": {"N": "1"}}
-    return {"dynamodb": {"Keys": {}, "NewImage": image, "SequenceNumber": str(number)}}
+    keys = {"order_key": {"S": "p#u"}}
+    image = {**keys, "kind": {"S": "Order"}, "version": {"N": "1"}}
+    return {"dynamodb": {"Keys": keys, "NewImage": image, "SequenceNumber": str(number)}}
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -215,36 +244,183 @@ def test_proposals_of_another_partner_are_in_a_feed_of_their_own(streams: Stream
     assert len(streams.shown("order-proposals#partner-2")) == 1
 
 
-def test_a_record_that_cannot_be_read_holds_up_only_what_comes_after_it(streams: Streams) -> None:
-    later = an_order(key=replace(KEY, uuid="20000000-0000-4000-8000-000000000002"))
-    assert streams.orders(record(an_order(), 1), poison(2), record(later, 3)) == ["2"]
-    assert streams.failed == ["2"]
-    assert [item["id"] for item in streams.shown()] == [KEY.uuid]
+OTHER = replace(KEY, uuid="20000000-0000-4000-8000-000000000002")
+
+
+def test_a_record_that_cannot_be_read_is_parked_at_once_and_its_neighbours_go_on(streams: Streams) -> None:
+    assert streams.orders(record(an_order(), 1), poison(2), record(an_order(key=OTHER), 3)) == []
+    assert [item["id"] for item in streams.shown()] == [KEY.uuid, OTHER.uuid]
+    assert streams.parked_ids() == streams.reported == ["2"]
+    [parked] = streams.parked.listed("orders")
+    assert streams.parked.content(parked) == poison(2)
+    assert (parked.row, parked.parked_at) == ("p#u", NOW)
+    assert parked.error.startswith("KeyError at storage/dynamodb/rows.py:")
+    assert parked.expires_at == NOW + timedelta(days=30)
+
+
+def test_a_record_that_comes_again_is_parked_once(streams: Streams) -> None:
+    streams.orders(poison(2))
+    streams.orders(poison(2))
+    assert streams.parked_ids() == streams.reported == ["2"]
+
+
+def test_a_later_version_is_published_though_an_earlier_one_is_parked_and_replayed_after_it(
+    streams: Streams,
+) -> None:
+    broken = record(an_order(version=2), 1)
+    broken["dynamodb"]["NewImage"]["document"] = {"B": "AAAA"}
+    assert streams.orders(broken, record(an_order(version=3), 2)) == []
+    assert streams.parked_ids() == ["1"]
+    before = streams.shown()
+    assert [item["id"] for item in before] == [KEY.uuid]
+    assert streams.orders(record(an_order(version=2), 1)) == []
+    assert streams.shown() == before
 
 
 class Full(MemoryFeeds):
     """Takes nothing for one item, as where its row is too large."""
 
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
-        if any(entry.item_id.startswith("2") for entry in entries):
-            raise ValueError("too large")
+        if any(entry.item_id.startswith("2") and len(entry.text or "") > 400 for entry in entries):
+            raise EntryRefused("too large")
         super().append(feed_id, counter, entries, now)
 
 
 def test_an_item_that_cannot_be_written_is_found_among_those_that_can() -> None:
     streams = Streams(Full())
-    other = an_order(key=replace(KEY, uuid="20000000-0000-4000-8000-000000000002"))
-    assert streams.orders(record(an_order(), 1), record(other, 2)) == ["2"]
+    many = [record(an_order(key=replace(KEY, uuid=f"1-{number}")), number) for number in range(60)]
+    assert streams.orders(*many[:30], record(an_order(key=OTHER), 99), *many[30:]) == []
+    assert len(streams.shown()) == 60
+    assert streams.parked_ids() == ["99"]
+
+
+def test_what_an_item_was_before_is_published_where_its_newest_version_cannot_be_written() -> None:
+    streams = Streams(Full())
+    deleted = DeletedOrder(OTHER, SELLER_ID, published=True, version=1)
+    MemoryFeeds.append(streams.feeds, FEED, 0, [FeedEntry(OTHER.uuid, 1, 0, "{}")], NOW)
+    assert streams.orders(record(deleted, 1), record(an_order(key=OTHER, version=2), 2)) == []
+    assert streams.parked_ids() == ["2"]
+    assert [item["state"] for item in streams.shown()] == ["deleted"]
+
+
+def test_an_item_that_cannot_be_rendered_is_parked_alone(streams: Streams) -> None:
+    half_a_character = an_order(key=OTHER)
+    broken = replace(half_a_character.items[0], id="\ud800")
+    order = replace(half_a_character, items=(broken, *half_a_character.items[1:]))
+    first = record(an_order(), 1)
+    unrenderable = record(an_order(key=OTHER), 2)
+
+    class Reader(DynamoRecords):
+        def order_change(self, record: Record) -> OrderChange | None:
+            return OrderChange(order, False) if record is unrenderable else super().order_change(record)
+
+    streams.outlet = replace(streams.outlet, records=Reader())
+    assert streams.orders(first, unrenderable) == []
+    assert streams.parked_ids() == ["2"]
     assert [item["id"] for item in streams.shown()] == [KEY.uuid]
 
 
-class Busy(MemoryFeeds):
+class BusyFor(MemoryFeeds):
+    """One partner's feeds are throttled."""
+
+    def __init__(self, partner_id: str) -> None:
+        super().__init__()
+        self.partner_id: str | None = partner_id
+
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        if self.partner_id and self.partner_id in feed_id:
+            raise StoreBusy("busy")
+        super().append(feed_id, counter, entries, now)
+
+
+def test_where_the_feeds_stay_busy_the_whole_batch_comes_again_and_nothing_is_parked() -> None:
+    streams = Streams(BusyFor(KEY.partner_id))
+    assert streams.orders(record(an_order(), 7), record(an_order(version=2), 8)) == ["7"]
+    assert streams.retried == [True]
+    assert streams.parked_ids() == []
+
+
+def test_a_feed_that_is_busy_holds_up_no_other() -> None:
+    streams, theirs = Streams(BusyFor("partner-2")), replace(OTHER, partner_id="partner-2")
+    batch = [record(an_order(), 1), record(an_order(key=theirs), 2), record(an_order(version=2), 3)]
+    assert streams.orders(*batch) == ["2"]
+    before = streams.shown()
+    assert len(before) == 1
+    assert isinstance(streams.feeds, BusyFor)
+    streams.feeds.partner_id = None
+    assert streams.orders(*batch[1:]) == []
+    assert streams.shown() == before
+    assert len(streams.shown(f"orders#{theirs.partner_id}")) == 1
+
+
+def test_feeds_for_which_no_time_is_left_come_again(streams: Streams) -> None:
+    def slowly(partner_id: str, seller_id: str) -> bool:
+        streams.seconds += 60
+        return False
+
+    streams.revoked = slowly
+    assert streams.orders(record(an_order(), 1)) == ["1"]
+    assert (streams.shown(), streams.retried) == ([], [True])
+
+
+def test_where_nobody_can_say_who_may_see_an_order_it_comes_again(streams: Streams) -> None:
+    """A broken deployment, such as a permission that is missing, parks nothing either."""
+    for error, is_busy in ((StoreBusy("busy"), True), (RuntimeError("denied"), False)):
+
+        def fail(partner_id: str, seller_id: str, error: Exception = error) -> bool:
+            raise error
+
+        streams.revoked = fail
+        assert streams.orders(record(an_order(published=False), 1), record(an_order(), 2)) == ["2"]
+        assert streams.retried.pop() is is_busy
+    assert streams.parked_ids() == []
+
+
+class Denied(MemoryFeeds):
+    def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
+        raise RuntimeError("no such table")
+
+
+def test_a_handler_that_fails_as_a_whole_parks_nothing() -> None:
+    streams = Streams(Denied())
+    assert streams.orders(record(an_order(), 7)) == ["7"]
+    assert (streams.retried, streams.parked_ids()) == ([False], [])
+
+
+class FullStore(MemoryPending):
+    def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         raise StoreBusy("busy")
 
 
-def test_where_the_feeds_stay_busy_the_whole_batch_comes_again() -> None:
-    assert Streams(Busy()).orders(record(an_order(), 7), record(an_order(version=2), 8)) == ["7"]
+def test_a_record_that_cannot_be_parked_now_comes_again(streams: Streams) -> None:
+    parked = ParkedRecords(FullStore(), timedelta(days=30))
+    streams.outlet = replace(streams.outlet, parked=parked)
+    assert streams.orders(poison(1), record(an_order(), 2)) == ["1"]
+    assert len(streams.shown()) == 1
+    assert streams.reported == []
+
+
+def of_a_later_release(number: int, **changes: Any) -> Record:
+    made = record(an_order(**changes), number)
+    made["dynamodb"]["NewImage"]["row_format"] = {"N": str(FORMAT + 1)}
+    made["dynamodb"]["ApproximateCreationDateTime"] = NOW.timestamp()
+    return made
+
+
+def test_a_row_of_a_later_release_is_left_to_it_while_it_is_deployed(streams: Streams) -> None:
+    """Functions of both releases run then; and what else is in the batch goes on."""
+    batch = of_a_later_release(1), record(an_order(key=OTHER), 2)
+    streams.now = NOW + RELEASES_MEET_FOR - timedelta(seconds=1)
+    assert streams.orders(*batch) == ["1"]
+    assert (streams.retried, streams.parked_ids()) == ([False], [])
+    assert [item["id"] for item in streams.shown()] == [OTHER.uuid]
+
+
+def test_a_row_of_a_later_release_is_parked_where_that_was_rolled_back(streams: Streams) -> None:
+    """Else it would hold up its shard for a day, and be lost then."""
+    streams.now = NOW + RELEASES_MEET_FOR
+    assert streams.orders(of_a_later_release(1), record(an_order(key=OTHER), 2)) == []
+    assert streams.parked_ids() == ["1"]
 
 
 def change(part: str, opportunity_id: str = SESSION_ID, number: int = 1) -> Record:
@@ -280,22 +456,50 @@ def test_a_late_record_of_the_inventory_changes_nothing(streams: Streams) -> Non
     assert [item["modified"] for item in streams.shown("scheduled-sessions")] == [1]
 
 
-def test_a_record_of_the_inventory_that_names_nothing_holds_up_only_what_comes_after_it(
-    streams: Streams,
-) -> None:
+def test_a_record_of_the_inventory_that_names_nothing_is_parked(streams: Streams) -> None:
     other = f"{SESSION_ID}2"
     streams.store.publish(Listing(an_opportunity()), 7)
     streams.store.publish(Listing(an_opportunity(other)), 7)
     nameless: Record = {"dynamodb": {"Keys": {}, "SequenceNumber": "2"}}
-    assert streams.inventory(change("details"), nameless, change("details", other, 3)) == ["2"]
-    assert [item["id"] for item in streams.shown("scheduled-sessions")] == [SESSION_ID]
+    assert streams.inventory(change("details"), nameless, change("details", other, 3)) == []
+    assert [item["id"] for item in streams.shown("scheduled-sessions")] == [SESSION_ID, other]
+    assert streams.parked_ids("inventory") == ["2"]
 
 
 class Unreadable(MemoryStore):
+    """Some rows cannot be read, and for others the table is busy."""
+
+    def __init__(self, **faults: Exception) -> None:
+        super().__init__()
+        self.faults = faults
+
     def listings(self, opportunity_ids: Sequence[str]) -> Any:
-        raise StoreBusy("busy")
+        for opportunity_id in opportunity_ids:
+            if fault := self.faults.get(opportunity_id.removeprefix(SESSION_ID)):
+                raise fault
+        return super().listings(opportunity_ids)
 
 
 def test_where_the_inventory_stays_busy_the_whole_batch_comes_again(streams: Streams) -> None:
-    streams.store = Unreadable()
+    streams.store = Unreadable(other=StoreBusy("busy"))
     assert streams.inventory(change("details", number=4), change("details", "other", 5)) == ["4"]
+    assert streams.parked_ids("inventory") == []
+
+
+def test_an_opportunity_that_cannot_be_read_is_parked_and_its_neighbours_go_on(streams: Streams) -> None:
+    streams.store = Unreadable(b=Undecodable("it"), c=LaterFormat("9"), d=StoreBusy("busy"))
+    streams.store.publish(Listing(an_opportunity()), 7)
+    streams.store.publish(Listing(an_opportunity(f"{SESSION_ID}e")), 7)
+    batch = [change("details", f"{SESSION_ID}{name}", n) for n, name in enumerate(["", *"bcde"])]
+    assert streams.inventory(*batch) == ["3"]
+    assert streams.parked_ids("inventory") == ["1", "2"]
+    assert [item["id"] for item in streams.shown("scheduled-sessions")] == [SESSION_ID, f"{SESSION_ID}e"]
+
+
+def test_the_inventory_as_a_whole_parks_nothing_for_what_is_wrong_with_the_deployment(
+    streams: Streams,
+) -> None:
+    streams.store = Unreadable(x=RuntimeError("denied"))
+    with pytest.raises(RuntimeError):
+        streams.inventory(change("details", f"{SESSION_ID}x"))
+    assert streams.parked_ids("inventory") == []

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chalice import Chalice
 
-from openbooking.local.delivery import DeadLetters, Handler, Retries, deliver, lambda_record
+from openbooking.local.delivery import GIVEN_UP_AFTER, DeadLetters, Handler, deliver, lambda_record
 from openbooking.local.streams import Batch
 
 ARN = "arn:aws:dynamodb:eu-west-2:123456789012:table/t-orders/stream/2026-01-01T00:00:00.000"
@@ -42,28 +42,15 @@ def numbers(event: dict[str, Any]) -> list[int]:
     return [int(each["dynamodb"]["SequenceNumber"]) for each in event["Records"]]
 
 
-class Watch:
-    """Notes the delays instead of waiting them out; breaks off after `retry` of them."""
-
-    def __init__(self, retry: int = 1000) -> None:
-        self.delays: list[float] = []
-        self._retry = retry
-
-    def __call__(self, seconds: float) -> bool:
-        self.delays.append(seconds)
-        return len(self.delays) > self._retry
-
-
 def hand_over(
-    handler: Handler, count: int, dead_letters: Path | None = None, watch: Watch | None = None
+    handler: Handler, count: int, dead_letters: Path | None = None, age: timedelta = timedelta(hours=23)
 ) -> int:
     return deliver(
         batch(count),
         handler,
         context=lambda: None,
-        retries=Retries(attempts=3, first_delay=0.1, longest_delay=0.15),
-        wait=watch or Watch(),
         dead_letters=DeadLetters(dead_letters),
+        clock=lambda: AT + age,
     )
 
 
@@ -143,76 +130,53 @@ def test_without_failures_it_is_one_call() -> None:
     assert calls == [[0, 1, 2, 3, 4]]
 
 
-def test_from_the_lowest_reported_failure_on_all_is_tried_again() -> None:
+def test_what_comes_before_the_lowest_reported_failure_is_done_with() -> None:
     calls: list[list[int]] = []
-    failing = {2}
-
-    def fails_once(number: int) -> bool:
-        if number in failing:
-            failing.remove(number)
-            return True
-        return False
-
-    assert hand_over(reporting(fails_once, calls), 5) == 5
-    assert calls == [[0, 1, 2, 3, 4], [2, 3, 4]]
+    assert hand_over(reporting(lambda number: number == 2, calls), 5) == 2
+    assert calls == [[0, 1, 2, 3, 4]]
 
 
 def test_the_lowest_counts_in_whatever_order_they_are_reported() -> None:
-    calls: list[list[int]] = []
-
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        calls.append(numbers(event))
-        if len(calls) > 1:
-            return {}
         return {"batchItemFailures": [{"itemIdentifier": f"{number:021}"} for number in (4, 1, 3)]}
 
-    assert hand_over(handler, 5) == 5
-    assert calls == [[0, 1, 2, 3, 4], [1, 2, 3, 4]]
+    assert hand_over(handler, 5) == 1
 
 
-def test_a_poison_record_is_parked_and_the_rest_goes_on(tmp_path: Path) -> None:
-    calls: list[list[int]] = []
-    watch = Watch()
-    parked = tmp_path / "state" / "dead-letters.jsonl"
-    assert hand_over(reporting(lambda number: number == 2, calls), 5, parked, watch) == 5
-    assert calls == [[0, 1, 2, 3, 4], [2, 3, 4], [2, 3, 4], [3, 4]]
-    assert watch.delays == [0.1, 0.15]
-    letters = [json.loads(line) for line in parked.read_text().splitlines()]
-    assert len(letters) == 1
-    info = letters[0]["DDBStreamBatchInfo"]
+@pytest.mark.parametrize("poison", [0, 3, 6])
+def test_an_exception_holds_up_only_the_record_that_causes_it_and_those_after(poison: int) -> None:
+    handled: list[int] = []
+    assert hand_over(raising(lambda number: number == poison, handled), 7) == poison
+    assert handled == list(range(poison))
+
+
+def test_however_often_a_record_fails_it_is_given_up_for_its_age_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "dead-letters.jsonl"
+    fails = reporting(lambda number: number == 2, [])
+    for _ in range(50):
+        assert hand_over(fails, 5, path) == 2
+    assert not path.exists()
+    assert hand_over(fails, 5, path, age=GIVEN_UP_AFTER + timedelta(seconds=1)) == 5
+    [letter] = [json.loads(line) for line in path.read_text().splitlines()]
+    info = letter["DDBStreamBatchInfo"]
     assert info["startSequenceNumber"] == info["endSequenceNumber"] == f"{2:021}"
     assert info["streamArn"] == ARN
     assert info["approximateArrivalOfFirstRecord"] == "2026-05-01T12:00:00+00:00"
-    assert letters[0]["requestContext"]["approximateInvokeCount"] == 3
+    assert letter["requestContext"]["condition"] == "RecordAgeExceeded"
 
 
 def test_a_dead_letter_says_nothing_of_what_is_in_the_record(tmp_path: Path) -> None:
-    parked = tmp_path / "dead-letters.jsonl"
+    path = tmp_path / "dead-letters.jsonl"
     whole = Batch(ARN, "shard", [record(1, NewImage={"email": {"S": "geoff@example.com"}})])
     deliver(
         whole,
         reporting(lambda _: True, []),
         context=lambda: None,
-        retries=Retries(attempts=1),
-        wait=Watch(),
-        dead_letters=DeadLetters(parked),
+        dead_letters=DeadLetters(path),
+        clock=lambda: AT + timedelta(days=2),
     )
-    assert "geoff" not in parked.read_text()
-
-
-@pytest.mark.parametrize("poison", [0, 3, 6])
-def test_an_exception_costs_only_the_record_that_causes_it(tmp_path: Path, poison: int) -> None:
-    handled: list[int] = []
-    parked = tmp_path / "dead-letters.jsonl"
-    assert hand_over(raising(lambda number: number == poison, handled), 7, parked) == 7
-    assert handled == [number for number in range(7) if number != poison]
-    assert len(parked.read_text().splitlines()) == 1
-
-
-def test_several_poison_records_are_each_parked() -> None:
-    handled: list[int] = []
-    assert hand_over(raising(lambda number: number % 3 == 0, handled), 10) == 10
-    assert handled == [1, 2, 4, 5, 7, 8]
+    assert path.exists()
+    assert "geoff" not in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -232,10 +196,3 @@ def test_a_failure_of_no_known_record_fails_the_batch(answer: dict[str, Any]) ->
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": None}])
 def test_an_answer_without_failures_is_success(answer: Any) -> None:
     assert hand_over(lambda event, context: answer, 3) == 3
-
-
-def test_a_stop_between_two_tries_leaves_the_record_for_the_next_run(tmp_path: Path) -> None:
-    parked = tmp_path / "dead-letters.jsonl"
-    done = hand_over(reporting(lambda number: number == 2, []), 5, parked, Watch(retry=0))
-    assert done == 2
-    assert not parked.exists()

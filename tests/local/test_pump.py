@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from openbooking.local.delivery import DeadLetters, Handler, Retries
+from openbooking.local.delivery import DeadLetters, Handler
 from openbooking.local.engine import Engine, dynamodb_client, streams_client
-from openbooking.local.pump import Pump, StreamPump
+from openbooking.local.pump import Pauses, Pump, StreamPump, StreamStuckError
 from openbooking.local.streams import Positions, StreamReader
 from openbooking.local.tables import create_tables
 
@@ -37,7 +37,7 @@ class Table:
         return StreamReader(self.dynamodb, self.streams, self.name, positions or Positions())
 
     def pump(self, handler: Handler, reader: StreamReader | None = None, **more: Any) -> StreamPump:
-        more = {"retries": Retries(attempts=2, first_delay=0), **more}
+        more = {"pauses": Pauses(first=0, patience=3), **more}
         return StreamPump(
             "orders_stream",
             reader or self.reader(),
@@ -65,16 +65,18 @@ def keys(event: dict[str, Any]) -> list[str]:
 class Seen:
     """A handler that notes the keys, fails on those it is told to, and can be waited for."""
 
-    def __init__(self, *, fail_on: frozenset[str] = frozenset()) -> None:
+    def __init__(self, *, fail_on: frozenset[str] = frozenset(), fails: int = 1000) -> None:
         self.keys: list[str] = []
         self.events: list[dict[str, Any]] = []
         self._fail_on = fail_on
+        self._fails = fails
         self._more = threading.Condition()
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         for each in event["Records"]:
             key = each["dynamodb"]["Keys"]["order_key"]["S"]
-            if key in self._fail_on:
+            if key in self._fail_on and self._fails:
+                self._fails -= 1
                 number = each["dynamodb"]["SequenceNumber"]
                 return {"batchItemFailures": [{"itemIdentifier": number}]}
             with self._more:
@@ -191,11 +193,21 @@ def test_draining_beside_the_running_threads_misses_and_repeats_nothing(table: T
         assert seen.keys == wanted
 
 
-def test_a_poison_record_does_not_block_those_after_it(table: Table) -> None:
+def test_a_batch_that_fails_is_tried_until_it_succeeds_in_order(table: Table) -> None:
+    """A handler that reports a record is busy: what it cannot handle at all it parks itself."""
+    seen = Seen(fail_on=frozenset({"b"}), fails=20)
+    table.put("a", "b", "c")
+    with Pump([table.pump(seen)], idle_for=0.01):
+        assert seen.wait_for(3)
+    assert seen.keys == ["a", "b", "c"]
+
+
+def test_a_stream_that_cannot_be_read_out_is_named(table: Table) -> None:
     seen = Seen(fail_on=frozenset({"b"}))
     table.put("a", "b", "c")
-    Pump([table.pump(seen)]).drain()
-    assert seen.keys == ["a", "c"]
+    with pytest.raises(StreamStuckError, match="orders_stream"):
+        Pump([table.pump(seen)]).drain()
+    assert seen.keys == ["a"]
 
 
 def test_stopping_does_not_wait_for_a_retry_and_loses_nothing(table: Table, tmp_path: Path) -> None:
@@ -207,8 +219,8 @@ def test_stopping_does_not_wait_for_a_retry_and_loses_nothing(table: Table, tmp_
         raise ValueError("cannot yet")
 
     table.put("a")
-    slow = Retries(attempts=5, first_delay=3600, longest_delay=3600)
-    with Pump([table.pump(fails, table.reader(positions), retries=slow)]):
+    slow = Pauses(first=3600, longest=3600)
+    with Pump([table.pump(fails, table.reader(positions), pauses=slow)]):
         assert tried.wait(timeout=10)
     seen = Seen()
     Pump([table.pump(seen, table.reader(positions))]).drain()
@@ -328,7 +340,7 @@ def test_an_engine_that_is_away_for_a_while_is_read_on_from_where_it_was() -> No
         StreamReader(stream, stream, "t", Positions()),
         handler,
         dead_letters=DeadLetters(None),
-        retries=Retries(first_delay=0),
+        pauses=Pauses(first=0),
     )
     with Pump([pump]):
         assert arrived.wait(timeout=10)

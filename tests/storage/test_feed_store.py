@@ -10,6 +10,7 @@ from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.errors import FeedMoved
 from chalicelib.storage.feeds import FeedEntry, FeedState, FeedStore, Pointer
 from tests.support.builders import NOW
+from tests.support.engines import Calls
 
 FEED = "slots"
 
@@ -122,6 +123,32 @@ class TestOnDynamo:
         assert page(feeds) == page(feeds, 0, 1) == ((), None, False)
         self.write(tables, 3, timedelta(0))
         assert page(feeds, 0, 1) == (("3",), 3, True)
+
+    def test_looking_through_empty_places_has_a_bound_and_goes_on_where_it_stopped(
+        self, tables: Tables, calls: Calls
+    ) -> None:
+        """Each of these rows is so large that a Query of a megabyte ends after four."""
+        client, table = tables.connection.client, tables.feeds.Meta.table_name
+        for number in range(1, 20):
+            row = {
+                "feed_id": {"S": FEED},
+                "entry": {"S": f"change#{number:016d}"},
+                "pad": {"S": "x" * 280_000},
+            }
+            client.put_item(TableName=table, Item=row)
+        self.write(tables, 20, timedelta(0))
+        calls.forget()
+        feeds = DynamoFeeds(tables, further_reads=2)
+        asked, after = [], 0
+        while not (rows := feeds.page(FEED, after, 2, NOW)).items:
+            assert rows.more and rows.last is not None and rows.last > after
+            after = rows.last
+            asked.append(calls.made["Query"])
+            calls.forget()
+        assert (rows.items, rows.last) == (("20",), 20)
+        assert len(asked) > 1
+        assert max(*asked, calls.made["Query"]) == 3
+        assert page(feeds, 20) == ((), None, False)
 
     def test_a_gap_before_an_old_row_is_what_ttl_has_left(self, tables: Tables) -> None:
         for number in (3, 4):

@@ -351,6 +351,9 @@ class MemoryPending:
         with self._lock:
             return self._entries.get((kind, entry_id))
 
+    def count(self, kind: str, at_most: int) -> int:
+        return len(self.entries(kind, at_most))
+
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         with self._lock:
             if not all(self._is_there(entry) for entry in finished):

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from pynamodb.exceptions import PynamoDBException, TransactWriteError
+
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
-from chalicelib.storage.errors import CommitRefused, FeedMoved
+from chalicelib.storage.errors import CommitRefused, EntryRefused, FeedMoved
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
 
 # A deleted item stays readable for at least seven days (RPDE-11); TTL takes it some time later.
@@ -22,6 +24,10 @@ DELETED_KEPT_FOR = timedelta(days=8)
 VACATED_KEPT_FOR = timedelta(hours=1)
 SETTLES_WITHIN = timedelta(minutes=10)
 
+# Queries of a megabyte each, some 8,000 empty rows, that one page may take beyond the first; together about
+# two thirds of what a partition serves in a second.
+FURTHER_READS = 8
+
 _COUNTER = "counter"
 _CHANGE = "change#"
 _ITEM = "item#"
@@ -30,8 +36,9 @@ _ITEM = "item#"
 class DynamoFeeds:
     """The feeds in DynamoDB."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, further_reads: int = FURTHER_READS) -> None:
         self._tables = tables
+        self._further_reads = further_reads
 
     def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
         table = self._tables.feeds.Meta.table_name
@@ -83,6 +90,10 @@ class DynamoFeeds:
             transaction.write()
         except CommitRefused as refusal:
             raise FeedMoved(feed_id) from refusal
+        except PynamoDBException as error:
+            if not _never_writable(error):
+                raise
+            raise EntryRefused(f"the feed {feed_id} cannot take it") from error
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         feeds = self._tables.feeds
@@ -96,11 +107,13 @@ class DynamoFeeds:
         # One Query, also where it ends early because it has read a megabyte; more only where many items have
         # moved on and left nothing but empty rows. A page without items would end the feed (RPDE-09).
         found, more = self._rows_after(feed_id, after, limit, now)
-        while more and not any("item" in raw for raw in found):
+        for _ in range(self._further_reads):
+            if not more or any("item" in raw for raw in found):
+                break
             found, more = self._rows_after(feed_id, _number(found[-1]), None, now)
         with_item = [position for position, raw in enumerate(found) if "item" in raw]
         if not with_item:
-            return PageRows((), None, more=False)
+            return PageRows((), _number(found[-1]) if more else None, more=more)
         if len(with_item) > limit:
             found, more = found[: with_item[limit]], True
         return PageRows(
@@ -124,6 +137,13 @@ class DynamoFeeds:
             )
         settled = list(_settled(answer["Items"], after, now))
         return settled, "LastEvaluatedKey" in answer and len(settled) == len(answer["Items"])
+
+
+def _never_writable(error: PynamoDBException) -> bool:
+    """Whether DynamoDB has refused what was to be written: a row or a transaction that is too large."""
+    reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else []
+    codes = {reason.code for reason in reasons if reason is not None} | {error.cause_response_code}
+    return not codes.isdisjoint({"ValidationError", "ValidationException", "ItemCollectionSizeLimitExceeded"})
 
 
 def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:

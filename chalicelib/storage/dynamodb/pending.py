@@ -42,6 +42,13 @@ class DynamoPending:
         found = batch_get(self._tables.connection, [key]).get(table)
         return _read(found[0]) if found else None
 
+    def count(self, kind: str, at_most: int) -> int:
+        with passing_faults():
+            answer: dict[str, Any] = self._tables.connection.query(
+                self._rows.Meta.table_name, kind, consistent_read=True, limit=at_most, select="COUNT"
+            )
+        return int(answer["Count"])
+
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         transaction = Transaction(self._tables.connection)
         for entry in finished:

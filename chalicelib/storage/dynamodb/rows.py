@@ -19,7 +19,7 @@ from chalicelib.storage.dynamodb.tables import (
     OrderRow,
     Tables,
 )
-from chalicelib.storage.errors import OrderTooLarge, UnreadableRow
+from chalicelib.storage.errors import LaterFormat, OrderTooLarge
 from chalicelib.storage.store import Listing
 
 DELETED = "Deleted"
@@ -57,10 +57,10 @@ def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> 
 
 
 def check_format(raw: Raw) -> None:
-    """Refuse a row that a later release wrote: it may mean something else there. Raises UnreadableRow."""
+    """Refuse a row that a later release wrote: it may mean something else there. Raises LaterFormat."""
     written = raw.get("row_format")
     if written is not None and int(written["N"]) > FORMAT:
-        raise UnreadableRow(f"the row has format {written['N']}; this release reads up to {FORMAT}")
+        raise LaterFormat(f"the row has format {written['N']}; this release reads up to {FORMAT}")
 
 
 def read_hold(raw: Raw) -> Hold:

@@ -9,7 +9,7 @@ from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.storage.dynamodb.calls import PASSING, Raw, passing_faults
-from chalicelib.storage.errors import CommitRefused, OrderTooLarge, Reason, StoreBusy
+from chalicelib.storage.errors import CommitRefused, OrderTooLarge, Reason, StoreBusy, StoreContended
 from chalicelib.storage.store import MAX_ACTIONS
 
 Explain: TypeAlias = Callable[[Raw | None], Reason | None]
@@ -42,7 +42,10 @@ class Transaction:
         self._updates.append(explain)
 
     def write(self) -> None:
-        """Raises CommitRefused with every reason that can be told, StoreBusy where it should pass."""
+        """Raises CommitRefused with every reason that can be told, StoreBusy where it should pass.
+
+        StoreContended is the StoreBusy that only other transactions on the same rows have caused.
+        """
         explanations = [*self._deletes, *self._puts, *self._updates]
         if len(explanations) > MAX_ACTIONS:
             raise OrderTooLarge(f"{len(explanations)} rows do not fit one transaction")
@@ -51,8 +54,9 @@ class Transaction:
                 pass
         except TransactWriteError as error:
             codes = [cause.code for cause in error.cancellation_reasons if cause is not None]
-            if PASSING.intersection(codes):
-                raise StoreBusy(", ".join(codes)) from error
+            if passing := PASSING.intersection(codes):
+                busy = StoreContended if passing == {"TransactionConflict"} else StoreBusy
+                raise busy(", ".join(codes)) from error
             if "ConditionalCheckFailed" not in codes:
                 raise
             reasons = [
