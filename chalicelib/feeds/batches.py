@@ -53,9 +53,10 @@ class FeedChange:
 
 @dataclass(frozen=True)
 class Handled:
-    """What became of a batch: the position from which it has to come again, and what was parked."""
+    """What became of a batch: the position from which it has to come again and why, and what was parked."""
 
     retry_from: str | None = None
+    error: BaseException | None = None
     parked: tuple[ParkedRecord, ...] = ()
 
 
@@ -141,7 +142,7 @@ class Batch:
             reasons = [error for error in self._retried.values() if isinstance(error, BUSY) is busy]
             if reasons:
                 self.outlet.observer.batch_retried(self.stream, position, reasons[0], busy=busy)
-        return Handled(position, tuple(self._parked))
+        return Handled(position, self._retried[first], tuple(self._parked))
 
     def _rotated(self, feeds: list[list[FeedChange]]) -> list[list[FeedChange]]:
         """Begun anywhere, so that feeds which use up the time are not always the same ones first."""

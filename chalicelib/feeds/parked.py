@@ -9,7 +9,7 @@ import base64
 import traceback
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
 
@@ -74,7 +74,7 @@ class ParkedRecords:
         # The sequence number is unique in a shard, a row's records are all in one.
         record_id = f"{position}-{zlib.crc32(row.encode()):08x}"
         if known := self.find(stream, record_id):
-            return known, False
+            return replace(known, error=where(error)), False
         text = base64.b64encode(codec.pack(record)).decode()
         parts = [text[start : start + _PART_BYTES] for start in range(0, len(text), _PART_BYTES)]
         expires_at = now + self._kept_for

@@ -11,9 +11,11 @@ from chalicelib.services.entries import Entries
 from chalicelib.services.invitations import Invitations
 from chalicelib.services.journal import Journal
 from chalicelib.services.logins import Logins
+from chalicelib.services.parked import ParkedAdministration
 from chalicelib.services.partners import Partners
 from chalicelib.services.seller_ids import SellerIds
 from chalicelib.services.sellers import Sellers
+from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 
 # Seconds for one run of the reviews of feeds, which an operator waits for.
@@ -79,3 +81,12 @@ class Administration:
     @cached_property
     def signing_keys(self) -> SigningKeyAdministration:
         return SigningKeyAdministration(self.entries, self.journal, self.system.keys)
+
+    @cached_property
+    def parked(self) -> ParkedAdministration:
+        system = self.system
+        return ParkedAdministration(system.parked, system.streams, self.journal)
+
+    @cached_property
+    def set_aside(self) -> SetAsideAdministration:
+        return SetAsideAdministration(self.system.pending, self.journal)

@@ -17,6 +17,8 @@ _LISTS = {
     "login": "logins list",
     "grant": "tokens list",
     "signing key": "tokens keys",
+    "parked record": "feeds parked",
+    "set-aside entry": "pending list",
 }
 
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may speak for Sellers."),
     "tokens": ("tokens", "Refresh tokens that are out, and the keys that sign."),
+    "feeds": ("feeds", "Changes that could not reach a feed: list, replay or discard them."),
+    "pending": ("pending", "Unfinished work that was set aside: list, replay or discard it."),
     "journal": ("journal", "What was done with these commands in a month, and by whom."),
     "stage": ("stage", "Package, rehearse and deploy a stage."),
     "suite-config": ("suite_config", "Print the official test suite's configuration."),

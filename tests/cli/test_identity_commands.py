@@ -7,110 +7,35 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from chalicelib.identity.callers import API_KEY_HEADER, ApiKeys
 from chalicelib.identity.entries import AuthorisationCode, Login, Partner
 from chalicelib.identity.keys import SigningKeys
-from chalicelib.runtime.system import System, from_environment
+from chalicelib.runtime.system import from_environment
 from chalicelib.storage.vault import KmsVault
-from chalicelib.wire.opportunities import read_seller
 from openbooking.cli.main import app
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.local.discovery import StackAddress, announce
 from openbooking.local.embedded import EmbeddedEngine
-from openbooking.local.engine import dynamodb_client, environment
 from openbooking.local.stack import TABLE_PREFIX, environment_variables
 from openbooking.local.tables import create_tables
-from tests.support.engines import REGION, clear
-from tests.support.world import a_seller_document
+from tests.support.engines import REGION
+from tests.support.terminal import Terminal
 
 PASSWORD = "sturdy umbrella kettle"
 SELLER = "https://base.invalid/api/identifiers/sellers/1"
-
-
-@dataclass
-class Terminal:
-    """Types commands, and looks at what they leave behind."""
-
-    system: System
-    options: list[str]
-
-    def run(self, *arguments: str, typed: str = "") -> Result:
-        result = CliRunner().invoke(app, [*arguments, *self.options], input=typed)
-        assert "Traceback" not in result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    def says(self, *arguments: str, typed: str = "") -> str:
-        result = self.run(*arguments, typed=typed)
-        # On stderr, so that what is printed as JSON stays JSON.
-        tables = rf"Tables: {re.escape(self.system.settings.table_prefix)}-\* (at|in) \S+\n"
-        assert result.exit_code == 0, result.output
-        assert re.fullmatch(tables, result.stderr), result.stderr
-        return result.stdout
-
-    def refuses(self, *arguments: str, typed: str = "") -> str:
-        """The one sentence on stderr; nothing was changed by it, the journal says."""
-        before = self.changes()
-        result = self.run(*arguments, typed=typed)
-        said = [line for line in result.stderr.splitlines() if not line.startswith("Tables: ")]
-        assert (result.exit_code, len(said)) == (1, 1), result.output
-        assert self.changes() == before
-        return said[0]
-
-    def changes(self) -> int:
-        return len(self.system.register.journal(f"{datetime.now(UTC):%Y-%m}"))
-
-    def rows(self, *arguments: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.says(*arguments, "--json"))
-        return found
-
-    def journal(self) -> list[tuple[str, str]]:
-        return [(row["what"], row["by"]) for row in self.rows("journal")]
 
 
 def value(told: str, name: str) -> str:
     match = re.search(rf"^{name}: +(\S+)$", told, re.MULTILINE)
     assert match is not None, told
     return match[1]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[EmbeddedEngine]:
-    started = EmbeddedEngine()
-    started.start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def system(engine: EmbeddedEngine) -> Iterator[System]:
-    """What the commands should find; empty tables take longer to make than a test."""
-    client = dynamodb_client(engine.url)
-    create_tables(client, TABLE_PREFIX)
-    client.close()
-    here = {**environment(engine.url), "TABLE_PREFIX": TABLE_PREFIX, "LOG_LEVEL": "CRITICAL"}
-    with environment_variables(here):
-        yield from_environment()
-
-
-@pytest.fixture
-def terminal(system: System, engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Terminal]:
-    """On an engine that is named, with two Sellers in it."""
-    for number in (1, 2):
-        system.store.save_seller(read_seller(a_seller_document(number)))
-    with environment_variables({"OPENBOOKING_STATE_DIRECTORY": str(tmp_path), "DYNAMODB_URL": None}):
-        yield Terminal(system, ["--dynamodb-url", engine.url])
-    clear(system.identities._tables)  # type: ignore[attr-defined]
 
 
 def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:

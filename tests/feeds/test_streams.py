@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.booking.quote import quote
 from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind, Proposal
 from chalicelib.feeds.batches import RELEASES_MEET_FOR, Handled, Outlet
@@ -31,12 +30,10 @@ from tests.support.builders import (
     NOW,
     SELLER_ID,
     SESSION_ID,
-    a_moment,
-    a_request,
-    a_snapshot,
     an_opportunity,
 )
 from tests.support.memory import MemoryFeeds, MemoryPending, MemoryStore
+from tests.support.orders import an_order
 
 Record = dict[str, Any]
 Json = dict[str, Any]
@@ -92,17 +89,6 @@ def retried(handled: Handled) -> list[str]:
 @pytest.fixture
 def streams() -> Streams:
     return Streams()
-
-
-def an_order(**changes: Any) -> Order:
-    """A booked Order, as it is kept."""
-    quoted = quote(a_request(), a_snapshot(), a_moment(), with_customer=True).answer.order
-    items = tuple(
-        replace(item, id=f"00000000-0000-4000-8000-00000000000{n}", status=OrderItemStatus.OrderItemConfirmed)
-        for n, item in enumerate(quoted.items)
-    )
-    order = replace(quoted, kind=OrderKind.Order, items=items, lease_expires_at=None, published=True)
-    return replace(order, **changes)
 
 
 def a_proposal(status: ProposalStatus = ProposalStatus.SellerAccepted, **changes: Any) -> Order:

@@ -1,0 +1,74 @@
+"""What an operator does with parked stream records: list, replay and discard them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chalicelib.domain.parties import Json
+from chalicelib.feeds.batches import BUSY
+from chalicelib.feeds.parked import STREAMS, ParkedRecord, ParkedRecords, where
+from chalicelib.feeds.streams import Stream
+from chalicelib.services.errors import NotFound, NotPossible
+from chalicelib.services.journal import Journal
+from chalicelib.storage.codec import Undecodable
+from chalicelib.storage.errors import StillBusy
+
+
+@dataclass(frozen=True)
+class ParkedAdministration:
+    """The parked records of all streams. Every method may raise StoreBusy."""
+
+    parked: ParkedRecords
+    streams: Mapping[str, Stream]
+    journal: Journal
+
+    def all(self) -> Iterator[ParkedRecord]:
+        """The records of all streams."""
+        for stream in STREAMS:
+            yield from self.parked.listed(stream)
+
+    def listed(self) -> list[Json]:
+        """All of them as rows to show, without content."""
+        return [
+            {
+                "record": parked.id,
+                "stream": parked.stream,
+                "row": parked.row,
+                "error": parked.error,
+                "parked": parked.parked_at,
+                "kept_until": parked.expires_at,
+            }
+            for parked in self.all()
+        ]
+
+    def find(self, record_id: str) -> ParkedRecord:
+        """One of them. Raises NotFound."""
+        for stream in STREAMS:
+            if parked := self.parked.find(stream, record_id):
+                return parked
+        raise NotFound("parked record", record_id)
+
+    def replay(self, parked: ParkedRecord) -> None:
+        """Handle a record as its stream does, and remove it once it is published.
+
+        What the feed has in a later version stays as it is. Raises NotPossible where the record still cannot
+        be published, StillBusy.
+        """
+        try:
+            record = self.parked.content(parked)
+        except Undecodable:
+            raise NotPossible(f"The content of {parked.id} is incomplete.") from None
+        handled = self.streams[parked.stream].handle([record])
+        if handled.parked:
+            raise NotPossible(f"{parked.id} still cannot be published: {handled.parked[0].error}.")
+        if isinstance(handled.error, BUSY):
+            raise StillBusy("the feeds are busy")
+        if handled.error is not None:
+            raise NotPossible(f"{parked.id} cannot be published now: {where(handled.error)}.")
+        self.parked.discard(parked)
+        self.journal.note("stream record replayed", record=parked.id, row=parked.row)
+
+    def discard(self, parked: ParkedRecord) -> None:
+        """Remove a record with its content. Raises NotFound where somebody else has done so."""
+        if not self.parked.discard(parked):
+            raise NotFound("parked record", parked.id)
+        self.journal.note("stream record discarded", record=parked.id, row=parked.row)

@@ -1,0 +1,72 @@
+"""What an operator does with pending work that was set aside: list, replay and discard it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chalicelib.domain.parties import Json
+from chalicelib.services import leases, pending
+from chalicelib.services.errors import ChangedMeanwhile, NotFound, NotPossible
+from chalicelib.services.journal import Journal
+from chalicelib.services.sweep import SHARES
+from chalicelib.storage.errors import CommitRefused
+from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+
+_ON_ONE_PAGE = 100
+
+
+@dataclass(frozen=True)
+class SetAsideAdministration:
+    """Entries of every kind that were set aside. Every method may raise StoreBusy."""
+
+    store: PendingStore
+    journal: Journal
+
+    def all(self) -> Iterator[PendingWork]:
+        """The entries of all kinds."""
+        for kind in SHARES:
+            after = ""
+            while entries := self.store.entries(SET_ASIDE + kind, _ON_ONE_PAGE, after):
+                yield from entries
+                after = entries[-1].id
+
+    def listed(self) -> list[Json]:
+        """All of them as rows to show: of what went wrong only the type, since a message may quote anything."""
+        return [
+            {
+                "entry": entry.id,
+                "kind": _kind(entry),
+                "error": (re.match(r"\w*", entry.error or "") or [""])[0],
+                "set_aside": entry.failed_at,
+            }
+            for entry in self.all()
+        ]
+
+    def find(self, entry_id: str) -> PendingWork:
+        """One of them. Raises NotFound."""
+        for kind in SHARES:
+            if entry := self.store.entry(SET_ASIDE + kind, entry_id):
+                return entry
+        raise NotFound("set-aside entry", entry_id)
+
+    def replay(self, entry: PendingWork) -> None:
+        """Let the sweep try it again. Raises NotPossible, ChangedMeanwhile."""
+        kind = _kind(entry)
+        if kind == leases.KIND:
+            raise NotPossible(f"{entry.id} is no lease: there is nothing to try again. Discard it.")
+        try:
+            replayed = pending.replay(self.store, kind, entry.id)
+        except CommitRefused:
+            replayed = False
+        if not replayed:
+            raise ChangedMeanwhile(f"Somebody else has just replayed or discarded {entry.id}.")
+        self.journal.note("pending work replayed", kind=kind, entry=entry.id)
+
+    def discard(self, entry: PendingWork) -> None:
+        """Remove it: what it was to do is never done."""
+        self.store.finish(entry)
+        self.journal.note("pending work discarded", kind=_kind(entry), entry=entry.id)
+
+
+def _kind(entry: PendingWork) -> str:
+    return entry.kind.removeprefix(SET_ASIDE)

@@ -1,0 +1,70 @@
+"""`openbooking pending`: unfinished work that failed too often and was set aside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chalicelib.services.set_aside import SetAsideAdministration
+from chalicelib.storage.pending import PendingWork
+from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
+from openbooking.cli.output import show
+from openbooking.cli.terminal import DynamodbUrl, refuse
+
+app = typer.Typer(
+    help="Unfinished work that failed too often and was set aside.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+EntryId = Annotated[str | None, typer.Argument(metavar="ENTRY", help="As `pending list` shows it.")]
+All = Annotated[bool, typer.Option("--all", help="All that were set aside.")]
+
+
+@app.command("list")
+def list_set_aside(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
+    """List what was set aside, by ids, without its content."""
+    with desk_to_read(stage, dynamodb_url) as desk:
+        show(desk.set_aside.listed(), as_json, none="Nothing is set aside.")
+
+
+@app.command("replay")
+def replay(
+    entry: EntryId = None,
+    every: All = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Let the sweep try it again, within a minute."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        meant = _meant(desk.set_aside, entry, every)
+        for each in meant:
+            desk.set_aside.replay(each)
+        typer.echo(f"Replayed: {len(meant)}.")
+
+
+@app.command("discard")
+def discard(
+    entry: EntryId = None,
+    every: All = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Remove it: what it was to do is never done."""
+    with desk_to_change(stage, dynamodb_url, by) as desk:
+        meant = _meant(desk.set_aside, entry, every)
+        if not yes and not typer.confirm(f"Entries to be removed for good: {len(meant)}. Remove them?"):
+            refuse("Nothing was changed.")
+        for each in meant:
+            desk.set_aside.discard(each)
+        typer.echo(f"Discarded: {len(meant)}.")
+
+
+def _meant(set_aside: SetAsideAdministration, entry: str | None, every: bool) -> list[PendingWork]:
+    if (entry is None) is not every:
+        refuse("Name one entry, or give --all.")
+    return [set_aside.find(entry)] if entry is not None else list(set_aside.all())
