@@ -36,6 +36,11 @@ def test_entries_come_in_pages_in_the_order_of_their_ids(pending: PendingStore) 
     assert pending.entries("chore", 2, "one") == []
 
 
+def test_entries_are_counted_up_to_a_bound(pending: PendingStore) -> None:
+    pending.exchange((), [replace(ENTRY, id=f"e{number}") for number in range(3)])
+    assert (pending.count("chore", 10), pending.count("chore", 2), pending.count("other", 10)) == (4, 2, 0)
+
+
 def test_progress_is_saved_and_the_entry_finished_once_and_again(pending: PendingStore) -> None:
     half_way = replace(ENTRY, progress="half", attempts=2)
     pending.save(half_way)
