@@ -120,8 +120,8 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
     for mapping in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         yield (
             f"stream mapping {mapping['FunctionArn'].rsplit(':', 1)[1]}: "
-            f"{mapping['FunctionResponseTypes'][0]}, {mapping['MaximumRetryAttempts']} retries, "
-            f"then {mapping['DestinationConfig']['OnFailure']['Destination'].rsplit(':', 1)[1]}"
+            f"{mapping['FunctionResponseTypes'][0]}, retried for {mapping['MaximumRecordAgeInSeconds']} s "
+            f"({mapping['MaximumRetryAttempts']} times), then {mapping['DestinationConfig']['OnFailure']['Destination'].rsplit(':', 1)[1]}"
         )
     for rule in aws.client("events").list_rules()["Rules"]:
         yield f"schedule {rule['Name']}: {rule['ScheduleExpression']}"

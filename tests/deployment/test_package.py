@@ -551,6 +551,10 @@ def test_policies_allow_what_the_handlers_ask(
         assert function.invoke("lease_sweep", SCHEDULED)["lease"] > 0
         deliver(function, inventory, "inventory", "inventory_stream")
         deliver(function, inventory, "orders", "orders_stream")
+        for number, handler in enumerate(("inventory_stream", "orders_stream")):
+            broken = {"Keys": {}, "NewImage": {}, "SequenceNumber": str(number)}
+            parked = function.invoke(handler, {"Records": [{"dynamodb": broken}]})
+            assert parked == {"batchItemFailures": []}
         assert function.request("GET", "/feeds/slots")["statusCode"] == 200
     finally:
         asked = function.end()["asked"]

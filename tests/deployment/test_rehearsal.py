@@ -50,7 +50,10 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep"):
         assert f"function openbooking-dev{function}: " in standing
     for handler in ("orders_stream", "inventory_stream"):
-        assert f"stream mapping openbooking-dev-{handler}: ReportBatchItemFailures" in standing
+        assert (
+            f"stream mapping openbooking-dev-{handler}: ReportBatchItemFailures, retried for 86400 s (-1 times)"
+            in standing
+        )
     assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing
     assert "key alias/openbooking-dev-signing: " in standing
     assert "SealAndUnsealSigningKeys" in standing

@@ -1,15 +1,22 @@
 """An installation put together."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
 import pytest
 
+from chalicelib.api.events import sweep
+from chalicelib.feeds.parked import ParkedRecord, where
 from chalicelib.identity.callers import BearerTokens, DevelopmentHeaders
 from chalicelib.runtime import system
 from chalicelib.runtime.settings import Settings, SettingsError
 from chalicelib.runtime.telemetry import Telemetry
+from chalicelib.services import following
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.pending import PendingWork
+from tests.support.memory import MemoryPending
 from tests.support.world import World
 
 
@@ -118,3 +125,56 @@ def test_telemetry_logs_ids_and_counts(capsys: pytest.CaptureFixture[str]) -> No
     counted = capsys.readouterr().out
     for metric in ("Requests", "Faults", "CommitsRefused", "Failures"):
         assert counted.count(f'"Name":"{metric}"') == 1
+
+
+def test_a_parked_record_is_counted_and_its_content_is_not_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry, heard = Telemetry(level="INFO"), Heard()
+    logger = logging.getLogger("open-booking")
+    logger.addHandler(heard)
+    quoted = "@".join(("geoff", "example.com"))
+    try:
+        int(quoted)
+    except ValueError as error:
+        parked = ParkedRecord("orders", "7-a", "partner#uuid", where(error), None, None)
+        telemetry.record_parked(parked, error)
+    telemetry.batch_retried("orders", "8", StoreBusy("busy"), busy=True)
+    telemetry.batch_retried("orders", "8", RuntimeError("denied"), busy=False)
+    telemetry.work_waiting({"opportunity-change": 2, "feed-review": 1})
+    telemetry.flush()
+    logger.removeHandler(heard)
+    line = heard.records[0]
+    assert (line.record, line.row, line.error) == ("7-a", "partner#uuid", "ValueError")  # type: ignore[attr-defined]
+    counted = capsys.readouterr().out
+    assert quoted not in counted + repr(vars(line))
+    for metric, number in (
+        ("RecordsParked", 1),
+        ("BatchesRetried", 1),
+        ("Failures", 1),
+        ("PendingWorkWaiting", 3),
+    ):
+        assert counted.count(f'"Name":"{metric}"') == 1
+        assert f'"{metric}":[{number}.0]' in counted
+
+
+def test_each_run_of_the_sweep_is_counted_and_what_is_left_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An alarm misses the heartbeat, and sees work that does not move."""
+    pending = MemoryPending()
+    entry = PendingWork(following.KIND, "a", "{}", attempts=0)
+
+    class Stuck(MemoryPending):
+        def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+            raise StoreBusy("busy")
+
+        def count(self, kind: str, at_most: int) -> int:
+            return pending.count(kind, at_most)
+
+    pending.exchange((), [entry])
+    system.install(replace(World().system, telemetry=Telemetry(level="CRITICAL"), pending=Stuck()))
+    sweep()
+    counted = capsys.readouterr().out
+    assert '"Sweeps":[1.0]' in counted
+    assert '"PendingWorkWaiting":[1.0]' in counted

@@ -3,14 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from pynamodb.exceptions import PynamoDBException
 
 from chalicelib.storage.dynamodb.feeds import DELETED_KEPT_FOR, SETTLES_WITHIN, DynamoFeeds
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.tables import Tables
-from chalicelib.storage.errors import FeedMoved
+from chalicelib.storage.errors import EntryRefused, FeedMoved
 from chalicelib.storage.feeds import FeedEntry, FeedState, FeedStore, Pointer
 from tests.support.builders import NOW
-from tests.support.engines import Calls
+from tests.support.engines import Calls, tables_of
 
 FEED = "slots"
 
@@ -61,6 +62,28 @@ class TestAppending:
         feeds.append("orders#a", 0, [entry("x", 1)], NOW)
         feeds.append("orders#b", 0, [entry("x", 1)], NOW)
         assert feeds.page("orders#a", 0, 10, NOW).items == ("x1",)
+
+    def test_what_is_too_large_for_a_row_is_refused_and_nothing_is_written(
+        self, feeds: FeedStore, engine_tables: Tables | None
+    ) -> None:
+        """Not for being busy: it would be tried again for ever."""
+        if engine_tables is None:
+            pytest.skip("an engine has a limit")
+        large = FeedEntry("b", 2, 1, "x" * 420_000)
+        with pytest.raises(EntryRefused):
+            feeds.append(FEED, 0, [entry("a", 1), large], NOW)
+        assert feeds.state(FEED, ["a", "b"]) == FeedState()
+
+    def test_a_table_that_is_missing_is_no_fault_of_the_items(
+        self, feeds: FeedStore, engine_tables: Tables | None
+    ) -> None:
+        """A broken deployment parks nothing."""
+        if engine_tables is None:
+            pytest.skip("only an engine has tables")
+        missing = tables_of("missing", engine_tables.engine.endpoint)
+        with pytest.raises(PynamoDBException):
+            DynamoFeeds(missing).append(FEED, 0, [entry("a", 1)], NOW)
+        missing.connection.client.close()
 
 
 class TestPages:

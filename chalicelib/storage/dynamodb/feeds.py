@@ -140,10 +140,18 @@ class DynamoFeeds:
 
 
 def _never_writable(error: PynamoDBException) -> bool:
-    """Whether DynamoDB has refused what was to be written: a row or a transaction that is too large."""
-    reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else []
-    codes = {reason.code for reason in reasons if reason is not None} | {error.cause_response_code}
-    return not codes.isdisjoint({"ValidationError", "ValidationException", "ItemCollectionSizeLimitExceeded"})
+    """Whether DynamoDB has refused the size of what was to be written: of a row, a key or a transaction.
+
+    It has no code for that. Other things that it calls invalid are not for the items to answer for, such as
+    a table with another key.
+    """
+    causes = [(error.cause_response_code, error.cause_response_message)]
+    if isinstance(error, TransactWriteError):
+        causes += [(reason.code, reason.message) for reason in error.cancellation_reasons if reason]
+    return any(
+        code in ("ValidationError", "ValidationException") and "size" in (message or "").lower()
+        for code, message in causes
+    )
 
 
 def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
