@@ -3,7 +3,7 @@
 A feed has a counter, its items by change number, and for each item a pointer to its change number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -62,6 +62,14 @@ class PageRows:
     more: bool
 
 
+@dataclass(frozen=True)
+class StoredItem:
+    """A row of a feed as it is stored; without a text its item has moved on."""
+
+    change_number: int
+    text: str | None
+
+
 class FeedStore(Protocol):
     """The feeds. Every method may raise StoreBusy."""
 
@@ -83,3 +91,30 @@ class FeedStore(Protocol):
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         """The ids of all items that ever stood in an Orders feed, those after `after`, in their order."""
+
+    def feed_ids(self) -> Iterator[str]:
+        """Every feed that has any row, each once. Reads the whole table: for commands."""
+
+    def pointers(self, feed_id: str, after: str, limit: int) -> dict[str, Pointer]:
+        """The pointers of the items after the id `after`, in their order, strongly consistent."""
+
+    def walk(self, feed_id: str, after: int, limit: int) -> list[StoredItem]:
+        """The rows after a change number, in order, settled or not; fewer than `limit` only at the end."""
+
+    def stored(self, feed_id: str, change_numbers: Sequence[int]) -> dict[int, StoredItem]:
+        """The rows of these change numbers, as far as there are any, strongly consistent."""
+
+    def last(self, feed_id: str) -> int:
+        """The highest change number that has a row, 0 where there is none."""
+
+    def raise_counter(self, feed_id: str, counter: int, to: int, now: datetime) -> None:
+        """Set a counter that still is `counter` to a higher number. Raises FeedMoved.
+
+        The next page goes on behind the gap at once, whatever `page` thinks of other gaps.
+        """
+
+    def adopt(self, feed_id: str, pointers: Mapping[str, Pointer]) -> None:
+        """Put pointers for items that have none here."""
+
+    def vacate(self, feed_id: str, change_number: int, item_id: str, now: datetime) -> bool:
+        """Empty a row that the item's pointer does not point to; False where it does."""

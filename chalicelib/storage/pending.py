@@ -65,3 +65,6 @@ class PendingStore(Protocol):
 
         With `dataset`, what a test dataset has noted there.
         """
+
+    def kinds(self) -> list[str]:
+        """Every kind that has an entry. Reads the whole table: for commands."""

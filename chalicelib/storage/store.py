@@ -11,6 +11,7 @@ from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 
 # Rows that one commit can write: DynamoDB takes no more in one transaction.
 MAX_ACTIONS = 100
@@ -41,6 +42,16 @@ class Reclaimed:
 
     ended: int
     set_aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HoldCorrection:
+    """A hold as it was read and as it is to be. `order_version` is that of its Order, None for no Order."""
+
+    order: OrderKey
+    before: Hold | None
+    after: Hold | None
+    order_version: int | None = None
 
 
 class Store(Protocol):
@@ -91,3 +102,23 @@ class Store(Protocol):
 
     def sellers(self) -> list[Seller]:
         """All Sellers. Reads a whole table: for commands."""
+
+    def scan_orders(
+        self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None
+    ) -> ScanPage[Order | DeletedOrder | BrokenRow]:
+        """A page of all Orders, or of one partner's; eventually consistent. Reads the whole table: for commands."""
+
+    def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
+        """A page of the ids that have any row in the inventory, some of them on several pages. For commands."""
+
+    def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
+        """The holds of these Orders on these Opportunities, as far as there are any; strongly consistent."""
+
+    def correct(
+        self, opportunity_id: str, read: Capacity, corrected: Capacity, holds: Sequence[HoldCorrection] = ()
+    ) -> None:
+        """Put the counters of `corrected` and these holds, all or none: for repairs.
+
+        Raises CommitRefused where the counters no longer have the version of `read`, a hold is not as it
+        was read, or an Order has changed; OrderTooLarge beyond MAX_ACTIONS rows.
+        """

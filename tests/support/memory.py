@@ -1,9 +1,11 @@
 """The stores in memory, for tests of what uses them. They check every condition that the real ones check."""
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
+from typing import TypeVar
 
 from chalicelib.booking.decisions import (
     Change,
@@ -30,10 +32,11 @@ from chalicelib.storage.errors import (
     RecordChanged,
     TooFewSpaces,
 )
-from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
+from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
 from chalicelib.storage.identities import Record
 from chalicelib.storage.pending import PendingWork
-from chalicelib.storage.store import MAX_ACTIONS, Listing, Reclaimed
+from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
+from chalicelib.storage.store import MAX_ACTIONS, HoldCorrection, Listing, Reclaimed
 
 
 class MemoryStore:
@@ -222,6 +225,60 @@ class MemoryStore:
         with self._lock:
             return list(self._sellers.values())
 
+    def scan_orders(
+        self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None
+    ) -> ScanPage[Order | DeletedOrder | BrokenRow]:
+        with self._lock:
+            found = {
+                str(key): order
+                for key, order in self._orders.items()
+                if partner_id is None or key.partner_id == partner_id
+            }
+            return _scanned(found, cursor, part, limit)
+
+    def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
+        with self._lock:
+            found = {key: key for key in (*self._listings, *self._capacities, *self._holds)}
+            return _scanned(found, cursor, part, limit)
+
+    def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
+        with self._lock:
+            return {
+                (opportunity_id, key): hold
+                for opportunity_id, key in keys
+                if (hold := self._holds.get(opportunity_id, {}).get(key))
+            }
+
+    def correct(
+        self, opportunity_id: str, read: Capacity, corrected: Capacity, holds: Sequence[HoldCorrection] = ()
+    ) -> None:
+        with self._lock:
+            current = self._holds.setdefault(opportunity_id, {})
+            reasons: list[Reason] = []
+            if self._capacities[opportunity_id].version != read.version:
+                reasons.append(OpportunityChanged(opportunity_id))
+            for each in holds:
+                if current.get(each.order) != each.before:
+                    reasons.append(HoldChanged(opportunity_id))
+                if reason := self._why_not_version(each.order, each.order_version):
+                    reasons.append(reason)
+            if reasons:
+                raise CommitRefused(reasons)
+            for each in holds:
+                current.pop(each.order, None)
+                if each.after is not None:
+                    current[each.order] = each.after
+            self._capacities[opportunity_id] = replace(corrected, version=read.version + 1)
+
+
+_T = TypeVar("_T")
+
+
+def _scanned(found: Mapping[str, _T], cursor: str, part: Part, limit: int) -> ScanPage[_T]:
+    keys = sorted(key for key in found if key > cursor and zlib.crc32(key.encode()) % part.of == part.number)
+    page = keys[:limit]
+    return ScanPage(tuple(found[key] for key in page), page[-1] if len(keys) > limit else None)
+
 
 def _check_size(changes: Sequence[Change]) -> None:
     actions = sum(1 + (isinstance(change, MoveHold) and change.moves_counters) for change in changes)
@@ -281,6 +338,48 @@ class MemoryFeeds:
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         with self._lock:
             return sorted(item for item in self._pointers.get(feed_id, {}) if item > after)[:limit]
+
+    def feed_ids(self) -> Iterator[str]:
+        with self._lock:
+            return iter(sorted({*self._counters, *self._items, *self._pointers}))
+
+    def pointers(self, feed_id: str, after: str, limit: int) -> dict[str, Pointer]:
+        with self._lock:
+            return {item: self._pointers[feed_id][item] for item in self.items(feed_id, after, limit)}
+
+    def walk(self, feed_id: str, after: int, limit: int) -> list[StoredItem]:
+        with self._lock:
+            items = self._items.get(feed_id, {})
+            return [StoredItem(n, items[n]) for n in sorted(n for n in items if n > after)[:limit]]
+
+    def stored(self, feed_id: str, change_numbers: Sequence[int]) -> dict[int, StoredItem]:
+        with self._lock:
+            items = self._items.get(feed_id, {})
+            return {n: StoredItem(n, items[n]) for n in change_numbers if n in items}
+
+    def last(self, feed_id: str) -> int:
+        with self._lock:
+            return max(self._items.get(feed_id, {}), default=0)
+
+    def raise_counter(self, feed_id: str, counter: int, to: int, now: datetime) -> None:
+        with self._lock:
+            if self._counters.get(feed_id, 0) != counter:
+                raise FeedMoved(feed_id)
+            self._counters[feed_id] = to
+
+    def adopt(self, feed_id: str, pointers: Mapping[str, Pointer]) -> None:
+        with self._lock:
+            known = self._pointers.setdefault(feed_id, {})
+            for item_id, pointer in pointers.items():
+                known.setdefault(item_id, pointer)
+
+    def vacate(self, feed_id: str, change_number: int, item_id: str, now: datetime) -> bool:
+        with self._lock:
+            pointer = self._pointers.get(feed_id, {}).get(item_id)
+            if pointer is not None and pointer.change_number == change_number:
+                return False
+            self._items[feed_id][change_number] = None
+            return True
 
 
 class MemoryIdentities:
@@ -375,6 +474,10 @@ class MemoryPending:
 
     def take_over(self, dataset: str | None = None) -> int:
         return 0
+
+    def kinds(self) -> list[str]:
+        with self._lock:
+            return sorted({kind for kind, _ in self._entries})
 
     def _is_there(self, entry: PendingWork) -> bool:
         known = self._entries.get((entry.kind, entry.id))

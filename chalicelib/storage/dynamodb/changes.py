@@ -6,6 +6,7 @@ from typing import Any
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder
 from chalicelib.storage.dynamodb import rows
 from chalicelib.storage.dynamodb.calls import Raw
+from chalicelib.storage.dynamodb.corrections import hold_as_read
 from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import (
@@ -40,13 +41,8 @@ def _is_version(tables: Tables, version: int | None) -> Any:
 
 
 def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None:
-    holds, before, after = tables.holds, move.before, move.after
-    if before is None:
-        unchanged = holds.opportunity_id.does_not_exist()
-    else:
-        unchanged = (holds.spaces == before.spaces) & (holds.state == before.state.value)
-        if before.expires_at is not None:
-            unchanged &= holds.lease_expires_at == rows.to_seconds(before.expires_at)
+    holds, after = tables.holds, move.after
+    unchanged = hold_as_read(tables, move.before)
     reason = HoldChanged(move.opportunity_id)
     if after is None:
         row = holds(move.opportunity_id, rows.hold_part(move.order))

@@ -3,7 +3,8 @@
 A feed has a counter, its items by change number, and for each item a pointer to where it stands.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,10 +12,11 @@ from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.rows import to_seconds
+from chalicelib.storage.dynamodb.scans import scan_whole
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, EntryRefused, FeedMoved
-from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer
+from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
 
 # A deleted item stays readable for at least seven days (RPDE-11); TTL takes it some time later.
 DELETED_KEPT_FOR = timedelta(days=8)
@@ -122,6 +124,109 @@ class DynamoFeeds:
             more=more,
         )
 
+    def feed_ids(self) -> Iterator[str]:
+        table, seen = self._tables.feeds.Meta.table_name, set[str]()
+        for raw in scan_whole(self._tables, table, attributes=("feed_id",)):
+            feed_id = raw["feed_id"]["S"]
+            if feed_id not in seen:
+                seen.add(feed_id)
+                yield feed_id
+
+    def pointers(self, feed_id: str, after: str, limit: int) -> dict[str, Pointer]:
+        # Every item has an id: the least text after the prefix and `after`, up to what is no item ($ follows #).
+        following = self._tables.feeds.entry.between(f"{_ITEM}{after}\0", _ITEM.replace("#", "$"))
+        found = self._query(feed_id, following, limit)
+        return {
+            raw["entry"]["S"].removeprefix(_ITEM): Pointer(
+                int(raw["change_number"]["N"]), int(raw["version"]["N"])
+            )
+            for raw in found
+        }
+
+    def walk(self, feed_id: str, after: int, limit: int) -> list[StoredItem]:
+        following = self._tables.feeds.entry.between(_change(after + 1), _change(10**16 - 1))
+        return [_stored(raw) for raw in self._query(feed_id, following, limit)]
+
+    def stored(self, feed_id: str, change_numbers: Sequence[int]) -> dict[int, StoredItem]:
+        table = self._tables.feeds.Meta.table_name
+        keys = [
+            (table, {"feed_id": {"S": feed_id}, "entry": {"S": _change(number)}})
+            for number in dict.fromkeys(change_numbers)
+        ]
+        found = batch_get(self._tables.connection, keys).get(table, [])
+        return {_number(raw): _stored(raw) for raw in found}
+
+    def last(self, feed_id: str) -> int:
+        every = self._tables.feeds.entry.between(_change(0), _change(10**16 - 1))
+        found = self._query(feed_id, every, 1, backwards=True)
+        return _number(found[0]) if found else 0
+
+    def raise_counter(self, feed_id: str, counter: int, to: int, now: datetime) -> None:
+        feeds = self._tables.feeds
+        transaction = Transaction(self._tables.connection)
+        stands = feeds.change_number == counter
+        transaction.update(
+            feeds(feed_id, _COUNTER),
+            [feeds.change_number.set(to)],
+            stands if counter else feeds.entry.does_not_exist() | stands,
+        )
+        # An empty row in front of the next number: a gap there would hold up readers (see `_settled`).
+        transaction.put(feeds(feed_id, _change(to), expires_at=to_seconds(now + VACATED_KEPT_FOR)))
+        try:
+            transaction.write()
+        except CommitRefused as refusal:
+            raise FeedMoved(feed_id) from refusal
+
+    def adopt(self, feed_id: str, pointers: Mapping[str, Pointer]) -> None:
+        feeds = self._tables.feeds
+        for item_id, pointer in pointers.items():
+            transaction = Transaction(self._tables.connection)
+            row = feeds(
+                feed_id,
+                f"{_ITEM}{item_id}",
+                change_number=pointer.change_number,
+                version=pointer.version,
+            )
+            transaction.put(row, feeds.entry.does_not_exist())
+            with suppress(CommitRefused):  # it has one
+                transaction.write()
+
+    def vacate(self, feed_id: str, change_number: int, item_id: str, now: datetime) -> bool:
+        feeds = self._tables.feeds
+        transaction = Transaction(self._tables.connection)
+        elsewhere = feeds.entry.does_not_exist() | (feeds.change_number != change_number)
+        transaction.check(feeds, feed_id, elsewhere, range_key=f"{_ITEM}{item_id}")
+        row = feeds(feed_id, _change(change_number))
+        transaction.update(
+            row, [feeds.item.remove(), feeds.expires_at.set(to_seconds(now + VACATED_KEPT_FOR))]
+        )
+        try:
+            transaction.write()
+        except CommitRefused:
+            return False
+        return True
+
+    def _query(self, feed_id: str, following: Any, limit: int, *, backwards: bool = False) -> list[Raw]:
+        """As many rows as were asked for, also where one Query ends early because it has read a megabyte."""
+        found: list[Raw] = []
+        start = None
+        while len(found) < limit:
+            with passing_faults():
+                answer: dict[str, Any] = self._tables.connection.query(
+                    self._tables.feeds.Meta.table_name,
+                    feed_id,
+                    range_key_condition=following,
+                    consistent_read=True,
+                    limit=limit - len(found),
+                    exclusive_start_key=start,
+                    scan_index_forward=not backwards,
+                )
+            found += answer["Items"]
+            start = answer.get("LastEvaluatedKey")
+            if not start:
+                break
+        return found
+
     def _rows_after(
         self, feed_id: str, after: int, limit: int | None, now: datetime
     ) -> tuple[list[Raw], bool]:
@@ -168,6 +273,10 @@ def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
             return
         last = number
         yield raw
+
+
+def _stored(raw: Raw) -> StoredItem:
+    return StoredItem(_number(raw), raw["item"]["S"] if "item" in raw else None)
 
 
 def _change(number: int) -> str:

@@ -11,6 +11,7 @@ from pynamodb.exceptions import DeleteError, PutError
 from chalicelib.storage.dynamodb import earlier_rows
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.rows import check_format, to_seconds
+from chalicelib.storage.dynamodb.scans import scan_whole
 from chalicelib.storage.dynamodb.tables import PendingRow, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, UnreadableRow
@@ -75,6 +76,10 @@ class DynamoPending:
                 transaction.write()
                 taken += 1
         return taken
+
+    def kinds(self) -> list[str]:
+        found = scan_whole(self._tables, self._rows.Meta.table_name, attributes=("kind",))
+        return sorted({raw["kind"]["S"] for raw in found})
 
     def _row(self, entry: PendingWork) -> PendingRow:
         return pending_row(self._tables, entry)

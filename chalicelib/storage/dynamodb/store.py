@@ -9,7 +9,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
-from chalicelib.storage.dynamodb import leases, rows
+from chalicelib.storage.dynamodb import corrections, leases, rows, scans
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
@@ -17,7 +17,8 @@ from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_P
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import OpportunityChanged
 from chalicelib.storage.pending import PendingWork
-from chalicelib.storage.store import Listing, Reclaimed
+from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
+from chalicelib.storage.store import HoldCorrection, Listing, Reclaimed
 
 _SELLER = "seller"
 
@@ -153,6 +154,22 @@ class DynamoStore:
                 _read_seller(row.to_dynamodb_dict())
                 for row in identity.scan(identity.part == _SELLER, consistent_read=True)
             ]
+
+    def scan_orders(
+        self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None
+    ) -> ScanPage[Order | DeletedOrder | BrokenRow]:
+        return scans.scan_orders(self._tables, cursor, part, limit, partner_id)
+
+    def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
+        return scans.scan_opportunities(self._tables, cursor, part, limit)
+
+    def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
+        return scans.hold_rows(self._tables, keys)
+
+    def correct(
+        self, opportunity_id: str, read: Capacity, corrected: Capacity, holds: Sequence[HoldCorrection] = ()
+    ) -> None:
+        corrections.correct(self._tables, opportunity_id, read, corrected, holds)
 
 
 def _part(opportunity_id: str, part: str) -> Raw:

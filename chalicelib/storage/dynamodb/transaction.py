@@ -20,11 +20,25 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._transaction = TransactWrite(connection=connection)
-        # PynamoDB sends deletes, then puts, then updates, whatever the order of calls; the reasons of
-        # a refusal come back in that order.
+        # PynamoDB sends checks, then deletes, then puts, then updates, whatever the order of calls; the
+        # reasons of a refusal come back in that order.
+        self._checks: list[Explain] = []
         self._deletes: list[Explain] = []
         self._puts: list[Explain] = []
         self._updates: list[Explain] = []
+
+    def check(
+        self,
+        model: type[Model],
+        hash_key: str,
+        condition: Any,
+        reason: Reason | None = None,
+        *,
+        range_key: str | None = None,
+    ) -> None:
+        """A condition on a row that is not written."""
+        self._transaction.condition_check(model, hash_key, range_key, condition=condition)
+        self._checks.append(lambda _: reason)
 
     def delete(self, row: Model, condition: Any, reason: Reason | None = None) -> None:
         self._transaction.delete(row, condition=condition)
@@ -46,7 +60,7 @@ class Transaction:
 
         StoreContended is the StoreBusy that only other transactions on the same rows have caused.
         """
-        explanations = [*self._deletes, *self._puts, *self._updates]
+        explanations = [*self._checks, *self._deletes, *self._puts, *self._updates]
         if len(explanations) > MAX_ACTIONS:
             raise OrderTooLarge(f"{len(explanations)} rows do not fit one transaction")
         try:

@@ -1,0 +1,65 @@
+"""Counters and holds put right, on the condition that nothing has happened since they were read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.storage.dynamodb import rows
+from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
+from chalicelib.storage.dynamodb.transaction import Transaction
+from chalicelib.storage.errors import HoldChanged, OpportunityChanged, OrderChanged
+from chalicelib.storage.store import HoldCorrection
+
+
+def correct(
+    tables: Tables,
+    opportunity_id: str,
+    read: Capacity,
+    corrected: Capacity,
+    holds: Sequence[HoldCorrection],
+) -> None:
+    """See `Store.correct`."""
+    transaction = Transaction(tables.connection)
+    for each in holds:
+        _add_hold(transaction, tables, opportunity_id, each)
+    capacity = tables.capacity
+    mark = capacity.next_expiry_at
+    ends_at = corrected.next_expiry_at
+    actions = [
+        capacity.spaces_left.set(corrected.spaces_left),
+        capacity.spaces_leased.set(corrected.spaces_leased),
+        mark.set(rows.to_seconds(ends_at)) if ends_at else mark.remove(),
+        capacity.version.add(1),
+    ]
+    changed = OpportunityChanged(opportunity_id)
+    transaction.update(
+        capacity(opportunity_id, CAPACITY), actions, capacity.version == read.version, lambda _: changed
+    )
+    transaction.write()
+
+
+def _add_hold(transaction: Transaction, tables: Tables, opportunity_id: str, each: HoldCorrection) -> None:
+    orders, changed = tables.orders, HoldChanged(opportunity_id)
+    unchanged = (
+        orders.order_key.does_not_exist()
+        if each.order_version is None
+        else orders.version == each.order_version
+    )
+    transaction.check(orders, str(each.order), unchanged, OrderChanged(each.order))
+    as_read = hold_as_read(tables, each.before)
+    if each.after is None:
+        row = tables.holds(opportunity_id, rows.hold_part(each.order))
+        transaction.delete(row, as_read, changed)
+    else:
+        transaction.put(rows.hold_row(tables, opportunity_id, each.order, each.after), as_read, changed)
+
+
+def hold_as_read(tables: Tables, hold: Hold | None) -> Any:
+    """The condition that a hold still is as it was read."""
+    holds = tables.holds
+    if hold is None:
+        return holds.opportunity_id.does_not_exist()
+    as_read = (holds.spaces == hold.spaces) & (holds.state == hold.state.value)
+    if hold.expires_at is not None:
+        as_read &= holds.lease_expires_at == rows.to_seconds(hold.expires_at)
+    return as_read

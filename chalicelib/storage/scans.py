@@ -1,0 +1,33 @@
+"""Reading whole tables a page at a time: pages, parts that are read side by side, and rows that are damaged."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of `of` parts of a table, counted from 0. Together they are the whole table."""
+
+    number: int = 0
+    of: int = 1
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class ScanPage(Generic[T]):
+    """Some rows, and where the next page begins: None at the end. A page may be empty before the end."""
+
+    rows: tuple[T, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class BrokenRow:
+    """A row that cannot be read, by its key; `error` is the type of the error and nothing of the content."""
+
+    key: str
+    error: str
