@@ -1,0 +1,106 @@
+"""What each feed has to show, from the rows of the store: for those who check or rebuild feeds.
+
+The stream handlers publish changes as they come; this says what must be so when all have come.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.opportunity_types import OPEN_FEEDS
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.streams import orders_feed, proposals_feed
+from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.opportunities import feed_data
+from chalicelib.wire.orders import feed_document
+
+IsRevoked = Callable[[str, str], bool]
+
+# The id of a partner's feed is one of these and the partner's id.
+ORDERS, PROPOSALS = orders_feed(""), proposals_feed("")
+
+
+@dataclass(frozen=True)
+class FeedContents:
+    """The items of every feed as they have to be now. `is_revoked` is asked of a partner and a Seller."""
+
+    store: Store
+    is_revoked: IsRevoked
+
+    def current(self, feed_id: str, item_ids: Sequence[str]) -> Mapping[str, FeedItem]:
+        """These items; one without `data` must not be shown, except as deleted. Raises StoreBusy."""
+        if feed_id in OPEN_FEEDS:
+            return self._open(feed_id, item_ids)
+        partner_id = partner_of(feed_id)
+        orders = self.store.orders([OrderKey(partner_id, item_id) for item_id in item_ids])
+        kind = (OrderKind.OrderProposal if feed_id.startswith(PROPOSALS) else OrderKind.Order).value
+        items = {}
+        for item_id in item_ids:
+            order = orders.get(OrderKey(partner_id, item_id))
+            shown = self.of_order(order).get(feed_id) if order else None
+            items[item_id] = shown or FeedItem(item_id, kind, order.version if order else 0, None)
+        return items
+
+    def of_order(self, order: Order | DeletedOrder) -> dict[str, FeedItem]:
+        """What the feeds of its partner have of an Order, by feed; without `data` where it may have been shown.
+
+        An Order is in its feed from its first update on (OFEED-02), a proposal until B (OFEED-14), and
+        nothing of it for a partner whom the Seller no longer allows to see it (OFEED-15).
+        """
+        partner_id, uuid = order.key.partner_id, order.key.uuid
+        orders, proposals = orders_feed(partner_id), proposals_feed(partner_id)
+        if isinstance(order, DeletedOrder):
+            # The stub does not say as which of the two it was shown (DEL-04).
+            if not order.published:
+                return {}
+            return {
+                orders: FeedItem(uuid, OrderKind.Order.value, order.version, None),
+                proposals: FeedItem(uuid, OrderKind.OrderProposal.value, order.version, None),
+            }
+        items = {}
+        if order.kind is OrderKind.Order and order.proposal is not None:
+            items[proposals] = FeedItem(uuid, OrderKind.OrderProposal.value, order.version, None)
+        if order.published and order.kind is not OrderKind.OrderQuote:
+            data = None if self.is_revoked(partner_id, order.seller_id) else feed_document(order)
+            feed_id = orders if order.kind is OrderKind.Order else proposals
+            items[feed_id] = FeedItem(uuid, order.kind.value, order.version, data)
+        return items
+
+    def _open(self, feed_id: str, item_ids: Sequence[str]) -> dict[str, FeedItem]:
+        kind = OPEN_FEEDS[feed_id]
+        listings = self.store.listings(item_ids)
+        return {
+            item_id: (
+                listing_item(*listings[item_id])
+                if item_id in listings and listings[item_id][0].opportunity.type is kind
+                else FeedItem(item_id, kind.value, 0, None)
+            )
+            for item_id in item_ids
+        }
+
+
+def listing_item(listing: Listing, capacity: Capacity | None) -> FeedItem:
+    """An Opportunity as its open feed has to show it. Details and capacity are two rows: versions add up."""
+    opportunity = listing.opportunity
+    data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
+    version = listing.version + (capacity.version if capacity else 0)
+    return FeedItem(opportunity.id, opportunity.type.value, version, data)
+
+
+def partner_of(feed_id: str) -> str:
+    """The booking partner whose feed this is; "" for an open feed and for what is no feed of ours."""
+    for prefix in (ORDERS, PROPOSALS):
+        if feed_id.startswith(prefix):
+            return feed_id.removeprefix(prefix)
+    return ""
+
+
+def partner_feeds(partner_id: str) -> tuple[str, str]:
+    """The two feeds of a booking partner."""
+    return orders_feed(partner_id), proposals_feed(partner_id)
+
+
+def is_known(feed_id: str) -> bool:
+    """Whether this is the id of a feed that this release serves."""
+    return feed_id in OPEN_FEEDS or bool(partner_of(feed_id))

@@ -1,0 +1,86 @@
+"""Publishing items again as they are now, whatever version their feed has of them.
+
+The ledger never goes back to an earlier version. After a restore the store itself has gone back: what readers
+have seen since must be replaced all the same, at a higher change number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.feeds.contents import FeedContents
+from chalicelib.feeds.ledger import FeedItem
+from chalicelib.storage.errors import FeedMoved, StoreBusy
+from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.wire.rpde import item_text
+
+# DynamoDB takes 4 MB in one transaction.
+_MAX_BYTES = 3_000_000
+
+
+@dataclass(frozen=True)
+class Republisher:
+    """Writes items of any feed again, while the streams write into the same feeds."""
+
+    feeds: FeedStore
+    contents: FeedContents
+    retry: RetryPolicy
+
+    def publish(self, feed_id: str, item_ids: Sequence[str], now: datetime) -> int:
+        """Publish these items as the store has them; what it does not have, as deleted. How many were written.
+
+        Raises StillBusy.
+        """
+        waiting, written = list(dict.fromkeys(item_ids)), 0
+        while waiting:
+            batch = waiting[:MAX_ENTRIES]
+            entries = self.retry.run(
+                lambda: self._append(feed_id, batch, now),  # noqa: B023 - it runs before the next turn
+                on=(FeedMoved, StoreBusy),
+            )
+            written += len(entries)
+            waiting = [*waiting[len(entries) :], *self._overtaken(feed_id, entries)]
+        return written
+
+    def _append(self, feed_id: str, item_ids: Sequence[str], now: datetime) -> list[FeedEntry]:
+        # The feed is read first: whatever a stream publishes after that moves the counter, and this write
+        # is refused. So an item is never replaced by an older version than the one in its feed.
+        state = self.feeds.state(feed_id, item_ids)
+        current = self.contents.current(feed_id, item_ids)
+        entries = _entries(state, [current[item_id] for item_id in item_ids])
+        self.feeds.append(feed_id, state.counter, entries, now)
+        return entries
+
+    def _overtaken(self, feed_id: str, entries: Sequence[FeedEntry]) -> list[str]:
+        """Items that were changed meanwhile, and whose change the streams took for an old one.
+
+        That can only be where the feed was ahead of the store. From here on it is not, and no change is
+        passed over any more.
+        """
+        were_ahead = {
+            entry.item_id: entry.version
+            for entry in entries
+            if entry.replaces is not None and entry.replaces.version > entry.version
+        }
+        if not were_ahead:
+            return []
+        current: Mapping[str, FeedItem] = self.retry.run(
+            lambda: self.contents.current(feed_id, list(were_ahead)), on=(StoreBusy,)
+        )
+        return [item_id for item_id, version in were_ahead.items() if current[item_id].version > version]
+
+
+def _entries(state: FeedState, items: Sequence[FeedItem]) -> list[FeedEntry]:
+    """Entries for the first items, as many as one transaction takes."""
+    entries: list[FeedEntry] = []
+    size = 0
+    for number, item in enumerate(items, state.counter + 1):
+        state_term = "deleted" if item.data is None else "updated"
+        text = item_text(state_term, item.kind, item.id, number, item.data)
+        size += len(text.encode())
+        if entries and size > _MAX_BYTES:
+            break
+        pointer = state.pointers.get(item.id)
+        entries.append(FeedEntry(item.id, number, item.version, text, pointer, is_deleted=item.data is None))
+    return entries

@@ -1,0 +1,319 @@
+"""One check of a whole system, while it runs.
+
+First everything is read, page by page, and whatever does not agree is suspected: reading takes time, and much of
+it is only under way. After a pause in which streams and sweeps catch up, each suspicion is looked at again,
+strongly consistent, and reported if it is still the same.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from threading import Lock
+from typing import TypeVar
+
+from chalicelib.domain.orders import OrderKey
+from chalicelib.feeds.contents import FeedContents, is_known, partner_of
+from chalicelib.identity.register import FeedReview
+from chalicelib.services.checking.feeds import FeedLook
+from chalicelib.services.checking.findings import Damage, Finding, Subject
+from chalicelib.services.checking.inventory import (
+    InventoryLook,
+    read_listings,
+    read_orders,
+    unreadable_order,
+)
+from chalicelib.services.rebuilding import Rebuild
+from chalicelib.storage import codec
+from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.feeds import FeedStore
+from chalicelib.storage.pending import SET_ASIDE, PendingStore
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.scans import BrokenRow, Part
+from chalicelib.storage.store import Store
+
+T = TypeVar("T")
+
+# Longer than a stream takes to its feed, and longer than the minute between two sweeps.
+PAUSE_SECONDS = 75.0
+# Looks at what keeps changing; after that it is busy and not damaged.
+ROUNDS = 3
+# The sweep gives back what has ended within a minute.
+LEASE_OVERDUE_AFTER = timedelta(minutes=5)
+# Findings of one kind that are looked at again and named; of more than that only the number is told.
+MAX_NAMED = 1000
+
+_TOGETHER = 100  # rows in one look
+_HEAD = 25  # entries of a kind of work that are compared
+
+# Kinds of entries that nobody is expected to work on.
+_NOTES = "dataset#"
+_ASIDE = (SET_ASIDE, "parked#")
+
+
+@dataclass
+class Report:
+    """What a check has found. `unnamed` counts, by kind, the suspicions beyond those that were looked at again."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unnamed: Counter[Damage] = field(default_factory=Counter)
+    restless: tuple[str, ...] = ()
+    looked_at: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.findings and not self.unnamed
+
+
+@dataclass
+class Check:
+    """A check of the rows that these stores keep. `pause` waits; `clock` gives the present; both are passed in.
+
+    `parts`: how many parts of each table are read side by side.
+    """
+
+    store: Store
+    feeds: FeedStore
+    pending: PendingStore
+    contents: FeedContents
+    retry: RetryPolicy
+    clock: Callable[[], datetime]
+    pause: Callable[[float], None]
+    pause_seconds: float = PAUSE_SECONDS
+    parts: int = 4
+
+    def __post_init__(self) -> None:
+        self._lock = Lock()
+        self._suspected: dict[Damage, dict[Finding, None]] = {}
+        self._report = Report()
+        self._feed_look = FeedLook(self.feeds, self.contents)
+
+    def run(self) -> Report:
+        """Everything that is damaged now. Raises StillBusy."""
+        self._report, self._suspected = Report(), {}
+        # While everything is read, whom a Seller has revoked is asked for once each.
+        known = FeedContents(self.contents.store, cache(self.contents.is_revoked))
+        self._feed_look = FeedLook(self.feeds, known)
+        for scan in (self._scan_orders, self._scan_opportunities):
+            with ThreadPoolExecutor(self.parts) as pool:
+                list(pool.map(scan, [Part(number, self.parts) for number in range(self.parts)]))
+        feed_ids = list(self._calmly(lambda: list(self.feeds.feed_ids())))
+        with ThreadPoolExecutor(self.parts) as pool:
+            list(pool.map(self._walk_feed, filter(is_known, feed_ids)))
+        self._suspect(self._calmly(lambda: list(self._work())))
+        self._suspect(self._calmly(lambda: list(self._leases())))
+        self._feed_look = FeedLook(self.feeds, self.contents)
+        found = [finding for kind in self._suspected.values() for finding in kind]
+        self._report.findings = self.confirmed(found)
+        return self._report
+
+    def confirmed(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Those findings that are still the same after a pause. Raises StillBusy."""
+        confirmed: dict[Finding, None] = {}
+        waiting = list(findings)
+        for _ in range(ROUNDS):
+            if not waiting:
+                break
+            self.pause(self.pause_seconds)
+            again, before = self.look_again(waiting), set(waiting)
+            confirmed |= dict.fromkeys(finding for finding in again if finding in before)
+            waiting = [finding for finding in again if finding not in before]
+        kept = self._not_under_way(list(confirmed))
+        return sorted(kept, key=lambda finding: (list(Damage).index(finding.damage), finding.row))
+
+    def look_again(self, findings: Iterable[Finding]) -> list[Finding]:
+        """What a consistent look at the subjects of these findings gives now. Raises StillBusy."""
+        subjects: dict[tuple[str, str], dict[str, None]] = {}
+        for finding in findings:
+            subject = finding.subject
+            subjects.setdefault((subject.kind, subject.within), {})[subject.id] = None
+        again: dict[Finding, None] = {}
+        restless: set[str] = set()
+        for (kind, within), ids in subjects.items():
+            for some in _together(list(ids)):
+                look = self._inventory_look()
+                for finding in self._calmly(lambda: list(self._look(look, kind, within, some))):  # noqa: B023
+                    again[finding] = None
+                restless |= look.restless
+        self._report.restless = tuple(sorted(restless))
+        return list(again)
+
+    # --- reading everything ---------------------------------------------------------------
+
+    def _scan_orders(self, part: Part) -> None:
+        look, cursor = self._inventory_look(), ""
+        while True:
+            page = self._calmly(lambda: self.store.scan_orders(cursor, part=part))  # noqa: B023
+            self._suspect(unreadable_order(row) for row in page.rows if isinstance(row, BrokenRow))
+            orders = [row for row in page.rows if not isinstance(row, BrokenRow)]
+            for some in _together(orders):
+                self._suspect(self._calmly(lambda: list(look.orders(some))))  # noqa: B023
+                self._suspect(self._calmly(lambda: list(self._feed_look.orders(some))))  # noqa: B023
+            self._count("orders", len(orders))
+            if page.cursor is None:
+                return
+            cursor = page.cursor
+
+    def _scan_opportunities(self, part: Part) -> None:
+        look, cursor, last = self._inventory_look(), "", ""
+        while True:
+            page = self._calmly(lambda: self.store.scan_opportunities(cursor, part=part))  # noqa: B023
+            ids = [opportunity_id for opportunity_id in page.rows if opportunity_id != last]
+            for some in _together(ids):
+                self._suspect(self._calmly(lambda: list(look.opportunities(some))))  # noqa: B023
+                self._suspect(self._calmly(lambda: list(self._in_open_feeds(some))))  # noqa: B023
+            self._count("opportunities", len(ids))
+            if page.cursor is None:
+                return
+            cursor, last = page.cursor, page.rows[-1] if page.rows else last
+
+    def _walk_feed(self, feed_id: str) -> None:
+        look = self._feed_look
+        self._suspect(self._calmly(lambda: list(look.counter(feed_id))))
+        after = ""
+        while ids := self._calmly(lambda: list(self.feeds.pointers(feed_id, after, _TOGETHER))):  # noqa: B023
+            self._suspect(self._calmly(lambda: list(look.items(feed_id, ids))))
+            self._count("feed items", len(ids))
+            after = ids[-1]
+        number = 0
+        while rows := self._calmly(lambda: self.feeds.walk(feed_id, number, _TOGETHER)):  # noqa: B023
+            self._suspect(self._calmly(lambda: list(look.rows(feed_id, rows))))
+            number = rows[-1].change_number
+
+    def _in_open_feeds(self, ids: Sequence[str]) -> Iterator[Finding]:
+        owed: dict[str, list[str]] = {}
+        for opportunity_id, (listing, _) in read_listings(self.store, ids)[0].items():
+            if not listing.deleted:
+                owed.setdefault(listing.opportunity.type.traits.feed, []).append(opportunity_id)
+        yield from self._feed_look.listings(owed)
+
+    def _work(self, kinds: Iterable[str] | None = None) -> Iterator[Finding]:
+        """Entries that were set aside, each; and each kind of work whose first entries stay as they are."""
+        for kind in self.pending.kinds() if kinds is None else kinds:
+            if kind.startswith(_NOTES):
+                continue
+            if kind.startswith(_ASIDE):
+                yield from self._aside(kind)
+                continue
+            head = self.pending.entries(kind, _HEAD)
+            if head:
+                moves = " ".join(
+                    f"{each.id}@{each.progress}/{each.attempts}/{each.revision}" for each in head
+                )
+                row = f"pending {kind} {head[0].id}"
+                yield Finding(Damage.WORK_STUCK, row, moves[:200], Subject("work", kind))
+
+    def _aside(self, kind: str) -> Iterator[Finding]:
+        after = ""
+        while entries := self.pending.entries(kind, _TOGETHER, after):
+            for entry in entries:
+                detail = (entry.error or "").split("(")[
+                    0
+                ]  # the type of the error, and nothing of its content
+                yield Finding(
+                    Damage.WORK_SET_ASIDE, f"pending {kind} {entry.id}", detail, Subject("work", kind)
+                )
+            after = entries[-1].id
+
+    def _leases(self) -> Iterator[Finding]:
+        for opportunity_id in self.store.expired(self.clock() - LEASE_OVERDUE_AFTER, MAX_NAMED):
+            row = f"inventory {opportunity_id} hold#"
+            yield Finding(Damage.LEASE_OVERDUE, row, "", Subject("lease", opportunity_id))
+
+    # --- looking at some rows ---------------------------------------------------------------
+
+    def _look(self, look: InventoryLook, kind: str, within: str, ids: Sequence[str]) -> Iterator[Finding]:
+        match kind:
+            case "opportunity":
+                yield from look.opportunities(ids)
+            case "order":
+                keys = [OrderKey(*key.rsplit("#", 1)) for key in ids]
+                orders, broken = read_orders(self.store, keys)
+                yield from look.orders(list(orders.values()))
+                yield from broken.values()
+            case "owed":
+                yield from self._owed(within, ids)
+            case "item":
+                yield from self._feed_look.items(within, ids)
+            case "row":
+                rows = self.feeds.stored(within, [int(number) for number in ids])
+                yield from self._feed_look.rows(within, list(rows.values()))
+            case "feed":
+                for feed_id in ids:
+                    yield from self._counter(feed_id)
+            case "work":
+                yield from self._work(ids)
+            case "lease":
+                yield from self._leases()
+
+    def _owed(self, feed_id: str, ids: Sequence[str]) -> Iterator[Finding]:
+        if partner_id := partner_of(feed_id):
+            orders = read_orders(self.store, [OrderKey(partner_id, item_id) for item_id in ids])[0]
+            yield from self._feed_look.orders(list(orders.values()))
+        else:
+            yield from self._in_open_feeds(ids)
+
+    def _counter(self, feed_id: str) -> Iterator[Finding]:
+        """The counter against the rows, or else against the pointers, which may be all that is left."""
+        found = list(self._feed_look.counter(feed_id))
+        after = ""
+        while not found and (ids := list(self.feeds.pointers(feed_id, after, _TOGETHER))):
+            found = [each for each in self._feed_look.items(feed_id, ids) if each.subject.kind == "feed"]
+            after = ids[-1]
+        yield from found[:1]
+
+    def _not_under_way(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Without those on feeds that are being reviewed or rebuilt: they are not yet what they will be."""
+        if not findings:
+            return []
+        partners, everything = set[str](), False
+        for kind in (FeedReview.KIND, Rebuild.KIND):
+            after = ""
+            while entries := self._calmly(lambda: self.pending.entries(kind, _TOGETHER, after)):  # noqa: B023
+                after = entries[-1].id
+                everything |= kind == Rebuild.KIND
+                if kind == FeedReview.KIND:
+                    partners |= {_partner(entry.document) for entry in entries}
+        return [
+            finding
+            for finding in findings
+            if finding.subject.kind not in ("owed", "item", "row", "feed")
+            or not (everything or partner_of(finding.subject.within) in partners - {""})
+        ]
+
+    # --- the rest ---------------------------------------------------------------------------
+
+    def _inventory_look(self) -> InventoryLook:
+        return InventoryLook(self.store, self.clock())
+
+    def _suspect(self, findings: Iterable[Finding]) -> None:
+        with self._lock:
+            for finding in findings:
+                kind = self._suspected.setdefault(finding.damage, {})
+                if finding in kind:
+                    continue
+                if len(kind) >= MAX_NAMED:
+                    self._report.unnamed[finding.damage] += 1
+                else:
+                    kind[finding] = None
+
+    def _count(self, what: str, number: int) -> None:
+        with self._lock:
+            self._report.looked_at[what] += number
+
+    def _calmly(self, read: Callable[[], T]) -> T:
+        return self.retry.run(read, on=(StoreBusy,))
+
+
+def _together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(rows), _TOGETHER):
+        yield rows[start : start + _TOGETHER]
+
+
+def _partner(document: str) -> str:
+    try:
+        return codec.from_json(document, FeedReview).partner_id
+    except codec.Undecodable:
+        return ""
