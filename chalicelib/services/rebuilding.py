@@ -157,7 +157,7 @@ class Rebuilder:
             return 0, None
         rows = self.feeds.walk(feed_id, int(reached.cursor or 0), STEP)
         shown = {row.change_number: item for row in rows if row.text is not None and (item := read_item(row))}
-        pointers = self.feeds.state(feed_id, [item.id for item in shown.values()]).pointers
+        pointers = self.feeds.state(feed_id, list({item.id: None for item in shown.values()})).pointers
         unknown = [item.id for item in shown.values() if item.id not in pointers]
         written = self._publish(rebuild, {feed_id: unknown})
         for number, item in shown.items():

@@ -1,5 +1,6 @@
 """The engines that tests and measurements run on, tables on them, and what goes to them."""
 
+import json
 import os
 import socket
 import subprocess
@@ -82,9 +83,40 @@ def clear(tables: Tables) -> None:
     """Empty tables in place."""
     client = tables.connection.client
     for row in (tables.details, tables.orders, tables.feeds, tables.identity, tables.pending):
-        name, keys = row.Meta.table_name, [row._hash_keyname, row._range_keyname]
+        name, keys = row.Meta.table_name, _key_names(row)
         for item in client.get_paginator("scan").paginate(TableName=name).search("Items[]"):
-            client.delete_item(TableName=name, Key={key: item[key] for key in keys if key})
+            client.delete_item(TableName=name, Key={key: item[key] for key in keys})
+
+
+# The rows of all tables, as DynamoDB writes them, by table and key.
+Rows = dict[str, dict[str, dict[str, Any]]]
+
+
+def rows_of(tables: Tables) -> Rows:
+    """Everything that is in these tables."""
+    client, found = tables.connection.client, Rows()
+    for row in (tables.details, tables.orders, tables.feeds, tables.identity, tables.pending):
+        name, keys = row.Meta.table_name, _key_names(row)
+        items = client.get_paginator("scan").paginate(TableName=name, ConsistentRead=True).search("Items[]")
+        found[name] = {json.dumps([item[key] for key in keys]): item for item in items}
+    return found
+
+
+def put_back(tables: Tables, rows: Rows) -> None:
+    """Make everything in these tables as it was."""
+    client, present = tables.connection.client, rows_of(tables)
+    for row in (tables.details, tables.orders, tables.feeds, tables.identity, tables.pending):
+        name, keys = row.Meta.table_name, _key_names(row)
+        now = present[name]
+        for key in now.keys() - rows[name].keys():
+            client.delete_item(TableName=name, Key={part: now[key][part] for part in keys})
+        for key, item in rows[name].items():
+            if now.get(key) != item:
+                client.put_item(TableName=name, Item=item)
+
+
+def _key_names(row: Any) -> list[str]:
+    return [key for key in (row._hash_keyname, row._range_keyname) if key]
 
 
 class Calls:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from chalicelib.domain.orders import OrderKey
 from chalicelib.feeds.contents import FeedContents, is_known, partner_of
-from chalicelib.identity.register import FeedReview
+from chalicelib.identity.consent import FeedReview
 from chalicelib.services.checking.feeds import FeedLook
 from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.services.checking.inventory import (
@@ -29,7 +29,7 @@ from chalicelib.services.rebuilding import Rebuild
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.storage.pending import SET_ASIDE, PendingStore
+from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import Store
@@ -87,12 +87,13 @@ class Check:
     def __post_init__(self) -> None:
         self._lock = Lock()
         self._suspected: dict[Damage, dict[Finding, None]] = {}
+        self._restless: set[str] = set()
         self._report = Report()
         self._feed_look = FeedLook(self.feeds, self.contents)
 
     def run(self) -> Report:
         """Everything that is damaged now. Raises StillBusy."""
-        self._report, self._suspected = Report(), {}
+        self._report, self._suspected, self._restless = Report(), {}, set()
         # While everything is read, whom a Seller has revoked is asked for once each.
         known = FeedContents(self.contents.store, cache(self.contents.is_revoked))
         self._feed_look = FeedLook(self.feeds, known)
@@ -105,8 +106,10 @@ class Check:
         self._suspect(self._calmly(lambda: list(self._work())))
         self._suspect(self._calmly(lambda: list(self._leases())))
         self._feed_look = FeedLook(self.feeds, self.contents)
+        self._suspect(self.look_again(Subject("opportunity", each) for each in sorted(self._restless)))
         found = [finding for kind in self._suspected.values() for finding in kind]
         self._report.findings = self.confirmed(found)
+        self._report.restless = tuple(sorted(self._restless))
         return self._report
 
     def confirmed(self, findings: Sequence[Finding]) -> list[Finding]:
@@ -117,28 +120,27 @@ class Check:
             if not waiting:
                 break
             self.pause(self.pause_seconds)
-            again, before = self.look_again(waiting), set(waiting)
+            again, before = self.look_again(each.subject for each in waiting), set(waiting)
+            rows = {(finding.damage, finding.row) for finding in waiting}
             confirmed |= dict.fromkeys(finding for finding in again if finding in before)
-            waiting = [finding for finding in again if finding not in before]
+            # Those that look otherwise now may only be busy.
+            waiting = [each for each in again if each not in before and (each.damage, each.row) in rows]
         kept = self._not_under_way(list(confirmed))
         return sorted(kept, key=lambda finding: (list(Damage).index(finding.damage), finding.row))
 
-    def look_again(self, findings: Iterable[Finding]) -> list[Finding]:
-        """What a consistent look at the subjects of these findings gives now. Raises StillBusy."""
-        subjects: dict[tuple[str, str], dict[str, None]] = {}
-        for finding in findings:
-            subject = finding.subject
-            subjects.setdefault((subject.kind, subject.within), {})[subject.id] = None
-        again: dict[Finding, None] = {}
-        restless: set[str] = set()
-        for (kind, within), ids in subjects.items():
+    def look_again(self, subjects: Iterable[Subject]) -> list[Finding]:
+        """What a consistent look at these gives now. Raises StillBusy."""
+        together: dict[tuple[str, str], dict[str, None]] = {}
+        for subject in subjects:
+            together.setdefault((subject.kind, subject.within), {})[subject.id] = None
+        found: dict[Finding, None] = {}
+        for (kind, within), ids in together.items():
             for some in _together(list(ids)):
                 look = self._inventory_look()
-                for finding in self._calmly(lambda: list(self._look(look, kind, within, some))):  # noqa: B023
-                    again[finding] = None
-                restless |= look.restless
-        self._report.restless = tuple(sorted(restless))
-        return list(again)
+                found |= dict.fromkeys(self._calmly(lambda: list(self._look(look, kind, within, some))))  # noqa: B023
+                if kind == "opportunity":
+                    self._restless = (self._restless - set(some)) | look.restless
+        return list(found)
 
     # --- reading everything ---------------------------------------------------------------
 
@@ -166,6 +168,8 @@ class Check:
                 self._suspect(self._calmly(lambda: list(self._in_open_feeds(some))))  # noqa: B023
             self._count("opportunities", len(ids))
             if page.cursor is None:
+                with self._lock:
+                    self._restless |= look.restless
                 return
             cursor, last = page.cursor, page.rows[-1] if page.rows else last
 
@@ -245,8 +249,11 @@ class Check:
                     yield from self._counter(feed_id)
             case "work":
                 yield from self._work(ids)
+            case "aside":
+                entries = [self.pending.entry(within, entry_id) for entry_id in ids]
+                yield from (_aside(entry) for entry in entries if entry is not None)
             case "lease":
-                yield from self._leases()
+                yield from (finding for finding in self._leases() if finding.subject.id in ids)
 
     def _owed(self, feed_id: str, ids: Sequence[str]) -> Iterator[Finding]:
         if partner_id := partner_of(feed_id):
@@ -310,6 +317,12 @@ class Check:
 def _together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(rows), _TOGETHER):
         yield rows[start : start + _TOGETHER]
+
+
+def _aside(entry: PendingWork) -> Finding:
+    detail = (entry.error or "").split("(")[0]  # the type of the error, and nothing of its content
+    row, subject = f"pending {entry.kind} {entry.id}", Subject("aside", entry.id, entry.kind)
+    return Finding(Damage.WORK_SET_ASIDE, row, detail, subject)
 
 
 def _partner(document: str) -> str:

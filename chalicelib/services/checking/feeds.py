@@ -40,25 +40,28 @@ class FeedLook:
             for feed_id, item in self.contents.of_order(order).items():
                 if item.data is not None or isinstance(order, DeletedOrder):
                     wanted.setdefault(feed_id, []).append((item.id, item.data is not None, order))
-        shown: dict[str, set[str]] = {}
+        known: dict[str, set[str]] = {}
         for feed_id, items in wanted.items():
             pointers = self.feeds.state(feed_id, [item_id for item_id, _, _ in items]).pointers
-            shown[feed_id] = {item_id for item_id, pointer in pointers.items() if pointer.change_number}
+            known[feed_id] = set(pointers)
             for item_id, is_live, _ in items:
-                if is_live and item_id not in shown[feed_id]:
+                if is_live and (item_id not in pointers or not pointers[item_id].change_number):
                     yield _missing(feed_id, item_id)
-        yield from self._stubs(wanted, shown)
+        yield from self._stubs(wanted, known)
 
     def _stubs(
-        self, wanted: Mapping[str, Sequence[tuple[str, bool, StoredOrder]]], shown: Mapping[str, set[str]]
+        self, wanted: Mapping[str, Sequence[tuple[str, bool, StoredOrder]]], known: Mapping[str, set[str]]
     ) -> Iterator[Finding]:
-        """A deleted Order was in one of the two feeds; which one, its stub does not say."""
+        """A deleted Order is known to one of the two feeds; which one, its stub does not say.
+
+        One that was changed and deleted at once was never shown, and only its version is noted (DEL-03).
+        """
         in_none: dict[str, str] = {}
         in_one: set[str] = set()
         for feed_id, items in wanted.items():
             for item_id, _, order in items:
                 if isinstance(order, DeletedOrder):
-                    if item_id in shown[feed_id]:
+                    if item_id in known[feed_id]:
                         in_one.add(str(order.key))
                     in_none.setdefault(str(order.key), feed_id)
         for key, feed_id in in_none.items():
@@ -91,7 +94,8 @@ class FeedLook:
     def rows(self, feed_id: str, rows: Sequence[StoredItem]) -> Iterator[Finding]:
         """Whether each row with an item is the one that its pointer points to."""
         shown = {row.change_number: read_item(row) for row in rows if row.text is not None}
-        pointers = self.feeds.state(feed_id, [item.id for item in shown.values() if item]).pointers
+        ids = dict.fromkeys(item.id for item in shown.values() if item)
+        pointers = self.feeds.state(feed_id, list(ids)).pointers
         for number, item in shown.items():
             row, subject = f"feeds {feed_id} change#{number}", Subject("row", str(number), feed_id)
             if item is None:

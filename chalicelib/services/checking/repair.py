@@ -58,7 +58,7 @@ class Repair:
                     self._empty_row(finding)
                 case Damage.LEASE_OVERDUE:
                     self._end_leases(finding.subject.id)
-        left = set(self.check.look_again(findings))
+        left = set(self.check.look_again(finding.subject for finding in findings))
         return [finding for finding in findings if finding in left]
 
     def _opportunities(self, findings: Sequence[Finding]) -> dict[str, list[OrderKey]]:
