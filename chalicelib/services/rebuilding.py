@@ -63,6 +63,11 @@ class Rebuild:
         return is_known(feed_id) and self.feed in (None, feed_id)
 
 
+def is_beyond(entry: PendingWork) -> bool:
+    """Whether a rebuild that is not finished jumps beyond all numbers. Raises Undecodable."""
+    return codec.from_json(entry.document, Rebuild).beyond > 0
+
+
 @dataclass(frozen=True)
 class Reached:
     """How far a rebuild has come: which phase, the feed it is at, and the place in there."""

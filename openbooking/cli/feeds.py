@@ -1,4 +1,4 @@
-"""`openbooking feeds`: stream records that could not be published."""
+"""`openbooking feeds`: changes that could not reach a feed, and feeds published again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.feeds.parked import ParkedRecord
+from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.errors import NotPossible
 from chalicelib.services.parked import ParkedAdministration
+from chalicelib.services.rebuilding import Rebuild, is_beyond, number_beyond_all
+from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.storage.dynamodb.tables import Engine, Tables
 from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
@@ -75,3 +80,60 @@ def _meant(parked: ParkedAdministration, record: str | None, every: bool) -> lis
     if (record is None) is not every:
         refuse("Name one record, or give --all.")
     return [parked.find(record)] if record is not None else list(parked.all())
+
+
+@app.callback()
+def feeds() -> None:
+    """Changes that could not reach a feed, and feeds published again."""
+
+
+@app.command("rebuild")
+def rebuild(
+    partner: Annotated[str | None, typer.Option(help="The feeds of this booking partner.")] = None,
+    feed: Annotated[
+        str | None, typer.Option(help=f"This open feed: {', '.join(OPEN_FEEDS)}.", metavar="NAME")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All feeds.")] = False,
+    old_prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="Take over items and change numbers from the table PREFIX-feeds, which readers have read.",
+            metavar="PREFIX",
+        ),
+    ] = None,
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="Rows that readers have read are lost, and no table has them: jump beyond all numbers.",
+        ),
+    ] = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+) -> None:
+    """Publish feeds again from the store, at change numbers above any that a reader may have seen.
+
+    Safe while the system runs. If it is interrupted, give the same command again: it goes on.
+    """
+    if [partner is not None, feed is not None, every].count(True) != 1:
+        refuse("Which feeds? Give one of --partner ID, --feed NAME and --all.")
+    if feed is not None and feed not in OPEN_FEEDS:
+        refuse(f"There is no open feed {feed!r}: {', '.join(OPEN_FEEDS)}.")
+    with desk_to_read(stage, dynamodb_url) as desk:
+        system = desk.system
+        if old_prefix == system.settings.table_prefix:
+            refuse("--old-prefix names the feeds that are to be rebuilt.")
+        upkeep = Upkeep(system)
+        wanted = Rebuild(partner, feed, number_beyond_all(system.now()) if lost else 0)
+        if old_prefix is not None:
+            engine = Engine(old_prefix, system.settings.aws_region, system.settings.dynamodb_url or None)
+            for adopted in upkeep.rebuilder.adopt(DynamoFeeds(Tables(engine)), wanted):
+                typer.echo(f"Taken over: {adopted}", err=True)
+        entry = wanted.pending()
+        unfinished = system.pending.entry(entry.kind, entry.id)
+        if unfinished is None or (lost and not is_beyond(unfinished)):
+            system.pending.exchange((), [entry])
+        else:
+            typer.echo("Continuing where it was interrupted.", err=True)
+        written = upkeep.worker.finish(entry.kind, entry.id)
+    typer.echo(f"Published again: {written} items.")

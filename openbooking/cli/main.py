@@ -28,6 +28,9 @@ COMMANDS = {
     "feeds": ("feeds", "Changes that could not reach a feed: list, replay or discard them."),
     "pending": ("pending", "Unfinished work that was set aside: list, replay or discard it."),
     "journal": ("journal", "What was done with these commands in a month, and by whom."),
+    "check": ("check", "Verify that spaces, orders and feeds agree, while the system runs; mend them."),
+    "feeds": ("feeds", "Changes that could not reach a feed, and feeds published again."),
+    "restore": ("restore", "Make tables as restored copies of them are."),
     "stage": ("stage", "Package, rehearse and deploy a stage."),
     "suite-config": ("suite_config", "Print the official test suite's configuration."),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ class Site:
     yoga: Bookable
     court: Bookable
     uuids: dict[str, str] = field(default_factory=dict)
+    partners: dict[str, str] = field(default_factory=dict)
     item_ids: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     paused: list[float] = field(default_factory=list)
@@ -76,11 +77,13 @@ class Site:
         uuid = self.uuids[name] = new_uuid()
         answer = ask(booking(uuid, session or self.yoga, partner))
         assert answer.status == 201, answer.body
+        self.partners[name] = partner
         self.item_ids[name] = answer.json["orderedItem"][0]["@id"]
         return uuid
 
     def cancel(self, name: str) -> None:
-        answer = ask(cancellation(self.uuids[name], self.item_ids[name]))
+        request = cancellation(self.uuids[name], self.item_ids[name])
+        answer = ask(replace(request, partner=self.partners[name]))
         assert answer.status == 204, answer.body
 
     def lease(self, name: str) -> None:
@@ -120,7 +123,7 @@ def site(prefix: str, url: str) -> Iterator[Site]:
     installation = Installation(prefix, url)
     installation.create()
     with streams_of(prefix, url) as pump:
-        yoga, court = installation.session(20), installation.slot()
+        yoga, court = installation.session(60), installation.slot()
         asked = installation.session(10, offer=APPROVAL, starts_in=timedelta(days=3))
         made = Site(installation, pump, yoga, court)
         for name in ("booked", "changed", "deleted", "deleted at once", "other"):

@@ -1,0 +1,80 @@
+"""`openbooking restore`: makes tables as restored copies of them are."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from enum import StrEnum
+from typing import Annotated
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from openbooking.cli.desks import Stage
+from openbooking.cli.terminal import DynamodbUrl, attached, on_stage, refuse, table_prefix
+from openbooking.deployment.errors import DeploymentError
+from openbooking.deployment.restoring import restore as restore_table
+from openbooking.local.engine import dynamodb_client
+
+app = typer.Typer(add_completion=False)
+
+
+class Table(StrEnum):
+    """The tables of an installation."""
+
+    inventory = "inventory"
+    orders = "orders"
+    pending = "pending"
+    identity = "identity"
+    feeds = "feeds"
+
+
+# They change together. Identities go back only if they were damaged: revoked tokens would be good again.
+# Feeds do not go back: readers have read them.
+_TOGETHER = [Table.inventory, Table.orders, Table.pending]
+
+
+@app.command()
+def restore(
+    from_prefix: Annotated[
+        str,
+        typer.Option(help="The restored copies are the tables PREFIX-inventory and so on.", metavar="PREFIX"),
+    ],
+    table: Annotated[list[Table] | None, typer.Option(help="Of these only.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+) -> None:
+    """Make tables as restored copies of them are: rows that have come since are deleted.
+
+    docs/restoring.md is the procedure. Nothing may write to the tables meanwhile.
+    """
+    if stage and dynamodb_url:
+        refuse("Either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
+    with ExitStack() as entered:
+        if stage:
+            client = boto3.client(
+                "dynamodb", region_name=entered.enter_context(on_stage(stage, signing_key=False))
+            )
+            prefix = table_prefix(f"openbooking-{stage}")
+        else:
+            client = dynamodb_client(entered.enter_context(attached(dynamodb_url)))
+            prefix = table_prefix()
+        entered.callback(client.close)
+        if from_prefix == prefix:
+            refuse(f"The tables {prefix}-* are the ones to be restored: name the copies.")
+        wanted = table or _TOGETHER
+        names = ", ".join(f"{prefix}-{name}" for name in wanted)
+        if not yes and not typer.confirm(
+            f"Make {names} as {from_prefix}-* are? What has come since is deleted."
+        ):
+            refuse("Nothing was changed.")
+        try:
+            for name in wanted:
+                done = restore_table(client, f"{from_prefix}-{name}", f"{prefix}-{name}", pause=time.sleep)
+                typer.echo(f"{done.table}: {done.put} rows put back, {done.deleted} deleted.")
+        except DeploymentError as error:
+            refuse(str(error))
+        except (BotoCoreError, ClientError) as error:
+            refuse(f"This cannot be done: {error}.")
