@@ -25,7 +25,7 @@ COMMANDS = {
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may speak for Sellers."),
     "tokens": ("tokens", "Refresh tokens that are out, and the keys that sign."),
-    "pending": ("pending", "Unfinished work that was set aside: list, replay or discard it."),
+    "pending": ("pending", "Unfinished work that failed too often and was set aside."),
     "journal": ("journal", "What was done with these commands in a month, and by whom."),
     "check": ("check", "Verify that spaces, orders and feeds agree, while the system runs; mend them."),
     "feeds": ("feeds", "Changes that could not reach a feed, and feeds published again."),
