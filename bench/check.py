@@ -1,6 +1,6 @@
 """Checks of a system that books, cancels, leases and deletes meanwhile: without damage they find nothing.
 
-`python -m bench.check` makes 50 checks beside the load of four processes, then plants damage and finds it
+`python -m bench.check` makes 50 checks beside the load of three processes, then plants damage and finds it
 beside the same load, and then measures one check of 10,000 orders.
 """
 
@@ -27,11 +27,11 @@ from tests.support.streams import streams_of
 
 RUNS = 50
 ORDERS = 10_000
-WORKERS = 4
+WORKERS = 3
 # On one machine with two cores the streams are behind by a second or two.
-PAUSE_SECONDS = 8.0
+PAUSE_SECONDS = 6.0
 # Each worker makes so many requests a second: more, and the local streams fall behind for good.
-_A_SECOND = 6
+_A_SECOND = 5
 _LEASED_FOR = 7
 
 

@@ -21,6 +21,9 @@ from chalicelib.storage.records import Record
 
 STREAMS = ("orders", "inventory")
 
+# In front of the stream, the kinds of the two entries.
+PARKED, PARKED_CONTENT = "parked#", "parked-content#"
+
 # A row takes 400 KB; a record with two images of an Order takes about a megabyte as text.
 _PART_BYTES = 300_000
 _ON_ONE_PAGE = 100
@@ -135,11 +138,11 @@ class ParkedRecords:
 
 
 def _heads(stream: str) -> str:
-    return f"parked#{stream}"
+    return f"{PARKED}{stream}"
 
 
 def _contents(stream: str) -> str:
-    return f"parked-content#{stream}"
+    return f"{PARKED_CONTENT}{stream}"
 
 
 def _part_id(record_id: str, number: int) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from chalicelib.feeds.contents import FeedContents
 from chalicelib.feeds.ledger import FeedItem
-from chalicelib.storage.errors import FeedMoved, StoreBusy
+from chalicelib.storage.errors import EntryRefused, FeedMoved, StoreBusy
 from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.rpde import item_text
@@ -30,16 +30,23 @@ class Republisher:
     def publish(self, feed_id: str, item_ids: Sequence[str], now: datetime) -> int:
         """Publish these items as the store has them; what it does not have, as deleted. How many were written.
 
-        Raises StillBusy.
+        What can never be written is left out; the check names it. Raises StillBusy.
         """
-        waiting, written = list(dict.fromkeys(item_ids)), 0
+        waiting, written, size = list(dict.fromkeys(item_ids)), 0, MAX_ENTRIES
         while waiting:
-            batch = waiting[:MAX_ENTRIES]
-            entries = self.retry.run(
-                lambda: self._append(feed_id, batch, now),  # noqa: B023 - it runs before the next turn
-                on=(FeedMoved, StoreBusy),
-            )
-            written += len(entries)
+            batch = waiting[:size]
+            try:
+                entries = self.retry.run(
+                    lambda: self._append(feed_id, batch, now),  # noqa: B023 - it runs before the next turn
+                    on=(FeedMoved, StoreBusy),
+                )
+            except EntryRefused:
+                if len(batch) > 1:  # one of them: which is it?
+                    size = len(batch) // 2
+                else:
+                    waiting, size = waiting[1:], MAX_ENTRIES
+                continue
+            written, size = written + len(entries), MAX_ENTRIES
             waiting = [*waiting[len(entries) :], *self._overtaken(feed_id, entries)]
         return written
 

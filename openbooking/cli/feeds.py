@@ -18,7 +18,11 @@ from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_rea
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
-app = typer.Typer(help="Changes that could not reach a feed, and feeds published again.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Changes that could not reach a feed, and feeds published again.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 RecordId = Annotated[str | None, typer.Argument(metavar="RECORD", help="As `feeds parked` shows it.")]
 All = Annotated[bool, typer.Option("--all", help="All that are parked.")]

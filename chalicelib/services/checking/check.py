@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from chalicelib.domain.orders import OrderKey
 from chalicelib.feeds.contents import FeedContents, is_known, partner_of
+from chalicelib.feeds.parked import PARKED, PARKED_CONTENT
 from chalicelib.identity.consent import FeedReview
 from chalicelib.services.checking.feeds import FeedLook
 from chalicelib.services.checking.findings import Damage, Finding, Subject
@@ -48,9 +49,9 @@ MAX_NAMED = 1000
 _TOGETHER = 100  # rows in one look
 _HEAD = 25  # entries of a kind of work that are compared
 
-# Kinds of entries that nobody is expected to work on.
-_NOTES = "dataset#"
-_ASIDE = (SET_ASIDE, "parked#")
+# Kinds of entries that nobody is expected to work on, and those that wait for an operator.
+_NOTES = ("dataset#", PARKED_CONTENT)
+_ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 
 @dataclass
@@ -198,7 +199,7 @@ class Check:
         for kind in self.pending.kinds() if kinds is None else kinds:
             if kind.startswith(_NOTES):
                 continue
-            if kind.startswith(_ASIDE):
+            if kind.startswith(tuple(_ASIDE)):
                 yield from self._aside(kind)
                 continue
             head = self.pending.entries(kind, _HEAD)
@@ -212,13 +213,7 @@ class Check:
     def _aside(self, kind: str) -> Iterator[Finding]:
         after = ""
         while entries := self.pending.entries(kind, _TOGETHER, after):
-            for entry in entries:
-                detail = (entry.error or "").split("(")[
-                    0
-                ]  # the type of the error, and nothing of its content
-                yield Finding(
-                    Damage.WORK_SET_ASIDE, f"pending {kind} {entry.id}", detail, Subject("work", kind)
-                )
+            yield from map(_aside, entries)
             after = entries[-1].id
 
     def _leases(self) -> Iterator[Finding]:
@@ -322,7 +317,8 @@ def _together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 def _aside(entry: PendingWork) -> Finding:
     detail = (entry.error or "").split("(")[0]  # the type of the error, and nothing of its content
     row, subject = f"pending {entry.kind} {entry.id}", Subject("aside", entry.id, entry.kind)
-    return Finding(Damage.WORK_SET_ASIDE, row, detail, subject)
+    damage = next(damage for kind, damage in _ASIDE.items() if entry.kind.startswith(kind))
+    return Finding(damage, row, detail, subject)
 
 
 def _partner(document: str) -> str:

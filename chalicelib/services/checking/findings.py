@@ -30,6 +30,7 @@ class Damage(StrEnum):
     COUNTER_TOO_LOW = "feed-counter-too-low"
     WORK_STUCK = "work-stuck"
     WORK_SET_ASIDE = "work-set-aside"
+    RECORD_PARKED = "record-parked"
     UNREADABLE = "unreadable-row"
 
 
@@ -157,9 +158,15 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
             is_repaired=False,
         ),
         Damage.WORK_SET_ASIDE: Explanation(
-            "Work was set aside or parked",
+            "Work was set aside",
             "A change has not reached everybody: it failed every time it was tried.",
-            "Mend the cause that the log names, then replay it (docs/operating.md).",
+            "Mend the cause that the log names, then `openbooking pending replay`.",
+            is_repaired=False,
+        ),
+        Damage.RECORD_PARKED: Explanation(
+            "A change is parked that could not be published",
+            "Brokers do not learn of this change.",
+            "Mend the cause that the log names, then `openbooking feeds replay`.",
             is_repaired=False,
         ),
         Damage.UNREADABLE: Explanation(

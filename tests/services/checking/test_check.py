@@ -14,6 +14,7 @@ from chalicelib.booking.decisions import save_order
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order
+from chalicelib.feeds.parked import ParkedRecords
 from chalicelib.feeds.streams import proposals_feed
 from chalicelib.identity.consent import FeedReview
 from chalicelib.services.checking.check import MAX_NAMED
@@ -248,6 +249,12 @@ def work_was_set_aside(here: Site) -> str:
     return f"pending set-aside#opportunity-change {here.court.id}"
 
 
+def a_record_is_parked(here: Site) -> str:
+    records, error = ParkedRecords(here.system.pending, timedelta(days=30)), ValueError("x@example.com")
+    parked, _ = records.park("orders", "1", "row", {"dynamodb": {}}, error, here.system.now())
+    return f"pending parked#orders {parked.id}"
+
+
 def an_order_cannot_be_read(here: Site) -> str:
     row = here.tables.orders.get(str(here.key("booked")))
     row.update([here.tables.orders.document.set(b"?")])
@@ -281,6 +288,7 @@ PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (a_counter_is_lost, Damage.COUNTER_TOO_LOW),
     (work_does_not_move, Damage.WORK_STUCK),
     (work_was_set_aside, Damage.WORK_SET_ASIDE),
+    (a_record_is_parked, Damage.RECORD_PARKED),
     (an_order_cannot_be_read, Damage.UNREADABLE),
 ]
 
