@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from chalicelib.runtime import telemetry
 from chalicelib.runtime.settings import read_settings
+from openbooking.cli.main import app as command_line
 from openbooking.infra import templates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +143,20 @@ def test_every_section_of_the_runbook_names_its_alarms() -> None:
         assert set(re.findall(r"`openbooking-<stage>-([\w-]+)`", parts[section])) >= names
         for heading in ("What it means", "What people notice", "What to do"):
             assert f"**{heading}.**" in parts[section]
+
+
+def test_every_command_of_the_runbook_exists_with_its_options() -> None:
+    text = RUNBOOK.read_text(encoding="utf-8")
+    commands = set(re.findall(r"`(openbooking [^`]+)`", text))
+    assert {command.split()[1] for command in commands} == {"check", "feeds", "pending"}
+    for command in commands:
+        node: Any = typer.main.get_command(command_line)
+        _, *words = command.split()
+        while words and hasattr(node, "commands"):
+            assert words[0] in node.commands, command
+            node = node.commands[words.pop(0)]
+        known = {name for parameter in node.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
 
 
 def test_the_topic_is_encrypted_with_a_key_that_cloudwatch_may_use() -> None:
