@@ -21,6 +21,7 @@ from chalicelib.domain.errors import (
     UnknownOrIncorrectEndpointError,
     UnsupportedMediaTypeError,
 )
+from chalicelib.domain.limits import MAX_BODY_BYTES
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
 from chalicelib.identity.callers import Caller
@@ -32,9 +33,6 @@ from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.wire import links
 from chalicelib.wire.errors import error_document
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write
-
-# API Gateway takes no more; whoever serves the app elsewhere gets the same.
-MAX_BODY_BYTES = 10 * 1024 * 1024
 
 _VERBS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
 _PLAIN_JSON = "application/json"
@@ -82,7 +80,7 @@ class Call:
         except UnicodeEncodeError:  # half a character, which the event of a gateway can hold
             raise MalformedRequestError("The body is not UTF-8.") from None
         if len(body) > MAX_BODY_BYTES:
-            raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES} bytes.")
+            raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES:,} bytes.")
         return body
 
     def caller(self) -> Caller:
@@ -177,7 +175,9 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
             "Please try again in a moment."
         )
     except OrderTooLarge:
-        error = RequestTooLargeError("The order is too large to be kept.")
+        error = RequestTooLargeError(
+            "The order with this change is too large for its row or for one transaction."
+        )
     except Exception as fault:
         system.telemetry.failure("unhandled", fault, path=resource.path, **call.noted)
         error = InternalApplicationError()

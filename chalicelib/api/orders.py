@@ -16,8 +16,8 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.orders import OrderKey, OrderKind
 from chalicelib.wire import links
-from chalicelib.wire.jsonld import read_body, write
-from chalicelib.wire.orders import order_document
+from chalicelib.wire.jsonld import read_body
+from chalicelib.wire.orders import order_text
 from chalicelib.wire.requests import read_booking, read_cancellation, read_order, read_proposal_update
 
 blueprint = Blueprint(__name__)
@@ -36,8 +36,7 @@ def c2(call: Call) -> Reply:
 def _quote(call: Call, *, with_customer: bool) -> Reply:
     request = _read_order(call, OrderKind.OrderQuote)
     answer = call.system.bookings.quote(request, with_customer=with_customer)
-    document = order_document(answer.order, call.system.booking_service(), answer.errors)
-    return Reply(409 if answer.errors else 200, document)
+    return Reply(409 if answer.errors else 200, _text_with_errors(call, answer))
 
 
 def delete_order_quote(call: Call) -> Reply:
@@ -71,12 +70,16 @@ def b(call: Call) -> Reply:
 
 def _renderer(call: Call) -> Render:
     service = call.system.booking_service()
-    return lambda order: write(order_document(order, service))
+    return lambda order: order_text(order, service)
+
+
+def _text_with_errors(call: Call, answer: Answer) -> str:
+    return order_text(answer.order, call.system.booking_service(), answer.errors)
 
 
 def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
     if answer.errors:
-        return Reply(409, order_document(answer.order, call.system.booking_service(), answer.errors))
+        return Reply(409, _text_with_errors(call, answer))
     return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
 
 
@@ -117,7 +120,7 @@ def status(call: Call) -> Reply:
     caller = call.caller()
     seller_id = caller.authorised_seller()
     order = call.system.bookings.status(call.order_key(caller), seller_id=seller_id)
-    return Reply(200, order_document(order, call.system.booking_service(), with_positions=False))
+    return Reply(200, order_text(order, call.system.booking_service(), with_positions=False))
 
 
 def _read_order(call: Call, kind: OrderKind) -> OrderRequest:

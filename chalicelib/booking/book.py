@@ -94,10 +94,8 @@ def book_proposal(
     check_reconciliation(request.payment, moment.policy.reconciliation)
 
     booked = replace(
-        order,
-        kind=OrderKind.Order,
+        as_booked(order, moment),
         payment=request.payment,
-        items=tuple(_confirmed(item, order, moment) for item in order.items),
         # A repeated P still gets its own answer.
         proposal_answer=order.answer,
         published=False,  # the Order is absent from its feed until it is updated (B-19)
@@ -105,6 +103,12 @@ def book_proposal(
     booked = next_version(replace(booked, answer=render(booked)), order)
     held = moves(order.key, order.holds(), booked.holds())
     return Decision(Answer(booked), (save_order(booked, order), *held))
+
+
+def as_booked(order: Order, moment: Moment) -> Order:
+    """The Order that a proposal becomes: its items confirmed, with what their Customers get in with."""
+    items = tuple(_confirmed(item, order, moment) for item in order.items)
+    return replace(order, kind=OrderKind.Order, items=items)
 
 
 def check_total(request: OrderRequest, assessment: Assessment) -> None:

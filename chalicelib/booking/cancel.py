@@ -11,8 +11,10 @@ from chalicelib.booking.requests import CancellationRequest
 from chalicelib.domain.errors import (
     CancellationNotPermittedError,
     OrderItemIdInvalidError,
+    RequestTooLargeError,
 )
 from chalicelib.domain.lifecycle import CANCELLED, ItemEvent, OrderEvent, TransitionRefused, next_item_status
+from chalicelib.domain.limits import MAX_NOTES, check_text
 from chalicelib.domain.orders import DeletedOrder, Order, OrderItem
 
 
@@ -35,9 +37,11 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
     """The one write that follows when an Order's items change: totals, spaces, and its feed item.
 
     Spaces that are newly taken, as by a replacement, are taken at the revision in the snapshot.
+    Raises RequestTooLargeError for notices and messages beyond their bounds.
     """
     if items == order.items:
         return ()
+    check_notes(order.items, items)
     changed = replace(
         order,
         items=items,
@@ -49,6 +53,21 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
         published=True,
     )
     return (save_order(changed, order), *moves(order.key, order.holds(), changed.holds(), snapshot))
+
+
+def check_notes(before: tuple[OrderItem, ...], after: tuple[OrderItem, ...]) -> None:
+    """Refuse notices and messages that are too long or too many for the row. Raises RequestTooLargeError."""
+    notes = notes_of(after)
+    new = notes - notes_of(before)
+    for note in new:
+        check_text("A notice or message", note)
+    if new and len(notes) > MAX_NOTES:
+        raise RequestTooLargeError(f"An order may have at most {MAX_NOTES} different notices and messages.")
+
+
+def notes_of(items: tuple[OrderItem, ...]) -> set[str]:
+    """The different notices and messages on the items."""
+    return {note for item in items for note in (item.customer_notice, item.cancellation_message) if note}
 
 
 def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]:

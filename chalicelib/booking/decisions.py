@@ -11,6 +11,7 @@ from typing import Generic, TypeAlias, TypeVar
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.identifiers import PASSES
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, next_version
 from chalicelib.domain.parties import Json, Seller
@@ -132,8 +133,7 @@ class Policy:
 
     `reconciliation` maps properties of Payment to the values that can be reconciled (PAY-04).
     Images of passes are found below `pass_url`.
-    `max_opportunities` bounds an Order so that one transaction holds it: with 24, one read takes 74
-    keys of 100, and a quote that swaps all of them for others writes 97 rows of 100.
+    `max_opportunities` bounds an Order so that one transaction holds it.
     """
 
     anonymous_leases: bool = True
@@ -142,7 +142,7 @@ class Policy:
     prepayment_supported: bool = True
     business_tax_calculated: bool = True
     reconciliation: Json = field(default_factory=dict)
-    max_opportunities: int = 24
+    max_opportunities: int = MAX_OPPORTUNITIES
     pass_url: str = PASSES
 
 

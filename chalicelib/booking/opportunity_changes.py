@@ -6,6 +6,7 @@ from enum import StrEnum
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
 from chalicelib.booking.proposals import decide_proposal
 from chalicelib.booking.seller import cancel_by_seller, follow_opportunity
+from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.lifecycle import ProposalEvent, TransitionRefused
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKind
@@ -48,12 +49,17 @@ def follow(
             return Decision(None)  # rejected already
     if change.kind is ChangeKind.logistics:
         return follow_opportunity(snapshot, opportunity)
-    return cancel_by_seller(
-        snapshot,
-        message=change.message,
-        opportunity_id=change.opportunity_id,
-        attended_stays=True,
-    )
+
+    def cancelled(message: str | None) -> Decision[None]:
+        return cancel_by_seller(
+            snapshot, message=message, opportunity_id=change.opportunity_id, attended_stays=True
+        )
+
+    try:
+        return cancelled(change.message)
+    except RequestTooLargeError:
+        # The Order has as many different messages as its row holds: the cancellation matters more than its text.
+        return cancelled(None)
 
 
 def _in_proposal(order: Order, opportunity: Opportunity) -> Decision[None]:

@@ -9,7 +9,7 @@ from chalicelib.booking.existing import existing_order
 from chalicelib.booking.holding import release_as_lease
 from chalicelib.booking.quote import lease_end
 from chalicelib.booking.requests import ProposalUpdateRequest
-from chalicelib.booking.seller import replacement
+from chalicelib.booking.seller import check_opportunities, replacement
 from chalicelib.domain.errors import PatchNotAllowedOnPropertyError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import (
     OrderEvent,
@@ -18,6 +18,7 @@ from chalicelib.domain.lifecycle import (
     TransitionRefused,
     next_proposal_status,
 )
+from chalicelib.domain.limits import check_text
 from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.orders import Order, OrderItem, Proposal
 
@@ -76,12 +77,14 @@ def amend_proposal(
     dearer or cheaper: for that an Offer must allow negotiation. Spaces move with them.
 
     Raises UnknownOrderError, GoneError; TransitionRefused where it is too late; UnacceptableOfferError,
-    OpportunityOfferPairNotBookableError, OpportunityIsFullError.
+    OpportunityOfferPairNotBookableError, OpportunityIsFullError, OpportunityIsInConflictError,
+    RequestTooLargeError.
     """
     order = _proposal_in(snapshot)
     proposal = _proposal_of(order)
     if choices and not any(_may_be_negotiated(item) for item in order.items):
         raise UnacceptableOfferError("None of the offers allows negotiation.")
+    check_opportunities(order.items, choices or {})
     items = tuple(
         replacement(item, choices[item.id or ""], snapshot, moment)
         if choices and item.id in choices
@@ -96,6 +99,7 @@ def amend_proposal(
     )
     if items == order.items:
         return _changed(order, changed, snapshot, moment, shows=True)
+    check_text("The note", changed.seller_note)
     return Decision(None, change_items(replace(order, proposal=changed), items, snapshot))
 
 
@@ -119,6 +123,7 @@ def _changed(
     """One write; a rejection also turns the spaces that are held into a lease that ends by itself."""
     if proposal == order.proposal:
         return Decision(None)
+    check_text("The note", proposal.seller_note)
     changed = replace(order, proposal=proposal, published=order.published or shows)
     released: tuple[MoveHold, ...] = ()
     if proposal.is_rejected:

@@ -1,7 +1,8 @@
 """What a Seller does to an Order that is booked: one decision and one feed write each.
 
 All of them look at the Order as it is and leave out the items that they do not concern; where nothing
-changes, nothing is written. They raise UnknownOrderError or GoneError where there is no such Order.
+changes, nothing is written. They raise UnknownOrderError or GoneError where there is no such Order, and
+RequestTooLargeError where a notice or message is too long, or one too many.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,6 +15,7 @@ from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.existing import existing_order
 from chalicelib.domain.errors import (
     OpportunityIsFullError,
+    OpportunityIsInConflictError,
     OpportunityOfferPairNotBookableError,
     UnacceptableOfferError,
 )
@@ -25,6 +27,7 @@ from chalicelib.domain.lifecycle import (
     TransitionRefused,
     next_item_status,
 )
+from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.pricing import unit_price
@@ -98,7 +101,8 @@ def replace_items(
 
     The new pair must be bookable and not dearer; the item keeps its id. Spaces move with it.
 
-    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
+    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError,
+    OpportunityIsInConflictError.
     """
 
     def replaced(item: OrderItem) -> OrderItem:
@@ -108,7 +112,21 @@ def replace_items(
             raise UnacceptableOfferError("A replacement may not be dearer.", instance=new.offer_id)
         return replace(new, customer_notice=notice)
 
+    order = _order_in(snapshot)
+    check_opportunities(order.items, choices)
     return _change(snapshot, replaced, choices.keys())
+
+
+def check_opportunities(items: tuple[OrderItem, ...], choices: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse a replacement that leaves an Order with more Opportunities than its row and a transaction hold.
+
+    Raises OpportunityIsInConflictError.
+    """
+    after = {choices[item.id or ""][0] if item.id in choices else item.opportunity_id for item in items}
+    if len(after) > max(MAX_OPPORTUNITIES_KEPT, len({item.opportunity_id for item in items})):
+        raise OpportunityIsInConflictError(
+            f"An order may have at most {MAX_OPPORTUNITIES_KEPT} different opportunities."
+        )
 
 
 def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, moment: Moment) -> OrderItem:

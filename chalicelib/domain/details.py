@@ -8,6 +8,7 @@ from chalicelib.domain.errors import (
     InvalidIntakeFormError,
     OrderItemError,
 )
+from chalicelib.domain.limits import MAX_ANSWER_TEXT_BYTES
 from chalicelib.domain.parties import Json
 
 
@@ -52,8 +53,11 @@ def _why_invalid(form_field: Json, value: Any) -> str | None:
         case "DropdownFormFieldSpecification":
             options = form_field.get("valueOption", [])
             return None if value in options else "the answer must be one of the options."
+        case _ if isinstance(value, str):
+            fits = len(value.encode()) <= MAX_ANSWER_TEXT_BYTES
+            return None if fits else f"the answer may have at most {MAX_ANSWER_TEXT_BYTES:,} bytes."
         case _:
-            return None if isinstance(value, str) else "the answer must be text."
+            return "the answer must be text."
 
 
 def _term(iri: str) -> str:

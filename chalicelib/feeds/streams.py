@@ -11,11 +11,11 @@ from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.feeds.batches import BUSY, Batch, FeedChange, Handled, Outlet
 from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.order_items import order_data
 from chalicelib.storage.errors import StoreBusy, UnreadableRow
 from chalicelib.storage.records import OrderChange, Record
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import feed_data
-from chalicelib.wire.orders import feed_document
 
 IsRevoked = Callable[[str, str], bool]
 
@@ -177,7 +177,7 @@ def _order_changes(
     partner_id, uuid = order.key.partner_id, order.key.uuid
     if isinstance(order, Order) and order.kind is OrderKind.OrderProposal:
         if order.published:
-            data = None if is_revoked(order) else feed_document(order)
+            data = None if is_revoked(order) else order_data(order)
             item = FeedItem(uuid, "OrderProposal", order.version, data)
             yield FeedChange(record, proposals_feed(partner_id), item)
         return
@@ -186,5 +186,5 @@ def _order_changes(
         item = FeedItem(uuid, "OrderProposal", order.version, None)
         yield FeedChange(record, proposals_feed(partner_id), item)
     elif order.published:
-        data = feed_document(order) if isinstance(order, Order) and not is_revoked(order) else None
+        data = order_data(order) if isinstance(order, Order) and not is_revoked(order) else None
         yield FeedChange(record, orders_feed(partner_id), FeedItem(uuid, "Order", order.version, data))

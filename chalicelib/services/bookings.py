@@ -17,6 +17,7 @@ from chalicelib.booking.requests import (
 )
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.services.attempts import Attempts
+from chalicelib.services.room import leaving_room
 from chalicelib.wire.links import is_identifier
 
 
@@ -48,15 +49,17 @@ class Bookings:
         )
 
     def propose(self, request: OrderRequest, render: Render) -> Answer:
-        """P."""
+        """P. Raises RequestTooLargeError where its row would have no room for later changes."""
         moment = self.moment()
+        render = leaving_room(render, moment)
         return self.attempts.carry_out(
             _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
         )
 
     def book(self, request: OrderRequest, render: Render) -> Answer:
-        """B of the simple flow."""
+        """B of the simple flow. Raises RequestTooLargeError where its row would have no room for later changes."""
         moment = self.moment()
+        render = leaving_room(render, moment)
         return self.attempts.carry_out(
             _wanted(request), lambda snapshot: book(request, snapshot, moment, render), moment.now
         )
@@ -66,6 +69,7 @@ class Bookings:
     ) -> Answer:
         """B of an accepted OrderProposal."""
         moment = self.moment()
+        render = leaving_room(render, moment)
         return self.attempts.carry_out(
             Wanted(request.key),
             lambda snapshot: book_proposal(request, snapshot, moment, render, seller_id=seller_id),

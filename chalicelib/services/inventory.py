@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
+from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS
 from chalicelib.domain.parties import Json, Seller
@@ -18,7 +19,7 @@ from chalicelib.storage.errors import CommitRefused
 from chalicelib.storage.pending import PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.opportunities import Published
+from chalicelib.wire.opportunities import Published, too_large
 
 
 class Outcome(StrEnum):
@@ -102,7 +103,7 @@ class Inventory:
         `followed_by` is written in the same transaction, for everyone who holds it to follow. A
         cancellation that not everyone has followed yet stays: whom it has not reached needs no other news.
 
-        Raises NotListed; StillBusy where others keep changing it.
+        Raises NotListed; RequestTooLargeError where it becomes too large; StillBusy where others keep changing it.
         """
 
         def attempt() -> Listing:
@@ -110,6 +111,8 @@ class Inventory:
             if current is None or current.deleted:
                 raise NotListed(opportunity_id)
             listing = _next_version(current, change(current.opportunity))
+            if reason := too_large(listing.opportunity):
+                raise RequestTooLargeError(f"The opportunity cannot be changed so: {reason}.")
             pending = None if followed_by is None else self._to_follow(followed_by, listing)
             self.store.publish(listing, capacity.spaces_left if capacity else None, pending)
             return listing

@@ -14,6 +14,7 @@ from chalicelib.booking.seller import (
     replace_items,
 )
 from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
+from chalicelib.domain.limits import check_text
 from chalicelib.domain.orders import OrderKey
 from chalicelib.services import following
 from chalicelib.services.attempts import Attempts
@@ -30,7 +31,8 @@ class SellerActions:
     """The actions, for one installation.
 
     Those on one Order raise UnknownOrderError or GoneError where there is none, TransitionRefused where its
-    state does not allow it, and StillBusy. They change the items named by `item_ids`, or all.
+    state does not allow it, and StillBusy. They change the items named by `item_ids`, or all. A notice, message
+    or note that is too long is refused with RequestTooLargeError, and so is a change of an Opportunity that makes it too large.
     """
 
     attempts: Attempts
@@ -112,6 +114,7 @@ class SellerActions:
 
         Raises NotListed. If the process ends half-way, the schedule continues.
         """
+        check_text("The message", message)
         self.inventory.change(
             opportunity_id, cancelled, OpportunityChange(opportunity_id, ChangeKind.cancelled, message)
         )

@@ -40,3 +40,50 @@ def unpack(data: bytes, kind: type[T]) -> T:
     except zlib.error as error:
         raise Undecodable(str(error)) from error
     return from_json(text, kind)
+
+
+# Beyond this, zlib no longer finds what stands twice.
+WINDOW_BYTES = 32_768
+
+# No JSON text has these two characters outside an escape.
+_SHARED, _BETWEEN = "\x01", "\x02"
+_MARK = b"\x01"  # no zlib stream begins with it
+_SHARED_FROM = 24  # characters of a text that is worth a reference
+
+
+def pack_texts(*texts: str) -> bytes:
+    """JSON texts, compressed together. Each long string in them is kept once, however far apart they are.
+
+    The same description stands in an order once for each place, at distances that zlib does not look back.
+    """
+    whole = _BETWEEN.join(texts)
+    plain = whole.encode()
+    if len(plain) <= WINDOW_BYTES:
+        return zlib.compress(plain)
+    known: dict[str, str] = {}
+    parts = whole.split('"')
+    for place, part in enumerate(parts):
+        if len(part) >= _SHARED_FROM:
+            reference = known.get(part)
+            if reference is None:
+                known[part] = f"{_SHARED}{len(known)}"
+            else:
+                parts[place] = reference
+    return _MARK + zlib.compress('"'.join(parts).encode())
+
+
+def unpack_texts(data: bytes) -> list[str]:
+    """The texts that `pack_texts` wrote. Raises Undecodable."""
+    try:
+        if not data.startswith(_MARK):
+            return zlib.decompress(data).decode().split(_BETWEEN)
+        parts = zlib.decompress(data[len(_MARK) :]).decode().split('"')
+        known: list[str] = []
+        for place, part in enumerate(parts):
+            if part.startswith(_SHARED):
+                parts[place] = known[int(part[len(_SHARED) :])]
+            elif len(part) >= _SHARED_FROM:
+                known.append(part)
+    except (zlib.error, ValueError, IndexError) as error:
+        raise Undecodable(str(error)) from error
+    return '"'.join(parts).split(_BETWEEN)

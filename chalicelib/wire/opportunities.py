@@ -8,6 +8,7 @@ from typing import Any
 
 import isodate
 
+from chalicelib.domain.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES, MAX_OPPORTUNITY_BYTES, json_bytes
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
@@ -124,7 +125,23 @@ def read_opportunity(
         document={term: value for term, value in document.items() if term != "@context"},
         parent=_without(parent, _NOT_IN_ORDERS) if parent else None,
     )
+    if reason := too_large(opportunity):
+        raise Unreadable(reason)
     return Published(opportunity, _spaces(document, kind) if kind.is_bookable else None)
+
+
+def too_large(opportunity: Opportunity) -> str | None:
+    """Why an Opportunity does not fit its row or the Orders that it is booked in, or None."""
+    for iri in (opportunity.id, *(offer.id for offer in opportunity.offers)):
+        if len(iri.encode()) > MAX_ID_BYTES:
+            return f"its @id {iri[:40]}... has more than {MAX_ID_BYTES} bytes"
+    offers = [offer.document for offer in opportunity.offers]
+    size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
+    if size > MAX_OPPORTUNITY_BYTES:
+        return f"it has {size:,} bytes with what it inherits, and may have at most {MAX_OPPORTUNITY_BYTES:,}"
+    if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:
+        return f"its accessChannel has more than {MAX_CHANNEL_BYTES:,} bytes"
+    return None
 
 
 def read_offers(

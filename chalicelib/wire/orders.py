@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.domain.errors import OrderItemError
+from chalicelib.domain.limits import MAX_ANSWER_BYTES, carried_bytes
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.domain.pricing import TaxCharge, Totals
+from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.wire.errors import item_error
-from chalicelib.wire.jsonld import BETA_CONTEXT, CONTEXT, number, term_iri, without_empty
+from chalicelib.wire.jsonld import BETA_CONTEXT, CONTEXT, number, term_iri, without_empty, write
 from chalicelib.wire.links import order_id, order_item_id, proposal_version_id
 from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_item_in_feed
 
@@ -54,6 +56,23 @@ def order_document(
         document |= _proposal(order)
     pruned: Json = without_empty(document)
     return pruned
+
+
+def order_text(
+    order: Order,
+    booking_service: Json,
+    errors: Mapping[int, tuple[OrderItemError, ...]] | None = None,
+    *,
+    with_positions: bool = True,
+) -> str:
+    """The same as text, with as much detail of its Opportunities as an answer can carry."""
+    text = ""
+    for detail in Detail:
+        shown = trimmed(order, detail)
+        text = write(order_document(shown, booking_service, errors, with_positions=with_positions))
+        if carried_bytes(text) <= MAX_ANSWER_BYTES:
+            break
+    return text
 
 
 def feed_document(order: Order) -> Json:

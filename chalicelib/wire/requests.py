@@ -26,13 +26,23 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.identifiers import inward
 from chalicelib.domain.lifecycle import OrderItemStatus, ProposalStatus
+from chalicelib.domain.limits import (
+    MAX_ANSWERS_BYTES,
+    MAX_ATTENDEE_BYTES,
+    MAX_BROKER_BYTES,
+    MAX_CUSTOMER_BYTES,
+    MAX_DETAILS_BYTES,
+    MAX_ITEMS,
+    MAX_PASSES_BYTES,
+    MAX_PAYMENT_BYTES,
+    check_bytes,
+    check_text,
+    json_bytes,
+)
 from chalicelib.domain.orders import OrderKey, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.wire.jsonld import CONTEXT, is_extension, only, reference, term_iri, without_extensions
 from chalicelib.wire.links import is_identifier, parse_order_item_id, parse_proposal_version
-
-# An order of this many places is still far below the size of a row.
-MAX_ITEMS = 200
 
 _PARTY_TERMS = (
     *("@type", "@id", "identifier", "name", "givenName", "familyName", "legalName", "email"),
@@ -54,18 +64,44 @@ def read_order(body: Json, key: OrderKey, expected: OrderKind, base_url: str) ->
     if len(items) > MAX_ITEMS:
         raise RequestTooLargeError(f"An order may have at most {MAX_ITEMS} items.")
     seller = reference(body.get("seller"))
-    payment = body.get("payment")
-    return OrderRequest(
+    request = OrderRequest(
         key=key,
         seller_id=inward(seller, base_url) if seller else None,
         items=_read_items(items, base_url),
         broker_role=_broker_role(body.get("brokerRole")),
         broker=_party(body.get("broker")),
         customer=_party(body.get("customer")),
-        payment=only(payment, _PAYMENT_TERMS) if isinstance(payment, dict) else None,
+        payment=_payment(body),
         total_payment_due=_price(body.get("totalPaymentDue")),
         customer_note=_note(body),
     )
+    check_sizes(request)
+    return request
+
+
+def check_sizes(request: OrderRequest) -> None:
+    """Refuse details that are larger than their bounds, each alone or all together.
+
+    Raises RequestTooLargeError, which names the property and its bound.
+    """
+    sizes = {
+        "customer": (_size(request.customer), MAX_CUSTOMER_BYTES),
+        "broker": (_size(request.broker), MAX_BROKER_BYTES),
+    }
+    for n, item in enumerate(request.items):
+        sizes |= {
+            f"orderedItem[{n}].attendee": (_size(item.attendee), MAX_ATTENDEE_BYTES),
+            f"orderedItem[{n}].orderItemIntakeFormResponse": (_size(item.intake_answers), MAX_ANSWERS_BYTES),
+            f"orderedItem[{n}].accessPass": (_size(item.access_passes), MAX_PASSES_BYTES),
+        }
+    for name, (size, most) in sizes.items():
+        check_bytes(name, size, most)
+    whole = sum(size for size, _ in sizes.values())
+    if whole > MAX_DETAILS_BYTES:
+        raise RequestTooLargeError(
+            f"The details of the customer, the broker and {len(request.items)} items have {whole:,} bytes together; "
+            f"they may have at most {MAX_DETAILS_BYTES:,}."
+        )
 
 
 def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | ProposalBookingRequest:
@@ -76,13 +112,13 @@ def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | Pro
     if "orderProposalVersion" not in body:
         return read_order(body, key, OrderKind.Order, base_url)
     check_type(body, OrderKind.Order)
-    version, payment = body["orderProposalVersion"], body.get("payment")
+    version = body["orderProposalVersion"]
     parsed = parse_proposal_version(inward(version, base_url)) if isinstance(version, str) else None
     return ProposalBookingRequest(
         key=key,
         # A version of another proposal is no version of this one.
         version=parsed[1] if parsed and parsed[0] == key.uuid else None,
-        payment=only(payment, _PAYMENT_TERMS) if isinstance(payment, dict) else None,
+        payment=_payment(body),
     )
 
 
@@ -90,7 +126,7 @@ def read_proposal_update(body: Json, key: OrderKey) -> ProposalUpdateRequest:
     """What the body of a PATCH of an OrderProposal asks for (PUPD-01 to PUPD-06).
 
     Raises UnexpectedOrderTypeError, PatchContainsExcessivePropertiesError,
-    PatchNotAllowedOnPropertyError, MalformedRequestError.
+    PatchNotAllowedOnPropertyError, MalformedRequestError, RequestTooLargeError.
     """
     check_type(body, OrderKind.OrderProposal)
     check_properties(body, {"@context", "@type", "orderProposalStatus", "orderCustomerNote"})
@@ -208,7 +244,23 @@ def _barcodes(document: Json) -> tuple[Json, ...]:
 
 def _note(body: Json) -> str | None:
     note = body.get("orderCustomerNote")
-    return note if isinstance(note, str) else None
+    if not isinstance(note, str):
+        return None
+    check_text("orderCustomerNote", note)
+    return note
+
+
+def _payment(body: Json) -> Json | None:
+    payment = body.get("payment")
+    if not isinstance(payment, dict):
+        return None
+    payment = only(payment, _PAYMENT_TERMS)
+    check_bytes("payment", json_bytes(payment), MAX_PAYMENT_BYTES)
+    return payment
+
+
+def _size(value: object) -> int:
+    return json_bytes(value) if value else 0
 
 
 def _read_answer(document: Json, base_url: str) -> Json:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.domain.identifiers import BASE
+from chalicelib.domain.limits import MAX_ROW_BYTES
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
-from chalicelib.storage.dynamodb.rows import MAX_DOCUMENT_BYTES
 from chalicelib.wire.jsonld import reference, without_empty
 from chalicelib.wire.links import is_identifier
 from chalicelib.wire.opportunities import (
@@ -211,8 +211,8 @@ class _Reading:
         parent = self._parent_of(candidate)
         published = read_opportunity(candidate.document, parent)
         size = len(codec.to_json(published.opportunity).encode())
-        if size > MAX_DOCUMENT_BYTES:
-            raise _Refused(f"it takes more than the {MAX_DOCUMENT_BYTES // 1000} KB that can be kept of one")
+        if size > MAX_ROW_BYTES:
+            raise _Refused(f"it takes more than the {MAX_ROW_BYTES // 1000} KB that can be kept of one")
         if (published.spaces or 0) > MAX_SPACES:
             raise _Refused(f"it states {published.spaces} spaces")
         organizer = seller_document(candidate.document, parent)

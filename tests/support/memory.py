@@ -17,9 +17,9 @@ from chalicelib.booking.decisions import (
     Wanted,
 )
 from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
-from chalicelib.storage.dynamodb.rows import packed
 from chalicelib.storage.errors import (
     CommitRefused,
     FeedMoved,
@@ -34,6 +34,7 @@ from chalicelib.storage.errors import (
 )
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
 from chalicelib.storage.identities import Record
+from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 from chalicelib.storage.store import MAX_ACTIONS, HoldCorrection, Listing, Reclaimed
@@ -116,7 +117,12 @@ class MemoryStore:
     def _apply(self, change: Change) -> None:
         match change:
             case SaveOrder():
-                self._orders[change.order.key] = change.order
+                # As its row keeps it: perhaps with less detail.
+                self._orders[change.order.key] = (
+                    unpack_order(pack_order(change.order))
+                    if isinstance(change.order, Order)
+                    else change.order
+                )
             case RemoveOrder():
                 del self._orders[change.key]
             case MoveHold():
@@ -286,7 +292,7 @@ def _check_size(changes: Sequence[Change]) -> None:
         raise OrderTooLarge(f"{actions} rows do not fit one transaction")
     for change in changes:
         if isinstance(change, SaveOrder) and isinstance(change.order, Order):
-            packed(change.order)
+            pack_order(change.order)
 
 
 class MemoryFeeds:
@@ -329,11 +335,18 @@ class MemoryFeeds:
             if first is None:
                 return PageRows((), None, more=False)
             shown = following[: max(limit, first + 1)]
-            return PageRows(
-                items=tuple(text for number in shown if (text := items[number]) is not None),
-                last=shown[-1],
-                more=len(shown) >= limit,
-            )
+            more, size = len(shown) >= limit, 0
+            texts: list[str] = []
+            for place, number in enumerate(shown):
+                text = items[number]
+                if text is None:
+                    continue
+                size += carried_bytes(text)
+                if texts and size > MAX_PAGE_BYTES:
+                    shown, more = shown[:place], True
+                    break
+                texts.append(text)
+            return PageRows(tuple(texts), shown[-1], more)
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         with self._lock:

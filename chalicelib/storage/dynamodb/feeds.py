@@ -10,6 +10,8 @@ from typing import Any
 
 from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
+from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.scans import scan_whole
@@ -81,7 +83,10 @@ class DynamoFeeds:
             transaction.put(pointer, unmoved)
             if entry.text is not None:
                 row = feeds(
-                    feed_id, _change(entry.change_number), item=entry.text, written_at=to_seconds(now)
+                    feed_id,
+                    _change(entry.change_number),
+                    item=codec.pack_texts(entry.text),
+                    written_at=to_seconds(now),
                 )
                 row.expires_at = to_seconds(now + DELETED_KEPT_FOR) if entry.is_deleted else None
                 transaction.put(row)
@@ -113,16 +118,21 @@ class DynamoFeeds:
             if not more or any("item" in raw for raw in found):
                 break
             found, more = self._rows_after(feed_id, _number(found[-1]), None, now)
-        with_item = [position for position, raw in enumerate(found) if "item" in raw]
-        if not with_item:
+        items: list[str] = []
+        size = 0
+        for position, raw in enumerate(found):
+            if "item" not in raw:
+                continue
+            text = _item(raw)
+            size += carried_bytes(text)
+            # A page ends before the item that would make it too large; a single one is never too large.
+            if items and (len(items) == limit or size > MAX_PAGE_BYTES):
+                found, more = found[:position], True
+                break
+            items.append(text)
+        if not items:
             return PageRows((), _number(found[-1]) if more else None, more=more)
-        if len(with_item) > limit:
-            found, more = found[: with_item[limit]], True
-        return PageRows(
-            items=tuple(raw["item"]["S"] for raw in found if "item" in raw),
-            last=_number(found[-1]),
-            more=more,
-        )
+        return PageRows(tuple(items), _number(found[-1]), more=more)
 
     def feed_ids(self) -> Iterator[str]:
         table, seen = self._tables.feeds.Meta.table_name, set[str]()
@@ -276,7 +286,14 @@ def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
 
 
 def _stored(raw: Raw) -> StoredItem:
-    return StoredItem(_number(raw), raw["item"]["S"] if "item" in raw else None)
+    return StoredItem(_number(raw), _item(raw) if "item" in raw else None)
+
+
+def _item(raw: Raw) -> str:
+    """The text of an item. Raises Undecodable."""
+    stored = raw["item"]
+    [text] = codec.unpack_texts(stored["B"]) if "B" in stored else [stored["S"]]
+    return str(text)
 
 
 def _change(number: int) -> str:

@@ -19,13 +19,11 @@ from chalicelib.storage.dynamodb.tables import (
     OrderRow,
     Tables,
 )
-from chalicelib.storage.errors import LaterFormat, OrderTooLarge
+from chalicelib.storage.errors import LaterFormat
+from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.store import Listing
 
 DELETED = "Deleted"
-
-# DynamoDB takes 400 KB an item; what is left is room for the other attributes.
-MAX_DOCUMENT_BYTES = 380_000
 
 # The row of a quote may stay this long after its lease: readers ignore it by the clock.
 QUOTE_KEPT_SECONDS = 3600
@@ -108,14 +106,6 @@ def read_listing(raw: Raw) -> Listing:
     )
 
 
-def packed(order: Order) -> bytes:
-    """The whole Order as its row keeps it. Raises OrderTooLarge."""
-    document = codec.pack(order)
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise OrderTooLarge(f"the order takes {len(document)} bytes")
-    return document
-
-
 def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
     """The row of an order or of the stub it leaves. Raises OrderTooLarge."""
     row: OrderRow = tables.orders(
@@ -126,7 +116,7 @@ def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
         seller_id=order.seller_id,
     )
     if isinstance(order, Order):
-        row.kind, row.document = order.kind.value, packed(order)
+        row.kind, row.document = order.kind.value, pack_order(order)
         if order.kind is OrderKind.OrderQuote and order.lease_expires_at is not None:
             row.expires_at = to_seconds(order.lease_expires_at) + QUOTE_KEPT_SECONDS
     return row
@@ -140,7 +130,7 @@ def read_order(raw: Raw) -> Order | DeletedOrder:
     check_format(raw)
     if raw["kind"]["S"] != DELETED:
         data = raw["document"]["B"]
-        return codec.unpack(base64.b64decode(data) if isinstance(data, str) else data, Order)
+        return unpack_order(base64.b64decode(data) if isinstance(data, str) else data)
     partner_id, uuid = raw["order_key"]["S"].rsplit("#", 1)
     return DeletedOrder(
         OrderKey(partner_id, uuid),

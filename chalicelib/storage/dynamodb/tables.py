@@ -111,7 +111,8 @@ class FeedRow(_Row):
 
     feed_id = UnicodeAttribute(hash_key=True)
     entry = UnicodeAttribute(range_key=True)
-    item = UnicodeAttribute(null=True)  # of an item: its text, until it moves on
+    # Of an item: its text, compressed, until it moves on. Release 0.1.0 wrote it as a string.
+    item = BinaryAttribute(legacy_encoding=False, null=True)
     written_at = NumberAttribute(null=True)  # of an item
     change_number = NumberAttribute(null=True)  # of a pointer and of the counter
     version = NumberAttribute(null=True)  # of a pointer
