@@ -37,8 +37,9 @@ MAX_DETAILS_BYTES = 128 * 1024
 MAX_NOTE_BYTES = 2_000
 MAX_NOTES = 40
 
-MAX_ID_BYTES = 512
-MAX_OPPORTUNITY_BYTES = 150_000
+# DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.
+MAX_ID_BYTES = 1_000
+MAX_OPPORTUNITY_BYTES = 360_000
 MAX_CHANNEL_BYTES = 1_000
 
 

@@ -25,8 +25,8 @@ class Detail(IntEnum):
 
 
 # What one minimal copy takes at most.
-MINIMAL_OPPORTUNITY_BYTES = 2_000
-MINIMAL_OFFER_BYTES = 1_000
+MINIMAL_OPPORTUNITY_BYTES = 2_500
+MINIMAL_OFFER_BYTES = 1_700
 
 _PARENTS = ("superEvent", "facilityUse", "aggregateFacilityUse")
 _ESSENTIAL = frozenset(
@@ -47,6 +47,7 @@ _ESSENTIAL_OFFER = frozenset(
 _LAST = frozenset(("@type", "@id", "name", "startDate", "endDate", "duration", "price", "priceCurrency"))
 
 _MINIMAL_TEXT = 80  # characters
+_LAST_TEXT = 25
 _UNCUT = frozenset(("@type", "@id", "url", "startDate", "endDate"))  # half of one would be wrong
 
 
@@ -81,10 +82,7 @@ def _opportunity(opportunity: Opportunity, detail: Detail) -> Opportunity:
         return opportunity
     document, parent = _cut(document), _cut(parent)
     if json_bytes([document, parent]) > MINIMAL_OPPORTUNITY_BYTES:
-        document, parent = (
-            _last(document),
-            {"@type": parent["@type"]} if parent and "@type" in parent else None,
-        )
+        document, parent = _last(document), _last({"@type": parent.get("@type")}) if parent else None
     return replace(opportunity, document=document, parent=parent, attendee_details_required=())
 
 
@@ -137,11 +135,14 @@ def _cut(value: Any, term: str = "") -> Any:
 
 
 def _last(document: Json) -> Json:
-    return {
-        term: value
-        for term, value in document.items()
-        if term in _LAST and isinstance(value, str | int | float | bool)
-    }
+    """What is left where even the cut copy is too large."""
+    kept: Json = {}
+    for term, value in document.items():
+        short = value[:_LAST_TEXT] if term == "name" and isinstance(value, str) else value
+        fits = not isinstance(short, str) or len(short) <= _LAST_TEXT or term == "@id"
+        if term in _LAST and fits and isinstance(short, str | int | float | bool):
+            kept[term] = short
+    return kept
 
 
 def _only(document: Json, terms: frozenset[str]) -> Json:

@@ -22,6 +22,9 @@ _NOT_IN_ORDERS = frozenset(
 # What an Offer shows in open data only (OPEN-03).
 _NOT_IN_ACCEPTED_OFFERS = frozenset({"openBookingFlowRequirement", "availableChannel"})
 
+# What the row says of an Offer beside its document.
+_AROUND_AN_OFFER_BYTES = 400
+
 _ONLINE = "https://schema.org/OnlineEventAttendanceMode"
 _MIXED = "https://schema.org/MixedEventAttendanceMode"
 
@@ -137,6 +140,7 @@ def too_large(opportunity: Opportunity) -> str | None:
             return f"its @id {iri[:40]}... has more than {MAX_ID_BYTES} bytes"
     offers = [offer.document for offer in opportunity.offers]
     size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
+    size += _AROUND_AN_OFFER_BYTES * len(offers)
     if size > MAX_OPPORTUNITY_BYTES:
         return f"it has {size:,} bytes with what it inherits, and may have at most {MAX_OPPORTUNITY_BYTES:,}"
     if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:

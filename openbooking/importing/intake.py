@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.domain.identifiers import BASE
-from chalicelib.domain.limits import MAX_ROW_BYTES
+from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.services.inventory import Document
@@ -30,8 +30,6 @@ from chalicelib.wire.opportunities import (
 from openbooking.importing.catalogue import parents_by_id
 from openbooking.importing.harvest import Feed, Harvest, Item
 
-# DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.
-MAX_ID_BYTES = 1000
 MAX_SPACES = 10**9
 
 # What every answer shows of a Seller (MODEL-01, MODEL-02).

@@ -22,8 +22,8 @@ from chalice.local import LambdaEventConverter, LocalGateway, MatchResult, Route
 
 from openbooking.infra.templates import gateway_responses
 
-MAX_REQUEST_BYTES = 10 * 1024 * 1024
-"""API Gateway's payload limit."""
+MAX_REQUEST_BYTES = 6 * 1024 * 1024
+"""What Lambda takes at most; API Gateway itself takes 10 MB."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
 """What Lambda hands back at most."""
 STAGE = "local"

@@ -12,6 +12,7 @@ from typing import Any
 
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
+from chalicelib.domain.limits import LIMITS
 from chalicelib.runtime.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.RequestTooLargeError: (
         _WITH_BODY,
-        "The body is larger than 10 MB, has more than 200 OrderItems, or makes an Order that does not fit its row.",
+        "The body is larger than 6 MB, has more than 200 OrderItems, or has details beyond their bounds; or the Order would leave no room in its row for later changes. The description names the property or the number of items. All bounds are in [limits.md](limits.md).",
     ),
     errors.UnsupportedMediaTypeError: (
         EVERYWHERE,
@@ -336,7 +337,27 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
                     yield statement.name, ast.literal_eval(argument)
 
 
-PAGES = {"errors.md": errors_page, "settings.md": settings_page}
+def limits_page() -> str:
+    """The text of docs/limits.md."""
+    return "\n".join(
+        [
+            "# Limits",
+            "",
+            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
+            "",
+            "Sizes are bytes of compact JSON in UTF-8, unless the unit says otherwise. A refusal names the property and its",
+            "bound, and changes nothing. Why these, and what an Order leaves out where space is short:",
+            "[decision 14](decisions/0014-how-large-an-order-may-be.md).",
+            "",
+            "| What | At most | Beyond it |",
+            "|---|---|---|",
+            *(f"| {limit.of} | {limit.most:,} {limit.unit} | {limit.beyond} |" for limit in LIMITS),
+            "",
+        ]
+    )
+
+
+PAGES = {"errors.md": errors_page, "limits.md": limits_page, "settings.md": settings_page}
 
 
 def _default(value: Any) -> str:

@@ -1,6 +1,9 @@
 """Values to text and back: nothing is lost, whatever a Broker or an operator has put in."""
 
+import json
+import zlib
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import Seller, TaxRate
 from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
 from chalicelib.storage import codec
-from chalicelib.storage.codec import from_json, pack, to_json, unpack
+from chalicelib.storage.codec import Undecodable, from_json, pack, pack_texts, to_json, unpack, unpack_texts
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 scalars = (
@@ -151,3 +154,42 @@ def test_row_of_an_older_version_reads_with_the_defaults_of_what_is_new() -> Non
 def test_what_is_no_such_value_is_refused() -> None:
     with pytest.raises(codec.Undecodable):
         from_json('{"id":"x","type":"Festival","seller_id":"y"}', Opportunity)
+
+
+# --- texts with long strings that stand in them many times ----------------------------------------
+
+long_texts = st.lists(st.text(st.characters(codec="utf-8"), max_size=60), min_size=1, max_size=4).map("".join)
+
+
+@given(
+    strings=st.lists(long_texts, min_size=1, max_size=5),
+    picks=st.lists(st.integers(0, 4), max_size=60),
+    repeats=st.integers(1, 40),
+)
+def test_texts_survive_being_packed(strings: list[str], picks: list[int], repeats: int) -> None:
+    """Whatever stands in their strings, quotes and control characters included."""
+    document = [strings[pick % len(strings)] * repeats for pick in picks]
+    texts = [json.dumps(document, ensure_ascii=False), "", json.dumps(strings)]
+    assert unpack_texts(pack_texts(*texts)) == texts
+
+
+def test_long_string_is_stored_once_however_far_apart_its_uses_are() -> None:
+    """zlib alone looks back 32 KB."""
+    noise = Random(1)
+    description = noise.randbytes(30_000).hex()
+    once = pack_texts(json.dumps([description]))
+    many = pack_texts(json.dumps([[n, description] for n in range(200)]))
+    assert len(many) < len(once) + 2_000
+    assert len(zlib.compress(json.dumps([[n, description] for n in range(200)]).encode())) > 100 * len(once)
+
+
+def test_short_texts_are_plain_zlib_as_in_release_0_1_0() -> None:
+    assert zlib.decompress(pack_texts('{"a":1}')) == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"nonsense", b"\x01nonsense", b"\x01" + zlib.compress(b'["\x015"]'), zlib.compress(b"\xff")]
+)
+def test_what_was_not_packed_here_is_refused(data: bytes) -> None:
+    with pytest.raises(Undecodable):
+        unpack_texts(data)
