@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.api import events
+from chalicelib.booking.decisions import save_order
 from chalicelib.domain.errors import OpportunityIsInConflictError, RequestTooLargeError
 from chalicelib.domain.identifiers import API as BASE_API
 from chalicelib.domain.lifecycle import OrderItemStatus
@@ -31,7 +32,8 @@ from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.system import install
 from chalicelib.storage.codec import pack_texts
-from chalicelib.storage.order_documents import pack_order
+from chalicelib.storage.errors import OrderTooLarge
+from chalicelib.storage.order_documents import pack_order, packed
 from chalicelib.wire.logistics import Logistics
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, Answer, Bookable, Broker, Json, World, order_record, outer, seller_id
@@ -410,6 +412,29 @@ def test_order_has_a_bounded_number_of_different_notices(shop: Shop) -> None:
     with pytest.raises(RequestTooLargeError, match="at most 40 different"):
         actions.notify(shop.key(), "One more", item_ids=[ids[MAX_NOTES]])
     actions.notify(shop.key(), "For all of them")
+    shop.publish()
+
+
+def test_order_of_an_earlier_release_above_the_bounds_is_read_cancelled_and_published(shop: Shop) -> None:
+    """Release 0.1.0 took passes of 400 KB. Only what makes the Order larger still is refused."""
+    session = free(shop.world)
+    booked = shop.broker.b(UUID, session.item(0), session.item(1), due=0)
+    order = shop.stored()
+
+    def with_passes(size: int) -> Order:
+        passes = ({"@type": "Barcode", "text": noise(size)},)
+        return replace(order, items=tuple(replace(item, access_passes=passes) for item in order.items))
+
+    def fits(size: int) -> bool:
+        return len(packed(with_passes(size))) <= MAX_ROW_BYTES
+
+    size = largest(fits, 400_000, 500_000, step=100) - 1_000
+    shop.world.store.commit([save_order(with_passes(size), order)])
+    [code] = shop.broker.status(UUID).json["orderedItem"][0]["accessPass"]
+    assert len(code["text"]) == size
+    with pytest.raises(OrderTooLarge):
+        shop.world.system.seller_actions.notify(shop.key(), noise(MAX_NOTE_BYTES, 99))
+    assert shop.broker.cancel(UUID, booked.json["orderedItem"][0]["@id"]).status == 204
     shop.publish()
 
 

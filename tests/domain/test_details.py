@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.domain.details import attendee_errors, intake_form_errors
 from chalicelib.domain.errors import IncompleteIntakeFormError, InvalidIntakeFormError
+from chalicelib.domain.limits import MAX_ANSWER_TEXT_BYTES
 
 GIVEN, FAMILY = "https://schema.org/givenName", "https://schema.org/familyName"
 FIELD = "https://base.invalid/api/identifiers/session-series/1#/intakeForm/1"
@@ -55,6 +56,8 @@ NOTHING = ...
         (field("ShortAnswer"), NOTHING, None),
         (field("ShortAnswer", valueRequired=False), NOTHING, None),
         (field("ShortAnswer"), ["a"], InvalidIntakeFormError),
+        (field("ShortAnswer"), "é" * (MAX_ANSWER_TEXT_BYTES // 2), None),
+        (field("ShortAnswer"), "é" * (MAX_ANSWER_TEXT_BYTES // 2) + "x", InvalidIntakeFormError),
         (field("Paragraph", valueRequired=True), NOTHING, IncompleteIntakeFormError),
         (field("Paragraph"), "Much to tell", None),
         (field("Paragraph"), True, InvalidIntakeFormError),

@@ -124,6 +124,22 @@ class TestPages:
             after = page(feeds, after, 2)[1] or 0
         assert seen == ["a4", "b5", "c6"]
 
+    def test_a_page_ends_before_it_is_more_than_lambda_returns(self, feeds: FeedStore) -> None:
+        """Rows are small where their text compresses well; an answer is not. The next page leads on (RPDE-04)."""
+        for number in range(1, 8):
+            feeds.append(FEED, number - 1, [FeedEntry(str(number), number, 1, str(number) * 1_000_000)], NOW)
+        first = feeds.page(FEED, 0, 500, NOW)
+        assert (len(first.items), first.last, first.more) == (4, 4, True)
+        rest = feeds.page(FEED, 4, 500, NOW)
+        assert (len(rest.items), rest.last, rest.more) == (3, 7, False)
+
+    def test_a_single_item_is_a_page_however_large_it_is(self, feeds: FeedStore) -> None:
+        for number in (1, 2):
+            feeds.append(FEED, number - 1, [FeedEntry(str(number), number, 1, "x" * 5_000_000)], NOW)
+        first = feeds.page(FEED, 0, 500, NOW)
+        assert (len(first.items), first.last, first.more) == (1, 1, True)
+        assert feeds.page(FEED, 1, 500, NOW).more is False
+
 
 class TestOnDynamo:
     """What a Query may see while transactions are under way (RPDE-06)."""
@@ -193,24 +209,6 @@ class TestOnDynamo:
         while pages[-1].more:
             pages.append(feeds.page(FEED, pages[-1].last or 0, 100, NOW))
         assert sum(len(rows.items) for rows in pages) == 5
-
-    def test_a_page_ends_before_it_is_more_than_lambda_returns(self, tables: Tables) -> None:
-        """Rows are small where their text compresses well; an answer is not. The next page leads on (RPDE-04)."""
-        feeds = DynamoFeeds(tables)
-        for number in range(1, 8):
-            feeds.append(FEED, number - 1, [FeedEntry(str(number), number, 1, str(number) * 1_000_000)], NOW)
-        first = feeds.page(FEED, 0, 500, NOW)
-        assert (len(first.items), first.last, first.more) == (4, 4, True)
-        rest = feeds.page(FEED, 4, 500, NOW)
-        assert (len(rest.items), rest.last, rest.more) == (3, 7, False)
-
-    def test_a_single_item_is_a_page_however_large_it_is(self, tables: Tables) -> None:
-        feeds = DynamoFeeds(tables)
-        for number in (1, 2):
-            feeds.append(FEED, number - 1, [FeedEntry(str(number), number, 1, "x" * 5_000_000)], NOW)
-        first = feeds.page(FEED, 0, 500, NOW)
-        assert (len(first.items), first.last, first.more) == (1, 1, True)
-        assert feeds.page(FEED, 1, 500, NOW).more is False
 
     def test_items_of_release_0_1_0_are_read_beside_those_of_today(self, tables: Tables) -> None:
         """There an item was text; see tests/storage/rows."""
