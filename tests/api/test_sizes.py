@@ -3,8 +3,6 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -36,26 +34,12 @@ from chalicelib.storage.errors import OrderTooLarge
 from chalicelib.storage.order_documents import pack_order, packed
 from chalicelib.wire.logistics import Logistics
 from tests.support.builders import CUSTOMER
+from tests.support.large import free, noise, places, prose
 from tests.support.world import API, Answer, Bookable, Broker, Json, World, order_record, outer, seller_id
 
 UUID = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
 APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
-
-_WORDS = ["".join(Random(n).choices("etaoinshrdlu", k=2 + n % 8)) for n in range(2000)]
-_PROSE = " ".join(Random(1).choices(_WORDS, k=60_000))
-_LETTERS = [chr(code) for code in range(33, 127) if chr(code) not in '"\\']
-_NOISE = "".join(Random(1).choices(_LETTERS, k=600_000))
-
-
-def prose(size: int, seed: int = 1) -> str:
-    """Text that compresses as an operator's description does, of `size` characters."""
-    return _PROSE[seed * 1_000 :][:size]
-
-
-def noise(size: int, seed: int = 1) -> str:
-    """Text that hardly compresses, of `size` characters."""
-    return f"{seed:02}{_NOISE[(seed * 3_001) % 200_000 :]}"[:size]
 
 
 @dataclass
@@ -92,17 +76,6 @@ class Shop:
 @pytest.fixture
 def shop(world: World, broker: Broker) -> Shop:
     return Shop(world, broker)
-
-
-def free(world: World, description: str = "", spaces: int = 1000, **session: Any) -> Bookable:
-    """A session that costs nothing."""
-    document = {"description": description, **session} if description else session
-    return world.session(spaces=spaces, price=0, session=document)
-
-
-def places(sessions: list[Bookable], count: int, **properties: Any) -> list[Json]:
-    """OrderItems for `count` places, spread over the sessions."""
-    return [sessions[n % len(sessions)].item(n, **properties) for n in range(count)]
 
 
 def largest(accepted: Callable[[int], bool], low: int, high: int, step: int = 1) -> int:
