@@ -142,7 +142,7 @@ def too_large(opportunity: Opportunity) -> str | None:
     size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
     size += _AROUND_AN_OFFER_BYTES * len(offers)
     if size > MAX_OPPORTUNITY_BYTES:
-        return f"it has {size:,} bytes with what it inherits, and may have at most {MAX_OPPORTUNITY_BYTES:,}"
+        return f"it takes more than the {MAX_OPPORTUNITY_BYTES // 1000} KB that can be kept of one"
     if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:
         return f"its accessChannel has more than {MAX_CHANNEL_BYTES:,} bytes"
     return None

@@ -371,7 +371,7 @@ def test_message_for_a_whole_opportunity_is_bounded_before_anything_is_cancelled
 def test_opportunity_cannot_be_changed_into_one_that_fits_no_row(shop: Shop) -> None:
     session = free(shop.world)
     place = {"@type": "Place", "name": "x" * 400_000}
-    with pytest.raises(RequestTooLargeError, match="may have at most 360,000"):
+    with pytest.raises(RequestTooLargeError, match="more than the 360 KB"):
         shop.world.system.seller_actions.change_logistics(session.id, Logistics(location=place))
     assert shop.broker.c1(UUID, session.item()).json["orderedItem"][0]["orderedItem"].get("location") is None
 
