@@ -6,8 +6,9 @@ from: what arrives twice, late or out of order changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json
 from chalicelib.storage.errors import EntryRefused, FeedMoved, StillBusy, StoreBusy, StoreContended
@@ -17,6 +18,11 @@ from chalicelib.wire.rpde import item_text
 
 # DynamoDB takes 4 MB in one transaction.
 _MAX_BYTES = 3_000_000
+
+# Races that a writer loses before it asks the others for a turn: with some writers, chance alone lets one lose
+# so often now and then. A turn takes a read and a transaction; it ends by itself where its writer has gone.
+_LOSES_AT_MOST = 3
+_TURN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Ledger:
     def __init__(self, store: FeedStore, retry: RetryPolicy) -> None:
         self._store = store
         self._retry = retry
+        self._name = str(retry.jitter())
 
     def publish(self, feed_id: str, items: Iterable[FeedItem], now: datetime) -> int:
         """Bring the feed up to these items; how many of them were news to it.
@@ -54,11 +61,11 @@ class Ledger:
             if item.id not in newest or item.version >= newest[item.id].version:
                 newest[item.id] = item
         waiting, news, refused = list(newest.values()), 0, list[tuple[FeedItem, EntryRefused]]()
-        size = MAX_ENTRIES
+        size, began = MAX_ENTRIES, self._retry.clock()
         while waiting:
             part = waiting[:size]
             try:
-                handled, appended = self._append(feed_id, part, now)
+                handled, appended = self._append(feed_id, part, now, began)
             except EntryRefused as error:
                 if len(part) > 1:  # one of them: which is it?
                     size = len(part) // 2
@@ -72,27 +79,38 @@ class Ledger:
             raise ItemsRefused(refused)
         return news
 
-    def _append(self, feed_id: str, items: Sequence[FeedItem], now: datetime) -> tuple[int, int]:
+    def _append(
+        self, feed_id: str, items: Sequence[FeedItem], now: datetime, began: float
+    ) -> tuple[int, int]:
         """Append as many of the items as one transaction takes; how many those are, and how many news.
 
-        Raises EntryRefused, StillBusy.
+        It was `now` when the clock of the retry policy said `began`. Raises EntryRefused, StillBusy.
         """
         # A writer that has lost the counter to another one does not wait longer each time: those that
         # win do not wait at all, and it would starve. Only a store that is busy is given more time.
         tries, turns = self._retry.tries(), self._retry.turns()
         next(tries), next(turns)
-        waits: object = True
-        while waits is not None:
+        lost, waits = 0, True
+        while waits:
+            present = now + timedelta(seconds=self._retry.clock() - began)
             try:
                 state = self._store.state(feed_id, [item.id for item in items])
+                if state.is_left_to_another(self._name, present):
+                    self._retry.pause(_TURN.total_seconds() / 20)
+                    waits = next(turns, None) is not None
+                    continue
                 handled, entries = _entries(state, items)
                 if entries:
                     self._store.append(feed_id, state.counter, entries, now)
                 return handled, sum(entry.text is not None for entry in entries)
             except (FeedMoved, StoreContended):
-                waits = next(turns, None)
+                lost += 1
+                if lost >= _LOSES_AT_MOST:
+                    with suppress(StoreBusy):
+                        self._store.take_turn(feed_id, self._name, present, present + _TURN)
+                waits = next(turns, None) is not None
             except StoreBusy:
-                waits = next(tries, None)
+                waits = next(tries, None) is not None
         raise StillBusy(f"the feed {feed_id} could not be written")
 
 

@@ -42,10 +42,19 @@ class FeedEntry:
 
 @dataclass(frozen=True)
 class FeedState:
-    """The feed's counter, and the pointers of the items that were asked for."""
+    """The feed's counter, and the pointers of the items that were asked for.
+
+    `turn_of` is the writer whom all others leave the feed to until `turn_ends_at`.
+    """
 
     counter: int = 0
     pointers: dict[str, Pointer] = field(default_factory=dict)
+    turn_of: str | None = None
+    turn_ends_at: datetime | None = None
+
+    def is_left_to_another(self, writer: str, now: datetime) -> bool:
+        """Whether this writer has to wait."""
+        return self.turn_ends_at is not None and self.turn_of != writer and now < self.turn_ends_at
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,12 @@ class FeedStore(Protocol):
 
         Raises FeedMoved, StoreContended; EntryRefused where one of them can never be written, such as one
         that is too large for a row.
+        """
+
+    def take_turn(self, feed_id: str, writer: str, now: datetime, until: datetime) -> None:
+        """Ask all other writers to leave the feed to this one, until it has appended or that instant has come.
+
+        Does nothing where another one has asked before, or the feed is empty.
         """
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:

@@ -46,15 +46,18 @@ class RetryPolicy:
     def turns(self) -> Iterator[int]:
         """The number of each attempt in a race that somebody wins each time, with a short pause before all but the first.
 
-        The pauses do not grow: whoever has lost would come ever later, and the others win again meanwhile.
+        The pauses are as long as an attempt takes, and do not grow: whoever has lost would come ever later, and
+        the others win again meanwhile.
         """
-        started = self.clock()
+        started, took = self.clock(), 0.0
         for attempt in range(self.attempts * _TURNS):
             if attempt:
-                self.pause(self.first_pause * self.jitter())
+                self.pause(max(self.first_pause, min(took, self.longest_pause)) * self.jitter())
                 if self.clock() - started > self.gives_up_after:
                     return
+            before = self.clock()
             yield attempt
+            took = self.clock() - before
 
     def run(self, action: Callable[[], T], *, on: tuple[type[Exception], ...]) -> T:
         """What `action` returns, tried again where it raises one of `on`; in the end StillBusy, from the last."""

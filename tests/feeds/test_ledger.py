@@ -3,7 +3,8 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.feeds.ledger import FeedItem, Ledger
-from chalicelib.storage.errors import FeedMoved, StillBusy, StoreBusy
-from chalicelib.storage.feeds import FeedEntry, FeedStore
+from chalicelib.storage.errors import FeedMoved, StillBusy, StoreBusy, StoreContended
+from chalicelib.storage.feeds import FeedEntry, FeedState, FeedStore
 from chalicelib.storage.retry import RetryPolicy
 from tests.support.builders import NOW
 from tests.support.memory import MemoryFeeds
@@ -155,6 +156,73 @@ def test_who_is_overtaken_for_ever_gives_up() -> None:
     store = Contended(*[FeedMoved(FEED)] * 1000)
     with pytest.raises(StillBusy):
         Ledger(store, retry(attempts=3)).publish(FEED, [item("a", 1)], NOW)
+
+
+class Waits(Exception):
+    """A writer would wait here."""
+
+
+class Rivalled(MemoryFeeds):
+    """Each time one writer has read the feed, another one publishes at once, unless it has to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_rival = False
+        self.version = 0
+
+    def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
+        state = super().state(feed_id, item_ids)
+        if not self.is_rival:
+            self.is_rival = True
+            self.version += 1
+            with suppress(Waits):
+                rival = RetryPolicy(waits, lambda: 0.1, lambda: 0.0)
+                Ledger(self, rival).publish(FEED, [item("rival", self.version)], NOW)
+            self.is_rival = False
+        return state
+
+
+def waits(seconds: float) -> None:
+    raise Waits
+
+
+class WithoutTurns(Rivalled):
+    def take_turn(self, feed_id: str, writer: str, now: datetime, until: datetime) -> None:
+        pass
+
+
+def test_no_writer_of_a_feed_starves_beside_a_faster_one() -> None:
+    """After some lost races it is left a turn."""
+    store = Rivalled()
+    assert Ledger(store, retry()).publish(FEED, [item("a", 1)], NOW) == 1
+    assert store.version <= 5
+    assert versions(store)["a"] == 1
+
+
+def test_without_turns_it_would_starve() -> None:
+    with pytest.raises(StillBusy):
+        Ledger(WithoutTurns(), retry(3)).publish(FEED, [item("a", 1)], NOW)
+
+
+def test_a_turn_whose_writer_has_gone_ends_by_itself() -> None:
+    store, seconds = MemoryFeeds(), [0.0]
+    Ledger(store, retry()).publish(FEED, [item("a", 1)], NOW)
+    store.take_turn(FEED, "gone", NOW, NOW + timedelta(seconds=2))
+
+    def pause(some: float) -> None:
+        seconds[0] += some
+
+    waiting = RetryPolicy(pause, lambda: 0.5, lambda: seconds[0])
+    assert Ledger(store, waiting).publish(FEED, [item("a", 2)], NOW) == 1
+    assert 2 <= seconds[0] < 2.2
+
+
+def test_pauses_grow_for_a_busy_store_and_not_for_a_lost_race() -> None:
+    for fault, grows in ((StoreBusy("busy"), True), (FeedMoved(FEED), False), (StoreContended("x"), False)):
+        pauses: list[float] = []
+        policy = RetryPolicy(pauses.append, lambda: 1.0, lambda: 0.0, attempts=6)
+        Ledger(Contended(*[fault] * 5), policy).publish(FEED, [item("a", 1)], NOW)
+        assert (pauses[-1] > 10 * pauses[0]) is grows
 
 
 def test_several_writers_and_a_reader_beside_them_end_equal_to_the_store() -> None:

@@ -65,6 +65,26 @@ class TestAppending:
         feeds.append("orders#b", 0, [entry("x", 1)], NOW)
         assert feeds.page("orders#a", 0, 10, NOW).items == ("x1",)
 
+    def test_a_turn_is_given_to_the_first_who_asks_until_it_has_appended(self, feeds: FeedStore) -> None:
+        later = NOW + timedelta(seconds=2)
+        feeds.take_turn(FEED, "a", NOW, later)
+        assert feeds.state(FEED, []) == FeedState()
+        feeds.append(FEED, 0, [entry("x", 1)], NOW)
+        feeds.take_turn(FEED, "a", NOW, later)
+        feeds.take_turn(FEED, "b", NOW, later)
+        state = feeds.state(FEED, [])
+        assert state == FeedState(1, {}, "a", later)
+        assert (state.is_left_to_another("a", NOW), state.is_left_to_another("b", NOW)) == (False, True)
+        assert not state.is_left_to_another("b", later)
+        feeds.append(FEED, 1, [entry("y", 2)], NOW)
+        assert feeds.state(FEED, []) == FeedState(2)
+
+    def test_a_turn_that_has_ended_is_given_to_the_next(self, feeds: FeedStore) -> None:
+        feeds.append(FEED, 0, [entry("x", 1)], NOW)
+        feeds.take_turn(FEED, "a", NOW, NOW + timedelta(seconds=2))
+        feeds.take_turn(FEED, "b", NOW + timedelta(seconds=2), NOW + timedelta(seconds=4))
+        assert feeds.state(FEED, []).turn_of == "b"
+
     def test_what_is_too_large_for_a_row_is_refused_and_nothing_is_written(
         self, feeds: FeedStore, engine_tables: Tables | None
     ) -> None:

@@ -303,6 +303,7 @@ class MemoryFeeds:
         self._counters: dict[str, int] = {}
         self._items: dict[str, dict[int, str | None]] = {}
         self._pointers: dict[str, dict[str, Pointer]] = {}
+        self._turns: dict[str, tuple[str, datetime]] = {}
 
     def state(self, feed_id: str, item_ids: Sequence[str]) -> FeedState:
         with self._lock:
@@ -310,6 +311,7 @@ class MemoryFeeds:
             return FeedState(
                 self._counters.get(feed_id, 0),
                 {item_id: pointers[item_id] for item_id in item_ids if item_id in pointers},
+                *self._turns.get(feed_id, ()),
             )
 
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
@@ -326,6 +328,13 @@ class MemoryFeeds:
                     items[entry.change_number] = entry.text
                 pointers[entry.item_id] = Pointer(entry.change_number, entry.version)
             self._counters[feed_id] = max(counter, *(entry.change_number for entry in entries))
+            self._turns.pop(feed_id, None)
+
+    def take_turn(self, feed_id: str, writer: str, now: datetime, until: datetime) -> None:
+        with self._lock:
+            turn = self._turns.get(feed_id)
+            if feed_id in self._counters and (turn is None or turn[1] <= now):
+                self._turns[feed_id] = (writer, until)
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
         with self._lock:

@@ -5,10 +5,10 @@ A feed has a counter, its items by change number, and for each item a pointer to
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pynamodb.exceptions import PynamoDBException, TransactWriteError
+from pynamodb.exceptions import PynamoDBException, TransactWriteError, UpdateError
 
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.storage import codec
@@ -48,14 +48,17 @@ class DynamoFeeds:
         table = self._tables.feeds.Meta.table_name
         entries = [_COUNTER, *(f"{_ITEM}{item_id}" for item_id in item_ids)]
         keys = [(table, {"feed_id": {"S": feed_id}, "entry": {"S": entry}}) for entry in entries]
-        counter, pointers = 0, {}
+        counter, pointers, turn = 0, {}, dict[str, Any]()
         for raw in batch_get(self._tables.connection, keys).get(table, []):
             entry, number = raw["entry"]["S"], int(raw["change_number"]["N"])
             if entry == _COUNTER:
                 counter = number
+                if "turn_ends_at" in raw:
+                    ends_at = datetime.fromtimestamp(int(raw["turn_ends_at"]["N"]) / 1000, UTC)
+                    turn = {"turn_of": raw["turn_of"]["S"], "turn_ends_at": ends_at}
             else:
                 pointers[entry.removeprefix(_ITEM)] = Pointer(number, int(raw["version"]["N"]))
-        return FeedState(counter, pointers)
+        return FeedState(counter, pointers, **turn)
 
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
         feeds = self._tables.feeds
@@ -66,7 +69,7 @@ class DynamoFeeds:
         stands = feeds.change_number == counter
         transaction.update(
             feeds(feed_id, _COUNTER),
-            [feeds.change_number.set(last)],
+            [feeds.change_number.set(last), feeds.turn_of.remove(), feeds.turn_ends_at.remove()],
             stands if counter else feeds.entry.does_not_exist() | stands,
         )
         for entry in entries:
@@ -101,6 +104,17 @@ class DynamoFeeds:
             if not _never_writable(error):
                 raise
             raise EntryRefused(f"the feed {feed_id} cannot take it") from error
+
+    def take_turn(self, feed_id: str, writer: str, now: datetime, until: datetime) -> None:
+        feeds = self._tables.feeds
+        is_free = feeds.turn_ends_at.does_not_exist() | (feeds.turn_ends_at <= _milliseconds(now))
+        actions: list[Any] = [feeds.turn_of.set(writer), feeds.turn_ends_at.set(_milliseconds(until))]
+        try:
+            with passing_faults():
+                feeds(feed_id, _COUNTER).update(actions, feeds.change_number.exists() & is_free)
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
 
     def items(self, feed_id: str, after: str, limit: int) -> list[str]:
         feeds = self._tables.feeds
@@ -294,6 +308,10 @@ def _item(raw: Raw) -> str:
     stored = raw["item"]
     [text] = codec.unpack_texts(stored["B"]) if "B" in stored else [stored["S"]]
     return str(text)
+
+
+def _milliseconds(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)
 
 
 def _change(number: int) -> str:

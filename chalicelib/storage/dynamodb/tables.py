@@ -116,6 +116,8 @@ class FeedRow(_Row):
     written_at = NumberAttribute(null=True)  # of an item
     change_number = NumberAttribute(null=True)  # of a pointer and of the counter
     version = NumberAttribute(null=True)  # of a pointer
+    turn_of = UnicodeAttribute(null=True)  # of the counter
+    turn_ends_at = NumberAttribute(null=True)  # of the counter, in milliseconds
     expires_at = NumberAttribute(null=True)  # TTL
 
 
