@@ -36,7 +36,10 @@ class Observer(Protocol):
     """Where a stream reports what people have to know. Ids and types of errors only, nothing personal."""
 
     def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
-        """A record will not be tried again until an operator replays it."""
+        """A record will not be tried again until an operator replays it.
+
+        Reported once more where the batch of the record comes again.
+        """
 
     def batch_retried(self, stream: str, position: str, error: BaseException, *, busy: bool) -> None:
         """The batch comes again from this position on; `busy` where that should pass by itself."""
@@ -106,13 +109,13 @@ class Batch:
                 return
         position, row = outlet.records.position(record), outlet.records.row_key(record)
         try:
-            parked, is_new = outlet.parked.park(self.stream, position, row, record, error, now)
+            parked, _ = outlet.parked.park(self.stream, position, row, record, error, now)
         except Exception as failure:  # what was not parked must come again
             self.retry(record, failure)
             return
         self._parked.append(parked)
-        if is_new:
-            outlet.observer.record_parked(parked, error)
+        # Also where it was parked before: the process may have been killed before it could report that.
+        outlet.observer.record_parked(parked, error)
 
     def publish(self, changes: Iterable[FeedChange]) -> None:
         """Bring each feed up to its changes, several feeds at a time."""

@@ -19,10 +19,12 @@ from chalicelib.wire.rpde import item_text
 # DynamoDB takes 4 MB in one transaction.
 _MAX_BYTES = 3_000_000
 
-# Races that a writer loses before it asks the others for a turn: with some writers, chance alone lets one lose
-# so often now and then. A turn takes a read and a transaction; it ends by itself where its writer has gone.
-_LOSES_AT_MOST = 3
+# How long the others leave the feed to a writer that has lost a race: a read and a transaction. The turn ends by
+# itself where its writer has gone.
 _TURN = timedelta(seconds=2)
+
+# Seconds after which a writer that waits looks again whether the turn has ended.
+_LOOKS_EVERY = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,53 +63,59 @@ class Ledger:
             if item.id not in newest or item.version >= newest[item.id].version:
                 newest[item.id] = item
         waiting, news, refused = list(newest.values()), 0, list[tuple[FeedItem, EntryRefused]]()
-        size, began = MAX_ENTRIES, self._retry.clock()
+        size, began, is_contended = MAX_ENTRIES, self._retry.clock(), False
         while waiting:
             part = waiting[:size]
             try:
-                handled, appended = self._append(feed_id, part, now, began)
+                handled, appended, has_lost = self._append(feed_id, part, now, began)
             except EntryRefused as error:
                 if len(part) > 1:  # one of them: which is it?
                     size = len(part) // 2
                     continue
                 refused.append((part[0], error))
-                handled, appended = 1, 0
+                handled, appended, has_lost = 1, 0, False
             waiting = waiting[handled:]
             news += appended
             size = MAX_ENTRIES
+            is_contended |= has_lost
+            if waiting and is_contended:  # the rest of the batch in one go
+                self._take_turn(feed_id, now + timedelta(seconds=self._retry.clock() - began))
         if refused:
             raise ItemsRefused(refused)
         return news
 
+    def _take_turn(self, feed_id: str, present: datetime) -> None:
+        with suppress(StoreBusy):
+            self._store.take_turn(feed_id, self._name, present, present + _TURN)
+
     def _append(
         self, feed_id: str, items: Sequence[FeedItem], now: datetime, began: float
-    ) -> tuple[int, int]:
-        """Append as many of the items as one transaction takes; how many those are, and how many news.
+    ) -> tuple[int, int, bool]:
+        """Append as many of the items as one transaction takes.
 
-        It was `now` when the clock of the retry policy said `began`. Raises EntryRefused, StillBusy.
+        How many those are, how many of them were news, and whether another writer was faster once. It was `now` when the clock of the retry policy said `began`. Raises EntryRefused, StillBusy.
         """
         # A writer that has lost the counter to another one does not wait longer each time: those that
         # win do not wait at all, and it would starve. Only a store that is busy is given more time.
         tries, turns = self._retry.tries(), self._retry.turns()
         next(tries), next(turns)
-        lost, waits = 0, True
+        has_lost, waits, waited = False, True, 0
         while waits:
             present = now + timedelta(seconds=self._retry.clock() - began)
             try:
                 state = self._store.state(feed_id, [item.id for item in items])
                 if state.is_left_to_another(self._name, present):
-                    self._retry.pause(_TURN.total_seconds() / 20)
+                    waited += 1  # who has waited longest looks most often, and so is next
+                    self._retry.pause(max(_LOOKS_EVERY / waited, self._retry.first_pause))
                     waits = next(turns, None) is not None
                     continue
                 handled, entries = _entries(state, items)
                 if entries:
                     self._store.append(feed_id, state.counter, entries, now)
-                return handled, sum(entry.text is not None for entry in entries)
+                return handled, sum(entry.text is not None for entry in entries), has_lost
             except (FeedMoved, StoreContended):
-                lost += 1
-                if lost >= _LOSES_AT_MOST:
-                    with suppress(StoreBusy):
-                        self._store.take_turn(feed_id, self._name, present, present + _TURN)
+                has_lost = True
+                self._take_turn(feed_id, present)
                 waits = next(turns, None) is not None
             except StoreBusy:
                 waits = next(tries, None) is not None

@@ -247,7 +247,8 @@ def test_a_record_that_cannot_be_read_is_parked_at_once_and_its_neighbours_go_on
 def test_a_record_that_comes_again_is_parked_once(streams: Streams) -> None:
     streams.orders(poison(2))
     streams.orders(poison(2))
-    assert streams.parked_ids() == streams.reported == ["2"]
+    assert streams.parked_ids() == ["2"]
+    assert streams.reported == ["2", "2"]  # the first report may have been lost with its process
 
 
 def test_a_later_version_is_published_though_an_earlier_one_is_parked_and_replayed_after_it(
