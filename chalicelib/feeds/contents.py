@@ -4,16 +4,16 @@ The stream handlers publish changes as they come; this says what must be so when
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.order_items import order_data
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import feed_data
-from chalicelib.wire.orders import feed_document
 
 IsRevoked = Callable[[str, str], bool]
 
@@ -38,9 +38,18 @@ class FeedContents:
         items = {}
         for item_id in item_ids:
             order = orders.get(OrderKey(partner_id, item_id))
-            shown = self.of_order(order).get(feed_id) if order else None
+            shown = self._shown(order, feed_id, kind) if order else None
             items[item_id] = shown or FeedItem(item_id, kind, order.version if order else 0, None)
         return items
+
+    def _shown(self, order: Order | DeletedOrder, feed_id: str, kind: str) -> FeedItem | None:
+        """As its feed has to show it, where it is there at all.
+
+        That may be also if the store says it never was: a restore has taken that back (OFEED-02).
+        """
+        if isinstance(order, Order) and order.kind.value == kind and not order.published:
+            return self.of_order(replace(order, published=True)).get(feed_id)
+        return self.of_order(order).get(feed_id)
 
     def of_order(self, order: Order | DeletedOrder) -> dict[str, FeedItem]:
         """What the feeds of its partner have of an Order, by feed; without `data` where it may have been shown.
@@ -62,7 +71,7 @@ class FeedContents:
         if order.kind is OrderKind.Order and order.proposal is not None:
             items[proposals] = FeedItem(uuid, OrderKind.OrderProposal.value, order.version, None)
         if order.published and order.kind is not OrderKind.OrderQuote:
-            data = None if self.is_revoked(partner_id, order.seller_id) else feed_document(order)
+            data = None if self.is_revoked(partner_id, order.seller_id) else order_data(order)
             feed_id = orders if order.kind is OrderKind.Order else proposals
             items[feed_id] = FeedItem(uuid, order.kind.value, order.version, data)
         return items
@@ -86,6 +95,17 @@ def listing_item(listing: Listing, capacity: Capacity | None) -> FeedItem:
     data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
     version = listing.version + (capacity.version if capacity else 0)
     return FeedItem(opportunity.id, opportunity.type.value, version, data)
+
+
+def feed_of(order: Order) -> str | None:
+    """The feed in which an Order is shown once it has changed; None for a quote."""
+    match order.kind:
+        case OrderKind.OrderQuote:
+            return None
+        case OrderKind.OrderProposal:
+            return proposals_feed(order.key.partner_id)
+        case OrderKind.Order:
+            return orders_feed(order.key.partner_id)
 
 
 def partner_of(feed_id: str) -> str:

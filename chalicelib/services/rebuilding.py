@@ -5,15 +5,19 @@ and tried again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar
 
+from chalicelib.booking.decisions import Decision, Snapshot, Wanted, save_order
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
-from chalicelib.feeds.contents import FeedContents, is_known, partner_feeds, partner_of
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.feeds.contents import FeedContents, feed_of, is_known, partner_feeds, partner_of
 from chalicelib.feeds.republishing import Republisher
+from chalicelib.services.attempts import carry_out
 from chalicelib.services.checking.feeds import read_item
+from chalicelib.services.checking.inventory import StoredOrder
 from chalicelib.services.pending import Step
 from chalicelib.storage import codec
 from chalicelib.storage.errors import FeedMoved, StoreBusy
@@ -130,7 +134,9 @@ class Rebuilder:
             if not isinstance(order, BrokenRow):  # which the check names
                 for feed_id in partner_feeds(order.key.partner_id):
                     self._make_ready(feed_id, rebuild.beyond)
-                for feed_id, item in self.contents.of_order(order).items():
+                # Where feeds are lost, which Orders readers have seen is not known: any of them may be.
+                shown = self._noted(order) if rebuild.beyond else order
+                for feed_id, item in self.contents.of_order(shown).items():
                     owed.setdefault(feed_id, []).append(item.id)
         return self._publish(rebuild, owed), _following(reached, page.cursor)
 
@@ -150,9 +156,13 @@ class Rebuilder:
         feed_id = reached.feed_id or self._feed_after(rebuild, "")
         if feed_id is None:
             return 0, None
-        ids = list(self.feeds.pointers(feed_id, reached.cursor, STEP))
+        pointers = self.feeds.pointers(feed_id, reached.cursor, STEP)
+        ids = list(pointers)
+        seen = [item_id for item_id in ids if pointers[item_id].change_number]
+        noted = self._note_seen(feed_id, seen)
         current = self.contents.current(feed_id, ids)
-        written = self._publish(rebuild, {feed_id: [each for each in ids if current[each].data is None]})
+        gone = [item_id for item_id in ids if current[item_id].data is None]
+        written = self._publish(rebuild, {feed_id: [*gone, *noted]})
         return written, self._next(rebuild, reached, feed_id, ids[-1] if len(ids) == STEP else None)
 
     def _rows(self, rebuild: Rebuild, reached: Reached) -> tuple[int, Reached | None]:
@@ -172,6 +182,24 @@ class Rebuilder:
         return written, self._next(rebuild, reached, feed_id, last)
 
     # --- the rest ---------------------------------------------------------------------------
+
+    def _note_seen(self, feed_id: str, ids: Sequence[str]) -> list[str]:
+        """Which of these Orders readers know though the store says that they were never published."""
+        partner_id = partner_of(feed_id)
+        found = self.store.orders([OrderKey(partner_id, item_id) for item_id in ids]) if partner_id else {}
+        return [
+            key.uuid
+            for key, order in found.items()
+            if isinstance(order, Order)
+            and feed_of(order) == feed_id
+            and not order.published
+            and self._noted(order).published
+        ]
+
+    def _noted(self, order: StoredOrder) -> StoredOrder:
+        if isinstance(order, Order) and not order.published and feed_of(order):
+            return note_shown(self.store, order.key, self.clock(), self.retry) or order
+        return order
 
     def _publish(self, rebuild: Rebuild, owed: dict[str, list[str]]) -> int:
         publisher, written = Republisher(self.feeds, self.contents, self.retry), 0
@@ -218,6 +246,19 @@ class Rebuilder:
             return Reached(reached.phase, feed_id, cursor)
         following = self._feed_after(rebuild, feed_id)
         return Reached(reached.phase, following) if following is not None else None
+
+
+def note_shown(store: Store, key: OrderKey, now: datetime, retry: RetryPolicy) -> StoredOrder | None:
+    """The Order as one that its Broker has seen, also where a restore had taken that back. Raises StillBusy."""
+
+    def decide(snapshot: Snapshot) -> Decision[StoredOrder | None]:
+        order = snapshot.order
+        if not isinstance(order, Order) or order.published or not feed_of(order):
+            return Decision(order)
+        change = save_order(replace(order, published=True), order)
+        return Decision(change.order, (change,))
+
+    return carry_out(store, Wanted(key), decide, now=now, retry=retry)
 
 
 def _following(reached: Reached, cursor: str | None) -> Reached | None:

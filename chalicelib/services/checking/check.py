@@ -72,7 +72,7 @@ class Report:
 class Check:
     """A check of the rows that these stores keep. `pause` waits; `clock` gives the present; both are passed in.
 
-    `parts`: how many parts of each table are read side by side.
+    `parts`: how many parts of each table are read side by side. `max_named`: findings of a kind that are named.
     """
 
     store: Store
@@ -84,6 +84,7 @@ class Check:
     pause: Callable[[float], None]
     pause_seconds: float = PAUSE_SECONDS
     parts: int = 4
+    max_named: int = MAX_NAMED
 
     def __post_init__(self) -> None:
         self._lock = Lock()
@@ -217,7 +218,7 @@ class Check:
             after = entries[-1].id
 
     def _leases(self) -> Iterator[Finding]:
-        for opportunity_id in self.store.expired(self.clock() - LEASE_OVERDUE_AFTER, MAX_NAMED):
+        for opportunity_id in self.store.expired(self.clock() - LEASE_OVERDUE_AFTER, self.max_named):
             row = f"inventory {opportunity_id} hold#"
             yield Finding(Damage.LEASE_OVERDUE, row, "", Subject("lease", opportunity_id))
 
@@ -296,7 +297,7 @@ class Check:
                 kind = self._suspected.setdefault(finding.damage, {})
                 if finding in kind:
                     continue
-                if len(kind) >= MAX_NAMED:
+                if len(kind) >= self.max_named:
                     self._report.unnamed[finding.damage] += 1
                 else:
                     kind[finding] = None

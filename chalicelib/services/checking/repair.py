@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.feeds.contents import partner_of
 from chalicelib.feeds.republishing import Republisher
 from chalicelib.services.checking.check import Check
 from chalicelib.services.checking.feeds import read_item
 from chalicelib.services.checking.findings import Damage, Finding
 from chalicelib.services.checking.inventory import HOLDS_AT_ONCE, HoldTotals, damage_of
+from chalicelib.services.rebuilding import note_shown
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.storage.store import HoldCorrection
 
@@ -135,6 +137,11 @@ class Repair:
             elif finding.damage is Damage.POINTER_MISSING:
                 owed.setdefault(finding.subject.within, []).append(finding.detail)
         check = self.check
+        for finding in findings:
+            partner_id = partner_of(finding.subject.within)
+            if finding.damage is Damage.ITEM_AHEAD and partner_id:
+                key = OrderKey(partner_id, finding.subject.id)
+                note_shown(check.store, key, check.clock(), check.retry)
         publisher = Republisher(check.feeds, check.contents, check.retry)
         for feed_id, ids in owed.items():
             publisher.publish(feed_id, ids, check.clock())

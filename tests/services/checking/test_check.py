@@ -17,7 +17,6 @@ from chalicelib.domain.orders import Order
 from chalicelib.feeds.parked import ParkedRecords
 from chalicelib.feeds.streams import proposals_feed
 from chalicelib.identity.consent import FeedReview
-from chalicelib.services.checking.check import MAX_NAMED
 from chalicelib.services.checking.findings import EXPLANATIONS, Damage
 from chalicelib.services.checking.repair import Repair
 from chalicelib.storage.dynamodb.rows import to_seconds
@@ -370,12 +369,15 @@ def test_a_set_aside_error_says_nothing_of_its_content(here: Site) -> None:
 
 def test_of_one_kind_so_many_are_named_and_the_rest_counted(here: Site) -> None:
     """Memory stays bounded, however much is damaged."""
-    entries = [PendingWork("set-aside#clearing", f"{number:05d}", "{}") for number in range(MAX_NAMED + 3)]
-    for start in range(0, len(entries), 100):
-        here.system.pending.exchange((), entries[start : start + 100])
-    report = here.report()
-    assert len(report.findings) == MAX_NAMED
+    here.system.pending.exchange(
+        (), [PendingWork("set-aside#clearing", f"{number}", "{}") for number in range(8)]
+    )
+    check = here.check()
+    check.max_named = 5
+    report = check.run()
+    assert len(report.findings) == 5
     assert report.unnamed == {Damage.WORK_SET_ASIDE: 3}
+    assert not report.is_clean
 
 
 def test_an_opportunity_that_never_rests_is_named_and_not_judged(here: Site) -> None:
