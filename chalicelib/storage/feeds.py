@@ -114,7 +114,10 @@ class FeedStore(Protocol):
         """The pointers of the items after the id `after`, in their order, strongly consistent."""
 
     def walk(self, feed_id: str, after: int, limit: int) -> list[StoredItem]:
-        """The rows after a change number, in order, settled or not; fewer than `limit` only at the end."""
+        """The rows after a change number, in order, settled or not; fewer than `limit` only at the end.
+
+        The text of one that cannot be read is empty.
+        """
 
     def stored(self, feed_id: str, change_numbers: Sequence[int]) -> dict[int, StoredItem]:
         """The rows of these change numbers, as far as there are any, strongly consistent."""

@@ -12,6 +12,7 @@ from pynamodb.exceptions import PynamoDBException, TransactWriteError, UpdateErr
 
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.storage import codec
+from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.scans import scan_whole
@@ -300,7 +301,10 @@ def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
 
 
 def _stored(raw: Raw) -> StoredItem:
-    return StoredItem(_number(raw), _item(raw) if "item" in raw else None)
+    try:
+        return StoredItem(_number(raw), _item(raw) if "item" in raw else None)
+    except Undecodable:
+        return StoredItem(_number(raw), "")  # which is no item: whoever walks over it says so
 
 
 def _item(raw: Raw) -> str:
