@@ -38,7 +38,7 @@ def test_libraries_that_only_some_requests_need_wait_for_them() -> None:
 LATE = {
     f"chalicelib.identity.{module}"
     for module in (
-        "credentials", "grants", "issuers", "issuing", "keys", "limits", "logins", "oauth", "passwords",
+        "credentials", "fetching", "grants", "issuers", "issuing", "keys", "limits", "logins", "oauth", "passwords",
         "sign_in", "tokens",
     )
 }  # fmt: skip

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,6 +31,10 @@ _COOKIE = "openbooking-sign-in"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
 _STALE = pages.Message("This page has expired", "Go back to the service that sent you here and start again.")
+_ANSWERED = pages.Message(
+    "Your answer was received",
+    "This page works once. If nothing happens, go back to the service that sent you here and start again.",
+)
 _DEAD_LINK = "This link does not work"
 # For somebody who followed a link and knows nothing of OAuth.
 _REFUSALS = {
@@ -100,17 +104,29 @@ class _Conversation:
         self._browser = _cookie(call) or new_secret()
 
     def begin(self) -> Reply:
+        from chalicelib.identity.oauth.provider import PARAMETERS
+
+        repeated = [name for name in self._call.repeated_query() if name in PARAMETERS]
+        if repeated:  # RFC 6749, section 3.1: which of them is meant?
+            return self._trouble(400, pages.Message(_DEAD_LINK, f"Duplicate parameter: {repeated[0]}."))
+        return self._begin(self._call.query)
+
+    def _begin(self, given: Mapping[str, str]) -> Reply:
+        from chalicelib.identity.oauth.provider import PARAMETERS
         from chalicelib.identity.sign_in import Ticket
 
-        if repeated := self._call.repeated_query():  # RFC 6749, section 3.1: which of them is meant?
-            return self._trouble(400, pages.Message(_DEAD_LINK, f"Duplicate parameter: {repeated[0]}."))
-        parameters = self._call.query
         try:
-            asked_for = self._provider.authorisation_request(parameters)
+            asked_for = self._provider.authorisation_request(given)
         except self._oauth_error as error:
             return self._refused(error)
-        ticket = self._ticket(Ticket(parameters))
-        page = pages.login_page(self._service, ticket, asked_for.partner.name, back_to=_origin(asked_for))
+        ticket = self._ticket(Ticket({name: given[name] for name in PARAMETERS if name in given}))
+        page = pages.login_page(
+            self._service,
+            ticket,
+            asked_for.partner.name,
+            back_to=_origin(asked_for),
+            username=asked_for.username or "",
+        )
         return self._page(200, page)
 
     def go_on(self) -> Reply:
@@ -118,9 +134,9 @@ class _Conversation:
 
         try:
             form = _asked(self._call).form()
-            ticket = read_ticket(
-                form.get("ticket", ""), self._browser, self._system.keys, self._system.clock()
-            )
+            if "ticket" not in form:  # a request that came by POST (OpenID Connect Core 1.0, section 3.1.2.1)
+                return self._begin(form)
+            ticket = read_ticket(form["ticket"], self._browser, self._system.keys, self._system.clock())
             asked_for = self._provider.authorisation_request(ticket.parameters)
         except TicketRefused:
             return self._trouble(400, _STALE)
@@ -128,10 +144,11 @@ class _Conversation:
             return self._refused(error)
         if ticket.username is None:
             return self._sign_in(form, ticket, asked_for)
-        return self._decide(form, ticket.username, asked_for)
+        return self._decide(form, ticket, asked_for)
 
     def _sign_in(self, form: Mapping[str, str], ticket: "Ticket", asked_for: "AuthorisationRequest") -> Reply:
         from chalicelib.identity.logins import SignInRefused, TooManyAttempts
+        from chalicelib.identity.sign_in import Ticket
 
         try:
             username = form.get("username", "").strip()
@@ -147,17 +164,19 @@ class _Conversation:
                 problem=pages.Problem.too_many_attempts if too_many else pages.Problem.wrong,
             )
             return self._page(429 if too_many else 403, page)
-        sellers = self._system.logins.sellers_of(login)
+        signed_in_at, sellers = self._system.clock(), self._system.logins.sellers_of(login)
         if not sellers:
             return self._trouble(403, _NO_SELLER)
-        asks_again = "consent" in ticket.parameters.get("prompt", "").split()
+        sellers = [seller for seller in sellers if asked_for.seller_id in (None, seller.id)]
+        if not sellers:
+            return _protocol_reply(self._provider.deny_other_seller(asked_for))
         if (
             len(sellers) == 1
-            and not asks_again
+            and "consent" not in asked_for.prompts
             and self._system.consent.has_consent(asked_for.partner.id, sellers[0].id, asked_for.scopes)
         ):
-            return self._allow(asked_for, sellers[0].id, login)
-        next_ticket = self._ticket(replace(ticket, username=login.username))
+            return self._allow(asked_for, sellers[0].id, login, signed_in_at)
+        next_ticket = self._ticket(Ticket(ticket.parameters, login.username, signed_in_at))
         page = pages.consent_page(
             self._service,
             next_ticket,
@@ -170,25 +189,32 @@ class _Conversation:
         )
         return self._page(200, page)
 
-    def _decide(self, form: Mapping[str, str], username: str, asked_for: "AuthorisationRequest") -> Reply:
-        login = self._system.logins.find(username)
-        if login is None or login.suspended:
+    def _decide(self, form: Mapping[str, str], ticket: "Ticket", asked_for: "AuthorisationRequest") -> Reply:
+        from chalicelib.identity.sign_in import use_up
+
+        login = self._system.logins.find(ticket.username) if ticket.username else None
+        if login is None or login.suspended or ticket.signed_in_at is None:
             return self._trouble(403, _STALE)
-        if form.get("decision") != "allow":
-            return _protocol_reply(self._provider.deny(asked_for))
+        allows = form.get("decision") == "allow"
         sellers = {seller.id for seller in self._system.logins.sellers_of(login)}
         chosen = identifiers.inward(form.get("seller", ""), self._call.base_url)
-        if chosen not in sellers:
+        if allows and (chosen not in sellers or asked_for.seller_id not in (None, chosen)):
             return self._trouble(403, _NO_SELLER)
-        return self._allow(asked_for, chosen, login)
+        if not use_up(ticket, self._system.register, self._system.clock()):
+            return self._trouble(400, _ANSWERED)
+        if not allows:
+            return _protocol_reply(self._provider.deny(asked_for))
+        return self._allow(asked_for, chosen, login, ticket.signed_in_at)
 
-    def _allow(self, asked_for: "AuthorisationRequest", seller_id: str, login: "Login") -> Reply:
+    def _allow(
+        self, asked_for: "AuthorisationRequest", seller_id: str, login: "Login", signed_in_at: datetime
+    ) -> Reply:
         authorisation = self._system.consent.authorise(
             asked_for.partner.id, seller_id, asked_for.scopes, given_by=login.id
         )
         if not authorisation.stands:  # the operator has suspended it, and no login undoes that
             return _protocol_reply(self._provider.deny(asked_for))
-        return _protocol_reply(self._provider.allow(asked_for, authorisation))
+        return _protocol_reply(self._provider.allow(asked_for, authorisation, signed_in_at))
 
     def _refused(self, error: "OAuthError") -> Reply:
         if error.redirect_uri:

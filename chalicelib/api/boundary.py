@@ -12,6 +12,7 @@ from chalicelib.domain import identifiers
 from chalicelib.domain.errors import (
     InternalApplicationError,
     InternalLibraryConfigurationError,
+    InvalidAuthorizationDetailsError,
     MalformedRequestError,
     MethodNotAllowedError,
     OpenBookingError,
@@ -216,8 +217,17 @@ def _error_reply(error: OpenBookingError, resource: Resource | None = None) -> R
     if isinstance(error, TooManyRequestsError):
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+        headers["WWW-Authenticate"] = _challenge(error)  # RFC 9110, section 15.5.2
     return Reply(error.status, error_document(error), headers)
+
+
+def _challenge(error: OpenBookingError) -> str:
+    """What a caller needs that was refused (RFC 6750, section 3)."""
+    if not isinstance(error, InvalidAuthorizationDetailsError):
+        return "Bearer"
+    if error.missing_scope is None:
+        return 'Bearer error="invalid_token"'
+    return f'Bearer error="insufficient_scope", scope="{error.missing_scope}"'
 
 
 def _response(reply: Reply, base_url: str, *, with_body: bool = True) -> Response:
@@ -237,9 +247,9 @@ def _base_url(request: Request) -> str:
     host = str(context.get("domainName") or request.headers.get("host") or "")
     if not _HOST.fullmatch(host):
         raise MalformedRequestError("The Host header is not valid.")
-    scheme = request.headers.get("x-forwarded-proto") or ("https" if context.get("domainName") else "http")
-    if scheme not in ("http", "https"):
-        raise MalformedRequestError("The X-Forwarded-Proto header is not valid.")
+    # API Gateway speaks https alone, and names its domain; no header says so, which a caller could send as well
+    # (RFC 9700, section 4.13). Who serves the app behind another proxy sets BASE_URL.
+    scheme = "https" if context.get("domainName") else "http"
     # API Gateway tells the path with the stage in one place and without it in another.
     path, whole = str(event.get("path") or ""), str(context.get("path") or "")
     if path == "/" and not whole.endswith("/"):

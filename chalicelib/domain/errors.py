@@ -97,6 +97,11 @@ class InvalidAuthorizationDetailsError(OpenBookingError):
     name = "The authorisation is malformed, has expired or does not suffice."
     status = 401
 
+    def __init__(self, description: str | None = None, *, missing_scope: str | None = None) -> None:
+        """`missing_scope` is the one that a valid token lacks."""
+        super().__init__(description)
+        self.missing_scope = missing_scope
+
 
 class TooManyRequestsError(OpenBookingError):
     name = "Too many requests in too short a time."

@@ -56,7 +56,9 @@ class Caller:
     def needs(self, scope: str) -> None:
         """Raises InvalidAuthorizationDetailsError where the caller may not do this (AUTH-08)."""
         if scope not in self.scopes:
-            raise InvalidAuthorizationDetailsError(f"The authorisation lacks the scope {scope}.")
+            raise InvalidAuthorizationDetailsError(
+                f"The authorisation lacks the scope {scope}.", missing_scope=scope
+            )
 
 
 class Authenticator(Protocol):

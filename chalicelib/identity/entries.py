@@ -210,7 +210,8 @@ class Grant(Single):
     """A line of refresh tokens, each made from the one before.
 
     `current` is the digest of the newest, `earlier` that of the one before, which is taken once more until
-    `leeway_ends_at`: an answer may be lost on its way.
+    `leeway_ends_at`: an answer may be lost on its way. With `marker` every token of the line is recognised, also
+    long after it was replaced; a row of release 0.1.0 gets one with its next token.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -227,6 +228,18 @@ class Grant(Single):
     earlier: str | None = None
     leeway_ends_at: datetime | None = None
     renewed_at: datetime | None = None
+    marker: str | None = None
+
+
+@dataclass(frozen=True)
+class UsedTicket(Single):
+    """The ticket of a consent form that was sent, which is good once. Kept until the ticket itself has ended."""
+
+    KIND: ClassVar[str] = "used-ticket"
+    NAMED_BY: ClassVar[str] = "id"
+
+    id: str
+    ends_at: datetime
 
 
 _JOURNAL_KEPT_FOR = timedelta(days=400)

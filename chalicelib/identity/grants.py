@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.identity.consent import Consent, Note
 from chalicelib.identity.entries import Authorisation, AuthorisationCode, Grant
-from chalicelib.identity.hashing import digest, new_secret, same
+from chalicelib.identity.hashing import digest, mark, new_secret, same
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged
 
@@ -36,9 +36,9 @@ class Grants:
         redirect_uri: str,
         code_challenge: str,
         nonce: str | None,
+        signed_in_at: datetime,
     ) -> None:
         """Keep what a new code stands for; the partner can redeem it once, within two minutes."""
-        now = self.clock()
         self.register.save(
             AuthorisationCode(
                 digest(code),
@@ -49,8 +49,8 @@ class Grants:
                 redirect_uri,
                 code_challenge,
                 nonce,
-                signed_in_at=now,
-                ends_at=now + _CODE_LIVES,
+                signed_in_at=signed_in_at,
+                ends_at=self.clock() + _CODE_LIVES,
             )
         )
 
@@ -79,7 +79,8 @@ class Grants:
         """The first refresh token of what was redeemed; None where the code has been used again meanwhile."""
         if code.grant_id is None:
             raise ValueError("The code was not redeemed.")
-        secret, now = new_secret(), self.clock()
+        marker, now = new_secret(), self.clock()
+        secret = _refresh_secret(marker)
         grant = Grant(
             code.grant_id,
             code.partner_id,
@@ -89,6 +90,7 @@ class Grants:
             made_at=now,
             ends_at=now + self.live,
             current=digest(secret),
+            marker=marker,
         )
         try:
             self.register.save(grant, code)
@@ -96,23 +98,35 @@ class Grants:
             return None
         return f"{grant.id}.{secret}"
 
-    def find(self, refresh_token: str) -> Grant | None:
-        """The grant that a refresh token belongs to, if it may be used.
+    def issued(self, refresh_token: str) -> Grant | None:
+        """The grant that a refresh token was issued for, whether or not it may still be used.
 
-        One that was replaced long enough ago ends the grant: two are using it, and one of them is a thief
-        (RFC 9700, section 4.14.2).
+        None for what was never issued, such as the id of a grant with a guessed secret. Changes nothing.
         """
         grant_id, _, secret = refresh_token.partition(".")
         found = self.register.find(Grant, Grant.key_of(grant_id)) if secret else None
-        if found is None or found.ends_at <= self.clock() or not self._still_stands(found):
+        if found is None:
             return None
-        presented = digest(secret)
+        known = [each for each in (found.current, found.earlier) if each is not None]
+        matches = [same(digest(secret), each) for each in known]
+        return found if any(matches) or _is_marked(found, secret) else None
+
+    def find(self, refresh_token: str, partner_id: str) -> Grant | None:
+        """The grant that a refresh token belongs to, if this partner may use it.
+
+        One that was replaced long enough ago ends the grant: two are using it, and one of them is a thief
+        (RFC 9700, section 4.14.2). One that was never issued, or is another partner's, ends nothing.
+        """
+        found = self.issued(refresh_token)
+        if found is None or found.partner_id != partner_id:
+            return None
+        if found.ends_at <= self.clock() or not self._still_stands(found):
+            return None
+        presented = digest(refresh_token.partition(".")[2])
         if same(presented, found.current):
             return found
-        if found.earlier is None:
-            return None
         in_time = found.leeway_ends_at is not None and self.clock() < found.leeway_ends_at
-        if same(presented, found.earlier) and in_time:
+        if in_time and found.earlier is not None and same(presented, found.earlier):
             return found
         self.note("refresh token used again", partner=found.partner_id, seller=found.seller_id)
         self.end(found.id)
@@ -120,7 +134,8 @@ class Grants:
 
     def renew(self, grant: Grant) -> str | None:
         """The next refresh token of a grant; None where another request has just had it."""
-        secret, now = new_secret(), self.clock()
+        marker, now = grant.marker or new_secret(), self.clock()
+        secret = _refresh_secret(marker)
         renewed = replace(
             grant,
             earlier=grant.current,
@@ -128,6 +143,7 @@ class Grants:
             leeway_ends_at=now + _LEEWAY,
             renewed_at=now,
             ends_at=now + self.live,
+            marker=marker,
         )
         try:
             self.register.save(renewed)
@@ -144,3 +160,18 @@ class Grants:
     def _still_stands(self, given: AuthorisationCode | Grant) -> bool:
         standing = self.consent.authorisation(given.partner_id, given.seller_id)
         return standing is not None and standing.id == given.authorisation_id
+
+
+def _refresh_secret(marker: str) -> str:
+    """A secret that nobody can guess, with the mark of its grant.
+
+    The secret itself is kept by its digest. The mark lets none be used: who read the marker in the table could at
+    most have a token taken for one that was replaced.
+    """
+    secret = new_secret()
+    return f"{secret}.{mark(marker, secret)}"
+
+
+def _is_marked(grant: Grant, secret: str) -> bool:
+    text, _, made = secret.partition(".")
+    return grant.marker is not None and same(made, mark(grant.marker, text))

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.request import Request, urlopen
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError, TemporarilyUnavailableError
 from chalicelib.identity.callers import Caller, partner_id
 from chalicelib.identity.claims import CLIENT_ID, SELLER_ID, Claims, audience, authority_url
+from chalicelib.identity.fetching import fetch
 from chalicelib.identity.keys import KeyRing
 from chalicelib.identity.tokens import ACCESS_TOKEN, Keys, UnknownKey, check_claims
 
@@ -33,14 +33,6 @@ class OwnTokens:
 
 
 Fetch = Callable[[str], bytes]
-
-
-def fetch(url: str) -> bytes:
-    """What stands at a URL. Raises OSError."""
-    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - settings take https only
-    with urlopen(request, timeout=3) as answer:  # noqa: S310
-        content: bytes = answer.read(1024 * 1024)
-        return content
 
 
 @dataclass

@@ -3,13 +3,16 @@
 Nothing is stored before somebody has logged in, so that nobody can fill a table by asking.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
-from chalicelib.identity.hashing import digest, same
+from chalicelib.identity.entries import UsedTicket
+from chalicelib.identity.hashing import digest, new_secret, same
 from chalicelib.identity.keys import KeyRing
-from chalicelib.identity.tokens import UnknownKey, check_claims
+from chalicelib.identity.register import Register
+from chalicelib.identity.tokens import LEEWAY_SECONDS, UnknownKey, check_claims
+from chalicelib.storage.errors import RecordChanged
 
 _TICKET = "sign-in+jwt"
 _LIVES = timedelta(minutes=15)
@@ -21,10 +24,12 @@ class TicketRefused(Exception):
 
 @dataclass(frozen=True)
 class Ticket:
-    """The parameters of the authorisation request and, once it is known, who has logged in."""
+    """The parameters of the authorisation request and, once they are known, who has logged in and when."""
 
     parameters: dict[str, str]
     username: str | None = None
+    signed_in_at: datetime | None = None
+    id: str = field(default_factory=new_secret)
 
 
 def write_ticket(ticket: Ticket, browser: str, ring: KeyRing, now: datetime) -> str:
@@ -33,6 +38,8 @@ def write_ticket(ticket: Ticket, browser: str, ring: KeyRing, now: datetime) -> 
     claims = {
         "parameters": ticket.parameters,
         "username": ticket.username,
+        "auth_time": ticket.signed_in_at and int(ticket.signed_in_at.timestamp()),
+        "jti": ticket.id,
         "browser": digest(browser),
         "exp": int((now + _LIVES).timestamp()),
     }
@@ -48,4 +55,22 @@ def read_ticket(text: str, browser: str, ring: KeyRing, now: datetime) -> Ticket
         raise TicketRefused from error
     if header.get("typ") != _TICKET or not same(digest(browser), str(claims.get("browser"))):
         raise TicketRefused
-    return Ticket(claims["parameters"], claims["username"])
+    try:
+        at = claims["auth_time"]
+        signed_in_at = None if at is None else datetime.fromtimestamp(at, UTC)
+        return Ticket(claims["parameters"], claims["username"], signed_in_at, claims["jti"])
+    except KeyError as error:  # the ticket of a release before
+        raise TicketRefused from error
+
+
+def use_up(ticket: Ticket, register: Register, now: datetime) -> bool:
+    """Whether the ticket was good still: it is not from now on, so that nobody agrees twice with one form.
+
+    A second use could allow again what was ended in between. Raises StoreBusy.
+    """
+    ends_at = now + _LIVES + timedelta(seconds=LEEWAY_SECONDS)
+    try:
+        register.save(UsedTicket(ticket.id, ends_at))
+    except RecordChanged:
+        return False
+    return True

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ALGORITHM = "RS256"  # what OpenID Connect asks of everyone
 _KEY_BITS = 2048
+# Of keys that others publish, as base64url has them: 6 bits in a character, the last of which may be filled up.
+_LEAST_KEY_BITS, _MOST_KEY_BITS, _MOST_EXPONENT = 2048, 8192 + 5, 11
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 - RFC 9068; so that an ID token is never taken for one
 ID_TOKEN = "JWT"  # noqa: S105
@@ -78,7 +80,10 @@ class Keys:
         usable = [
             dict(key)
             for key in jwks
-            if isinstance(key, Mapping) and key.get("kty") == "RSA" and key.get("use", "sig") == "sig"
+            if isinstance(key, Mapping)
+            and key.get("kty") == "RSA"
+            and key.get("use", "sig") == "sig"
+            and _is_of_size(key)
         ]
         read = {str(key.get("kid", "")): _readable(key) for key in usable}
         self._by_id = {kid: key for kid, key in read.items() if key is not None}
@@ -100,6 +105,12 @@ class Keys:
         except (JoseError, ValueError, RecursionError) as error:
             raise InvalidAuthorizationDetailsError("The token is not valid.") from error
         return dict(decoded.header), dict(decoded.claims)
+
+
+def _is_of_size(key: Mapping[str, Any]) -> bool:
+    """Whether a key is long enough to be safe (RFC 7518, section 3.3), and short enough to be quick."""
+    n, e = (str(key.get(name, "")).rstrip("=") for name in ("n", "e"))
+    return _LEAST_KEY_BITS <= len(n) * 6 <= _MOST_KEY_BITS and len(e) <= _MOST_EXPONENT
 
 
 def _readable(key: dict[str, Any]) -> "RSAKey | None":

@@ -149,8 +149,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("AUTHENTICATION by openid needs SIGNING_KMS_KEY in production.")
     if "issuer" in settings.ways and not (settings.issuer and settings.issuer_audience):
         raise SettingsError("AUTHENTICATION by issuer needs ISSUER and ISSUER_AUDIENCE.")
-    if settings.issuer and not settings.issuer.startswith("https://") and settings.production:
-        raise SettingsError("ISSUER must be an https URL.")
+    if settings.issuer and not _is_secure(settings.issuer, settings.production):
+        raise SettingsError("ISSUER must be an https URL, or http on localhost outside production.")
     for name in ("lease_seconds", "access_token_seconds", "refresh_token_days", "parked_days"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
@@ -165,6 +165,17 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RATE_LIMITS must read like partner-id=600,other-id=60.") from None
     if min(limits) < 0:
         raise SettingsError("RATE_LIMIT and RATE_LIMITS must not be below 0.")
+
+
+def _is_secure(url: str, production: bool) -> bool:
+    """Whether what is fetched from there can be trusted: https, or this machine while it is developed on."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    local = parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
+    return parts.scheme == "https" or (local and not production)
 
 
 def _is_url(text: str) -> bool:

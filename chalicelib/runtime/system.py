@@ -104,6 +104,9 @@ class System:
 
             readers.append(OwnTokens(self.keys, self.now))
         if "issuer" in settings.ways:
+            from functools import partial
+
+            from chalicelib.identity.fetching import fetch
             from chalicelib.identity.issuers import ExternalTokens
 
             readers.append(
@@ -111,6 +114,7 @@ class System:
                     settings.issuer,
                     settings.issuer_audience,
                     self.now,
+                    fetch=partial(fetch, http_on_this_machine=not settings.production),
                     audience_claim=settings.issuer_audience_claim,
                     client_claim=settings.issuer_client_claim,
                     seller_claim=settings.issuer_seller_claim,

@@ -157,8 +157,8 @@ class _EventConverter(LambdaEventConverter):
             "stageVariables": None,
             "requestContext": {
                 "accountId": "123456789012",
+                # No domainName, by which the app knows that a request came by https.
                 "apiId": STAGE,
-                "domainName": headers.get("host", ""),
                 "httpMethod": method,
                 "identity": {
                     "sourceIp": headers["x-forwarded-for"],

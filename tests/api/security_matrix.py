@@ -331,6 +331,7 @@ CALLERS = (
         NOBODY,
     ),
     Caller("another scheme than Bearer", lambda stage: {"Authorization": "Basic cGFydG5lcjpzZWNyZXQ="}, REFUSED),
+    Caller("the right token with the scheme `DPoP`", lambda stage: {"Authorization": f"DPoP {stage.token}"}, REFUSED),
     Caller("no scheme at all", lambda stage: {"Authorization": stage.token}, REFUSED),
     Caller("an empty token", bearer(lambda stage: ""), REFUSED),
     Caller("garbage", bearer(lambda stage: "not.a.token"), REFUSED),

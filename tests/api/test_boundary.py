@@ -289,20 +289,49 @@ def test_names_of_headers_may_have_any_case(world: World, broker: Broker) -> Non
         ({"Host": 'a"b'}, 400),
         ({"Host": ""}, 400),
         ({"Host": "user@booking.example"}, 400),
-        ({"X-Forwarded-Proto": "javascript"}, 400),
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "127.0.0.1:8000"}, 200),
         ({"X-Forwarded-Proto": "https"}, 200),
+        ({"X-Forwarded-Proto": "javascript"}, 200),
     ],
 )
 def test_host_must_be_one(world: World, broker: Broker, headers: dict[str, str], status: int) -> None:
     answer = broker.send("GET", "/feeds/slots", None, headers)
     assert answer.status == status
     if status == 200:
-        host, scheme = headers.get("Host", "booking.example"), headers.get("X-Forwarded-Proto", "http")
-        assert answer.json["next"] == f"{scheme}://{host}/feeds/slots"
+        # Whatever a caller sends as X-Forwarded-Proto decides nothing (RFC 9700, section 4.13).
+        host = headers.get("Host", "booking.example")
+        assert answer.json["next"] == f"http://{host}/feeds/slots"
     else:
         assert_error(answer, 400, "UnexpectedOrderTypeError")
+
+
+@pytest.mark.parametrize("sent", ["http", "https", "javascript", None])
+def test_behind_api_gateway_it_is_https_whatever_a_caller_sends(world: World, sent: str | None) -> None:
+    """RFC 9700, section 4.13."""
+    import app
+
+    event: dict[str, Any] = {
+        "resource": "/feeds/{name}",
+        "path": "/feeds/slots",
+        "httpMethod": "GET",
+        "headers": {"Host": "other.example"},
+        "multiValueHeaders": {"Host": ["other.example"], **({"X-Forwarded-Proto": [sent]} if sent else {})},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": {"name": "slots"},
+        "stageVariables": None,
+        "requestContext": {
+            "httpMethod": "GET",
+            "resourcePath": "/feeds/{name}",
+            "path": "/dev/feeds/slots",
+            "domainName": "booking.example",
+        },
+        "body": None,
+        "isBase64Encoded": False,
+    }
+    answer = app.app(event, None)
+    assert json.loads(answer["body"])["next"] == "https://booking.example/dev/feeds/slots"
 
 
 # --- faults of our own -------------------------------------------------------------------

@@ -11,6 +11,7 @@ from tests.api.security_matrix import (
     BUSY,
     CALLERS,
     EXISTING,
+    FEEDS,
     NAMES,
     NOT_IN_PRODUCTION,
     PUBLIC,
@@ -102,10 +103,22 @@ def test_tokens_are_told_apart_without_a_call(rows: Rows, caller: Caller) -> Non
 @each_caller
 def test_who_is_refused_learns_nothing_but_why(rows: Rows, caller: Caller) -> None:
     for name, cell in rows[caller.name].items():
-        assert cell.challenge == ("Bearer" if cell.status == 401 else None), name  # RFC 9110, section 15.5.2
+        assert cell.challenge == _challenge(caller, name, cell), name
         if cell.status >= 400:
             for secret in ("geoff", "eyJ", "Traceback", "sellers/", uuid_of(name)):
                 assert secret not in cell.body, name
+
+
+def _challenge(caller: Caller, name: str, cell: Cell) -> str | None:
+    """RFC 9110, section 15.5.2; RFC 6750, section 3."""
+    if cell.status != 401:
+        return None
+    if cell.error == "InvalidAPITokenError":
+        return "Bearer"
+    if caller.name in ("no scope at all", "only `openactive-ordersfeed`", "only `openactive-openbooking`"):
+        scope = "openactive-ordersfeed" if name in FEEDS else "openactive-openbooking"
+        return f'Bearer error="insufficient_scope", scope="{scope}"'
+    return 'Bearer error="invalid_token"'
 
 
 def test_open_endpoints_look_at_no_credentials_of_the_api(

@@ -20,6 +20,7 @@ from tests.support.memory import MemoryIdentities
 from tests.support.oauth import (
     CALLBACK,
     CHALLENGE,
+    ISSUER,
     PASSWORD,
     SCOPE,
     USERNAME,
@@ -131,7 +132,9 @@ class TestRequests:
             {"client_id": ""},
             {"client_id": "x" * 5000},
             {"state": "a\r\nSet-Cookie: b=c"},
-            {"nonce": "é"},
+            {"state": "é"},
+            {"state": "\x7f"},
+            {"nonce": "x" * 17_000},
         ],
         ids=lambda parameters: str(parameters)[:60],
     )
@@ -180,7 +183,9 @@ class TestRequests:
         client = Client.registered(world, redirect_uris=[CALLBACK, "https://broker.example/2"])
         is_page(browser.begin(client, redirect_uri=...), 400)
 
-    @pytest.mark.parametrize("state", [None, "s-1", "a b&c=d%20+", "x" * 2000])
+    @pytest.mark.parametrize(
+        "state", [None, "s-1", "a b&c=d%20+", "x" * 2000, '{"to":"/basket"}', "a\\b", " ", "~"]
+    )
     def test_state_comes_back_as_it_was_sent(
         self, client: Client, browser: Browser, state: str | None
     ) -> None:
@@ -321,7 +326,7 @@ class TestConsent:
         browser.sign_in()
         answer = browser.decide(decision)
         assert answer.status == 303
-        assert browser.query(answer) == {"error": "access_denied", "state": "s"} | (
+        assert browser.query(answer) == {"error": "access_denied", "state": "s", "iss": ISSUER} | (
             {"error_description": browser.query(answer)["error_description"]}
             if "error_description" in browser.query(answer)
             else {}

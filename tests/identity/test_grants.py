@@ -24,7 +24,7 @@ def clock(world: World) -> Clock:
 def kept(system: System) -> str:
     """A code that is on its way to partner p."""
     given = system.consent.authorise("p", SELLER, SCOPES, "l")
-    system.grants.keep_code("a-code", "p", given, SCOPES, "https://b.example/cb", "challenge", "nonce")
+    system.grants.keep_code("a-code", "p", given, SCOPES, "https://b.example/cb", "challenge", "nonce", NOW)
     return "a-code"
 
 
@@ -61,10 +61,10 @@ class TestCodes:
         code = system.grants.redeem(kept, "p")
         assert code is not None
         token = system.grants.open(code)
-        assert system.grants.find(token) is not None
+        assert system.grants.find(token, "p") is not None
         clock.advance(hours=5)
         assert system.grants.redeem(kept, "p") is None
-        assert system.grants.find(token) is None
+        assert system.grants.find(token, "p") is None
 
     def test_second_use_before_the_grant_is_open_keeps_it_shut(self, system: System, kept: str) -> None:
         """RFC 6749, section 4.1.2: also where the two come at the same moment."""
@@ -90,7 +90,7 @@ class TestRefreshTokens:
     def test_each_is_replaced_by_the_next(self, system: System, clock: Clock, refresh_token: str) -> None:
         token = refresh_token
         for _ in range(5):
-            grant = system.grants.find(token)
+            grant = system.grants.find(token, "p")
             assert grant is not None
             renewed = system.grants.renew(grant)
             assert renewed is not None and renewed != token
@@ -101,37 +101,37 @@ class TestRefreshTokens:
     def test_one_whose_answer_was_lost_is_taken_once_more(
         self, system: System, clock: Clock, refresh_token: str
     ) -> None:
-        first = system.grants.find(refresh_token)
+        first = system.grants.find(refresh_token, "p")
         assert first is not None and system.grants.renew(first)
         clock.advance(seconds=29)
-        again = system.grants.find(refresh_token)
+        again = system.grants.find(refresh_token, "p")
         assert again is not None
         newest = system.grants.renew(again)
-        assert newest is not None and system.grants.find(newest) is not None
+        assert newest is not None and system.grants.find(newest, "p") is not None
 
     def test_one_used_again_later_ends_the_grant(
         self, system: System, clock: Clock, refresh_token: str
     ) -> None:
         """RFC 9700, section 4.14.2: two use it, and one of them is a thief."""
-        grant = system.grants.find(refresh_token)
+        grant = system.grants.find(refresh_token, "p")
         assert grant is not None
         newest = system.grants.renew(grant)
         assert newest is not None
         clock.advance(seconds=30)
-        assert system.grants.find(refresh_token) is None
-        assert system.grants.find(newest) is None
+        assert system.grants.find(refresh_token, "p") is None
+        assert system.grants.find(newest, "p") is None
 
     def test_one_used_a_third_time_ends_the_grant(self, system: System, refresh_token: str) -> None:
         for _ in range(2):
-            grant = system.grants.find(refresh_token)
+            grant = system.grants.find(refresh_token, "p")
             assert grant is not None
             newest = system.grants.renew(grant)
         assert newest is not None
-        assert system.grants.find(refresh_token) is None
-        assert system.grants.find(newest) is None
+        assert system.grants.find(refresh_token, "p") is None
+        assert system.grants.find(newest, "p") is None
 
     def test_of_two_at_once_one_gets_the_next(self, system: System, refresh_token: str) -> None:
-        one, two = system.grants.find(refresh_token), system.grants.find(refresh_token)
+        one, two = system.grants.find(refresh_token, "p"), system.grants.find(refresh_token, "p")
         assert one is not None and two is not None
         assert system.grants.renew(one) is not None
         assert system.grants.renew(two) is None
@@ -141,13 +141,13 @@ class TestRefreshTokens:
         self, system: System, clock: Clock, refresh_token: str, days: int, good: bool
     ) -> None:
         clock.advance(days=days)
-        assert (system.grants.find(refresh_token) is not None) is good
+        assert (system.grants.find(refresh_token, "p") is not None) is good
 
     def test_lives_on_while_it_is_used(self, system: System, clock: Clock, refresh_token: str) -> None:
         token: str | None = refresh_token
         for _ in range(5):
             clock.advance(days=100)
-            grant = system.grants.find(token or "")
+            grant = system.grants.find(token or "", "p")
             assert grant is not None
             token = system.grants.renew(grant)
 
@@ -157,19 +157,19 @@ class TestRefreshTokens:
     ) -> None:
         """AUTH-03."""
         change(system, Authorisation, Authorisation.key_of("p", SELLER), **ended)
-        assert system.grants.find(refresh_token) is None
+        assert system.grants.find(refresh_token, "p") is None
 
     def test_comes_back_after_a_suspension_and_not_after_a_revocation(
         self, system: System, clock: Clock, refresh_token: str
     ) -> None:
         key = Authorisation.key_of("p", SELLER)
         change(system, Authorisation, key, suspended=True)
-        assert system.grants.find(refresh_token) is None
+        assert system.grants.find(refresh_token, "p") is None
         change(system, Authorisation, key, suspended=False)
-        assert system.grants.find(refresh_token) is not None
+        assert system.grants.find(refresh_token, "p") is not None
         change(system, Authorisation, key, revoked_at=clock.now)
         system.consent.authorise("p", SELLER, SCOPES, "l")
-        assert system.grants.find(refresh_token) is None
+        assert system.grants.find(refresh_token, "p") is None
 
     def test_is_kept_by_its_digest(self, system: System, refresh_token: str) -> None:
         [grant] = system.register.all(Grant)
@@ -178,5 +178,5 @@ class TestRefreshTokens:
     def test_that_is_none_stands_for_nothing(self, system: System, refresh_token: str) -> None:
         grant_id = refresh_token.partition(".")[0]
         for token in ("", ".", grant_id, f"{grant_id}.", f"{grant_id}.x", "x.y", "x" * 10_000 + ".y"):
-            assert system.grants.find(token) is None
-        assert system.grants.find(refresh_token) is not None
+            assert system.grants.find(token, "p") is None
+        assert system.grants.find(refresh_token, "p") is not None

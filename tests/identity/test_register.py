@@ -16,6 +16,7 @@ from chalicelib.identity.entries import (
     Partner,
     Secret,
     SellerStanding,
+    UsedTicket,
 )
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged
@@ -33,7 +34,8 @@ ENTRIES: list[Any] = [
     Login("l", "Alex@Kings.example", "scrypt$", (SELLER_ID,), NOW),
     Invitation("d", "a note", NOW, None, None),
     AuthorisationCode("d", "p", SELLER_ID, "a", ("openid",), "https://b.example/cb", "c", None, NOW, LATER),
-    Grant("g", "p", SELLER_ID, "a", ("openid",), NOW, LATER, "c", "e", LATER, NOW),
+    Grant("g", "p", SELLER_ID, "a", ("openid",), NOW, LATER, "c", "e", LATER, NOW, "m"),
+    UsedTicket("t", LATER),
 ]
 
 

@@ -50,6 +50,8 @@ def test_each_setting_is_read_from_its_variable() -> None:
         ("AUTHENTICATION", ""),
         ("AUTHENTICATION", "issuer"),
         ("ISSUER", "issuer.example"),
+        ("ISSUER", "http://issuer.example"),
+        ("ISSUER", "file:///etc/issuer"),
         ("ACCESS_TOKEN_SECONDS", "0"),
         ("REFRESH_TOKEN_DAYS", "0"),
         ("RATE_LIMIT", "-1"),
@@ -78,7 +80,7 @@ def test_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: st
         {"TEST_INTERFACE": "true"},
         {"AUTHENTICATION": "openid,headers"},
         {"SIGNING_KMS_KEY": ""},
-        {"AUTHENTICATION": "issuer", "ISSUER": "http://issuer.example", "ISSUER_AUDIENCE": "booking"},
+        {"AUTHENTICATION": "issuer", "ISSUER": "http://localhost:9000", "ISSUER_AUDIENCE": "booking"},
     ],
     ids="+".join,
 )

@@ -659,12 +659,12 @@ def test_a_code_is_redeemed(world: World) -> None:
     assert (code.redirect_uri, code.code_challenge) == ("https://broker.example/cb", "challenge")
     assert (code.nonce, code.signed_in_at) == ("nonce-1", NOW)
     token = system.grants.open(code)
-    assert token is not None and system.grants.find(token) is not None
+    assert token is not None and system.grants.find(token, "partner-1") is not None
 
 
 def test_a_refresh_token_goes_on(world: World) -> None:
     system = world.system
-    grant = system.grants.find(f"{GRANT}.refresh-2")
+    grant = system.grants.find(f"{GRANT}.refresh-2", "partner-1")
     assert grant is not None
     assert replace(grant, current="", earlier=None) == Grant(
         GRANT,
@@ -679,16 +679,16 @@ def test_a_refresh_token_goes_on(world: World) -> None:
         renewed_at=NOW,
         version=2,
     )
-    assert system.grants.find(f"{GRANT}.refresh-1") == grant  # an answer may be lost on its way
+    assert system.grants.find(f"{GRANT}.refresh-1", "partner-1") == grant  # an answer may be lost on its way
     renewed = system.grants.renew(grant)
-    assert renewed is not None and system.grants.find(renewed) is not None
+    assert renewed is not None and system.grants.find(renewed, "partner-1") is not None
 
 
 def test_a_code_used_twice_ends_what_came_of_it(world: World) -> None:
     """RFC 6749, section 4.1.2."""
     system = world.system
     assert system.grants.redeem("used-code", "partner-1") is None
-    assert system.grants.find(f"{GRANT}.refresh-2") is None
+    assert system.grants.find(f"{GRANT}.refresh-2", "partner-1") is None
 
 
 def test_the_journal(world: World) -> None:

@@ -1,17 +1,32 @@
 """The authorization code grant, always with PKCE (RFC 6749, section 4.1; RFC 7636)."""
 
+import re
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from authlib.oauth2 import OAuth2Request
-from authlib.oauth2.rfc6749 import InvalidRequestError, grants
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import AuthorizationCodeMixin
 
-from chalicelib.identity.entries import AuthorisationCode
+from chalicelib.identity.entries import Authorisation, AuthorisationCode
 from chalicelib.identity.hashing import new_secret
 from chalicelib.identity.oauth.backend import HasBackend
 from chalicelib.identity.oauth.clients import Client
 from chalicelib.identity.oauth.metadata import CLIENT_AUTHENTICATION, CODE_CHALLENGE
+
+# What SHA-256 comes to in base64url, and what it may be made of (RFC 7636, sections 4.1 and 4.2).
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a Seller has agreed to, and when the login was that agreed."""
+
+    authorisation: Authorisation
+    signed_in_at: datetime
 
 
 class Code(AuthorizationCodeMixin):  # type: ignore[misc]
@@ -44,15 +59,16 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return new_secret()
 
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
-        parameters = request.payload.data
+        parameters, allowed = request.payload.data, request.user
         self.server.backend.grants.keep_code(
             code,
             request.client.partner.id,
-            request.user,
+            allowed.authorisation,
             tuple(request.scope.split()),
             request.payload.redirect_uri or request.client.get_default_redirect_uri(),
             parameters["code_challenge"],
             parameters.get("nonce"),
+            allowed.signed_in_at,
         )
 
     def query_authorization_code(self, code: str, client: Client) -> Code | None:
@@ -75,4 +91,10 @@ class AlwaysChallenged(CodeChallenge):  # type: ignore[misc]
         parameters = grant.request.payload.data
         if not parameters.get("code_challenge") or parameters.get("code_challenge_method") != CODE_CHALLENGE:
             raise InvalidRequestError("A code_challenge with code_challenge_method S256 is required.")
-        super().validate_code_challenge(grant, redirect_uri)
+        if not _CHALLENGE.fullmatch(parameters["code_challenge"]):
+            raise InvalidRequestError("The code_challenge is no SHA-256 digest in base64url.")
+
+    def validate_code_verifier(self, grant: Any, result: Any) -> None:
+        if not _CODE_VERIFIER.fullmatch(grant.request.form.get("code_verifier", "")):
+            raise InvalidGrantError("The code_verifier is missing or invalid.")
+        super().validate_code_verifier(grant, result)

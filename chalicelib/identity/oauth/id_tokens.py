@@ -7,9 +7,28 @@ from authlib.oauth2 import OAuth2Request
 from authlib.oidc.core.grants import OpenIDCode
 from authlib.oidc.core.util import create_half_hash
 
+from chalicelib.domain.errors import InvalidAuthorizationDetailsError
+from chalicelib.domain.identifiers import inward
+from chalicelib.identity.claims import authority_url
 from chalicelib.identity.entries import AuthorisationCode
 from chalicelib.identity.issuing import TokenIssuer
-from chalicelib.identity.tokens import ALGORITHM
+from chalicelib.identity.keys import KeyRing
+from chalicelib.identity.tokens import ALGORITHM, ID_TOKEN, UnknownKey
+
+
+def hinted_seller(token: str, ring: KeyRing, base_url: str, partner_id: str) -> str | None:
+    """The Seller of an ID token that we have made for a partner; None for anything else.
+
+    It may have ended: it only says whom the partner means (OpenID Connect Core 1.0, section 3.1.2.1).
+    """
+    try:
+        header, claims = ring.verify(token)
+    except (InvalidAuthorizationDetailsError, UnknownKey):
+        return None
+    ours = (ID_TOKEN, authority_url(base_url), partner_id)
+    if (header.get("typ"), claims.get("iss"), claims.get("aud")) != ours:
+        return None
+    return inward(str(claims.get("sub")), base_url)
 
 
 class IdToken(OpenIDCode):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from chalicelib.identity.tokens import ALGORITHM
 CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 CODE_CHALLENGE = "S256"
 RESPONSE_TYPES = ["code"]
+RESPONSE_MODES = ["query"]
 
 
 def discovery(base_url: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def discovery(base_url: str) -> dict[str, Any]:
         "jwks_uri": f"{here}/jwks",
         "scopes_supported": list(SCOPES),
         "response_types_supported": RESPONSE_TYPES,
-        "response_modes_supported": ["query"],
+        "response_modes_supported": RESPONSE_MODES,
         "grant_types_supported": list(GRANT_TYPES),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
@@ -31,6 +32,13 @@ def discovery(base_url: str) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
         "code_challenge_methods_supported": [CODE_CHALLENGE],
         "claims_supported": list(ID_TOKEN_CLAIMS),
+        "claim_types_supported": ["normal"],
+        "ui_locales_supported": ["en"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,  # which is true where it is left out
+        "require_request_uri_registration": False,
+        "authorization_response_iss_parameter_supported": True,  # RFC 9207, section 3
     }
 
 

@@ -2,28 +2,43 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oidc.core.errors import LoginRequiredError
 
-from chalicelib.identity.credentials import VISIBLE
 from chalicelib.identity.entries import Authorisation, Partner
 from chalicelib.identity.oauth import metadata
+from chalicelib.identity.oauth.authorisation import PARAMETERS, read_parameters
 from chalicelib.identity.oauth.backend import Backend
+from chalicelib.identity.oauth.code_grant import Allowed
+from chalicelib.identity.oauth.id_tokens import hinted_seller
 from chalicelib.identity.oauth.requests import Answered, Asked
 from chalicelib.identity.oauth.server import Server
 
+__all__ = ["PARAMETERS", "AuthorisationRequest", "OAuthError", "Provider"]
+
 OAuthError = OAuth2Error
+
+# Names of Sellers' logins are no longer than the field they are typed into.
+_LONGEST_HINT = 200
 
 
 @dataclass(frozen=True)
 class AuthorisationRequest:
-    """A request for authorisation that was found to be in order."""
+    """A request for authorisation that was found to be in order.
+
+    `prompts` are the values of `prompt`, `username` the one that the partner expects to be typed, `seller_id` the
+    Seller that it means; both None where it does not say.
+    """
 
     partner: Partner
     scopes: tuple[str, ...]
+    prompts: frozenset[str]
+    username: str | None
+    seller_id: str | None
     grant: Any = field(repr=False)
 
 
@@ -33,6 +48,7 @@ class Provider:
     def __init__(self, backend: Backend, base_url: str, service: Mapping[str, Any]) -> None:
         """`service` is the `bookingService`, for ID tokens."""
         self._base_url = base_url
+        self._keys = backend.issuer.keys
         self._server = Server(backend, base_url, service)
 
     def discovery(self) -> dict[str, Any]:
@@ -59,26 +75,40 @@ class Provider:
 
     def authorisation_request(self, parameters: Mapping[str, str]) -> AuthorisationRequest:
         """What a partner asks a Seller for. Raises OAuthError, with `redirect_uri` where the error may be sent there."""
-        # Authlib repeats some of them in its errors, in which these may not stand.
-        if any(not VISIBLE.fullmatch(value) for value in parameters.values()):
-            raise InvalidRequestError("A parameter has characters that do not belong in it.")
-        grant = self._server.get_consent_grant(Asked("GET", query=parameters))
-        request = grant.request
+        read = read_parameters(parameters)
+        grant = self._server.get_consent_grant(Asked("GET", query=read))
+        partner, hint = grant.request.client.partner, read.get("login_hint", "")
         # Nobody is ever logged in before: each authorisation begins with a login.
-        return AuthorisationRequest(request.client.partner, tuple(request.scope.split()), grant)
+        return AuthorisationRequest(
+            partner,
+            tuple(grant.request.scope.split()),
+            frozenset(read.get("prompt", "").split()),
+            hint if 0 < len(hint) <= _LONGEST_HINT else None,
+            hinted_seller(read.get("id_token_hint", ""), self._keys, self._base_url, partner.id),
+            grant,
+        )
 
-    def allow(self, asked_for: AuthorisationRequest, authorisation: Authorisation) -> Answered:
+    def allow(
+        self, asked_for: AuthorisationRequest, authorisation: Authorisation, signed_in_at: datetime
+    ) -> Answered:
         """Back to the partner with a code."""
-        return self._end(asked_for, authorisation)
+        return self._end(asked_for, Allowed(authorisation, signed_in_at))
 
     def deny(self, asked_for: AuthorisationRequest) -> Answered:
         """Back to the partner with a refusal."""
         return self._end(asked_for, None)
 
-    def _end(self, asked_for: AuthorisationRequest, authorisation: Authorisation | None) -> Answered:
+    def deny_other_seller(self, asked_for: AuthorisationRequest) -> Answered:
+        """Back to the partner: who has logged in does not speak for the Seller that it means."""
+        grant = asked_for.grant
+        return self.answer(
+            LoginRequiredError(redirect_uri=grant.redirect_uri, state=grant.request.payload.state)
+        )
+
+    def _end(self, asked_for: AuthorisationRequest, allowed: Allowed | None) -> Answered:
         grant = asked_for.grant
         answered: Answered = self._server.create_authorization_response(
-            grant.request, grant_user=authorisation, grant=grant
+            grant.request, grant_user=allowed, grant=grant
         )
         return answered
 

@@ -27,7 +27,7 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     server: HasBackend
 
     def authenticate_refresh_token(self, refresh_token: str) -> RefreshToken | None:
-        found = self.server.backend.grants.find(refresh_token)
+        found = self.server.backend.grants.find(refresh_token, self.request.client.partner.id)
         return None if found is None else RefreshToken(found)
 
     def authenticate_user(self, refresh_token: RefreshToken) -> Grant:

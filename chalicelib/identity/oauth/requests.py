@@ -73,7 +73,9 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
 
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked.method, _SECURE_URI, headers=_titled(asked.headers))
-        self._form = asked.form() if asked.method == "POST" else {}
+        # One without a value counts as missing (RFC 6749, section 3.2).
+        form = asked.form() if asked.method == "POST" else {}
+        self._form = {name: value for name, value in form.items() if value}
         self._query = dict(asked.query)
         self.payload = BasicOAuth2Payload(self._form or self._query)
 

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from authlib.common.urls import add_params_to_uri
 from authlib.oauth2 import AuthorizationServer, ClientAuthentication, OAuth2Request
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, JsonRequest
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, JsonRequest
+from authlib.oauth2.rfc6749.util import extract_basic_authorization
 
+from chalicelib.identity.claims import authority_url
 from chalicelib.identity.entries import AuthorisationCode, Grant
+from chalicelib.identity.oauth.authorisation import OpenIdChecks
 from chalicelib.identity.oauth.backend import Backend
 from chalicelib.identity.oauth.client_grant import ClientGrant, allowed_by_itself
 from chalicelib.identity.oauth.clients import Client
@@ -25,7 +29,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.backend, self._base_url = backend, base_url
         self._client_auth = ClientAuthentication(self.query_client)
         self.register_token_generator("default", self._tokens)
-        self.register_grant(CodeGrant, [AlwaysChallenged(), IdToken(backend.issuer, base_url, service)])
+        self.register_grant(
+            CodeGrant, [OpenIdChecks(), AlwaysChallenged(), IdToken(backend.issuer, base_url, service)]
+        )
         self.register_grant(RefreshGrant)
         self.register_grant(ClientGrant)
         self.register_endpoint(RegistrationEndpoint)
@@ -35,6 +41,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self, request: OAuth2Request, methods: list[str], endpoint: str = "token"
     ) -> Client:
         try:
+            _check_one_way(request)
             client: Client = super().authenticate_client(request, methods, endpoint)
         except (InvalidClientError, ValueError) as error:  # ValueError: a Basic header that is none
             # The same whether there is such a partner or not.
@@ -87,8 +94,20 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         # Nothing that the provider says may be kept (RFC 6749, section 5.1).
         given = {"Cache-Control": "no-store", **dict(headers)}
         given.pop("Content-Type", None)
+        if "Location" in given:
+            # A partner of many booking systems has to know which of them answers (RFC 9207, section 2).
+            given["Location"] = add_params_to_uri(given["Location"], [("iss", authority_url(self._base_url))])
         document = dict(body) if body and not isinstance(body, str) else None
         return Answered(int(status), document, given)
+
+
+def _check_one_way(request: OAuth2Request) -> None:
+    """That a request has one way of client authentication (RFC 6749, section 2.3). Raises InvalidRequestError."""
+    form, has_header = request.form, bool(request.headers.get("Authorization"))
+    if has_header + ("client_secret" in form) + ("client_assertion" in form) > 1:
+        raise InvalidRequestError("There is more than one way of client authentication in the request.")
+    if has_header and form.get("client_id") not in (None, extract_basic_authorization(request.headers)[0]):
+        raise InvalidRequestError("The client_id is another than that of the Authorization header.")
 
 
 def _not_just_used(refresh_token: str | None) -> str:
