@@ -260,6 +260,7 @@ class TestRefusedRequests:
         for name in ("request_parameter", "request_uri_parameter", "claims_parameter"):
             assert document[f"{name}_supported"] is False
         assert document["response_modes_supported"] == ["query"]
+        assert "userinfo_endpoint" not in document
 
     def test_too_much_is_refused_before_it_is_kept(self, world: World, client: Client) -> None:
         form = {

@@ -230,6 +230,19 @@ class TestKeys:
         clock.advance(hours=2)
         assert read(reader, provider.token(claims(clock)))
 
+    @pytest.mark.parametrize(
+        "changes",
+        [{"n": encoded(b"\x80" * 128)}, {"n": encoded(b"\x80" * 1025)}, {"e": encoded(b"\x80" * 64)}],
+        ids=["short", "long", "slow"],
+    )
+    def test_keys_that_are_not_safe_or_not_quick_sign_nothing(
+        self, provider: Provider, tokens: Tokens, clock: Clock, changes: dict[str, str]
+    ) -> None:
+        """RFC 7518, section 3.3: 2048 bits or more."""
+        provider.keys = [foreign_key(1)[0] | changes]
+        with pytest.raises(InvalidAuthorizationDetailsError, match="another issuer"):
+            read(tokens(), provider.token(claims(clock)))
+
     def test_keys_for_encryption_sign_nothing(self, provider: Provider, tokens: Tokens, clock: Clock) -> None:
         provider.keys = [foreign_key(1)[0] | {"use": "enc"}]
         with pytest.raises(InvalidAuthorizationDetailsError):
