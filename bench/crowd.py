@@ -21,7 +21,6 @@ import app
 from bench.crew import Crew, meet
 from bench.installation import Answer, Installation, ask, booking, new_uuid
 from chalicelib.booking.decisions import Change, MoveHold
-from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed
@@ -29,7 +28,6 @@ from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.rows import read_order
 from chalicelib.storage.dynamodb.store import DynamoStore
-from chalicelib.wire.logistics import cancelled
 from openbooking.local.delivery import DeadLetters
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.pump import Pump, StreamPump
@@ -71,14 +69,14 @@ class Tried:
         answer = ask(booking(uuid, place.session, partner))
         if answer.status == 201:
             self.booked.append(OrderKey(partner, uuid))
-        elif _is_cancelled(answer):
+        elif is_cancelled(answer):
             self.refused += 1
         else:
             self.others.append(f"{answer.status} {answer.body}")
         return answer.status == 201
 
 
-def _is_cancelled(answer: Answer) -> bool:
+def is_cancelled(answer: Answer) -> bool:
     return answer.status == 409 and answer.item_errors() == ["OpportunityOfferPairNotBookableError"]
 
 
@@ -152,11 +150,10 @@ class Followed:
 def _cancel(place: Place, *, killed_after: int | None) -> Followed:
     """The Seller; who follows the change is a process of its own, killed after so many Orders."""
     inventory = _use(place).system().inventory
-    change = OpportunityChange(place.session.id, ChangeKind.cancelled, MESSAGE)
     with _follower(place, killed_after) as first:
         meet()  # every Broker is at it
         began = time.perf_counter()
-        inventory.change(place.session.id, cancelled, change)
+        inventory.cancel(place.session.id, MESSAGE)
         told = _lead(first, killed_after)
     if killed_after is None:
         followed = Followed(0, told, time.perf_counter() - began)
@@ -296,7 +293,7 @@ def crowd(
         partial(_cancel, place, killed_after=orders // 2 if killed else None),
     ]
     *rushed, followed = crew.run(_do, [(part,) for part in parts])
-    _drain(installation)
+    drain(installation)
     return _outcome(installation, place, [*filled, *rushed], followed)
 
 
@@ -304,7 +301,7 @@ def _do(part: Callable[[], Any]) -> Any:
     return part()
 
 
-def _drain(installation: Installation) -> None:
+def drain(installation: Installation) -> None:
     """Bring the stream of Orders to its handler, as Lambda does."""
     assert installation.url
     install(installation.system())
@@ -316,11 +313,11 @@ def _drain(installation: Installation) -> None:
 
 
 def _outcome(installation: Installation, place: Place, tries: Sequence[Tried], followed: Followed) -> Outcome:
-    stored = {order.key: order for order in _orders(installation)}
+    stored = {order.key: order for order in stored_orders(installation)}
     shown = Counter[OrderKey]()
     told = set()
     for partner in {key.partner_id for key in stored}:
-        for item in _feed(installation, orders_feed(partner)):
+        for item in feed_items(installation, orders_feed(partner)):
             key = OrderKey(partner, item["id"])
             shown[key] += 1
             if item["state"] == "updated" and _says_why(item["data"]):
@@ -347,14 +344,14 @@ def _outcome(installation: Installation, place: Place, tries: Sequence[Tried], f
     )
 
 
-def _orders(installation: Installation) -> Iterator[Order]:
+def stored_orders(installation: Installation) -> Iterator[Order]:
     for row in installation.tables.orders.scan(consistent_read=True):
         order = read_order(row.to_dynamodb_dict())
         assert isinstance(order, Order)
         yield order
 
 
-def _feed(installation: Installation, feed_id: str) -> Iterator[dict[str, Any]]:
+def feed_items(installation: Installation, feed_id: str) -> Iterator[dict[str, Any]]:
     system, after, more = installation.system(), 0, True
     while more:
         page = system.feeds.page(feed_id, after, 200, system.clock())

@@ -27,7 +27,8 @@ def moves(
 ) -> tuple[MoveHold, ...]:
     """One move for each Opportunity whose hold changes.
 
-    Spaces of an Opportunity that is in the `snapshot` are only kept or taken at the revision there.
+    Spaces of an Opportunity that is in the `snapshot` are only taken, or kept as something else, at the
+    revision there. They are given back at any: also those of a session that is off sale.
     """
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     return tuple(_move(key, order, before.get(key), after.get(key), snapshot) for key in changed)
@@ -43,20 +44,22 @@ def _move(
     ends_first = (
         after.expires_at is not None and others_end_at is not None and after.expires_at < others_end_at
     )
-    return MoveHold(key, order, before, after, known.opportunity.revision, ends_first)
+    gives_back = before is not None and before.state is after.state and before.spaces >= after.spaces
+    revision = None if gives_back else known.opportunity.revision
+    return MoveHold(key, order, before, after, revision, ends_first)
 
 
 def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:
     """What the Order holds becomes a lease that nobody renews.
 
     The Broker may still be showing the Customer what was turned down; giving the spaces away in the
-    same moment helps nobody, and the official suite expects them to be held a while longer.
+    same moment helps nobody, and the official suite expects them to be held a while longer. Those of
+    what has been withdrawn, which is not in the snapshot, go at once: nobody can take them.
     """
     return tuple(
-        replace(
-            _move(key, order.key, hold, Hold(hold.spaces, HoldState.leased, expires_at), snapshot),
-            revision=None,
-        )
-        for key, hold in order.holds().items()
+        replace(_move(key, order.key, hold, lease, snapshot), revision=None)
         if key in snapshot.opportunities
+        else MoveHold(key, order.key, hold, None)
+        for key, hold in order.holds().items()
+        for lease in (Hold(hold.spaces, HoldState.leased, expires_at),)
     )

@@ -1,77 +1,164 @@
-"""What a change of a whole Opportunity means for one Order or OrderProposal that holds it."""
+"""What a change of a whole Opportunity means for those who hold it: whether it concerns them, and what they get.
+
+An Order or OrderProposal is brought in line with the Opportunity as it is now, not with each change that
+there was: several changes in a row need one write, and repeating it changes nothing.
+"""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
 from chalicelib.booking.proposals import decide_proposal
-from chalicelib.booking.seller import cancel_by_seller, follow_opportunity
 from chalicelib.domain.errors import RequestTooLargeError
-from chalicelib.domain.lifecycle import ProposalEvent, TransitionRefused
-from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import Order, OrderKind
+from chalicelib.domain.lifecycle import (
+    CANCELLED,
+    ItemEvent,
+    ProposalEvent,
+    TransitionRefused,
+    next_item_status,
+)
+from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.orders import Order, OrderItem, OrderKind
+
+# What a Customer reads beside a proposal that is rejected because it is no longer what was proposed.
+MOVED_NOTE = "The time or place has changed since this was proposed."
 
 
 class ChangeKind(StrEnum):
-    """What has happened to an Opportunity that people hold places of."""
+    """What those who hold an Opportunity have yet to follow."""
 
-    cancelled = "cancelled"  # it does not take place
-    logistics = "logistics"  # its name, time or place has changed
+    cancelled = "cancelled"  # it was cancelled; whatever has changed besides
+    logistics = "logistics"  # its name, time, place, status or description has changed
 
 
 @dataclass(frozen=True)
 class OpportunityChange:
-    """A change that every Order holding the Opportunity has yet to follow.
+    """That every Order holding the Opportunity has yet to be brought in line with it.
 
-    `message` goes with a cancellation. `revision` is the one of the Opportunity that it came with, and
-    tells it from a later change.
+    `revision` is the one of the Opportunity that it came with, and tells it from a later change.
+    `message` goes with a cancellation. `cancelled_in` is the revision that was cancelled: whoever booked
+    an earlier one is cancelled, even where the Opportunity has been restored meanwhile (CANCEL-12).
     """
 
     opportunity_id: str
     kind: ChangeKind
     message: str | None = None
     revision: int = 0
+    cancelled_in: int | None = None
+
+
+def change_between(
+    before: Opportunity, after: Opportunity, earlier: OpportunityChange | None = None
+) -> OpportunityChange | None:
+    """What has to be followed where `after` takes the place of `before`; None where no Order would show it.
+
+    `earlier` is what not everybody has followed yet: a cancellation in it stays.
+    """
+    if after.status is EventStatus.EventCancelled and before.status is not EventStatus.EventCancelled:
+        return cancellation_of(after)
+    if before.as_ordered() == after.as_ordered():
+        return None
+    if earlier is not None and earlier.kind is ChangeKind.cancelled:
+        in_revision = earlier.cancelled_in or earlier.revision
+        return replace(earlier, revision=after.revision, cancelled_in=in_revision)
+    return OpportunityChange(after.id, ChangeKind.logistics, revision=after.revision)
+
+
+def cancellation_of(opportunity: Opportunity, message: str | None = None) -> OpportunityChange:
+    """That the Opportunity has been cancelled, in the revision that it has."""
+    revision = opportunity.revision
+    return OpportunityChange(opportunity.id, ChangeKind.cancelled, message, revision, revision)
 
 
 def follow(
     change: OpportunityChange, opportunity: Opportunity, snapshot: Snapshot, moment: Moment
 ) -> Decision[None]:
-    """The one write that brings an Order or OrderProposal up to the change; none if it is so already."""
+    """The one write that brings an Order or OrderProposal in line with the Opportunity; none if it is so already.
+
+    Raises what deciding a proposal raises.
+    """
     order = snapshot.order
     if not isinstance(order, Order) or order.kind is OrderKind.OrderQuote:
         return Decision(None)  # gone meanwhile, or a lease, which ends by itself
     if order.kind is OrderKind.OrderProposal:
-        if change.kind is ChangeKind.logistics:
-            return _in_proposal(order, opportunity)
-        try:
-            return decide_proposal(snapshot, ProposalEvent.seller_rejects, moment, note=change.message)
-        except TransitionRefused:
-            return Decision(None)  # rejected already
-    if change.kind is ChangeKind.logistics:
-        return follow_opportunity(snapshot, opportunity)
+        return _follow_as_proposal(order, change, opportunity, snapshot, moment)
 
-    def cancelled(message: str | None) -> Decision[None]:
-        return cancel_by_seller(
-            snapshot, message=message, opportunity_id=change.opportunity_id, attended_stays=True
-        )
+    def followed(change: OpportunityChange) -> Decision[None]:
+        items = tuple(_followed(item, change, opportunity) for item in order.items)
+        return Decision(None, change_items(order, items, snapshot))
 
     try:
-        return cancelled(change.message)
+        return followed(change)
     except RequestTooLargeError:
         # The Order has as many different messages as its row holds: the cancellation matters more than its text.
-        return cancelled(None)
+        return followed(replace(change, message=None))
 
 
-def _in_proposal(order: Order, opportunity: Opportunity) -> Decision[None]:
+def _follow_as_proposal(
+    order: Order, change: OpportunityChange, opportunity: Opportunity, snapshot: Snapshot, moment: Moment
+) -> Decision[None]:
+    """Cancelled or held elsewhere, it is not what was proposed, and is rejected whole (P-17, A-03)."""
+    assert order.proposal is not None
+    if order.proposal.is_rejected:
+        return Decision(None)
+    if any(_is_cancelled_for(item, change, opportunity) for item in order.items):
+        return decide_proposal(snapshot, ProposalEvent.seller_rejects, moment, note=change.message)
+    if any(_is_moved(item, opportunity) for item in order.items):
+        return decide_proposal(snapshot, ProposalEvent.seller_rejects, moment, note=MOVED_NOTE)
     items = tuple(
-        replace(item, opportunity=replace(opportunity, offers=()))
-        if item.opportunity is not None
-        and item.opportunity.id == opportunity.id
-        and item.opportunity.revision < opportunity.revision
-        else item
-        for item in order.items
+        _shown_as(item, opportunity) if _is_behind(item, opportunity) else item for item in order.items
     )
     if items == order.items:
         return Decision(None)
-    changed = replace(order, items=items, published=True)
-    return Decision(None, (save_order(changed, order),))
+    return Decision(None, (save_order(replace(order, items=items, published=True), order),))
+
+
+def _followed(item: OrderItem, change: OpportunityChange, opportunity: Opportunity) -> OrderItem:
+    if item.status in CANCELLED:
+        return item  # whoever is cancelled stays so, and needs no other news (CANCEL-12)
+    if _is_cancelled_for(item, change, opportunity):
+        assert item.status is not None
+        try:
+            status = next_item_status(item.status, ItemEvent.seller_cancels)
+        except TransitionRefused:
+            return item  # what was attended has taken place
+        item = replace(item, status=status, cancellation_message=change.message)
+        # Restored meanwhile, it is on again for others; this Customer is not shown a session to come to.
+        if opportunity.status is not EventStatus.EventCancelled:
+            return item
+    return _shown_as(item, opportunity) if _is_behind(item, opportunity) else item
+
+
+def _is_cancelled_for(item: OrderItem, change: OpportunityChange, opportunity: Opportunity) -> bool:
+    if item.opportunity is None or item.opportunity.id != opportunity.id:
+        return False
+    if opportunity.status is EventStatus.EventCancelled:
+        return True
+    if change.kind is not ChangeKind.cancelled:
+        return False
+    return item.opportunity.revision < (change.cancelled_in or change.revision or opportunity.revision)
+
+
+def _is_behind(item: OrderItem, opportunity: Opportunity) -> bool:
+    """Whether the item shows an earlier state of the Opportunity, and one that looks different."""
+    return (
+        item.opportunity is not None
+        and item.opportunity.id == opportunity.id
+        and item.opportunity.revision < opportunity.revision
+        and item.opportunity.as_ordered() != opportunity.as_ordered()
+    )
+
+
+def _is_moved(item: OrderItem, opportunity: Opportunity) -> bool:
+    """Whether the item was proposed at another time or place."""
+    return (
+        item.opportunity is not None
+        and _is_behind(item, opportunity)
+        and opportunity.is_elsewhere_than(item.opportunity)
+    )
+
+
+def _shown_as(item: OrderItem, opportunity: Opportunity) -> OrderItem:
+    """The item on the Opportunity as it is now; at the Offer that it was booked with (B-13)."""
+    return replace(item, opportunity=replace(opportunity, offers=()))

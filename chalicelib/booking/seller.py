@@ -24,11 +24,9 @@ from chalicelib.domain.lifecycle import (
     ItemEvent,
     OrderEvent,
     OrderItemStatus,
-    TransitionRefused,
     next_item_status,
 )
 from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
-from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.pricing import unit_price
 
@@ -40,25 +38,18 @@ def cancel_by_seller(
     *,
     message: str | None = None,
     item_ids: Collection[str] | None = None,
-    opportunity_id: str | None = None,
-    attended_stays: bool = False,
 ) -> Decision[None]:
-    """Cancel the items named, or those on one Opportunity, or all; with a message or without (CANCEL-14).
+    """Cancel the items named, or all; with a message or without (CANCEL-14).
 
-    Items that are cancelled already stay as they are. What was attended cannot be cancelled: it stays
-    where `attended_stays`, else TransitionRefused is raised and nothing changes.
+    Items that are cancelled already stay as they are. What was attended cannot be cancelled: then
+    TransitionRefused is raised and nothing changes.
     """
 
     def cancelled(item: OrderItem) -> OrderItem:
-        try:
-            status = next_item_status(_status(item), ItemEvent.seller_cancels)
-        except TransitionRefused:
-            if attended_stays:
-                return item
-            raise
+        status = next_item_status(_status(item), ItemEvent.seller_cancels)
         return replace(item, status=status, cancellation_message=message)
 
-    return _change(snapshot, cancelled, item_ids, opportunity_id)
+    return _change(snapshot, cancelled, item_ids)
 
 
 def record_attendance(
@@ -158,40 +149,14 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
     )
 
 
-def follow_opportunity(snapshot: Snapshot, opportunity: Opportunity) -> Decision[None]:
-    """Bring a change of the Opportunity's name, time or place into the Orders that hold it (NOTIF-04).
-
-    An Order that has the revision already stays as it is, so that this can be done again.
-    """
-
-    def followed(item: OrderItem) -> OrderItem:
-        assert item.opportunity is not None
-        if item.opportunity.revision >= opportunity.revision:
-            return item
-        return replace(item, opportunity=replace(opportunity, offers=()))
-
-    return _change(snapshot, followed, None, opportunity.id)
-
-
-def _change(
-    snapshot: Snapshot,
-    change: _Change,
-    item_ids: Collection[str] | None = None,
-    opportunity_id: str | None = None,
-) -> Decision[None]:
+def _change(snapshot: Snapshot, change: _Change, item_ids: Collection[str] | None = None) -> Decision[None]:
     order = _order_in(snapshot)
-    items = tuple(
-        change(item) if _is_concerned(item, item_ids, opportunity_id) else item for item in order.items
-    )
+    items = tuple(change(item) if _is_concerned(item, item_ids) else item for item in order.items)
     return Decision(None, change_items(order, items, snapshot))
 
 
-def _is_concerned(item: OrderItem, item_ids: Collection[str] | None, opportunity_id: str | None) -> bool:
-    if item.status in CANCELLED:
-        return False
-    if item_ids is not None and item.id not in item_ids:
-        return False
-    return opportunity_id is None or (item.opportunity is not None and item.opportunity.id == opportunity_id)
+def _is_concerned(item: OrderItem, item_ids: Collection[str] | None) -> bool:
+    return item.status not in CANCELLED and (item_ids is None or item.id in item_ids)
 
 
 def _order_in(snapshot: Snapshot) -> Order:

@@ -1,11 +1,13 @@
 """An Opportunity: what can be booked, by which Offers, and until when."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.domain.offers import Offer
-from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
 
 
@@ -19,6 +21,11 @@ class EventStatus(StrEnum):
 
 
 NOT_TAKING_PLACE = frozenset({EventStatus.EventCancelled, EventStatus.EventPostponed})
+
+# What an Opportunity and its parents say in open data, and not as part of an Order (requirements 3.3).
+NOT_IN_ORDERS = frozenset(
+    {"@context", "offers", "subEvent", "event", "organizer", "provider", "individualFacilityUse"}
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,12 @@ class Opportunity:
     parent: Json | None = None
     revision: int = 1
 
+    @property
+    def name(self) -> str:
+        """What people call it: its own name or else its parent's, empty where nothing has one."""
+        names = (source.get("name") for source in _sources(self))
+        return next((name for name in names if isinstance(name, str) and name), "")
+
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
@@ -65,3 +78,53 @@ class Opportunity:
         if ends_at is not None and ends_at <= now:
             return "This activity is over."
         return offer.why_not_for_sale(self.starts_at, now)
+
+    def as_ordered(self) -> "Opportunity":
+        """What an Order shows of it. Two of them are equal where the Order would show the same."""
+        document = {
+            term: value
+            for term, value in without_terms(self.document, NOT_IN_ORDERS).items()
+            if term not in SPACES_TERMS
+        }
+        return replace(self, offers=(), document=document, access_channel=None, revision=0)
+
+    def is_elsewhere_than(self, other: "Opportunity") -> bool:
+        """Whether it takes place at another time or place; that a place is described in other words is neither."""
+        return (self.starts_at, self.ends_at, self.is_online, self.is_physical, _place(self)) != (
+            other.starts_at,
+            other.ends_at,
+            other.is_online,
+            other.is_physical,
+            _place(other),
+        )
+
+
+def without_terms(document: Any, terms: frozenset[str]) -> Any:
+    """A copy of a JSON value without these terms, at any depth."""
+    if isinstance(document, dict):
+        return {term: without_terms(value, terms) for term, value in document.items() if term not in terms}
+    if isinstance(document, list):
+        return [without_terms(value, terms) for value in document]
+    return document
+
+
+def _place(opportunity: Opportunity) -> tuple[Any, ...]:
+    """Where it is held, as far as it makes a difference to those who come: its own place, or else its parent's."""
+
+    def stated(term: str) -> Any:
+        return next((source[term] for source in _sources(opportunity) if source.get(term)), None)
+
+    location = stated("location")
+    if isinstance(location, dict):
+        location = tuple(location.get(term) for term in ("name", "address", "geo"))
+    return location, stated("meetingPoint")
+
+
+def _sources(opportunity: Opportunity) -> Iterator[Json]:
+    """The documents that it takes its properties from, the most specific first."""
+    document, parent = opportunity.document, opportunity.parent or {}
+    whole = parent.get("aggregateFacilityUse")
+    yield document
+    yield parent
+    if isinstance(whole, dict):
+        yield whole

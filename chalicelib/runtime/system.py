@@ -249,12 +249,16 @@ class System:
         """Whoever continues unfinished work."""
         store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
-            following.KIND: lambda entry: following.take_step(entry, store, self.moment(), retry),
+            following.KIND: lambda entry: self._follower().take_step(entry),
+            following.HOLDER_KIND: lambda entry: self._follower().take_holders_step(entry),
             reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
         }
         if self.settings.test_interface:  # elsewhere nothing may delete a booking
             steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
         return Worker(self.pending, steps, retry, self.now, self.telemetry)
+
+    def _follower(self) -> following.Follower:
+        return following.Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
 
     @property
     def parked(self) -> ParkedRecords:

@@ -13,6 +13,10 @@ from chalicelib.storage.store import Store
 
 T = TypeVar("T")
 
+# Transactions, of 99 leases each: at least 297 spaces, while an Order has 200 items at most. So a request never
+# fails for want of spaces that ended leases hold, unless others take them first: then it is tried again.
+_RECLAIMED_BY_A_READER = 3
+
 
 def carry_out(
     store: Store,
@@ -69,16 +73,17 @@ def carry_out_on_order(
 
 
 def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
-    """A snapshot in which no lease that has ended holds any space.
+    """A snapshot in which no lease that has ended holds a space that the request could have.
 
-    A Lease ends by the clock: whoever comes across one that has ended gives its spaces back first.
+    A Lease ends by the clock: whoever comes across one that has ended gives its spaces back first; of a great
+    many no more than anybody can ask for, so that no request waits for thousands. The sweep does the rest.
     """
     snapshot = store.snapshot(wanted)
     over = [key for key, known in snapshot.opportunities.items() if known.capacity.has_expired_leases(now)]
     if not over:
         return snapshot
     for opportunity_id in over:
-        store.reclaim(opportunity_id, now)
+        store.reclaim(opportunity_id, now, at_most=_RECLAIMED_BY_A_READER)
     # Also where there was nothing to give back: then somebody else has done it since the first look.
     return store.snapshot(wanted)
 

@@ -1,23 +1,55 @@
 """Bringing a change of an Opportunity to everyone who holds it: in bounded steps, resumable, nobody missed.
 
 The change is written in the transaction that publishes it, as pending work, and finished when everyone has
-it. Whoever takes the next step, after a crash or in the next minute, continues where the entry says.
+it. Whoever takes the next step, after a crash or in the next minute, continues where the entry says. An Order
+that cannot be written becomes pending work of its own, so that it holds up nobody else.
 """
 
-from chalicelib.booking.decisions import Moment
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from chalicelib.booking.decisions import Decision, Moment, MoveHold, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange, follow
 from chalicelib.domain.capacity import HoldState
-from chalicelib.services.attempts import carry_out_on_order
-from chalicelib.services.pending import Step
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.services.attempts import carry_out, current_snapshot
+from chalicelib.services.pending import Observer, Step
 from chalicelib.storage import codec
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.codec import Undecodable
+from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy, UnreadableRow
+from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
 KIND = "opportunity-change"
+# Of one holder of an Opportunity that could not be brought in line with it.
+HOLDER_KIND = "holder-change"
 
 # Holds in one step: with some ten milliseconds each, a step stays far below a Lambda's time.
 STEP = 100
+# Orders in one transaction. A row takes 400 KB and a transaction 4 MB, but few Orders take a tenth of that.
+_TOGETHER = 10
+# Transactions at a time; those that move the same counters take turns instead.
+_THREADS = 4
+
+_PASSING = (CommitRefused, StillBusy, StoreBusy)
+# That an Order is so does not pass, whoever tries again.
+_HOPELESS = (OrderTooLarge, Undecodable, UnreadableRow)
+
+
+@dataclass(frozen=True)
+class HolderChange:
+    """That one Order or OrderProposal has yet to follow a change."""
+
+    change: OpportunityChange
+    partner_id: str
+    uuid: str
+
+    @property
+    def key(self) -> OrderKey:
+        return OrderKey(self.partner_id, self.uuid)
 
 
 def pending_change(change: OpportunityChange) -> PendingWork:
@@ -30,25 +62,149 @@ def read_change(entry: PendingWork) -> OpportunityChange:
     return codec.from_json(entry.document, OpportunityChange)
 
 
-def take_step(
-    entry: PendingWork, store: Store, moment: Moment, retry: RetryPolicy, limit: int = STEP
-) -> Step:
-    """Bring the change to the next holders, at most `limit`. Repeating a step changes nothing.
+@dataclass(frozen=True)
+class Follower:
+    """Takes the steps, for one installation at one moment."""
 
-    One pass over the register reaches everyone: since the change was published, with a new revision,
-    no commit at the old one succeeds, so that nobody can be added behind.
-    """
-    change = read_change(entry)
-    listing = store.listings([change.opportunity_id])[change.opportunity_id][0]
-    holds = store.holds(change.opportunity_id, after=entry.progress, limit=limit)
-    holders = [key for key, hold in holds.items() if hold.state is not HoldState.leased]
-    for key in holders:
-        carry_out_on_order(
-            store,
-            key,
-            lambda snapshot: follow(change, listing.opportunity, snapshot, moment),
-            now=moment.now,
-            retry=retry,
+    store: Store
+    pending: PendingStore
+    moment: Moment
+    retry: RetryPolicy
+    observer: Observer
+
+    def take_step(self, entry: PendingWork, limit: int = STEP) -> Step:
+        """Bring the change to the next holders, at most `limit`. Repeating a step changes nothing.
+
+        One pass over the register reaches everyone: since the change was published, with a new revision,
+        no commit at the old one succeeds, so that nobody can be added behind. Each holder is read once.
+        """
+        change = read_change(entry)
+        opportunity = self._opportunity(change)
+        holds = self.store.holds(change.opportunity_id, after=entry.progress, limit=limit)
+        holders = [key for key, hold in holds.items() if hold.state is not HoldState.leased]
+        self._bring_to(holders, change, opportunity)
+        reached = str(list(holds)[-1]) if len(holds) == limit else None
+        return Step(len(holders), reached)
+
+    def take_holders_step(self, entry: PendingWork) -> Step:
+        """Bring a change to the one holder that an entry of HOLDER_KIND names."""
+        holder = codec.from_json(entry.document, HolderChange)
+        self._bring_to_one(holder.key, holder.change, self._opportunity(holder.change))
+        return Step(1)
+
+    def _opportunity(self, change: OpportunityChange) -> Opportunity:
+        return self.store.listings([change.opportunity_id])[change.opportunity_id][0].opportunity
+
+    def _bring_to(
+        self, holders: Sequence[OrderKey], change: OpportunityChange, opportunity: Opportunity
+    ) -> None:
+        """Many Orders to a transaction; one by one whatever does not go together."""
+        apart: list[OrderKey] = []
+        with ThreadPoolExecutor(_THREADS) as threads:
+            decisions = self._decided(holders, change, opportunity, apart)
+            moving = [each for each in decisions if _moves_spaces(each[1])]
+            still = [each for each in decisions if not _moves_spaces(each[1])]
+            for refused in threads.map(self._commit, _in_groups(still)):
+                apart += refused
+            for group in _in_groups(moving):
+                apart += self._commit(group)
+            tried = list(threads.map(lambda key: (key, self._try_one(key, change, opportunity)), apart))
+        failed = [(key, error) for key, error in tried if error is not None]
+        if failed and len(failed) == len(holders) and not any(isinstance(e, _HOPELESS) for _, e in failed):
+            raise failed[0][1]  # it is not the Orders: the worker notes one failure, of the change
+        for key, error in failed:
+            if not isinstance(error, _PASSING):
+                self._note(HolderChange(change, key.partner_id, key.uuid), error)
+        for _, error in failed:
+            if isinstance(error, _PASSING):
+                raise error  # the step is taken again; whoever has the change by now is passed over
+
+    def _decided(
+        self,
+        holders: Sequence[OrderKey],
+        change: OpportunityChange,
+        opportunity: Opportunity,
+        apart: list[OrderKey],
+    ) -> list[tuple[OrderKey, Decision[None]]]:
+        """What to write for each Order, as read all at once. What needs more than its row goes `apart`."""
+        try:
+            orders = self.store.orders(holders)
+        except _HOPELESS:
+            apart += holders  # one of them cannot be read; which one shows when each is tried
+            return []
+        decisions = []
+        for key, order in orders.items():
+            if _is_proposal(order):
+                apart.append(key)
+                continue
+            try:
+                decision = follow(change, opportunity, Snapshot(order=order), self.moment)
+            except Exception:  # whatever it is, it shows when this one is tried
+                apart.append(key)
+                continue
+            if decision.changes:
+                decisions.append((key, decision))
+        return decisions
+
+    def _commit(self, group: Sequence[tuple[OrderKey, Decision[None]]]) -> list[OrderKey]:
+        """Write the decisions as one, and return those that have to be tried one by one."""
+        changes = [change for _, decision in group for change in decision.changes]
+        try:
+            self.retry.run(lambda: self.store.commit(changes), on=(StoreBusy,))
+        except Exception:  # whatever it is, it concerns one of them, and shows when each is tried
+            return [key for key, _ in group]
+        return []
+
+    def _try_one(
+        self, key: OrderKey, change: OpportunityChange, opportunity: Opportunity
+    ) -> Exception | None:
+        try:
+            self._bring_to_one(key, change, opportunity)
+        except Exception as error:
+            return error
+        return None
+
+    def _bring_to_one(self, key: OrderKey, change: OpportunityChange, opportunity: Opportunity) -> None:
+        def decide(snapshot: Snapshot) -> Decision[None]:
+            order = snapshot.order
+            if isinstance(order, Order) and _is_proposal(order):
+                # A rejection turns what is held into leases, which the counters have to take.
+                wanted = Wanted(key, opportunity_ids=tuple(order.holds()))
+                snapshot = current_snapshot(self.store, wanted, self.moment.now)
+            return follow(change, opportunity, snapshot, self.moment)
+
+        carry_out(self.store, Wanted(key), decide, now=self.moment.now, retry=self.retry)
+
+    def _note(self, holder: HolderChange, error: Exception) -> None:
+        """Make pending work of its own of one that failed: to be tried again, or set aside at once."""
+        document, revision = codec.to_json(holder), holder.change.revision
+        entry_id = f"{holder.change.opportunity_id} {holder.key} {revision}"
+        if not isinstance(error, _HOPELESS):
+            self.observer.work_failed(HOLDER_KIND, entry_id, error)
+            self.pending.exchange((), [PendingWork(HOLDER_KIND, entry_id, document, revision=revision)])
+            return
+        aside = PendingWork(
+            SET_ASIDE + HOLDER_KIND,
+            entry_id,
+            document,
+            revision=revision,
+            error=repr(error),
+            failed_at=self.moment.now,
         )
-    reached = str(list(holds)[-1]) if len(holds) == limit else None
-    return Step(len(holders), reached)
+        self.pending.exchange((), [aside])
+        self.observer.work_set_aside(HOLDER_KIND, entry_id, error)
+
+
+def _is_proposal(order: Order | DeletedOrder | None) -> bool:
+    return isinstance(order, Order) and order.kind is OrderKind.OrderProposal
+
+
+def _moves_spaces(decision: Decision[None]) -> bool:
+    return any(isinstance(change, MoveHold) for change in decision.changes)
+
+
+def _in_groups(
+    decisions: Sequence[tuple[OrderKey, Decision[None]]],
+) -> Iterator[Sequence[tuple[OrderKey, Decision[None]]]]:
+    for start in range(0, len(decisions), _TOGETHER):
+        yield decisions[start : start + _TOGETHER]

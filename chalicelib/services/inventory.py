@@ -1,6 +1,7 @@
 """What is for sale: published, changed and withdrawn in one way, whoever asks for it.
 
-A change that people who have booked need to follow is written together with its pending work.
+Whatever takes the place of an earlier version of an Opportunity goes through `Inventory._publish_next`: a
+change that those who hold it need to follow is written together with its pending work.
 """
 
 import hashlib
@@ -9,17 +10,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
+from chalicelib.booking.opportunity_changes import (
+    ChangeKind,
+    OpportunityChange,
+    cancellation_of,
+    change_between,
+)
+from chalicelib.domain.capacity import Capacity, HoldState
 from chalicelib.domain.errors import RequestTooLargeError
+from chalicelib.domain.limits import check_text
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS
 from chalicelib.domain.parties import Json, Seller
 from chalicelib.services.following import KIND, pending_change, read_change
 from chalicelib.storage.errors import CommitRefused
-from chalicelib.storage.pending import PendingStore, PendingWork
+from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.logistics import cancelled
 from chalicelib.wire.opportunities import Published, too_large
+
+# Holds in one read of the register.
+_HOLDS = 1000
 
 
 class Outcome(StrEnum):
@@ -65,93 +77,155 @@ class Inventory:
         Raises CommitRefused where somebody else changes the same one meanwhile.
         """
         known = self.store.listings([document.published.opportunity.id for document in documents])
-        return [
-            self.put_in(document, known.get(document.published.opportunity.id, (None, None))[0])
-            for document in documents
-        ]
+        return [self.put_in(document, known.get(document.published.opportunity.id)) for document in documents]
 
-    def put_in(self, document: Document, current: Listing | None) -> Outcome:
-        """Put one document in where `current`, what the inventory has of it, differs.
+    def put_in(self, document: Document, known: tuple[Listing, Capacity | None] | None) -> Outcome:
+        """Put one document in where `known`, what the inventory has of it, differs.
 
         The spaces of a new Opportunity start at what its source says; afterwards our counter is the
-        truth. Raises CommitRefused where `current` no longer is.
+        truth. What people hold of it follows. Raises CommitRefused where it is no longer as `known`.
         """
-        opportunity, version = document.published.opportunity, 1
-        if current is not None:
-            if not current.deleted and current.source != document.source:
-                return Outcome.elsewhere
-            if not current.deleted and current.source_digest == document.digest:
-                return Outcome.unchanged
-            version = current.version + 1
-        listing = Listing(
-            replace(opportunity, revision=version),
-            version=version,
-            source=document.source,
-            source_digest=document.digest,
-        )
-        self.store.publish(listing, document.published.spaces)
-        return Outcome.changed if current else Outcome.added
+        opportunity, spaces = document.published.opportunity, document.published.spaces
+        if known is None:
+            self.store.publish(_listing(document, opportunity, 1), spaces)
+            return Outcome.added
+        current, capacity = known
+        if not current.deleted and current.source != document.source:
+            return Outcome.elsewhere
+        if not current.deleted and current.source_digest == document.digest:
+            return Outcome.unchanged
+        self._publish_next(current, _listing(document, opportunity, current.version + 1), capacity, spaces)
+        return Outcome.changed
 
-    def change(
-        self,
-        opportunity_id: str,
-        change: Callable[[Opportunity], Opportunity],
-        followed_by: OpportunityChange | None = None,
-    ) -> Listing:
-        """Publish the Opportunity as `change` makes it, as its next version.
-
-        `followed_by` is written in the same transaction, for everyone who holds it to follow. A
-        cancellation that not everyone has followed yet stays: whom it has not reached needs no other news.
+    def change(self, opportunity_id: str, change: Callable[[Opportunity], Opportunity]) -> Listing:
+        """Publish the Opportunity as `change` makes it, as its next version, for all who hold it to follow.
 
         Raises NotListed; RequestTooLargeError where it becomes too large; StillBusy where others keep changing it.
         """
 
         def attempt() -> Listing:
-            current, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
-            if current is None or current.deleted:
+            current, capacity = self._known(opportunity_id)
+            if current.deleted:
                 raise NotListed(opportunity_id)
             listing = _next_version(current, change(current.opportunity))
             if reason := too_large(listing.opportunity):
                 raise RequestTooLargeError(f"The opportunity cannot be changed so: {reason}.")
-            pending = None if followed_by is None else self._to_follow(followed_by, listing)
-            self.store.publish(listing, capacity.spaces_left if capacity else None, pending)
+            self._publish_next(current, listing, capacity, capacity.spaces_left if capacity else None)
             return listing
 
         return self.retry.run(attempt, on=(CommitRefused,))
 
-    def _to_follow(self, change: OpportunityChange, listing: Listing) -> PendingWork:
-        revision = listing.opportunity.revision
-        earlier = self.pending.entry(KIND, listing.opportunity.id)
-        if earlier is not None and change.kind is not ChangeKind.cancelled:
-            known = read_change(earlier)
-            if known.kind is ChangeKind.cancelled:
-                return replace(pending_change(replace(known, revision=revision)), progress=earlier.progress)
-        return pending_change(replace(change, revision=revision))
+    def cancel(self, opportunity_id: str, message: str | None = None) -> Listing:
+        """Cancel it, for all who hold it; also one that has been withdrawn, or was cancelled before (CANCEL-14).
 
-    def withdraw(self, opportunity_id: str) -> Outcome:
+        Raises NotListed; RequestTooLargeError for a long message; StillBusy where others keep changing it.
+        """
+        check_text("The message", message)
+
+        def attempt() -> Listing:
+            current, capacity = self._known(opportunity_id)
+            listing = _next_version(current, cancelled(current.opportunity))
+            change = cancellation_of(listing.opportunity, message)
+            self._publish_next(current, listing, capacity, capacity.spaces_left if capacity else None, change)
+            return listing
+
+        return self.retry.run(attempt, on=(CommitRefused,))
+
+    def withdraw(self, opportunity_id: str, *, as_cancelled: bool = False) -> Outcome:
         """Take an Opportunity off the inventory: its feed shows it deleted, and nobody books it any more.
 
-        Raises CommitRefused where somebody else changes it meanwhile.
+        Orders on it stand, unless `as_cancelled`. Raises CommitRefused where somebody else changes it meanwhile.
         """
         listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
         if listing is None or listing.deleted:
             return Outcome.unchanged
-        # Counters that are there stay as they are.
-        self.store.publish(withdrawn(listing), 0 if capacity else None)
+        spaces = 0 if capacity else None  # counters that are there stay as they are
+        if as_cancelled:
+            next_one = withdrawn(replace(listing, opportunity=cancelled(listing.opportunity)))
+            change = cancellation_of(next_one.opportunity)
+            self._publish_next(listing, next_one, capacity, spaces, change)
+        else:
+            self.store.publish(withdrawn(listing), spaces)
         return Outcome.withdrawn
 
-    def keep_seller(self, seller: Seller) -> Outcome:
-        """Put a Seller, if it is new or has changed."""
-        current = self.store.seller(seller.id)
-        if current == seller:
+    def standing(self, opportunity_id: str) -> int:
+        """How many Orders and OrderProposals hold it; leases, which end by themselves, are not counted."""
+        count, after = 0, ""
+        while holds := self.store.holds(opportunity_id, after=after, limit=_HOLDS):
+            count += sum(hold.state is not HoldState.leased for hold in holds.values())
+            after = str(list(holds)[-1])
+        return count
+
+    def keep_seller(
+        self, seller: Seller, source: str | None = None, had_before: Callable[[], bool] = lambda: False
+    ) -> Outcome:
+        """Put a Seller, if it is new or has changed, for the import from `source` or for nobody.
+
+        Whoever was first owns it: an import changes no Seller of another's. `had_before` says whether the
+        import had brought in Opportunities of it before; it is asked for what release 0.1.0 left, which does
+        not say whose it is. Raises CommitRefused where somebody else is faster.
+        """
+        known = self.store.seller_entry(seller.id)
+        if source is None:
+            if known is not None and known.seller == seller:
+                return Outcome.unchanged
+            self.store.save_seller(seller)
+            return Outcome.changed if known else Outcome.added
+        if known is not None and known.source != source and not (known.is_of_0_1_0 and had_before()):
+            return Outcome.elsewhere
+        if known is not None and known.source == source and known.seller == seller:
             return Outcome.unchanged
-        self.store.save_seller(seller)
-        return Outcome.changed if current else Outcome.added
+        self.store.import_seller(seller, source)
+        if known is None:
+            return Outcome.added
+        return Outcome.unchanged if known.seller == seller else Outcome.changed
+
+    def _known(self, opportunity_id: str) -> tuple[Listing, Capacity | None]:
+        found = self.store.listings([opportunity_id]).get(opportunity_id)
+        if found is None:
+            raise NotListed(opportunity_id)
+        return found
+
+    def _publish_next(
+        self,
+        before: Listing,
+        after: Listing,
+        capacity: Capacity | None,
+        spaces: int | None,
+        change: OpportunityChange | None = None,
+    ) -> None:
+        """Publish the next version of what was read, with what follows from it, in one transaction.
+
+        Where nobody holds a space there is nothing to follow; the transaction makes sure of that, since
+        somebody may book between the two. `change` is what follows whether or not it shows.
+        """
+        if change is None:
+            change = change_between(before.opportunity, after.opportunity)
+        if change is None:
+            self.store.publish(after, spaces)
+        elif capacity is None or capacity.spaces_left == capacity.spaces_total:
+            self.store.publish(after, spaces, if_unheld=True)
+        else:
+            if change.kind is not ChangeKind.cancelled:
+                # Read after the listing: whoever adds an entry changes the listing, too, and this is refused.
+                earlier = self.pending.entry(KIND, after.opportunity.id)
+                unfinished = read_change(earlier) if earlier else None
+                change = change_between(before.opportunity, after.opportunity, unfinished) or change
+            self.store.publish(after, spaces, pending_change(change))
 
 
 def withdrawn(listing: Listing) -> Listing:
     """The next version of a listing, in which it is gone."""
     return replace(_next_version(listing, listing.opportunity), deleted=True, source_digest=None)
+
+
+def _listing(document: Document, opportunity: Opportunity, version: int) -> Listing:
+    return Listing(
+        replace(opportunity, revision=version),
+        version=version,
+        source=document.source,
+        source_digest=document.digest,
+    )
 
 
 def _next_version(listing: Listing, opportunity: Opportunity) -> Listing:

@@ -68,6 +68,7 @@ class Worker:
         """Work on each kind for about its share of seconds; how many things were handled, by kind.
 
         `chores` are further kinds of work that keep their own rows; each takes the seconds that it has.
+        What some kinds leave of their shares goes to those that used all of theirs.
         Which kind comes first changes from minute to minute, so that none is always the one cut off.
         """
         work: dict[str, Chore] = {kind: self._of(kind) for kind in self.steps}
@@ -75,14 +76,30 @@ class Worker:
         kinds = [kind for kind in work if kind in shares]
         first = self.now().minute % len(kinds) if kinds else 0
         handled = dict.fromkeys(kinds, 0)
+        began, left_over = self.retry.clock(), 0.0
+        waiting: list[str] = []
         for kind in (*kinds[first:], *kinds[:first]):
-            try:
-                handled[kind] = work[kind](shares[kind])
-            except _PASSING:
-                continue
-            except Exception as error:  # whatever it is, the other kinds go on
-                self.observer.work_failed(kind, "", error)
+            used = self._run_one(kind, work[kind], shares[kind], handled)
+            left_over += max(shares[kind] - used, 0)
+            if used >= shares[kind]:
+                waiting.append(kind)
+        ends_at = began + sum(shares[kind] for kind in kinds)
+        for number, kind in enumerate(waiting):
+            spare = min(left_over, ends_at - self.retry.clock()) / (len(waiting) - number)
+            if spare > 0:
+                left_over -= self._run_one(kind, work[kind], spare, handled)
         return handled
+
+    def _run_one(self, kind: str, work: Chore, seconds: float, handled: dict[str, int]) -> float:
+        """Work on one kind, counting in `handled`; how many seconds it took."""
+        began = self.retry.clock()
+        try:
+            handled[kind] += work(seconds)
+        except _PASSING:
+            pass
+        except Exception as error:  # whatever it is, the other kinds go on
+            self.observer.work_failed(kind, "", error)
+        return self.retry.clock() - began
 
     def waiting(self) -> dict[str, int]:
         """How many entries each kind has, counted up to some thousands. Raises StoreBusy."""
@@ -175,5 +192,6 @@ def replay(store: PendingStore, kind: str, entry_id: str) -> bool:
     aside = store.entry(SET_ASIDE + kind, entry_id)
     if aside is None:
         return False
-    store.exchange([aside], [replace(aside, kind=kind, attempts=0, error=None, failed_at=None)])
+    # From the beginning: a later entry of the same id may have been under way, and this one takes its place.
+    store.exchange([aside], [replace(aside, kind=kind, progress="", attempts=0, error=None, failed_at=None)])
     return True

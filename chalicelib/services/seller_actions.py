@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
-from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
 from chalicelib.booking.seller import (
     cancel_by_seller,
@@ -14,13 +13,12 @@ from chalicelib.booking.seller import (
     replace_items,
 )
 from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
-from chalicelib.domain.limits import check_text
 from chalicelib.domain.orders import OrderKey
 from chalicelib.services import following
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Worker
-from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
+from chalicelib.wire.logistics import Logistics, with_logistics
 
 # The Opportunity and the Offer to put in the place of an OrderItem's own, by the item's id.
 Choices = Mapping[str, tuple[str, str]]
@@ -102,22 +100,15 @@ class SellerActions:
 
         Raises NotListed. If the process ends half-way, the schedule continues.
         """
-        self.inventory.change(
-            opportunity_id,
-            lambda current: with_logistics(current, change),
-            OpportunityChange(opportunity_id, ChangeKind.logistics),
-        )
+        self.inventory.change(opportunity_id, lambda current: with_logistics(current, change))
         return self.worker.finish(following.KIND, opportunity_id)
 
     def cancel_opportunity(self, opportunity_id: str, *, message: str | None = None) -> int:
-        """Cancel an Opportunity, for everyone who holds it; how many (CANCEL-14).
+        """Cancel an Opportunity, also a withdrawn one, for everyone who holds it; how many (CANCEL-14).
 
         Raises NotListed. If the process ends half-way, the schedule continues.
         """
-        check_text("The message", message)
-        self.inventory.change(
-            opportunity_id, cancelled, OpportunityChange(opportunity_id, ChangeKind.cancelled, message)
-        )
+        self.inventory.cancel(opportunity_id, message)
         return self.worker.finish(following.KIND, opportunity_id)
 
     def _on(

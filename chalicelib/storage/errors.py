@@ -37,13 +37,20 @@ class HoldChanged:
 
 
 @dataclass(frozen=True)
+class SellerChanged:
+    """The Seller is not the one that was read: another import or a command has put it."""
+
+    seller_id: str
+
+
+@dataclass(frozen=True)
 class OrderChanged:
     """The Order is not the version that was read: another request came in between."""
 
     key: OrderKey
 
 
-Reason = TooFewSpaces | OpportunityChanged | LeaseEndsEarlier | HoldChanged | OrderChanged
+Reason = TooFewSpaces | OpportunityChanged | LeaseEndsEarlier | HoldChanged | OrderChanged | SellerChanged
 
 
 class CommitRefused(Exception):

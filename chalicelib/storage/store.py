@@ -37,11 +37,40 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class ImportedPage:
+    """Some Listings of a source, and where the next page starts (None: there is none)."""
+
+    listings: tuple[Listing, ...]
+    following: str | None
+
+
+@dataclass(frozen=True)
+class SellerEntry:
+    """A Seller as stored, with the import that owns it; None where a command or the sample data added it.
+
+    `is_of_0_1_0`: release 0.1.0 wrote the row, which noted no source.
+    """
+
+    seller: Seller
+    source: str | None = None
+    is_of_0_1_0: bool = False
+
+
+@dataclass(frozen=True)
+class StoredProposal:
+    """An OrderProposal found by a scan; `order` is None where its row cannot be read."""
+
+    key: OrderKey
+    order: Order | None
+
+
+@dataclass(frozen=True)
 class Reclaimed:
-    """How many leases a call has ended, and the ids of the entries it has set aside."""
+    """How many leases a call has ended, the ids of the entries it has set aside, and whether more are left."""
 
     ended: int
     set_aside: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,11 +95,14 @@ class Store(Protocol):
     def commit(self, changes: Sequence[Change]) -> None:
         """All changes or none. Raises CommitRefused, OrderTooLarge."""
 
-    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
-        """Give back the spaces of all leases on it that have ended.
+    def reclaim(
+        self, opportunity_id: str, now: datetime, *, set_aside: bool = False, at_most: int | None = None
+    ) -> Reclaimed:
+        """Give back the spaces of leases on it that have ended: all, or `at_most` so many transactions' worth.
 
-        Afterwards none holds a space, whoever ended it. A row under the leases that cannot be read as one
-        is passed over; with `set_aside` it is taken away, and kept with the work set aside.
+        A transaction ends up to 99 leases. Unless more are left, none of them holds a space afterwards,
+        whoever ended it. A row under the leases that cannot be read as one is passed over; with `set_aside`
+        it is taken away, and kept with the work set aside.
         """
 
     def expired(self, now: datetime, limit: int) -> list[str]:
@@ -84,24 +116,52 @@ class Store(Protocol):
     def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
         """What the inventory has of these, deleted ones included."""
 
-    def imported_from(self, source: str) -> Iterator[Listing]:
-        """Everything an import from `source` has brought in. May read the whole table."""
+    def imported_page(self, source: str, after: str | None = None) -> ImportedPage:
+        """Some of what an import from `source` has brought in, strongly consistent. A page may be empty.
 
-    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
+        All pages together read the whole table: for commands only.
+        """
+
+    def imported_from(self, source: str) -> Iterator[Listing]:
+        """The same page after page. Raises StoreBusy in the middle, too."""
+
+    def proposals(self) -> Iterator[StoredProposal]:
+        """All OrderProposals, in no order. Reads the whole table page by page: for commands only."""
+
+    def publish(
+        self,
+        listing: Listing,
+        spaces: int | None,
+        pending: PendingWork | None = None,
+        *,
+        if_unheld: bool = False,
+    ) -> None:
         """Put a new Opportunity with `spaces` places (None: it has none to count, as a parent), or
-        its next version, which keeps the counters; and with it what is to follow. Raises CommitRefused."""
+        its next version, which keeps the counters; and with it what is to follow.
+
+        `if_unheld`: only where nobody holds a space of it. Raises CommitRefused.
+        """
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
         """The same of up to 50 at once, all or none."""
 
     def save_seller(self, seller: Seller) -> None:
-        """Put a Seller."""
+        """Put a Seller that no import owns from now on."""
+
+    def import_seller(self, seller: Seller, source: str) -> None:
+        """Put a Seller that the import from `source` owns, where there is none.
+
+        Where there is one, only if this import owns it, or release 0.1.0 wrote it. Raises CommitRefused.
+        """
 
     def seller(self, seller_id: str) -> Seller | None:
         """A Seller by id."""
 
+    def seller_entry(self, seller_id: str) -> SellerEntry | None:
+        """A Seller with the import that owns it."""
+
     def sellers(self) -> list[Seller]:
-        """All Sellers. Reads a whole table: for commands."""
+        """All Sellers. Reads the whole table page by page: for commands only."""
 
     def scan_orders(
         self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None

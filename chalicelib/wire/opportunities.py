@@ -4,21 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import isodate
 
 from chalicelib.domain.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES, MAX_OPPORTUNITY_BYTES, json_bytes
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
-from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.wire.jsonld import CONTEXT, number, without_empty
 
-# What an answer must not show of an Opportunity or its parents (requirements 3.3).
-_NOT_IN_ORDERS = frozenset(
-    {"@context", "offers", "subEvent", "event", "organizer", "provider", "individualFacilityUse"}
-)
 # What an Offer shows in open data only (OPEN-03).
 _NOT_IN_ACCEPTED_OFFERS = frozenset({"openBookingFlowRequirement", "availableChannel"})
 
@@ -126,7 +121,7 @@ def read_opportunity(
         intake_form=tuple(intake_form),
         access_channel=access_channel,
         document={term: value for term, value in document.items() if term != "@context"},
-        parent=_without(parent, _NOT_IN_ORDERS) if parent else None,
+        parent=without_terms(parent, NOT_IN_ORDERS) if parent else None,
     )
     if reason := too_large(opportunity):
         raise Unreadable(reason)
@@ -169,7 +164,7 @@ def read_offers(
 
 def ordered_item(opportunity: Opportunity, spaces_remaining: int | None) -> Json:
     """The Opportunity as an OrderItem shows it, its parent inside it, without Offers and Seller."""
-    document: Json = _without(opportunity.document, _NOT_IN_ORDERS)
+    document: Json = without_terms(opportunity.document, NOT_IN_ORDERS)
     traits = opportunity.type.traits
     if opportunity.parent is not None and traits.parent_term is not None:
         document[traits.parent_term] = opportunity.parent
@@ -198,7 +193,7 @@ def ordered_item_in_feed(opportunity: Opportunity, seller: Json) -> Json:
 
 def accepted_offer(offer: Offer, amount: Decimal | None) -> Json:
     """The Offer as an OrderItem shows it, at the price that is charged (MODEL-04, TAX-03)."""
-    document: Json = _without(offer.document, _NOT_IN_ACCEPTED_OFFERS)
+    document: Json = without_terms(offer.document, _NOT_IN_ACCEPTED_OFFERS)
     # Also where the Offer was published with its price as text (MEDIA-10).
     document["price"] = number(offer.price if amount is None else amount)
     return document
@@ -291,11 +286,3 @@ def _spaces(document: Json, kind: OpportunityType) -> int:
     if isinstance(spaces, bool) or not isinstance(spaces, int):
         raise Unreadable(f"it states no {term}")
     return max(spaces, 0)  # a source that has oversold has nothing left
-
-
-def _without(document: Any, terms: frozenset[str]) -> Any:
-    if isinstance(document, dict):
-        return {term: _without(value, terms) for term, value in document.items() if term not in terms}
-    if isinstance(document, list):
-        return [_without(value, terms) for value in document]
-    return document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -77,12 +78,13 @@ def print_summary(console: Console, harvest: Harvest, intake: Intake, changes: C
     _print_reasons(console, "Withdrawn", ((each.kind, each.id, each.reason) for each in changes.withdrawn))
     for kind, count in sorted(changes.kept.items()):
         _say(console, f"{count} {kind} of an earlier import stay: the site no longer lists a feed of them.")
+    _print_standing(console, changes)
     if harvest.site.unsupported:
         _say(console, f"Not supported, and not read: {', '.join(harvest.site.unsupported)}.")
 
 
 def write_report(file: TextIO, intake: Intake, changes: Changes) -> None:
-    """Everything left out or withdrawn, one JSON object a line."""
+    """Everything left out or withdrawn, and where Orders stand; one JSON object a line."""
     for outcome, entries in (
         ("left out", [*intake.left_out, *changes.left_out]),
         ("withdrawn", changes.withdrawn),
@@ -90,6 +92,10 @@ def write_report(file: TextIO, intake: Intake, changes: Changes) -> None:
         for each in entries:
             row = {"outcome": outcome, "type": each.kind, "id": each.id, "reason": each.reason}
             file.write(json.dumps(row) + "\n")
+    for standing in changes.standing:
+        row = {"outcome": "orders stand", "type": standing.kind, "id": standing.id, "name": standing.name}
+        row["startDate"] = standing.starts_at.isoformat() if standing.starts_at else ""
+        file.write(json.dumps(row | {"orders": standing.orders}) + "\n")
 
 
 def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table:
@@ -115,12 +121,25 @@ def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table
 def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
     told = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
     _say(console, f"Sellers: {told or 'none'}.")
+    for seller_id in changes.others_sellers:
+        _say(console, f"  {seller_id} stays as it is: it was there before, and not from this site")
     for gap in intake.seller_gaps:
         name = " (its name stands in)" if "legalName" in gap.missing and "name" not in gap.missing else ""
         missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
         _say(console, f"  {gap.seller_id} lacks {missing}")
     if intake.seller_gaps:
         _say(console, "  Every answer must show these. Give them with --seller-details.")
+
+
+def _print_standing(console: Console, changes: Changes) -> None:
+    if not changes.standing:
+        return
+    orders = sum(each.orders for each in changes.standing)
+    _say(console, f"Orders that stand ({orders}) on what the site no longer has. To cancel them:")
+    for each in sorted(changes.standing, key=lambda each: (str(each.starts_at or ""), each.id)):
+        when = f"{each.starts_at:%Y-%m-%d %H:%M %Z}" if each.starts_at else "without a start"
+        _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {when}:")
+        _say(console, f"    openbooking sessions cancel {shlex.quote(each.id)}")
 
 
 def _print_reasons(console: Console, title: str, entries: Iterable[tuple[str, str, str]]) -> None:

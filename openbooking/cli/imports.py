@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from chalicelib.runtime.system import from_environment
+from chalicelib.services import following
 from chalicelib.services.inventory import Inventory
+from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from openbooking.cli.import_report import print_summary, progress, write_report
 from openbooking.cli.terminal import DynamodbUrl, attached, console, refuse
@@ -19,6 +21,9 @@ from openbooking.importing import rpde
 from openbooking.importing.rpde import ImportOptions, ImportRefused
 from openbooking.importing.web import Web
 from openbooking.local.discovery import running_stack
+
+# Seconds between two signs of progress.
+_FOLLOWS_FOR = 5.0
 
 app = typer.Typer(
     help="Take an operator's data into the inventory.", no_args_is_help=True, add_completion=False
@@ -48,6 +53,13 @@ def rpde_command(
     source: Annotated[
         str, typer.Option(help="The name of the site in the inventory, where its URL has changed since.")
     ] = "",
+    deleted_means_cancelled: Annotated[
+        bool,
+        typer.Option(
+            "--deleted-means-cancelled",
+            help="The operator deletes what it cancels: cancel the orders on what is no longer in its feeds.",
+        ),
+    ] = False,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """Take in what an operator publishes; again and again, for what has changed since."""
@@ -59,10 +71,18 @@ def rpde_command(
             vat_rate=rpde.read_rate(vat_rate),
             seller_details=rpde.read_seller_details(seller_details) if seller_details else {},
             own_url=stack.url if stack else None,
+            deleted_means_cancelled=deleted_means_cancelled,
         )
         with attached(dynamodb_url):
             system = from_environment()
-            import_rpde(system.inventory, options, retry=system.retry, console=console(), report=report)
+            import_rpde(
+                system.inventory,
+                options,
+                retry=system.retry,
+                console=console(),
+                report=report,
+                follow=lambda: system.worker.run_kind(following.KIND, _FOLLOWS_FOR),
+            )
     except ImportRefused as refused:
         refuse(str(refused))
 
@@ -75,8 +95,13 @@ def import_rpde(
     console: Console,
     report: Path | None = None,
     web: Callable[[], Web] = Web,
+    follow: Callable[[], int] = lambda: 0,
 ) -> None:
-    """Import, with progress and a summary on `console`, and the reasons in the file `report`. Raises ImportRefused."""
+    """Import, with progress and a summary on `console`, and the reasons in the file `report`.
+
+    `follow` brings changes to some of those who hold what has changed, and returns to how many; it is called
+    until none are left. The schedule does it too; here an operator sees it done. Raises ImportRefused.
+    """
     rpde.checked_source(options)
     with ExitStack() as opened:
         try:
@@ -85,6 +110,11 @@ def import_rpde(
             raise ImportRefused(f"The report cannot be written: {error}.") from None
         with progress(console) as show:
             imported = rpde.import_rpde(inventory, options, retry=retry, show=show, web=web)
+            with suppress(StillBusy, StoreBusy):  # the schedule continues
+                told = 0
+                while done := follow():
+                    told += done
+                    show("Bringing changes to orders", told, None)
         print_summary(console, imported.harvest, imported.intake, imported.changes)
         if file is not None:
             write_report(file, imported.intake, imported.changes)

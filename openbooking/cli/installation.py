@@ -15,6 +15,7 @@ _LISTS = {
     "booking partner": "partners list",
     "Seller": "sellers list",
     "login": "logins list",
+    "proposal": "proposals list",
     "grant": "tokens list",
     "signing key": "tokens keys",
     "parked record": "feeds parked",

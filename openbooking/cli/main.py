@@ -21,6 +21,8 @@ COMMANDS = {
         "Act as a Broker: find a session, book it, cancel it, see that arrive in the Orders feed.",
     ),
     "import": ("imports", "Take an operator's data into the inventory."),
+    "sessions": ("sessions", "Sessions and slots, and the orders on them."),
+    "proposals": ("proposals", "Order proposals that wait for an answer."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may speak for Sellers."),

@@ -70,6 +70,8 @@ class Terms:
 
     tax_rate: TaxRate | None = None
     seller_details: Mapping[str, Json] = field(default_factory=dict)
+    own_url: str | None = None
+    """Where this system is served, if that is known: ids under it are its own."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,9 @@ class _Reading:
             raise _Refused(f"it states {published.spaces} spaces")
         organizer = seller_document(candidate.document, parent)
         seller_id = published.opportunity.seller_id
-        if seller_id.startswith(BASE) or len(seller_id.encode()) > MAX_ID_BYTES:
+        own_url = self._terms.own_url
+        is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
+        if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here")
         if read_seller(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
             raise _Refused("its organizer or provider states another taxMode than with most of its items")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class ImportOptions:
     seller_details: Mapping[str, Json] = field(default_factory=dict)
     own_url: str | None = None
     """Where this system itself is served, if that is known."""
+    deleted_means_cancelled: bool = False
+    """Whether the operator deletes what it cancels: then Orders on what is deleted are cancelled."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def import_rpde(
     retry: RetryPolicy,
     show: Show = lambda what, done, total: None,
     web: Callable[[], Web] = Web,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Imported:
     """Raises ImportRefused. Items that are left out are no reason for that; the result lists them."""
     source = checked_source(options)
@@ -84,13 +88,16 @@ def import_rpde(
         with closing(web()) as site_pages:
             site = read_site(site_pages, options.url)
             harvested = harvest(site_pages, site, on_page)
-            intake = read_harvest(harvested, source, Terms(vat(options.vat_rate), options.seller_details))
+            terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url)
+            intake = read_harvest(harvested, source, terms)
             changes = update_inventory(
                 inventory,
                 intake,
                 source,
                 kinds={address.kind for address in site.feeds},
                 retry=retry,
+                now=now(),
+                deleted_means_cancelled=_whole_kinds(harvested) if options.deleted_means_cancelled else (),
                 on_progress=lambda done, total: show("Taking into the inventory", done, total),
             )
     except SiteError as error:
@@ -101,6 +108,12 @@ def import_rpde(
             " What was done by then stays; run the import again to do the rest."
         ) from error
     return Imported(harvested, intake, changes)
+
+
+def _whole_kinds(harvested: Harvest) -> set[str]:
+    """The types whose feeds say what is deleted: all of their items could be told by their ids."""
+    broken = {feed.kind for feed in harvested.feeds if feed.malformed}
+    return {feed.kind for feed in harvested.feeds} - broken
 
 
 def checked_source(options: ImportOptions) -> str:

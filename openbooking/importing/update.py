@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
 from typing import TypeVar
 
+from chalicelib.domain.capacity import Capacity
 from chalicelib.services.inventory import Document, Inventory, Outcome
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
@@ -34,6 +37,17 @@ class Withdrawal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Standing:
+    """An Opportunity that its source no longer has, and how many Orders and OrderProposals stand on it."""
+
+    kind: str
+    id: str
+    name: str
+    starts_at: datetime | None
+    orders: int
+
+
 @dataclass
 class Changes:
     """What became of everything, counted by type, and what needs a reason."""
@@ -44,6 +58,10 @@ class Changes:
     withdrawn: list[Withdrawal] = field(default_factory=list)
     kept: Counter[str] = field(default_factory=Counter)
     """By type: of an earlier import, while the site no longer lists a feed of that type."""
+    others_sellers: list[str] = field(default_factory=list)
+    """Sellers that were there before and are not this source's: they stay as they are."""
+    standing: list[Standing] = field(default_factory=list)
+    """Withdrawn by this import or an earlier one, not over yet, and with Orders that stand."""
 
 
 def update_inventory(
@@ -53,18 +71,18 @@ def update_inventory(
     *,
     kinds: Collection[str],
     retry: RetryPolicy,
+    now: datetime,
+    deleted_means_cancelled: Collection[str] = (),
     on_progress: OnProgress = lambda done, total: None,
 ) -> Changes:
     """Put in what is new or has changed, and withdraw what `source` had before and has no longer.
 
     `kinds` are the types whose feeds were all read to their end: only of these anything is
-    withdrawn. Raises StillBusy; what was done by then stays, and a repetition does the rest.
+    withdrawn. Orders on it stand; of the types in `deleted_means_cancelled` they are cancelled, unless it is
+    over by `now`. Raises StillBusy; what was done by then stays, and a repetition does the rest.
     """
     changes = Changes()
-    for seller in intake.sellers:
-        # Before anything that can be booked from it is visible.
-        outcome = _patiently(retry, lambda seller=seller: inventory.keep_seller(seller))  # type: ignore[misc]
-        changes.sellers[outcome] += 1
+    _keep_sellers(inventory, intake, source, retry, changes)
     with ThreadPoolExecutor(_THREADS) as threads:
         total, done = len(intake.parents) + len(intake.children), 0
         for documents in (intake.parents, intake.children):  # a Broker needs the parent to show the child
@@ -79,8 +97,44 @@ def update_inventory(
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
-    _withdraw_others(inventory, intake, source, kinds, retry, changes)
+    _withdraw_others(inventory, intake, source, kinds, retry, now, deleted_means_cancelled, changes)
     return changes
+
+
+def _keep_sellers(
+    inventory: Inventory, intake: Intake, source: str, retry: RetryPolicy, changes: Changes
+) -> None:
+    """Before anything that can be booked from them is visible."""
+
+    @cache
+    def had_before() -> frozenset[str]:
+        return frozenset(listing.opportunity.seller_id for listing in _imported(inventory, source, retry))
+
+    for seller in intake.sellers:
+        outcome = _patiently(
+            retry,
+            lambda seller=seller: inventory.keep_seller(  # type: ignore[misc]
+                seller, source, lambda: seller.id in had_before()
+            ),
+        )
+        if outcome is Outcome.elsewhere:
+            changes.others_sellers.append(seller.id)
+        else:
+            changes.sellers[outcome] += 1
+
+
+def _imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[Listing]:
+    """All of the source, page by page; where the store is busy, from where it stopped."""
+    after: str | None = None
+    while True:
+        page = _patiently(
+            retry,
+            lambda after=after: inventory.store.imported_page(source, after),  # type: ignore[misc]
+        )
+        yield from page.listings
+        after = page.following
+        if after is None:
+            return
 
 
 def _put_in(
@@ -90,13 +144,16 @@ def _put_in(
     known = _patiently(retry, lambda: inventory.store.listings(ids))
     outcomes = []
     for document in documents:
-        current = known.get(document.published.opportunity.id, (None, None))[0]
+        current = known.get(document.published.opportunity.id)
         outcomes.append((document, _put_one(inventory, document, current, retry)))
     return outcomes
 
 
 def _put_one(
-    inventory: Inventory, document: Document, current: Listing | None, retry: RetryPolicy
+    inventory: Inventory,
+    document: Document,
+    current: tuple[Listing, Capacity | None] | None,
+    retry: RetryPolicy,
 ) -> Outcome:
     """Where somebody else has changed it since it was read, decides again on what it is now."""
     opportunity_id = document.published.opportunity.id
@@ -105,7 +162,7 @@ def _put_one(
     except (CommitRefused, StoreBusy):
 
         def decide_again() -> Outcome:
-            now = inventory.store.listings([opportunity_id]).get(opportunity_id, (None, None))[0]
+            now = inventory.store.listings([opportunity_id]).get(opportunity_id)
             return inventory.put_in(document, now)
 
         return _patiently(retry, decide_again)
@@ -126,34 +183,87 @@ def _withdraw_others(
     source: str,
     kinds: Collection[str],
     retry: RetryPolicy,
+    now: datetime,
+    deleted_means_cancelled: Collection[str],
     changes: Changes,
 ) -> None:
     taken = {document.published.opportunity.id for document in (*intake.parents, *intake.children)}
     reasons = {left_out.id: left_out.reason for left_out in intake.left_out}
-    gone: list[Listing] = []
-    for listing in _patiently(retry, lambda: list(inventory.store.imported_from(source))):
+    gone: list[_Gone] = []
+    withdrawn: list[_Gone] = []
+    for listing in _imported(inventory, source, retry):
         opportunity = listing.opportunity
-        if listing.deleted or opportunity.id in taken:
+        if opportunity.id in taken:
             continue
-        if opportunity.type.value in kinds:
-            gone.append(listing)
+        if listing.deleted:
+            withdrawn.append(_gone(listing))
+        elif opportunity.type.value in kinds:
+            gone.append(_gone(listing))
         else:
             changes.kept[opportunity.type.value] += 1
-    for listing in _children_first(gone):
-        opportunity_id, kind = listing.opportunity.id, listing.opportunity.type.value
+    for each in sorted(gone, key=lambda each: (not each.is_child, each.id)):
+        reason = reasons.get(each.id, "its feed no longer has it, or has it as deleted")
+        # What is published and cannot be read is not deleted, nor is what is over.
+        is_cancelled = (
+            each.kind in deleted_means_cancelled and each.id not in reasons and not each.is_over(now)
+        )
         outcome = _patiently(
             retry,
-            lambda opportunity_id=opportunity_id: inventory.withdraw(opportunity_id),  # type: ignore[misc]
+            lambda each=each, cancel=is_cancelled: inventory.withdraw(each.id, as_cancelled=cancel),  # type: ignore[misc]
         )
-        changes.outcomes[kind, outcome] += 1
-        reason = reasons.get(opportunity_id, "its feed no longer has it, or has it as deleted")
-        changes.withdrawn.append(Withdrawal(kind, opportunity_id, reason))
+        changes.outcomes[each.kind, outcome] += 1
+        if is_cancelled:
+            reason += ", which means that it is cancelled"
+        else:
+            withdrawn.append(each)
+        changes.withdrawn.append(Withdrawal(each.kind, each.id, reason))
+    coming = [each for each in withdrawn if each.is_child and not each.is_over(now)]
+    changes.standing += _standing(inventory, coming, retry)
 
 
-def _children_first(listings: Sequence[Listing]) -> Iterator[Listing]:
-    yield from sorted(
-        listings, key=lambda each: (not each.opportunity.type.traits.parents, each.opportunity.id)
+@dataclass(frozen=True)
+class _Gone:
+    """What has to be known of a Listing that its source no longer has; there may be very many."""
+
+    kind: str
+    id: str
+    name: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    is_child: bool
+
+    def is_over(self, now: datetime) -> bool:
+        end = self.ends_at or self.starts_at
+        return end is not None and end <= now
+
+
+def _gone(listing: Listing) -> _Gone:
+    opportunity = listing.opportunity
+    return _Gone(
+        opportunity.type.value,
+        opportunity.id,
+        opportunity.name,
+        opportunity.starts_at,
+        opportunity.ends_at,
+        opportunity.type.is_bookable,
     )
+
+
+def _standing(inventory: Inventory, gone: Sequence[_Gone], retry: RetryPolicy) -> Iterator[Standing]:
+    """Those on which Orders stand; also of an earlier import, which may have been killed before it said so."""
+    for start in range(0, len(gone), _BATCH):
+        batch = gone[start : start + _BATCH]
+        known = _patiently(
+            retry,
+            lambda batch=batch: inventory.store.listings([each.id for each in batch]),  # type: ignore[misc]
+        )
+        for each in batch:
+            capacity = known[each.id][1]
+            if capacity is None or capacity.spaces_left == capacity.spaces_total:
+                continue
+            orders = _patiently(retry, lambda each=each: inventory.standing(each.id))  # type: ignore[misc]
+            if orders:
+                yield Standing(each.kind, each.id, each.name, each.starts_at, orders)
 
 
 def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:

@@ -1,17 +1,22 @@
 """P, OrderProposal Update, and B of an accepted proposal, over the wire."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib.api import events
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
 from chalicelib.domain.errors import OpportunityIsFullError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import ProposalEvent
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
+from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
 from chalicelib.wire.orders import feed_document
 from tests.support.builders import CUSTOMER
-from tests.support.world import API, BASE_URL, PAYMENT, Answer, Bookable, Broker, World
+from tests.support.world import API, BASE_URL, PAYMENT, PLACE, Answer, Bookable, Broker, World, order_record
 
 UUID = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
@@ -336,3 +341,71 @@ def test_feeds_tell_nothing_of_attendees(world: World, broker: Broker) -> None:
     for shown in (order, replace(order, kind=OrderKind.Order)):
         (item,) = feed_document(shown)["orderedItem"]
         assert not {"attendee", "attendeeDetailsRequired"} & item.keys()
+
+
+# --- the session changes ----------------------------------------------------------------------
+
+
+def changed(world: World, yoga: Bookable, change: Callable[[Opportunity], Opportunity]) -> None:
+    """The Seller changes the session, and everyone who holds it gets that."""
+    world.system.inventory.change(yoga.id, change)
+    world.system.sweep()
+
+
+def in_feed(world: World, broker: Broker) -> list[Json]:
+    order = world.order(UUID)
+    assert order is not None
+    assert events.orders_changed([order_record(order)]) == {"batchItemFailures": []}
+    items = broker.send("GET", f"{API}/order-proposals-rpde").json["items"]
+    return [item["data"] for item in items]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session: with_logistics(session, Logistics(starts_at=session.starts_at + timedelta(hours=1))),
+        lambda session: with_logistics(session, Logistics(location={**PLACE, "name": "Another hall"})),
+        cancelled,
+    ],
+    ids=["time", "place", "cancelled"],
+)
+def test_a_proposal_of_what_is_no_longer_so_is_rejected(
+    world: World, broker: Broker, yoga: Bookable, accepted: bool, change: Callable[[Opportunity], Opportunity]
+) -> None:
+    """P-17: open or accepted; its spaces become a lease that ends by itself."""
+    version = p(broker, yoga.item()).json["orderProposalVersion"]
+    if accepted:
+        decide(world, ProposalEvent.accept)
+    changed(world, yoga, change)
+    (proposal,) = in_feed(world, broker)
+    assert proposal["orderProposalStatus"] == "https://openactive.io/SellerRejected"
+    assert b(broker, version).json["@type"] == "OrderCreationFailedError"
+    world.clock.advance(minutes=16)
+    world.system.sweep()
+    assert world.held(yoga) == 0
+
+
+def test_a_proposal_of_what_is_called_something_else_shows_that(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """NOTIF-04: it stays open, and can be booked."""
+    version = p(broker, yoga.item()).json["orderProposalVersion"]
+    decide(world, ProposalEvent.accept)
+    changed(world, yoga, lambda session: with_logistics(session, Logistics(name="Pilates")))
+    (proposal,) = in_feed(world, broker)
+    assert proposal["orderProposalStatus"] == "https://openactive.io/SellerAccepted"
+    assert proposal["orderedItem"][0]["orderedItem"]["name"] == "Pilates"
+    assert b(broker, version).status == 201
+
+
+def test_a_proposal_stands_on_what_was_withdrawn_and_its_spaces_go_back_once_it_is_rejected(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    p(broker, yoga.item())
+    world.system.inventory.withdraw(yoga.id)
+    world.system.sweep()
+    order = world.order(UUID)
+    assert isinstance(order, Order) and order.proposal is not None and not order.proposal.is_rejected
+    decide(world, ProposalEvent.seller_rejects)
+    assert world.held(yoga) == 0

@@ -468,7 +468,12 @@ def test_the_dataset_site_is_served(function: Function) -> None:
 
 
 def test_the_sweep_runs(function: Function) -> None:
-    assert function.invoke("lease_sweep", SCHEDULED).keys() == {"lease", "opportunity-change", "feed-review"}
+    assert function.invoke("lease_sweep", SCHEDULED).keys() == {
+        "lease",
+        "opportunity-change",
+        "holder-change",
+        "feed-review",
+    }
 
 
 def test_nobody_is_believed_by_development_headers_as_packaged(

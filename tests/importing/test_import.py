@@ -3,6 +3,8 @@
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,26 @@ import pytest
 from moto import mock_aws
 from rich.console import Console
 
-from chalicelib.booking.decisions import MoveHold
+from chalicelib.booking.cancel import cancel_items
+from chalicelib.booking.decisions import MoveHold, SaveOrder, Wanted
+from chalicelib.booking.requests import CancellationRequest
 from chalicelib.domain.capacity import Hold, HoldState
-from chalicelib.domain.orders import OrderKey
-from chalicelib.domain.parties import Json
+from chalicelib.domain.errors import CancellationNotPermittedError
+from chalicelib.domain.lifecycle import OrderItemStatus
+from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
+from chalicelib.domain.parties import BrokerRole, Json
+from chalicelib.domain.pricing import Totals
+from chalicelib.services import following
+from chalicelib.services.following import Follower
 from chalicelib.services.inventory import Inventory
+from chalicelib.services.pending import Worker
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.opportunities import read_seller
 from openbooking.cli.imports import import_rpde
 from openbooking.importing.rpde import (
     ImportOptions,
@@ -30,7 +41,18 @@ from openbooking.importing.rpde import (
     read_seller_details,
     source_name,
 )
-from tests.importing.site import BASE, SELLER, OperatorSite, facility_use, series, session, slot, unit_id
+from tests.importing.site import (
+    BASE,
+    END,
+    SELLER,
+    OperatorSite,
+    facility_use,
+    series,
+    session,
+    slot,
+    unit_id,
+)
+from tests.support.builders import NOW, Observed, a_moment
 from tests.support.engines import new_tables
 from tests.support.memory import MemoryStore
 
@@ -244,6 +266,14 @@ def test_one_does_not_import_from_oneself(store: MemoryStore, site: OperatorSite
         run(store, site, own_url=site.base)
 
 
+def test_nobody_else_names_one_of_our_own_sellers(store: MemoryStore, site: OperatorSite) -> None:
+    ours = {**SELLER, "@id": "https://here.example/api/identifiers/sellers/1"}
+    site.publish(series(1, organizer=ours))
+    told = run(store, site, own_url="https://here.example")
+    assert "cannot be used here" in told
+    assert store.seller(ours["@id"]) is None
+
+
 def test_what_another_source_has_brought_in_is_left_to_it(store: MemoryStore, site: OperatorSite) -> None:
     run(store, site)
     site.publish(session(1, of=1, name="Another name"))
@@ -298,3 +328,193 @@ def test_on_dynamodb_an_import_does_the_same(site: OperatorSite) -> None:
         listing = listed(store, slot(1, ""))
         assert listing is not None and listing.deleted
         tables.connection.client.close()
+
+
+# --- what becomes of those who booked ---------------------------------------------------------
+
+KEYS = [OrderKey(f"partner-{number}", f"10000000-0000-4000-8000-{number:012d}") for number in range(3)]
+
+
+def book_a_space(store: Store, document: Json, number: int = 0) -> None:
+    """One Order for one place at the session, as it is now."""
+    listing = listed(store, document)
+    assert listing is not None
+    opportunity = listing.opportunity
+    key, hold = KEYS[number], Hold(1, HoldState.booked)
+    item = OrderItem(
+        0,
+        opportunity.id,
+        opportunity.offers[0].id,
+        replace(opportunity, offers=()),
+        opportunity.offers[0],
+        id=f"item-{number}",
+        status=OrderItemStatus.OrderItemConfirmed,
+    )
+    order = Order(
+        key,
+        OrderKind.Order,
+        opportunity.seller_id,
+        {},
+        BrokerRole.NoBroker,
+        (item,),
+        Totals(Decimal(5), "GBP", None),
+    )
+    move = MoveHold(opportunity.id, key, None, hold, opportunity.revision)
+    store.commit([SaveOrder(order, None), move])
+
+
+def follow(store: MemoryStore) -> int:
+    """What the schedule does."""
+    follower = Follower(store, store.pending, a_moment(), RETRY, Observed())
+    worker = Worker(store.pending, {following.KIND: follower.take_step}, RETRY, lambda: NOW, Observed())
+    return worker.run_kind(following.KIND, 60)
+
+
+def item_of(store: Store, number: int = 0) -> OrderItem:
+    order = store.orders([KEYS[number]])[KEYS[number]]
+    assert isinstance(order, Order)
+    return order.items[0]
+
+
+def test_what_the_source_changes_reaches_those_who_booked(store: MemoryStore, site: OperatorSite) -> None:
+    """NOTIF-04: moved, renamed by its parent, cancelled; each in one import or in several."""
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    site.publish(session(1, of=1, startDate=END, endDate="2031-05-01T12:00:00+01:00"))
+    run(store, site)
+    site.publish(series(1, name="Pilates"))
+    run(store, site)
+    assert follow(store) == 1
+    item = item_of(store)
+    assert item.opportunity is not None and item.opportunity.starts_at is not None
+    assert (item.opportunity.starts_at.isoformat(), item.opportunity.name) == (
+        "2031-05-01T10:00:00+00:00",
+        "Pilates",
+    )
+    cancelled = {"eventStatus": "https://schema.org/EventCancelled"}
+    site.publish(session(1, of=1, startDate=END, endDate="2031-05-01T12:00:00+01:00", **cancelled))
+    run(store, site)
+    assert follow(store) == 1
+    assert item_of(store).status is OrderItemStatus.SellerCancelled
+    assert spaces_left(store, session(1, of=1)) == 10
+
+
+def test_the_deadline_is_that_of_the_offer_as_booked_before_the_start_as_it_is_now(
+    store: MemoryStore, site: OperatorSite
+) -> None:
+    """CANCEL-06: moved from May to July, it can be cancelled in June."""
+    a_day = {"allowCustomerCancellationFullRefund": True, "latestCancellationBeforeStartDate": "P1D"}
+    site.publish(series(1, offers=[{**series(1)["offers"][0], **a_day}]))
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    in_june = a_moment(datetime(2031, 6, 1, tzinfo=UTC))
+
+    def cancel() -> None:
+        snapshot = store.snapshot(Wanted(KEYS[0]))
+        request = CancellationRequest(KEYS[0], ("item-0",))
+        cancel_items(request, snapshot, in_june, seller_id=SELLER["@id"])
+
+    with pytest.raises(CancellationNotPermittedError):
+        cancel()
+    july = {"startDate": "2031-07-01T10:00:00+01:00", "endDate": "2031-07-01T11:00:00+01:00"}
+    # What the Offer says from now on does not apply to who has booked.
+    site.publish(session(1, of=1, **july), series(1))
+    run(store, site)
+    follow(store)
+    cancel()
+
+
+def test_a_second_import_has_nothing_to_follow(store: MemoryStore, site: OperatorSite) -> None:
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    run(store, site)
+    site.publish(session(1, of=1, spaces=3))
+    run(store, site)
+    assert store.pending.entries(following.KIND, 10) == []
+
+
+def test_orders_on_what_was_deleted_stand_and_the_import_says_so(
+    store: MemoryStore, site: OperatorSite, tmp_path: Path
+) -> None:
+    """Every import until they are cancelled, since one that is killed would not say it."""
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    site.delete(session(1, of=1), session(2, of=1))
+    for _ in range(2):
+        told = run(store, site, report=tmp_path / "report.jsonl")
+        assert "Orders that stand (1) on what the site no longer has" in told
+        assert "1 on Yoga 1, 2031-05-01 09:00 UTC:" in told
+        assert f"openbooking sessions cancel {session(1, of=1)['@id']}" in told
+    lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert [line for line in lines if line["outcome"] == "orders stand"] == [
+        {
+            "outcome": "orders stand",
+            "type": "ScheduledSession",
+            "id": session(1, of=1)["@id"],
+            "name": "Yoga 1",
+            "startDate": "2031-05-01T09:00:00+00:00",
+            "orders": 1,
+        }
+    ]
+    assert follow(store) == 0
+    assert item_of(store).status is OrderItemStatus.OrderItemConfirmed
+    Inventory(store, store.pending, RETRY).cancel(session(1, of=1)["@id"])
+    assert follow(store) == 1
+    assert "Orders that stand" not in run(store, site)
+
+
+def test_past_sessions_that_disappear_concern_nobody(store: MemoryStore, site: OperatorSite) -> None:
+    past = {"startDate": "2020-05-01T10:00:00+01:00", "endDate": "2020-05-01T11:00:00+01:00"}
+    site.publish(session(1, of=1, **past))
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    site.delete(session(1, of=1))
+    told = run(store, site, deleted_means_cancelled=True)
+    assert "Orders that stand" not in told and follow(store) == 0
+    assert item_of(store).status is OrderItemStatus.OrderItemConfirmed
+
+
+def test_an_operator_may_delete_what_it_cancels(store: MemoryStore, site: OperatorSite) -> None:
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    site.delete(session(1, of=1))
+    told = run(store, site, deleted_means_cancelled=True)
+    assert "which means that it is cancelled" in told and "Orders that stand" not in told
+    assert follow(store) == 1
+    assert item_of(store).status is OrderItemStatus.SellerCancelled
+
+
+def test_what_cannot_be_read_any_more_is_not_deleted(store: MemoryStore, site: OperatorSite) -> None:
+    """Nobody is cancelled for a fault in a feed."""
+    run(store, site)
+    book_a_space(store, session(1, of=1))
+    site.publish(session(1, of=1, startDate="soon"))
+    told = run(store, site, deleted_means_cancelled=True)
+    assert "Orders that stand (1)" in told and follow(store) == 0
+
+
+def test_a_seller_of_another_source_stays_as_it_is(store: MemoryStore, site: OperatorSite) -> None:
+    run(store, site)
+    before = store.seller(SELLER["@id"])
+    other = OperatorSite()
+    theirs = {
+        **SELLER,
+        "name": "Other",
+        "taxMode": "https://openactive.io/TaxNet",
+        "isOpenBookingAllowed": False,
+    }
+    other.publish(series(7, organizer=theirs), session(7, of=7, organizer=theirs))
+    told = run(store, other, source="other")
+    assert f"{SELLER['@id']} stays as it is" in told
+    assert store.seller(SELLER["@id"]) == before
+    site.publish(series(1, organizer={**SELLER, "name": "New name"}), session(1, of=1))
+    site.publish(facility_use(1, 1, 2, provider={**SELLER, "name": "New name"}))
+    assert "1 changed" in run(store, site)
+
+
+def test_a_seller_that_a_command_has_added_stays_as_it_is(store: MemoryStore, site: OperatorSite) -> None:
+    mine = read_seller({**SELLER, "name": "As the operator of this system wants it"})
+    store.save_seller(mine)
+    for _ in range(2):  # the second time, this source has sessions of it
+        assert f"{SELLER['@id']} stays as it is" in run(store, site)
+    assert store.seller(SELLER["@id"]) == mine

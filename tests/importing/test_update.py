@@ -48,11 +48,11 @@ class BusyStore(MemoryStore):
         self._every = every
         self.calls = 0
 
-    def publish(self, listing: Listing, spaces: int | None) -> None:
+    def publish(self, listing: Listing, spaces: int | None, *more: Any, **options: Any) -> None:
         self.calls += 1
         if self.calls % self._every:
             raise StoreBusy("throttled")
-        super().publish(listing, spaces)
+        super().publish(listing, spaces, *more, **options)
 
 
 class RivalledStore(MemoryStore):
@@ -60,11 +60,11 @@ class RivalledStore(MemoryStore):
 
     rival = False
 
-    def publish(self, listing: Listing, spaces: int | None) -> None:
+    def publish(self, listing: Listing, spaces: int | None, *more: Any, **options: Any) -> None:
         known = self.listings([listing.opportunity.id]).get(listing.opportunity.id, (None, None))[0]
         if self.rival and known is not None and known.version == 1:
             super().publish(replace(known, version=2, source_digest="theirs"), spaces)
-        super().publish(listing, spaces)
+        super().publish(listing, spaces, *more, **options)
 
 
 def test_a_store_that_is_busy_for_a_while_gets_it_all_in_the_end(site: OperatorSite) -> None:

@@ -159,7 +159,7 @@ def test_what_was_set_aside_is_tried_again_when_it_is_replayed(
     assert not replay(store, KIND, "fails")
     assert store.entries(SET_ASIDE + KIND, 10) == []
     (entry,) = store.entries(KIND, 10)
-    assert entry == replace(aside, kind=KIND, attempts=0, error=None, failed_at=None)
+    assert entry == replace(aside, kind=KIND, progress="", attempts=0, error=None, failed_at=None)
 
 
 def test_a_later_entry_that_came_during_a_step_is_not_lost(store: MemoryPending, observed: Observed) -> None:
@@ -173,3 +173,16 @@ def test_a_later_entry_that_came_during_a_step_is_not_lost(store: MemoryPending,
     add(store, "one")
     a_worker(store, observed, chore=step).run_kind(KIND, 1)
     assert store.entries(KIND, 10) == [later]
+
+
+def test_what_one_kind_leaves_of_its_share_goes_to_one_that_needs_it(
+    store: MemoryPending, observed: Observed
+) -> None:
+    seconds: Callable[[], float] = map(float, count()).__next__
+    add(store, *(f"e{number}" for number in range(60)))
+    done: list[str] = []
+    worker = a_worker(store, observed, replace(RETRY, clock=seconds), chore=works(done))
+    alone = worker.run({KIND: 9})[KIND]
+    idle = {"idle": lambda seconds: 0}
+    assert worker.run({KIND: 9, "idle": 20}, idle)[KIND] > alone
+    assert len(done) == len(set(done))

@@ -211,10 +211,10 @@ def test_a_lease_row_that_cannot_be_read_stops_no_other(
 
 def test_one_opportunity_that_fails_does_not_stop_the_sweep(store: DynamoStore) -> None:
     class Failing(DynamoStore):
-        def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+        def reclaim(self, opportunity_id: str, now: datetime, **how: Any) -> Reclaimed:
             if opportunity_id == SESSION_ID:
                 raise RuntimeError("always")
-            return super().reclaim(opportunity_id, now, set_aside=set_aside)
+            return super().reclaim(opportunity_id, now, **how)
 
     for opportunity_id in WANTED.opportunity_ids:
         store.commit([MoveHold(opportunity_id, KEY, None, LEASE)])

@@ -37,6 +37,7 @@ from chalicelib.identity.logins import SignInRefused, TooManyAttempts
 from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import install
 from chalicelib.services import clearing, following, reviews
+from chalicelib.services.inventory import Outcome
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
@@ -44,7 +45,7 @@ from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import FORMAT, Tables
 from chalicelib.storage.errors import UnreadableRow
-from chalicelib.storage.store import Listing
+from chalicelib.storage.store import Listing, SellerEntry
 from tests.support.builders import NOW
 from tests.support.world import API, BASE_URL, PAYMENT, Bookable, Broker, World, capacity_record, order_record
 
@@ -544,6 +545,18 @@ def test_sellers(world: World) -> None:
     assert first.document["legalName"] == "Kings Mead Leisure Trust"
     assert (second.id, second.tax_mode, second.access_methods) == (OTHER_SELLER, TaxMode.TaxNet, ())
     assert world.store.seller(SELLER) == first
+
+
+def test_a_seller_that_says_not_whose_it_is_goes_to_the_import_that_had_it(world: World) -> None:
+    """Release 0.1.0 noted no source; whoever has brought in Opportunities of it goes on to keep it."""
+    inventory, seller = world.system.inventory, world.store.seller(SELLER)
+    assert seller is not None
+    changed = replace(seller, open_booking_allowed=False)
+    assert inventory.keep_seller(changed, "another", lambda: False) is Outcome.elsewhere
+    assert world.store.seller(SELLER) == seller
+    assert inventory.keep_seller(changed, "theirs", lambda: True) is Outcome.changed
+    assert world.store.seller_entry(SELLER) == SellerEntry(changed, "theirs")
+    assert inventory.keep_seller(seller, "another", lambda: True) is Outcome.elsewhere
 
 
 def test_partners_and_their_secrets(world: World) -> None:

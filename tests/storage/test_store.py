@@ -9,7 +9,7 @@ import pytest
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder, Snapshot, Wanted
 from chalicelib.booking.quote import quote
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.services.leases import sweep
 from chalicelib.storage.errors import (
     CommitRefused,
@@ -19,12 +19,13 @@ from chalicelib.storage.errors import (
     OrderChanged,
     OrderTooLarge,
     Reason,
+    SellerChanged,
     StoreBusy,
     TooFewSpaces,
 )
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing, Store
+from chalicelib.storage.store import Listing, SellerEntry, Store, StoredProposal
 from tests.storage.conftest import Stores
 from tests.support.builders import (
     KEY,
@@ -507,3 +508,108 @@ class TestRegister:
             assert len(page) <= 10
             seen += page
         assert seen == keys
+
+
+class TestChangesOfMany:
+    def test_several_orders_give_back_spaces_of_one_opportunity_at_once(self, store: Store) -> None:
+        publish(store, 50)
+        keys = [key(number) for number in range(30)]
+        for each in keys:
+            store.commit([SaveOrder(an_order(each), None), taken(BOOKED, each)])
+        changes: list[Change] = []
+        for each in keys:
+            saved = SaveOrder(an_order(each, version=2, published=True), 1)
+            changes += [saved, MoveHold(SESSION_ID, each, BOOKED, None)]
+        store.commit(changes)
+        assert counts(store) == (50, 0)
+        assert store.snapshot(Wanted(keys[0])).order == an_order(keys[0], version=2, published=True)
+
+    def test_or_none_of_them_does(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(BOOKED, key(1))])
+        gone = MoveHold(SESSION_ID, key(2), BOOKED, None)
+        assert refused(store, MoveHold(SESSION_ID, key(1), BOOKED, None), gone) == [HoldChanged(SESSION_ID)]
+        assert counts(store) == (9, 0)
+
+
+class TestWhereNobodyHoldsASpace:
+    def test_a_version_may_ask_for_it(self, store: Store) -> None:
+        publish(store)
+        second, third = (Listing(an_opportunity(revision=n), version=n) for n in (2, 3))
+        store.publish(second, 10, if_unheld=True)
+        store.commit([taken(leased())])
+        with pytest.raises(CommitRefused) as refusal:
+            store.publish(third, 10, if_unheld=True)
+        assert refusal.value.reasons == (OpportunityChanged(SESSION_ID),)
+        assert store.listings([SESSION_ID])[SESSION_ID][0] == second
+        store.publish(third, 10)
+
+    def test_so_may_what_has_no_counters_yet(self, store: Store) -> None:
+        store.publish(Listing(an_opportunity()), None)
+        store.publish(Listing(an_opportunity(revision=2), version=2), 4, if_unheld=True)
+        assert counts(store) == (4, 0)
+
+
+class TestReclaimingAFew:
+    def test_ends_so_many_transactions_worth_and_says_that_there_are_more(self, store: Store) -> None:
+        publish(store, 250)
+        for number in range(201):
+            store.commit([taken(leased(ends_in=5), key(number))])
+        first = store.reclaim(SESSION_ID, LATER, at_most=1)
+        assert (first.ended, first.more) == (99, True)
+        assert counts(store) == (148, 102)
+        assert capacity(store).has_expired_leases(LATER)  # whoever comes next continues
+        second = store.reclaim(SESSION_ID, LATER, at_most=2)
+        assert (second.ended, second.more) == (102, False)
+        assert counts(store) == (250, 0)
+        assert capacity(store).next_expiry_at is None
+
+    def test_the_sweep_ends_all_of_them(self, store: Store) -> None:
+        publish(store, 1100)
+        for number in range(1050):
+            store.commit([taken(leased(ends_in=5), key(number))])
+        assert sweep(store, LATER, Observed()) == 1050
+        assert counts(store) == (1100, 0)
+
+
+class TestPages:
+    def test_of_what_a_source_has_brought_in_cover_everything_once(self, store: Store) -> None:
+        ids = {f"{SESSION_ID}{number}" for number in range(25)}
+        for each in ids:
+            store.publish(Listing(an_opportunity(each), source="here"), 1)
+        store.publish(Listing(an_opportunity(OTHER_ID + "x"), source="there"), 1)
+        page, found = store.imported_page("here"), []
+        while True:
+            found += [listing.opportunity.id for listing in page.listings]
+            if page.following is None:
+                break
+            page = store.imported_page("here", page.following)
+        assert sorted(found) == sorted(ids)
+
+    def test_proposals_are_found_among_other_orders(self, store: Store) -> None:
+        proposed = an_order(key(1), kind=OrderKind.OrderProposal)
+        store.commit([SaveOrder(proposed, None)])
+        store.commit([SaveOrder(an_order(key(2)), None)])
+        assert list(store.proposals()) == [StoredProposal(key(1), proposed)]
+
+
+class TestSellersOfImports:
+    def test_who_was_first_owns_it(self, store: Store) -> None:
+        store.import_seller(a_seller(), "here")
+        assert store.seller_entry(SELLER_ID) == SellerEntry(a_seller(), "here")
+        with pytest.raises(CommitRefused) as refusal:
+            store.import_seller(a_seller(open_booking_allowed=False), "there")
+        assert refusal.value.reasons == (SellerChanged(SELLER_ID),)
+        assert store.seller(SELLER_ID) == a_seller()
+        store.import_seller(a_seller(open_booking_allowed=False), "here")
+        assert store.seller(SELLER_ID) == a_seller(open_booking_allowed=False)
+
+    def test_one_that_a_command_has_put_is_no_imports(self, store: Store) -> None:
+        store.import_seller(a_seller(), "here")
+        store.save_seller(a_seller())
+        assert store.seller_entry(SELLER_ID) == SellerEntry(a_seller())
+        with pytest.raises(CommitRefused):
+            store.import_seller(a_seller(open_booking_allowed=False), "here")
+
+    def test_there_may_be_none(self, store: Store) -> None:
+        assert store.seller_entry(SELLER_ID) is None

@@ -18,7 +18,7 @@ from chalicelib.booking.decisions import (
 )
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage.errors import (
     CommitRefused,
@@ -30,6 +30,7 @@ from chalicelib.storage.errors import (
     OrderTooLarge,
     Reason,
     RecordChanged,
+    SellerChanged,
     TooFewSpaces,
 )
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
@@ -37,7 +38,15 @@ from chalicelib.storage.identities import Record
 from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
-from chalicelib.storage.store import MAX_ACTIONS, HoldCorrection, Listing, Reclaimed
+from chalicelib.storage.store import (
+    MAX_ACTIONS,
+    HoldCorrection,
+    ImportedPage,
+    Listing,
+    Reclaimed,
+    SellerEntry,
+    StoredProposal,
+)
 
 
 class MemoryStore:
@@ -49,14 +58,14 @@ class MemoryStore:
         self._capacities: dict[str, Capacity] = {}
         self._holds: dict[str, dict[OrderKey, Hold]] = {}
         self._orders: dict[OrderKey, Order | DeletedOrder] = {}
-        self._sellers: dict[str, Seller] = {}
+        self._sellers: dict[str, SellerEntry] = {}
         self.pending = pending or MemoryPending()
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
         with self._lock:
             return Snapshot(
                 order=self._orders.get(wanted.order),
-                seller=self._sellers.get(wanted.seller_id or ""),
+                seller=self.seller(wanted.seller_id or ""),
                 opportunities={
                     key: OpportunitySnapshot(
                         self._listings[key].opportunity,
@@ -145,10 +154,13 @@ class MemoryStore:
             next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
         )
 
-    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
+    def reclaim(
+        self, opportunity_id: str, now: datetime, *, set_aside: bool = False, at_most: int | None = None
+    ) -> Reclaimed:
         with self._lock:
             holds = self._holds.get(opportunity_id, {})
-            expired = [key for key, hold in holds.items() if hold.has_expired(now)]
+            over = [key for key, hold in holds.items() if hold.has_expired(now)]
+            expired = over if at_most is None else over[: at_most * (MAX_ACTIONS - 1)]
             spaces = sum(holds.pop(key).spaces for key in expired)
             if opportunity_id in self._capacities:
                 capacity = self._capacities[opportunity_id]
@@ -160,7 +172,7 @@ class MemoryStore:
                     version=capacity.version + (1 if expired else 0),
                     next_expiry_at=min(ends, default=None),
                 )
-            return Reclaimed(len(expired))
+            return Reclaimed(len(expired), more=len(over) > len(expired))
 
     def expired(self, now: datetime, limit: int) -> list[str]:
         with self._lock:
@@ -184,12 +196,42 @@ class MemoryStore:
                 if key in self._listings
             }
 
-    def imported_from(self, source: str) -> Iterator[Listing]:
+    def imported_page(self, source: str, after: str | None = None) -> ImportedPage:
         with self._lock:
-            yield from [listing for listing in self._listings.values() if listing.source == source]
+            found = sorted(key for key, listing in self._listings.items() if listing.source == source)
+            start = int(after or 0)
+            shown = found[start : start + 10]
+            more = start + 10 < len(found)
+            return ImportedPage(
+                tuple(self._listings[key] for key in shown), str(start + 10) if more else None
+            )
 
-    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
+    def imported_from(self, source: str) -> Iterator[Listing]:
+        page = self.imported_page(source)
+        yield from page.listings
+        while page.following:
+            page = self.imported_page(source, page.following)
+            yield from page.listings
+
+    def proposals(self) -> Iterator[StoredProposal]:
         with self._lock:
+            orders = list(self._orders.values())
+        for order in orders:
+            if isinstance(order, Order) and order.kind is OrderKind.OrderProposal:
+                yield StoredProposal(order.key, order)
+
+    def publish(
+        self,
+        listing: Listing,
+        spaces: int | None,
+        pending: PendingWork | None = None,
+        *,
+        if_unheld: bool = False,
+    ) -> None:
+        with self._lock:
+            capacity = self._capacities.get(listing.opportunity.id)
+            if if_unheld and capacity is not None and capacity.spaces_left != capacity.spaces_total:
+                raise CommitRefused([OpportunityChanged(listing.opportunity.id)])
             self.publish_together([(listing, spaces)])
             if pending is not None:
                 self.pending.exchange((), [pending])
@@ -221,15 +263,26 @@ class MemoryStore:
 
     def save_seller(self, seller: Seller) -> None:
         with self._lock:
-            self._sellers[seller.id] = seller
+            self._sellers[seller.id] = SellerEntry(seller)
+
+    def import_seller(self, seller: Seller, source: str) -> None:
+        with self._lock:
+            known = self._sellers.get(seller.id)
+            if known is not None and known.source != source:
+                raise CommitRefused([SellerChanged(seller.id)])
+            self._sellers[seller.id] = SellerEntry(seller, source)
 
     def seller(self, seller_id: str) -> Seller | None:
+        entry = self.seller_entry(seller_id)
+        return entry.seller if entry else None
+
+    def seller_entry(self, seller_id: str) -> SellerEntry | None:
         with self._lock:
             return self._sellers.get(seller_id)
 
     def sellers(self) -> list[Seller]:
         with self._lock:
-            return list(self._sellers.values())
+            return [entry.seller for entry in self._sellers.values()]
 
     def scan_orders(
         self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None

@@ -20,7 +20,11 @@ from chalicelib.storage.errors import (
 
 
 def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Change]) -> None:
-    """Add the actions of these changes. Raises OrderTooLarge."""
+    """Add the actions of these changes. Raises OrderTooLarge.
+
+    Several Orders may give back spaces of one Opportunity: its counters move once, by the sum.
+    """
+    given_back: dict[str, list[MoveHold]] = {}
     for change in changes:
         match change:
             case SaveOrder():
@@ -33,6 +37,12 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
                 transaction.delete(row, _is_version(tables, change.replaces), OrderChanged(change.key))
             case MoveHold():
                 _move_hold(transaction, tables, change)
+                if change.after is None:
+                    given_back.setdefault(change.opportunity_id, []).append(change)
+                elif change.moves_counters:
+                    _move_counters(transaction, tables, change)
+    for opportunity_id, moves in given_back.items():
+        _give_back(transaction, tables, opportunity_id, moves)
 
 
 def _is_version(tables: Tables, version: int | None) -> Any:
@@ -50,8 +60,24 @@ def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None
     else:
         row = rows.hold_row(tables, move.opportunity_id, move.order, after)
         transaction.put(row, unchanged, reason)
-    if move.moves_counters:
-        _move_counters(transaction, tables, move)
+
+
+def _give_back(
+    transaction: Transaction, tables: Tables, opportunity_id: str, moves: Sequence[MoveHold]
+) -> None:
+    capacity = tables.capacity
+    actions: list[Any] = [
+        capacity.spaces_left.add(-sum(move.spaces_taken for move in moves)),
+        capacity.spaces_leased.add(sum(move.leased_more for move in moves)),
+        capacity.version.add(1),
+    ]
+    counters = capacity(opportunity_id, CAPACITY)
+    transaction.update(
+        counters,
+        actions,
+        capacity.opportunity_id.exists(),
+        lambda _: OpportunityChanged(opportunity_id),
+    )
 
 
 def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> None:

@@ -20,13 +20,20 @@ from chalicelib.storage.store import MAX_ACTIONS, Reclaimed
 _AT_ONCE = MAX_ACTIONS - 1  # the counters take one action
 
 
-def reclaim(tables: Tables, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
-    """Give back the spaces of all leases on it that have ended by `now`.
+def reclaim(
+    tables: Tables,
+    opportunity_id: str,
+    now: datetime,
+    *,
+    set_aside: bool = False,
+    at_most: int | None = None,
+) -> Reclaimed:
+    """Give back the spaces of leases on it that have ended by `now`, in `at_most` so many transactions.
 
     A row that is no lease is passed over, or with `set_aside` put away with its content. Raises StoreBusy
     where others are faster with at least one of them.
     """
-    seconds, ended = rows.to_seconds(now), 0
+    seconds, ended, transactions = rows.to_seconds(now), 0, 0
     put_away: list[str] = []
     while True:
         with passing_faults():
@@ -50,7 +57,11 @@ def reclaim(tables: Tables, opportunity_id: str, now: datetime, *, set_aside: bo
                 raise StoreBusy(f"leases on {opportunity_id} are being ended by others") from refusal
             ended += len(expired)
             version += 1
+            transactions += 1
         if following and following[0] <= seconds:
+            if at_most is not None and transactions >= at_most:
+                # The mark stays in the past: whoever comes next, or the sweep, continues.
+                return Reclaimed(ended, tuple(put_away), more=True)
             continue
         _raise_mark(tables, opportunity_id, version, following)
         return Reclaimed(ended, tuple(put_away))

@@ -1,12 +1,16 @@
 """The store on DynamoDB: one BatchGetItem for a snapshot, one TransactWriteItems for a commit."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
+
+from pynamodb.exceptions import PutError
 
 from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, Wanted
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb import corrections, leases, rows, scans
@@ -15,12 +19,22 @@ from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_PREFIX, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
-from chalicelib.storage.errors import OpportunityChanged
+from chalicelib.storage.errors import CommitRefused, OpportunityChanged, SellerChanged, UnreadableRow
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
-from chalicelib.storage.store import HoldCorrection, Listing, Reclaimed
+from chalicelib.storage.store import (
+    HoldCorrection,
+    ImportedPage,
+    Listing,
+    Reclaimed,
+    SellerEntry,
+    StoredProposal,
+)
 
 _SELLER = "seller"
+
+# Rows that one call of a scan looks at; what it returns is 1 MB at most in any case.
+_PAGE = 1000
 
 
 class DynamoStore:
@@ -59,8 +73,10 @@ class DynamoStore:
         add_changes(transaction, self._tables, changes)
         transaction.write()
 
-    def reclaim(self, opportunity_id: str, now: datetime, *, set_aside: bool = False) -> Reclaimed:
-        return leases.reclaim(self._tables, opportunity_id, now, set_aside=set_aside)
+    def reclaim(
+        self, opportunity_id: str, now: datetime, *, set_aside: bool = False, at_most: int | None = None
+    ) -> Reclaimed:
+        return leases.reclaim(self._tables, opportunity_id, now, set_aside=set_aside, at_most=at_most)
 
     def expired(self, now: datetime, limit: int) -> list[str]:
         return leases.with_expired_leases(self._tables, now, limit)
@@ -97,15 +113,49 @@ class DynamoStore:
             if raw["part"]["S"] == DETAILS
         }
 
-    def imported_from(self, source: str) -> Iterator[Listing]:
+    def imported_page(self, source: str, after: str | None = None) -> ImportedPage:
         details = self._tables.details
-        with passing_faults():
-            for row in details.scan((details.part == DETAILS) & (details.source == source)):
-                yield rows.read_listing(row.to_dynamodb_dict())
+        of_source = (details.part == DETAILS) & (details.source == source)
+        found, reached = self._scan(self._inventory, of_source, json.loads(after) if after else None)
+        following = json.dumps(reached) if reached else None
+        return ImportedPage(tuple(map(rows.read_listing, found)), following)
 
-    def publish(self, listing: Listing, spaces: int | None, pending: PendingWork | None = None) -> None:
+    def imported_from(self, source: str) -> Iterator[Listing]:
+        page = self.imported_page(source)
+        yield from page.listings
+        while page.following is not None:
+            page = self.imported_page(source, page.following)
+            yield from page.listings
+
+    def proposals(self) -> Iterator[StoredProposal]:
+        is_proposal = self._tables.orders.kind == OrderKind.OrderProposal.value
+        yield from map(_stored_proposal, self._scan_all(self._orders, is_proposal))
+
+    def _scan_all(self, table: str, condition: Any) -> Iterator[Raw]:
+        found, reached = self._scan(table, condition)
+        yield from found
+        while reached:
+            found, reached = self._scan(table, condition, reached)
+            yield from found
+
+    def _scan(self, table: str, condition: Any, start: Any = None) -> tuple[list[Raw], Any]:
+        """The rows of one page that meet the condition, and the key of the last one looked at."""
+        with passing_faults():
+            answer: dict[str, Any] = self._tables.connection.scan(
+                table, condition, consistent_read=True, limit=_PAGE, exclusive_start_key=start
+            )
+        return answer["Items"], answer.get("LastEvaluatedKey")
+
+    def publish(
+        self,
+        listing: Listing,
+        spaces: int | None,
+        pending: PendingWork | None = None,
+        *,
+        if_unheld: bool = False,
+    ) -> None:
         transaction = Transaction(self._tables.connection)
-        self._add_publication(transaction, listing, spaces)
+        self._add_publication(transaction, listing, spaces, if_unheld=if_unheld)
         if pending is not None:
             transaction.put(pending_row(self._tables, pending))
         transaction.write()
@@ -116,7 +166,9 @@ class DynamoStore:
             self._add_publication(transaction, listing, spaces)
         transaction.write()
 
-    def _add_publication(self, transaction: Transaction, listing: Listing, spaces: int | None) -> None:
+    def _add_publication(
+        self, transaction: Transaction, listing: Listing, spaces: int | None, *, if_unheld: bool = False
+    ) -> None:
         details, capacity = self._tables.details, self._tables.capacity
         opportunity_id = listing.opportunity.id
         unchanged = (
@@ -136,24 +188,52 @@ class DynamoStore:
                 capacity.version.add(1),
                 capacity.row_format.set(FORMAT),
             ]
-            transaction.update(capacity(opportunity_id, CAPACITY), actions)
+            unheld = (
+                capacity.opportunity_id.does_not_exist() | (capacity.spaces_left == capacity.spaces_total)
+                if if_unheld
+                else None
+            )
+            transaction.update(
+                capacity(opportunity_id, CAPACITY),
+                actions,
+                unheld,
+                lambda _: OpportunityChanged(opportunity_id),
+            )
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults():
             self._tables.identity(seller.id, _SELLER, document=codec.to_json(seller)).save()
 
+    def import_seller(self, seller: Seller, source: str) -> None:
+        identity = self._tables.identity
+        row = identity(seller.id, _SELLER, document=codec.to_json(seller), source=source)
+        may_be_put = (
+            identity.principal.does_not_exist()
+            | (identity.source == source)
+            | identity.row_format.does_not_exist()
+        )
+        try:
+            with passing_faults():
+                row.save(may_be_put)
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            raise CommitRefused([SellerChanged(seller.id)]) from error
+
     def seller(self, seller_id: str) -> Seller | None:
+        entry = self.seller_entry(seller_id)
+        return entry.seller if entry else None
+
+    def seller_entry(self, seller_id: str) -> SellerEntry | None:
         found = batch_get(self._tables.connection, [(self._identity, _seller_key(seller_id))])
-        sellers = found.get(self._identity)
-        return _read_seller(sellers[0]) if sellers else None
+        for raw in found.get(self._identity, ()):
+            source = raw["source"]["S"] if "S" in raw.get("source", {}) else None
+            return SellerEntry(_read_seller(raw), source, is_of_0_1_0="row_format" not in raw)
+        return None
 
     def sellers(self) -> list[Seller]:
-        identity = self._tables.identity
-        with passing_faults():
-            return [
-                _read_seller(row.to_dynamodb_dict())
-                for row in identity.scan(identity.part == _SELLER, consistent_read=True)
-            ]
+        is_seller = self._tables.identity.part == _SELLER
+        return [_read_seller(raw) for raw in self._scan_all(self._identity, is_seller)]
 
     def scan_orders(
         self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None
@@ -182,6 +262,15 @@ def _seller_key(seller_id: str) -> Raw:
 
 def _read_seller(raw: Raw) -> Seller:
     return codec.from_json(raw["document"]["S"], Seller)
+
+
+def _stored_proposal(raw: Raw) -> StoredProposal:
+    partner_id, uuid = raw["order_key"]["S"].rsplit("#", 1)
+    try:
+        order = rows.read_order(raw)
+    except (codec.Undecodable, UnreadableRow):
+        order = None
+    return StoredProposal(OrderKey(partner_id, uuid), order if isinstance(order, Order) else None)
 
 
 def _opportunities(found: list[Raw]) -> dict[str, OpportunitySnapshot]:

@@ -127,6 +127,7 @@ class IdentityRow(_Row):
     principal = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
     document = UnicodeAttribute(null=True)  # of all but a counter
+    source = UnicodeAttribute(null=True)  # of a Seller: the import that owns it
     version = NumberAttribute(null=True)  # of what is known of a caller
     counted = NumberAttribute(null=True)  # of a counter
     expires_at = NumberAttribute(null=True)  # TTL

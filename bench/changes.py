@@ -1,0 +1,362 @@
+"""A source moves, renames and cancels a session that a crowd holds, and its importer is killed again and again.
+
+`python -m bench.changes` plays 20 rounds with 1,000 Orders of five partners each, while 20 Brokers, each a
+process, go on booking the session; then, as the control, one with an importer that forgets what is to follow.
+`python -m bench.changes ORDERS ROUNDS BROKERS` plays others.
+"""
+
+import multiprocessing
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from bench.crew import Crew, meet
+from bench.crowd import drain, feed_items, is_cancelled, stored_orders
+from bench.installation import Answer, Installation, Request, ask, new_uuid
+from chalicelib.booking.decisions import MoveHold, SaveOrder, Wanted
+from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.domain.lifecycle import OrderItemStatus
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.feeds.streams import orders_feed
+from chalicelib.runtime.system import install
+from chalicelib.services import following
+from chalicelib.storage.dynamodb.store import DynamoStore
+from openbooking.importing import rpde
+from tests.importing.site import SELLER, OperatorSite, series, served, session
+from tests.support import engines
+from tests.support.builders import BROKER, CUSTOMER
+
+ROUNDS = 20
+ORDERS = 1000
+PARTNERS = 5
+BROKERS = 20
+
+_NAME, _START, _END = "Yoga in the new hall", "2031-05-01T12:00:00+01:00", "2031-05-01T13:00:00+01:00"
+_STARTS_AT = "2031-05-01T12:00:00+01:00"
+# A Broker stops once it has been refused so often.
+_REFUSALS = 3
+# Seconds between two bookings of a Broker, beside an importer on the same two cores.
+_PAUSE = 0.5
+_ENDS_WITHIN = 300
+_SESSION: str = session(1, of=1)["@id"]
+_OFFER: str = series(1)["offers"][0]["@id"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The tables, and the address of the source."""
+
+    prefix: str
+    url: str
+    site: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a Broker was answered."""
+
+    booked: int
+    refused: int
+    others: tuple[str, ...]
+
+
+# --- what the processes do ------------------------------------------------------------------
+
+
+def _booking(partner: str, uuid: str) -> Request:
+    """B for one place at the imported session."""
+    body = {
+        "@context": "https://openactive.io/",
+        "@type": "Order",
+        "seller": {"@type": "Organization", "@id": SELLER["@id"]},
+        "brokerRole": "https://openactive.io/AgentBroker",
+        "broker": BROKER,
+        "customer": CUSTOMER,
+        "orderedItem": [
+            {
+                "@type": "OrderItem",
+                "position": 0,
+                "orderedItem": {"@type": "ScheduledSession", "@id": _SESSION},
+                "acceptedOffer": {"@type": "Offer", "@id": _OFFER},
+            }
+        ],
+        "totalPaymentDue": {"@type": "PriceSpecification", "price": 5, "priceCurrency": "GBP"},
+        "payment": {"@type": "Payment", "identifier": "payment-1"},
+    }
+    headers = {"X-OpenActive-Test-Client-Id": partner, "X-OpenActive-Test-Seller-Id": SELLER["@id"]}
+    return Request("PUT", f"orders/{uuid}", body, headers=headers)
+
+
+def _go_on(place: Place, partner: str, pause: float) -> Tried:
+    """A Broker who books until the session is cancelled, with a pause after each booking."""
+    install(Installation(place.prefix, place.url).system())
+    booked = refused = 0
+    others: list[str] = []
+    meet()
+    while refused < _REFUSALS and len(others) < 3:
+        answer: Answer = ask(_booking(partner, new_uuid()))
+        if answer.status == 201:
+            booked += 1
+            time.sleep(pause)
+        elif is_cancelled(answer):
+            refused += 1
+        else:
+            others.append(f"{answer.status} {answer.body}")
+    return Tried(booked, refused, tuple(others))
+
+
+class ForgetfulStore(DynamoStore):
+    """For the control: publishes a change without what is to follow."""
+
+    def publish(self, listing: Any, spaces: Any, pending: Any = None, *, if_unheld: bool = False) -> None:
+        super().publish(listing, spaces)
+
+
+def run_import(place: Place, *, forgetful: bool) -> None:
+    """An import to its end, and all that follows from it: what `openbooking import rpde` does."""
+    installation = Installation(place.prefix, place.url)
+    system = installation.system()
+    if forgetful:
+        system.store = ForgetfulStore(installation.tables)
+    rpde.import_rpde(system.inventory, rpde.ImportOptions(f"{place.site}/openactive"), retry=system.retry)
+    while system.worker.run_kind(following.KIND, 60):
+        continue
+
+
+# --- a round --------------------------------------------------------------------------------
+
+
+@dataclass
+class Importer:
+    """Starts imports as processes of their own, and kills some of them."""
+
+    place: Place
+    random: random.Random
+    forgetful: bool = False
+    kills: int = 0
+    seconds: float = 1.0
+
+    def finish(self) -> None:
+        """One import that comes to its end."""
+        began = time.perf_counter()
+        process = self._start()
+        process.join(_ENDS_WITHIN)
+        if process.exitcode != 0:
+            raise RuntimeError(f"The import ended with {process.exitcode}.")
+        process.close()
+        self.seconds = time.perf_counter() - began
+
+    def be_killed(self) -> None:
+        """One that is killed at a random moment, unless it is faster."""
+        process = self._start()
+        process.join(self.random.uniform(0.05, self.seconds))
+        process.kill()
+        process.join()
+        self.kills += process.exitcode == -signal.SIGKILL
+        process.close()
+
+    def _start(self) -> Any:
+        context = multiprocessing.get_context("forkserver")
+        process = context.Process(
+            target=run_import, args=(self.place,), kwargs={"forgetful": self.forgetful}, daemon=True
+        )
+        process.start()
+        return process
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round was left with."""
+
+    orders: int
+    kills: int
+    refused: int
+    others: tuple[str, ...]
+    not_as_the_source: int
+    not_once: int
+    not_in_the_feed: int
+    spaces_total: int
+    spaces_left: int
+    held: int
+    seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        wrong = self.not_as_the_source + self.not_once + self.not_in_the_feed + self.held + len(self.others)
+        return wrong == 0 and self.refused > 0 and self.spaces_total == self.spaces_left
+
+    def __str__(self) -> str:
+        return (
+            f"{self.orders} orders, importer killed {self.kills} times, {self.refused} bookings refused, "
+            f"{len(self.others)} others; not as the source has it {self.not_as_the_source}, not told once of "
+            f"each change {self.not_once}, not so in their feed {self.not_in_the_feed}; "
+            f"total {self.spaces_total} = left {self.spaces_left} + held {self.held}; {self.seconds:.0f} s"
+        )
+
+
+def play(
+    crew: Crew,
+    installation: Installation,
+    orders: int,
+    seed: int,
+    *,
+    piled: bool = False,
+    forgetful: bool = False,
+    pause: float = 0,
+) -> Outcome:
+    """One round. `piled`: no import comes to its end between one change of the source and the next.
+
+    `pause` is how long Brokers wait between bookings: on a machine of two cores, 20 of them leave the importer
+    next to no time.
+    """
+    assert installation.url
+    began = time.perf_counter()
+    site = OperatorSite(page_size=50)
+    site.publish(series(1), session(1, of=1, spaces=100 * orders))
+    with served(site), ThreadPoolExecutor(1) as aside:
+        place = Place(installation.prefix, installation.url, site.base)
+        importer = Importer(place, random.Random(seed), forgetful)
+        importer.finish()
+        base = _fill(installation, orders)
+        importer.finish()  # for the time that it takes
+        brokers = aside.submit(
+            crew.run,
+            _do,
+            [(partial(_go_on, place, f"partner-{number % PARTNERS}", pause),) for number in range(crew.size)],
+        )
+        for change in _changes(site):
+            change()
+            for _ in range(importer.random.randint(1, 2)):
+                importer.be_killed()
+            if not piled:
+                importer.finish()
+        importer.finish()
+        tried: list[Tried] = brokers.result(_ENDS_WITHIN)
+    drain(installation)
+    return _outcome(installation, importer, base, tried, piled, time.perf_counter() - began)
+
+
+def _changes(site: OperatorSite) -> Sequence[Callable[[], None]]:
+    times = {"startDate": _START, "endDate": _END}
+    spaces = 10  # whatever a source says later, our counter applies
+    return (
+        lambda: site.publish(session(1, of=1, spaces=spaces, **times)),
+        lambda: site.publish(series(1, name=_NAME)),  # a change of the parent is one of its sessions
+        lambda: site.publish(
+            session(1, of=1, spaces=spaces, eventStatus="https://schema.org/EventCancelled", **times)
+        ),
+    )
+
+
+def _fill(installation: Installation, orders: int) -> set[OrderKey]:
+    """One Order of each partner is booked; the others are its copies, which takes a hundredth of the time."""
+    install(installation.system())
+    store, keys = installation.store, set[OrderKey]()
+    for number in range(PARTNERS):
+        partner, uuid = f"partner-{number}", new_uuid()
+        assert ask(_booking(partner, uuid)).status == 201
+        first = store.snapshot(Wanted(OrderKey(partner, uuid))).order
+        assert isinstance(first, Order)
+        copies = [replace(first, key=OrderKey(partner, new_uuid())) for _ in range(orders // PARTNERS - 1)]
+        hold = Hold(1, HoldState.booked)
+        for order in copies:
+            store.commit([SaveOrder(order, None), MoveHold(_SESSION, order.key, None, hold)])
+        keys |= {first.key, *(order.key for order in copies)}
+    return keys
+
+
+def _do(part: Callable[[], Any]) -> Any:
+    return part()
+
+
+# --- what is so in the end ------------------------------------------------------------------
+
+
+def _outcome(
+    installation: Installation,
+    importer: Importer,
+    base: set[OrderKey],
+    tried: Sequence[Tried],
+    piled: bool,
+    seconds: float,
+) -> Outcome:
+    stored = {order.key: order for order in stored_orders(installation)}
+    shown = Counter[OrderKey]()
+    in_feed = set()
+    for partner in {key.partner_id for key in stored}:
+        for item in feed_items(installation, orders_feed(partner)):
+            key = OrderKey(partner, item["id"])
+            shown[key] += 1
+            if item["state"] == "updated" and _is_told(item["data"]):
+                in_feed.add(key)
+    # B is version 1, and each change of the source one more, for those who had booked before it.
+    fewest = {key: 4 if key in base and not piled else 2 for key in stored}
+    capacity = installation.store.listings([_SESSION])[_SESSION][1]
+    assert capacity is not None
+    return Outcome(
+        orders=len(stored),
+        kills=importer.kills,
+        refused=sum(each.refused for each in tried),
+        others=tuple(other for each in tried for other in each.others),
+        not_as_the_source=sum(not _is_as_the_source(order) for order in stored.values()),
+        not_once=sum(not fewest[key] <= order.version <= 4 for key, order in stored.items()),
+        not_in_the_feed=sum(key not in in_feed or shown[key] != 1 for key in stored),
+        spaces_total=capacity.spaces_total,
+        spaces_left=capacity.spaces_left,
+        held=sum(hold.spaces for hold in installation.store.holds(_SESSION).values()),
+        seconds=seconds,
+    )
+
+
+def _is_as_the_source(order: Order) -> bool:
+    (item,) = order.items
+    assert item.opportunity is not None and item.opportunity.starts_at is not None
+    return (
+        item.status is OrderItemStatus.SellerCancelled
+        and item.opportunity.starts_at.isoformat() == "2031-05-01T11:00:00+00:00"
+        and item.opportunity.name == _NAME
+    )
+
+
+def _is_told(document: dict[str, Any]) -> bool:
+    """Whether a feed item says that it is cancelled, and shows name and time as the source has them now."""
+    (item,) = document["orderedItem"]
+    ordered = item["orderedItem"]
+    return bool(
+        item["orderItemStatus"] == f"https://openactive.io/{OrderItemStatus.SellerCancelled}"
+        and ordered["startDate"] == _STARTS_AT
+        and ordered["superEvent"]["name"] == _NAME
+    )
+
+
+def main() -> int:
+    if not engines.DYNOXIDE:
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        return 2
+    wrong = False
+    given = [int(each) for each in sys.argv[1:]]
+    most, rounds, brokers = given or (ORDERS, ROUNDS, BROKERS)
+    with engines.running_engine() as url, Crew(brokers) as crew:
+        for number in range(rounds + 1):
+            is_control = number == rounds
+            installation = Installation(f"changes-{number}", url)
+            installation.create()
+            orders = most // 20 if is_control else most
+            ended = play(crew, installation, orders, number, piled=number % 2 == 1, forgetful=is_control)
+            installation.close()
+            wrong |= ended.is_right is is_control
+            name = "control, without what is to follow" if is_control else f"round {number + 1}"
+            print(f"{name}: {ended}", *ended.others[:3], sep="\n  ", flush=True)
+    print("Something was wrong." if wrong else "Nobody missed a change; and everybody did, in the control.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""`openbooking sessions` and `openbooking proposals` as they are typed, on moto."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from chalicelib.runtime.system import install
+from tests.support.builders import CUSTOMER
+from tests.support.inventory import Bookable
+from tests.support.terminal import Terminal
+from tests.support.world import API, PAYMENT, Broker, World
+
+UUID = "10000000-0000-4000-8000-00000000000"
+APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
+
+
+@pytest.fixture
+def world(terminal: Terminal) -> Iterator[World]:
+    """What Brokers do beside the commands, on the same tables, at the present."""
+    here = terminal.system
+    made = World(store=here.store, feeds=here.feeds, identities=here.identities, pending=here.pending)
+    made.clock.now = datetime.now(UTC).replace(microsecond=0)
+    yield made
+    install(None)
+
+
+def order(world: World, session: Bookable, number: int = 1, partner: str = "partner-1") -> str:
+    assert Broker(world, partner).b(f"{UUID}{number}", session.item()).status == 201
+    return f"{UUID}{number}"
+
+
+def proposal(world: World, session: Bookable, number: int = 1, partner: str = "partner-1") -> str:
+    broker = Broker(world, partner)
+    due = {"@type": "PriceSpecification", "price": 10, "priceCurrency": "GBP"}
+    body = broker.body(
+        "OrderProposal", session.item(), totalPaymentDue=due, payment=PAYMENT, customer=CUSTOMER
+    )
+    assert broker.send("PUT", f"{API}/order-proposals/{UUID}{number}", body).status == 201
+    return f"{UUID}{number}"
+
+
+def status(world: World, uuid: str, partner: str = "partner-1") -> str:
+    item = Broker(world, partner).status(uuid).json["orderedItem"][0]
+    return str(item["orderItemStatus"]).rpartition("/")[2]
+
+
+def proposal_status(world: World, uuid: str, partner: str = "partner-1") -> str:
+    document = Broker(world, partner).status(uuid).json
+    return str(document["orderProposalStatus"]).rpartition("/")[2]
+
+
+# --- sessions ---------------------------------------------------------------------------------
+
+
+def test_a_session_is_cancelled_for_everyone_with_a_message(terminal: Terminal, world: World) -> None:
+    """CANCEL-14: by its id as feeds show it."""
+    yoga = world.session()
+    uuids = [order(world, yoga, 1), order(world, yoga, 2)]
+    told = terminal.says("sessions", "cancel", yoga.outer_id, "--message", "Flooded.", "--yes", "--by", "sam")
+    assert told.startswith("Yoga, ")
+    assert "2 orders or proposals." in told
+    assert "It is cancelled, and with it 2 orders or proposals." in told
+    assert [status(world, uuid) for uuid in uuids] == ["SellerCancelled"] * 2
+    item = Broker(world).status(uuids[0]).json["orderedItem"][0]
+    assert item["cancellationMessage"] == "Flooded."
+    assert ("session cancelled", "sam") in terminal.journal()
+
+
+def test_so_is_one_that_is_no_longer_for_sale(terminal: Terminal, world: World) -> None:
+    yoga = world.session()
+    uuid = order(world, yoga, 3)
+    world.system.inventory.withdraw(yoga.id)
+    assert status(world, uuid) == "OrderItemConfirmed"
+    assert "with it 1 order or proposal." in terminal.says("sessions", "cancel", yoga.id, "--yes")
+    assert status(world, uuid) == "SellerCancelled"
+
+
+def test_it_is_asked_whether_to_go_on(terminal: Terminal, world: World) -> None:
+    yoga = world.session()
+    uuid = order(world, yoga, 4)
+    refused = terminal.run("sessions", "cancel", yoga.id, typed="n\n")
+    assert refused.exit_code == 1 and "1 order or proposal" in refused.output
+    assert status(world, uuid) == "OrderItemConfirmed"
+    assert terminal.run("sessions", "cancel", yoga.id, typed="y\n").exit_code == 0
+    assert status(world, uuid) == "SellerCancelled"
+
+
+def test_what_is_no_session_cannot_be_cancelled(terminal: Terminal, world: World) -> None:
+    yoga = world.session()
+    listing, _ = world.store.listings([yoga.id])[yoga.id]
+    series = (listing.opportunity.parent or {})["@id"]
+    assert "no session or slot" in terminal.refuses("sessions", "cancel", "https://a.example/1", "--yes")
+    assert "is a SessionSeries" in terminal.refuses("sessions", "cancel", series, "--yes")
+
+
+# --- proposals --------------------------------------------------------------------------------
+
+
+def test_proposals_that_wait_are_listed_and_answered(terminal: Terminal, world: World) -> None:
+    """A-01, A-02."""
+    yoga = world.session(offer=APPROVAL)
+    first, second = proposal(world, yoga, 5), proposal(world, yoga, 6, "partner-2")
+    rows = {row["uuid"]: row for row in terminal.rows("proposals", "list")}
+    assert {first, second} <= set(rows)
+    assert rows[second]["partner"] == "partner-2"
+    assert rows[first]["items"][0].startswith("1 x Yoga, ")
+    assert rows[first]["due"] == "10.00 GBP"
+    assert rows[first]["since"]
+    assert "is accepted" in terminal.says("proposals", "accept", first)
+    assert "is rejected" in terminal.says("proposals", "reject", second, "--note", "Sorry.")
+    assert proposal_status(world, first) == "SellerAccepted"
+    assert proposal_status(world, second, "partner-2") == "SellerRejected"
+    assert not {first, second} & {row["uuid"] for row in terminal.rows("proposals", "list")}
+    done = [what for what, _ in terminal.journal()]
+    assert {"proposal accepted", "proposal rejected"} <= set(done)
+    assert "SellerRejected already" in terminal.refuses("proposals", "accept", second)
+
+
+def test_the_partner_is_named_where_two_use_the_same_uuid(terminal: Terminal, world: World) -> None:
+    """GEN-04."""
+    yoga = world.session(offer=APPROVAL)
+    uuid = proposal(world, yoga, 7)
+    proposal(world, yoga, 7, "partner-2")
+    assert "--partner (partner-1, partner-2)" in terminal.refuses("proposals", "accept", uuid)
+    terminal.says("proposals", "accept", uuid, "--partner", "partner-2")
+    assert proposal_status(world, uuid) == "AwaitingSellerConfirmation"
+    assert proposal_status(world, uuid, "partner-2") == "SellerAccepted"
+    assert "no proposal" in terminal.refuses("proposals", "reject", uuid, "--partner", "partner-3")
+
+
+def test_a_list_is_bounded_and_says_that_there_is_more(terminal: Terminal, world: World) -> None:
+    yoga = world.session(offer=APPROVAL)
+    for number in (8, 9):
+        proposal(world, yoga, number)
+    shown = terminal.run("proposals", "list", "--limit", "1", "--json")
+    assert shown.exit_code == 0 and "There are more than 1" in shown.stderr
+    assert "no proposal" in terminal.refuses("proposals", "accept", f"{UUID}0")
