@@ -49,30 +49,33 @@ def _page(
     yield ""
     yield (
         f"Written by `make bench` on {datetime.now(UTC):%d %B %Y}, on {engines.ENGINE_NAME}, with Python "
-        f"{platform.python_version()} and boto3 {version('boto3')}. The engine runs on the same machine, so a "
-        "call costs next to nothing on the way; the figures are ratios within one run, and say how much the "
+        f"{platform.python_version()} and boto3 {version('boto3')}. The engine runs on the same machine, so "
+        "there is almost no network latency. The figures are ratios within one run: they show how much the "
         "system adds, not how long a Broker waits on AWS."
     )
     yield ""
     yield "## Round trips to DynamoDB"
     yield ""
-    yield "Without conflict, and where no lease has just ended. A test holds them (`tests/api/test_round_trips.py`)."
+    yield (
+        "Without conflicts, and if no lease has just ended. A test checks the limits "
+        "(`tests/api/test_round_trips.py`)."
+    )
     yield ""
     rows = [
         (endpoint, str(len(calls)), str(AT_MOST[endpoint]), _listed(calls))
         for endpoint, calls in made.items()
     ]
-    yield from _table(("endpoint", "round trips", "at most", "calls"), rows)
+    yield from _table(("endpoint", "round trips", "limit", "calls"), rows)
     yield ""
     yield "## Handler and import"
     yield ""
     repeats = handler_time.REPEATS
     yield from _table(
-        ("what", "against", "ratio"),
+        ("what", "compared with", "ratio"),
         [
             (
                 "B, from event to answer",
-                "its own read and transaction, made bare with boto3",
+                "the same read and transaction, made directly with boto3",
                 f"{handler:.2f}",
             ),
             (
@@ -87,40 +90,40 @@ def _page(
     yield ""
     yield (
         f"Medians of {repeats} calls and of {import_time.REPEATS} fresh interpreters, each interleaved with what "
-        "it is held against. The bare calls write the same rows, of the same size, under another Order UUID."
+        "it is compared with. The direct calls write the same rows, of the same size, under another Order UUID."
     )
     yield ""
     yield "## Bookings and feed rows"
     yield ""
     yield (
-        "As multiples of what one process does in this run. All processes and the engine share one machine and "
-        "its cores; four that do less than four times as much show where that machine ends, not where DynamoDB "
-        "does (see [scale](scale.md)). Every booking succeeded; lost races were tried again."
+        "As multiples of the rate of one process in this run. All processes and the engine share one machine and "
+        "its cores; four processes that do less than four times as much show the limit of that machine, not of "
+        "DynamoDB (see [scale](scale.md)). Every booking succeeded; conflicts were retried."
     )
     yield ""
     yield from _table(("what", "ratio"), list(_relative(rates)))
     yield ""
     yield (
         f"Medians of {ROUNDS} interleaved rounds of {BOOKINGS} bookings of one place each, and of "
-        f"{BATCHES * MAX_ENTRIES} ledger rows of 1 KB, {MAX_ENTRIES} a transaction. One writer's "
-        f"ledger put {rates['rows of one feed, 1 writer'] / rates['bookings of many sessions, 1 process']:.1f} "
-        "rows in the time of one booking."
+        f"{BATCHES * MAX_ENTRIES} feed rows of 1 KB, {MAX_ENTRIES} a transaction. One writer wrote "
+        f"{rates['rows of one feed, 1 writer'] / rates['bookings of many sessions, 1 process']:.1f} "
+        "feed rows in the time of one booking."
     )
     yield ""
     if not engines.DYNOXIDE:
-        yield "**On moto**, which serves one request at a time: the figures for several processes mean little."
+        yield "**On moto**, which serves one request at a time; the figures for several processes mean little."
         yield ""
     yield "## Races"
     yield ""
     yield (
-        "`python -m bench.race` (with DYNOXIDE naming the engine's binary): 20 processes race for the last "
-        "5 spaces of one session, 20 rounds, and once more with the condition on spaces taken out."
+        "`python -m bench.race` (with the path of the engine's binary in DYNOXIDE): 20 processes book the last "
+        "5 spaces of one session, 20 rounds, and once more without the condition on spaces."
     )
     yield ""
     yield (
         "`python -m bench.crowd` (likewise): a Seller cancels a session that 1,000 Orders hold while 20 processes "
-        "go on booking it; once carried through, once with the process that follows the change killed half-way, "
-        "and once, on fewer Orders, with the condition on the revision taken out. What it has shown is in "
+        "continue to book it: once without interruption, once with the process that follows the change killed "
+        "half-way, and once, on fewer Orders, without the condition on the revision. The results are in "
         "[scale](scale.md)."
     )
     yield ""
