@@ -1,1 +1,1 @@
-"""The stages of a booking as functions: (request, snapshot, ...) -> Decision. Decides; touches nothing."""
+"""The stages of a booking as functions: (request, snapshot, ...) -> Decision. No side effects."""

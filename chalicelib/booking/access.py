@@ -1,4 +1,4 @@
-"""How a Customer gets in: codes and passes for a place, a channel for what is held online (ACCESS)."""
+"""How a Customer gets access: codes and passes for a place, a channel for an online session (ACCESS)."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from chalicelib.booking.decisions import Moment
 from chalicelib.domain.orders import OrderItem
 from chalicelib.domain.parties import AccessMethod, Json
 
-_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is taken for another
+_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without letters and digits that look alike
 
 
 def with_access(
@@ -18,9 +18,9 @@ def with_access(
     passes: bool = True,
     channel: bool = True,
 ) -> OrderItem:
-    """The item with new codes, passes and channel, as far as they apply to it and are asked for.
+    """The item with new codes, passes and channel, where they apply to it and are requested.
 
-    Each is unique to the item. Barcodes that the Broker supplied stay beside our own (ACCESS-05).
+    Each is unique to the item. Barcodes that the Broker supplied are kept (ACCESS-05).
     """
     opportunity = item.opportunity
     assert opportunity is not None
@@ -47,13 +47,13 @@ def _pass(method: AccessMethod, moment: Moment) -> Json:
 
 def _channel(item: OrderItem, moment: Moment) -> Json:
     assert item.opportunity is not None
-    told: Json = item.opportunity.access_channel or {
+    published: Json = item.opportunity.access_channel or {
         "name": "Online session",
         "description": "The seller tells you before the start how to join.",
     }
     return {
         "@type": "VirtualLocation",
-        **told,
+        **published,
         "accessId": _secret(moment, 9),
         "accessCode": _secret(moment, 6),
     }

@@ -1,4 +1,4 @@
-"""What every stage asks of an Order before its own business: parties, Seller, items, totals.
+"""The checks that C1, C2, P and B share: parties, Seller, items, totals.
 
 Checks run in the order of ERR-09, those of one item in the order of ERR-08.
 """
@@ -27,13 +27,13 @@ from chalicelib.domain.orders import OrderItem
 from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
 from chalicelib.domain.pricing import Totals, UnitPrice, payment_conflicts, total, unit_price
 
-# These two say what is still to be filled in; the place can be had and counts in the totals (C1-07).
+# These two report missing details; the place is available and counts in the totals (C1-07).
 _STILL_COUNTS = (IncompleteAttendeeDetailsError, IncompleteIntakeFormError)
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """The items as resolved and priced, each with its errors, and what they come to."""
+    """The items as resolved and priced, each with its errors, and their totals."""
 
     seller: Seller
     broker_role: BrokerRole
@@ -46,7 +46,7 @@ class Assessment:
 def check_parties(
     request: OrderRequest, snapshot: Snapshot, *, with_customer: bool
 ) -> tuple[Seller, BrokerRole]:
-    """The Seller and the role, once Seller, Broker and Customer are in order (ERR-09).
+    """The Seller and the role, after a check of Seller, Broker and Customer (ERR-09).
 
     Raises SellerNotFoundError, IncompleteBrokerDetailsError or IncompleteCustomerDetailsError.
     """
@@ -59,11 +59,11 @@ def check_parties(
 
 
 def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_customer: bool) -> Assessment:
-    """Resolve, judge and price every item.
+    """Resolve, check and price every item.
 
-    At C1 there is no Customer yet, and what only a Customer can supply is not asked for.
+    At C1 there is no Customer yet, and details that only a Customer can supply are not required.
 
-    Raises the errors of `check_parties`, and SellerMismatchError where an item is another Seller's.
+    Raises the errors of `check_parties`, and SellerMismatchError if an item is another Seller's.
     """
     seller, role = check_parties(request, snapshot, with_customer=with_customer)
     customer = request.customer if with_customer and isinstance(request.customer, dict) else None
@@ -117,7 +117,7 @@ def remaining_total(items: Iterable[OrderItem], *, tax_excluded: bool, prepaymen
 def _resolve(
     requested: RequestedItem, snapshot: Snapshot, *, with_details: bool
 ) -> tuple[OrderItem, list[OrderItemError]]:
-    """The item with what its references stand for, and why it could not be resolved if so."""
+    """The item with the values of its references, and the errors if it could not be resolved."""
     item = OrderItem(
         position=requested.position,
         opportunity_id=requested.opportunity_id,
@@ -128,13 +128,13 @@ def _resolve(
     )
     known = snapshot.opportunities.get(requested.opportunity_id or "")
     if known is not None:
-        # What an Order keeps is the one Offer it was made with, not the price list (B-13).
+        # An Order stores only the one Offer it was made with, not the price list (B-13).
         item = replace(item, opportunity=replace(known.opportunity, offers=()))
     if requested.errors:
         return item, list(requested.errors)
     if known is None:
         return item, [UnknownOpportunityError(instance=requested.opportunity_id)]
-    offer_id = requested.offer_id or ""  # one that is missing is among the errors of the request
+    offer_id = requested.offer_id or ""  # a missing one is among the errors of the request
     offer = known.opportunity.offer(offer_id)
     if offer is None:
         return item, [_offer_error(offer_id, snapshot)]
@@ -142,7 +142,7 @@ def _resolve(
 
 
 def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
-    """An Offer that another item's Opportunity has exists but does not apply; any other is unknown."""
+    """An Offer of another item's Opportunity exists but does not apply; any other is unknown."""
     elsewhere = any(known.opportunity.offer(offer_id) for known in snapshot.opportunities.values())
     return (UnacceptableOfferError if elsewhere else UnknownOfferError)(instance=offer_id)
 
@@ -158,7 +158,7 @@ def _not_bookable(item: OrderItem, seller: Seller, moment: Moment) -> list[Order
 def _add_capacity_errors(
     items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], snapshot: Snapshot
 ) -> None:
-    """Tell the items that exceed what there is, by ascending position (ERR-07)."""
+    """Add errors to the items that exceed the capacity, by ascending position (ERR-07)."""
     by_opportunity: dict[str, list[int]] = {}
     for n in sorted(range(len(items)), key=lambda n: items[n].position or 0):
         if not found[n] and (opportunity := items[n].opportunity) is not None:
@@ -182,7 +182,7 @@ def _add_capacity_errors(
 
 
 def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], policy: Policy) -> None:
-    """Tell the items that do not go together in one Order."""
+    """Add errors to the items that cannot be combined in one Order."""
     offers: list[Offer | None] = [
         item.offer if _counts(errors) else None for item, errors in zip(items, found, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""P and B: an OrderProposal or an Order is made, all of it or nothing of it."""
+"""P and B: create an OrderProposal or an Order, with all of its items or not at all."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ Render = Callable[[Order], str]
 def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
     """B of the simple flow.
 
-    `render` makes the body of the answer; it is kept with the Order, so that a repeated request
+    `render` makes the body of the answer; it is stored with the Order, so that a repeated request
     gets the same bytes (B-08). Item errors are answered with the whole Order (T7) and change nothing.
 
     Raises the order-level errors of B in the order of ERR-09 and PAY-15.
@@ -53,7 +53,7 @@ def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Rend
 
 
 def propose(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
-    """P: the same as B, but the Seller has yet to agree, and nobody is booked before B (P-06).
+    """P: the same as B, but the Seller must accept first, and no item is booked before B (P-06).
 
     The spaces are held until the proposal is booked or rejected (P-16).
     Raises the order-level errors of P in the order of ERR-09 and PAY-15.
@@ -69,12 +69,12 @@ def book_proposal(
     *,
     seller_id: str | None,
 ) -> Decision[Answer]:
-    """B of an accepted OrderProposal: it becomes an Order, at the terms that were agreed (B-16).
+    """B of an accepted OrderProposal: it becomes an Order, at the accepted terms (B-16).
 
-    Its spaces are held already, so that it cannot fail for want of space (P-17).
+    Its spaces are held already, so it cannot fail for lack of spaces (P-17).
 
     Raises UnknownOrderError, OrderAlreadyExistsError, OrderProposalVersionOutdatedError (B-17),
-    OrderCreationFailedError where it is not accepted (A-06), and the payment errors.
+    OrderCreationFailedError if it is not accepted (A-06), and the payment errors.
     """
     order, event = snapshot.order, OrderEvent.b_of_proposal
     state = order_state(order, moment.now)
@@ -112,7 +112,7 @@ def as_booked(order: Order, moment: Moment) -> Order:
 
 
 def check_total(request: OrderRequest, assessment: Assessment) -> None:
-    """Refuse a total that the Broker and this system do not agree on (B-05, P-07).
+    """Refuse a total that differs from the one calculated here (B-05, P-07).
 
     Raises TotalPaymentDueMismatchError.
     """
@@ -121,7 +121,7 @@ def check_total(request: OrderRequest, assessment: Assessment) -> None:
 
 
 def fingerprint_of(request: OrderRequest) -> str:
-    """What makes two requests the same: items in any order, and the Customer (T22)."""
+    """Equal for two requests with the same items, in any order, and the same Customer (T22)."""
     items = sorted([item.opportunity_id or "", item.offer_id or ""] for item in request.items)
     basis = json.dumps([items, request.customer], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(basis.encode()).hexdigest()
@@ -134,7 +134,7 @@ def _place(
     event = OrderEvent.b if kind is OrderKind.Order else OrderEvent.p
     state = order_state(existing, moment.now)
     if isinstance(existing, Order) and may_be_repeated(state, event):
-        # P is repeated also after the proposal has become an Order: it is the same request.
+        # P may also be repeated after the proposal has become an Order.
         is_same = event is OrderEvent.b or existing.proposal is not None
         if is_same and existing.fingerprint == fingerprint and existing.seller_id == request.seller_id:
             return Decision(Answer(existing))
@@ -155,15 +155,15 @@ def _place(
     check_payment(request.payment, assessment.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
 
-    answer = render(replace(order, items=_as_left_behind(order.items)))
-    order = replace(order, answer=answer, items=_as_kept(order.items))
+    answer = render(replace(order, items=_with_spaces_after(order.items)))
+    order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
     return Decision(Answer(order), (save_order(order, existing), *held))
 
 
-def _as_left_behind(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
-    """The items with the spaces that remain once these are booked (C1-09 leaves out leases, not bookings)."""
+def _with_spaces_after(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
+    """The items with the spaces that remain after they are booked (C1-09 excludes leases, not bookings)."""
     taken = spaces_wanted(items)
     return tuple(
         replace(item, spaces_remaining=item.spaces_remaining - taken[item.opportunity.id])
@@ -173,8 +173,8 @@ def _as_left_behind(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
     )
 
 
-def _as_kept(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
-    """The items without what is only true of this moment."""
+def _as_stored(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
+    """The items without values that are only true at this moment."""
     return tuple(replace(item, spaces_remaining=None) for item in items)
 
 
@@ -213,7 +213,7 @@ def _made(
 
 
 def may_exchange_messages(items: tuple[OrderItem, ...]) -> bool:
-    """Whether a note of the Customer is taken (P-15)."""
+    """Whether a note of the Customer is accepted (P-15)."""
     return any(
         item.offer is not None and FlowRequirement.OpenBookingMessageExchange in item.offer.requirements
         for item in items

@@ -1,4 +1,4 @@
-"""Order Cancellation and Order Deletion: places given back, some of them or all."""
+"""Order Cancellation and Order Deletion: release some or all spaces of an Order."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from chalicelib.domain.orders import DeletedOrder, Order, OrderItem
 def cancel_items(
     request: CancellationRequest, snapshot: Snapshot, moment: Moment, *, seller_id: str | None
 ) -> Decision[None]:
-    """The Customer's cancellation of some items: all that were named, or none (CANCEL-02).
+    """The Customer's cancellation of some items: all in the request, or none (CANCEL-02).
 
     Raises UnknownOrderError, GoneError, OrderItemIdInvalidError, CancellationNotPermittedError.
     """
@@ -34,7 +34,7 @@ def cancel_items(
 
 
 def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot) -> tuple[Change, ...]:
-    """The one write that follows when an Order's items change: totals, spaces, and its feed item.
+    """The one write for a change of an Order's items: totals, spaces, and its feed item.
 
     Spaces that are newly taken, as by a replacement, are taken at the revision in the snapshot.
     Raises RequestTooLargeError for notices and messages beyond their bounds.
@@ -71,7 +71,7 @@ def notes_of(items: tuple[OrderItem, ...]) -> set[str]:
 
 
 def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]:
-    """Order Deletion: the whole booking is reversed and a stub remains (DEL-04, DEL-07).
+    """Order Deletion: reverse the whole booking and keep a stub (DEL-04, DEL-07).
 
     A second deletion changes nothing (DEL-06). Raises UnknownOrderError, InvalidAuthorizationDetailsError.
     """
@@ -83,7 +83,7 @@ def delete_order(snapshot: Snapshot, *, seller_id: str | None) -> Decision[None]
 
 
 def erase(snapshot: Snapshot, now: datetime) -> Decision[None]:
-    """Whatever stands under the UUID is reversed, whoever asks: for what is taken away as a whole."""
+    """Delete whatever is stored under the UUID, without a check of the caller: for the deletion of test data."""
     order = snapshot.order
     if not isinstance(order, Order):
         return Decision(None)
@@ -97,7 +97,7 @@ def _stub(order: Order) -> DeletedOrder:
 
 def _cancelled(item: OrderItem, moment: Moment) -> OrderItem:
     if item.status in CANCELLED:
-        return item  # CANCEL-03: granted, and the state stays what it is
+        return item  # CANCEL-03: succeeds and changes nothing
     assert item.status is not None and item.offer is not None and item.opportunity is not None
     try:
         status = next_item_status(item.status, ItemEvent.customer_cancels)

@@ -1,4 +1,4 @@
-"""What a stage reads (a Snapshot) and what it returns (a Decision): values, no deeds.
+"""What a stage reads (a Snapshot) and what it returns (a Decision). Values only.
 
 Nothing is written before a decision is complete, and nothing is decided after it.
 """
@@ -37,7 +37,7 @@ class OpportunitySnapshot:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything a stage may look at, read at one moment. An Opportunity that is not known is not in it."""
+    """Everything a stage may look at, read at one moment. Unknown Opportunities are not in it."""
 
     order: Order | DeletedOrder | None = None
     seller: Seller | None = None
@@ -46,11 +46,11 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class MoveHold:
-    """One Order's hold on one Opportunity goes from `before` to `after`; either may be None.
+    """Change one Order's hold on one Opportunity from `before` to `after`; either may be None.
 
-    The counters move by the difference, so that two bookings of different people never invalidate
-    each other. `revision`, where given, is the one that was priced and must still stand.
-    `ends_before_others` says that this lease ends before every other one on the Opportunity.
+    The counters change by the difference, so that bookings of different Customers never invalidate each
+    other. `revision`, if given, is the one that was priced and must still be current.
+    `ends_before_others`: this lease ends before every other one on the Opportunity.
     """
 
     opportunity_id: str
@@ -62,7 +62,7 @@ class MoveHold:
 
     @property
     def spaces_taken(self) -> int:
-        """By how much `spaces_left` falls; negative where spaces are given back."""
+        """By how much `spaces_left` falls; negative if spaces are released."""
         return (self.after.spaces if self.after else 0) - (self.before.spaces if self.before else 0)
 
     @property
@@ -76,8 +76,8 @@ class MoveHold:
     def moves_counters(self) -> bool:
         """Whether the Opportunity's counters change.
 
-        A lease that is only prolonged leaves the hot row untouched. One that is cut short does not,
-        since no lease may end before `next_expiry_at`.
+        A lease that is only extended does not write the hot row. A lease that is shortened does,
+        because no lease may end before `next_expiry_at`.
         """
         before = self.before.expires_at if self.before else None
         after = self.after.expires_at if self.after else None
@@ -87,7 +87,7 @@ class MoveHold:
 
 @dataclass(frozen=True)
 class SaveOrder:
-    """Put the row of an Order UUID, if it still has version `replaces` (None: if there is none)."""
+    """Put the row of an Order UUID, if it still has version `replaces` (None: if there is no row)."""
 
     order: Order | DeletedOrder
     replaces: int | None
@@ -129,7 +129,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Policy:
-    """How this Booking System does business, from its settings.
+    """The rules of this Booking System that depend on its settings.
 
     `reconciliation` maps properties of Payment to the values that can be reconciled (PAY-04).
     Images of passes are found below `pass_url`.
@@ -148,7 +148,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Moment:
-    """What a decision may not make up itself: the time, new ids, and the house rules."""
+    """What a decision needs from outside: the time, new ids, and the policy."""
 
     now: datetime
     new_id: Callable[[], str]

@@ -9,7 +9,7 @@ from chalicelib.domain.orders import Order, order_state
 
 
 def check_seller(owner_id: str, seller_id: str | None) -> None:
-    """Refuse a caller who acts for another Seller (AUTH-06, AUTH-12).
+    """Refuse a caller that acts for another Seller (AUTH-06, AUTH-12).
 
     Raises InvalidAuthorizationDetailsError.
     """
@@ -24,7 +24,7 @@ def existing_order(
 
     `now` is needed for events that treat a quote and a lapsed quote differently.
 
-    Raises the error that the table of Order UUIDs names, InvalidAuthorizationDetailsError.
+    Raises the error in the table of Order UUIDs, InvalidAuthorizationDetailsError.
     """
     order = snapshot.order
     state = order_state(order, now)
@@ -36,7 +36,7 @@ def existing_order(
 
 
 def read_status(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[Order]:
-    """Order Status: what stands under this UUID, in whichever form (STATUS-02).
+    """Order Status: the OrderQuote, OrderProposal or Order under this UUID (STATUS-02).
 
     Raises UnknownOrderError, GoneError, InvalidAuthorizationDetailsError.
     """

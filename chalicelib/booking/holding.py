@@ -1,4 +1,4 @@
-"""From the spaces an Order holds to those it shall hold: the moves in between."""
+"""The moves from the spaces that an Order holds now to those that it should hold."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,8 +12,8 @@ from chalicelib.domain.orders import Order, OrderKey
 def holds_before(snapshot: Snapshot, now: datetime) -> dict[str, Hold]:
     """What the Order of this snapshot holds at `now`.
 
-    For the Opportunities asked for now the holds themselves were read; for others the Order tells.
-    A quote whose lease has ended holds nothing: its spaces are given back by whoever comes first.
+    For Opportunities in the snapshot the holds themselves were read; for others they follow from the
+    Order. A quote whose lease has ended holds nothing: the next reader releases its spaces.
     """
     order = snapshot.order
     holds = order.holds() if isinstance(order, Order) and not order.has_lapsed(now) else {}
@@ -50,7 +50,7 @@ def _move(
 
 
 def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:
-    """What the Order holds becomes a lease that nobody renews.
+    """Turn the holds of the Order into a lease that cannot be renewed.
 
     The Broker may still be showing the Customer what was turned down; giving the spaces away in the
     same moment helps nobody, and the official suite expects them to be held a while longer. Those of

@@ -80,7 +80,7 @@ def follow(
     """
     order = snapshot.order
     if not isinstance(order, Order) or order.kind is OrderKind.OrderQuote:
-        return Decision(None)  # gone meanwhile, or a lease, which ends by itself
+        return Decision(None)  # deleted meanwhile, or a lease, which ends by the clock
     if order.kind is OrderKind.OrderProposal:
         return _follow_as_proposal(order, change, opportunity, snapshot, moment)
 

@@ -1,4 +1,4 @@
-"""What happens to an OrderProposal between P and B: the Seller decides, amends; the Customer withdraws."""
+"""Changes of an OrderProposal between P and B: the Seller accepts, rejects or amends; the Customer rejects."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,8 +28,8 @@ def update_proposal(
 ) -> Decision[None]:
     """OrderProposal Update: the Customer's rejection, a note, or both (PUPD-01).
 
-    Repeating the rejection changes nothing; rejecting what the Seller has rejected is refused
-    (PUPD-07). A note alone does not show in the feed (PUPD-05).
+    Repeating the rejection changes nothing; rejecting a proposal that the Seller has rejected is refused
+    (PUPD-07). A note alone does not appear in the feed (PUPD-05).
 
     Raises UnknownOrderError, GoneError, PatchNotAllowedOnPropertyError, InvalidAuthorizationDetailsError.
     """
@@ -50,9 +50,9 @@ def update_proposal(
 def decide_proposal(
     snapshot: Snapshot, event: ProposalEvent, moment: Moment, *, note: str | None = None
 ) -> Decision[None]:
-    """The Seller accepts or rejects: the whole proposal, never part of it (A-01, A-02, A-03).
+    """The Seller accepts or rejects the whole proposal, never part of it (A-01, A-02, A-03).
 
-    Raises UnknownOrderError, GoneError; TransitionRefused where it is too late.
+    Raises UnknownOrderError, GoneError; TransitionRefused if its status does not allow it.
     """
     order = _proposal_in(snapshot)
     proposal = _proposal_of(order)
@@ -71,10 +71,10 @@ def amend_proposal(
     choices: Mapping[str, tuple[str, str]] | None = None,
     note: str | None = None,
 ) -> Decision[None]:
-    """A new version of the proposal, which the Seller has yet to confirm; older ones are void (A-04).
+    """A new version of the proposal, which the Seller must confirm; older versions become invalid (A-04).
 
-    `choices`, by item id, are other Opportunities with their Offers for some of the items, which may be
-    dearer or cheaper: for that an Offer must allow negotiation. Spaces move with them.
+    `choices`, by item id, are other Opportunities with their Offers for some of the items, at a higher or
+    lower price. This requires an Offer that allows negotiation. Spaces move with them.
 
     Raises UnknownOrderError, GoneError; TransitionRefused where it is too late; UnacceptableOfferError,
     OpportunityOfferPairNotBookableError, OpportunityIsFullError, OpportunityIsInConflictError,
@@ -120,7 +120,7 @@ def _proposal_of(order: Order) -> Proposal:
 def _changed(
     order: Order, proposal: Proposal, snapshot: Snapshot, moment: Moment, *, shows: bool
 ) -> Decision[None]:
-    """One write; a rejection also turns the spaces that are held into a lease that ends by itself."""
+    """One write; a rejection also turns the spaces that are held into a lease, which ends by the clock."""
     if proposal == order.proposal:
         return Decision(None)
     check_text("The note", proposal.seller_note)

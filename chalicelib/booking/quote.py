@@ -1,4 +1,4 @@
-"""C1, C2 and OrderQuote Deletion: what it would cost, what is free, and spaces leased meanwhile."""
+"""C1, C2 and OrderQuote Deletion: prices, availability, and leases."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,8 +18,8 @@ def quote(
 ) -> Decision[Answer]:
     """C1 (without a Customer) and C2 (with one).
 
-    Where every item is in order and leasing is on, its spaces are leased; a lease that there is
-    follows the latest set of items exactly (LEASE-03). With any error nothing changes, also not an older lease.
+    If no item has an error and leasing is on, the spaces are leased; an existing lease is replaced by
+    one for exactly these items (LEASE-03). With any error nothing changes, including an older lease.
 
     Raises the order-level errors of C1 and C2 in the order of ERR-09.
     """
@@ -43,9 +43,9 @@ def quote(
 
 
 def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[None]:
-    """OrderQuote Deletion: the quote and its lease go; anything else under the UUID stays (QDEL-02, QDEL-03).
+    """OrderQuote Deletion: remove the quote and its lease; anything else under the UUID stays (QDEL-02, QDEL-03).
 
-    Raises InvalidAuthorizationDetailsError where the quote is another Seller's.
+    Raises InvalidAuthorizationDetailsError if the quote is another Seller's.
     """
     order, state = snapshot.order, order_state(snapshot.order, now)
     if order is None or next_order_state(state, OrderEvent.delete_quote) is state:
@@ -65,7 +65,7 @@ def lease_end(now: datetime, lease_for: timedelta) -> datetime:
 
 
 def without_personal_data(order: Order) -> Order:
-    """The quote as it is kept (C2-05)."""
+    """The quote as it is stored (C2-05)."""
     return replace(
         order,
         customer=None,

@@ -1,4 +1,4 @@
-"""What a Broker asks for, once read from the wire and before anything is judged."""
+"""A Broker's requests as values: read from the wire, not yet checked."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,7 +10,7 @@ from chalicelib.domain.parties import BrokerRole, Json
 
 @dataclass(frozen=True)
 class RequestedItem:
-    """One OrderItem as asked for. `errors` are those that reading it already brought to light."""
+    """One OrderItem of a request. `errors` are those found while reading it."""
 
     position: int | None
     opportunity_id: str | None = None
@@ -25,8 +25,8 @@ class RequestedItem:
 class OrderRequest:
     """The body of C1, C2, P or B.
 
-    `broker` and `customer` are as sent, also where they are no objects: judging them is not the
-    reader's business. `total_payment_due` is the price that the Broker expects.
+    `broker` and `customer` are as sent, even if they are not objects: they are checked later.
+    `total_payment_due` is the price that the Broker expects.
     """
 
     key: OrderKey
@@ -40,7 +40,7 @@ class OrderRequest:
     customer_note: str | None = None
 
     def opportunity_ids(self) -> list[str]:
-        """The Opportunities asked for, each once, in order of appearance."""
+        """The ids of the Opportunities in the request, each once, in order of appearance."""
         return list(dict.fromkeys(item.opportunity_id for item in self.items if item.opportunity_id))
 
 

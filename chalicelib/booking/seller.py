@@ -1,4 +1,4 @@
-"""What a Seller does to an Order that is booked: one decision and one feed write each.
+"""A Seller's actions on an Order that is booked: one decision and one feed write each.
 
 All of them look at the Order as it is and leave out the items that they do not concern; where nothing
 changes, nothing is written. They raise UnknownOrderError or GoneError where there is no such Order, and
@@ -55,27 +55,27 @@ def cancel_by_seller(
 def record_attendance(
     snapshot: Snapshot, event: ItemEvent, *, item_ids: Collection[str] | None = None
 ) -> Decision[None]:
-    """Note that the attendees came, or did not (NOTIF-03). What is noted already stays."""
+    """Record that the attendees came, or did not (NOTIF-03). Repeating it changes nothing."""
 
-    def noted(item: OrderItem) -> OrderItem:
+    def recorded(item: OrderItem) -> OrderItem:
         status = _status(item)
         already = {ItemEvent.attends: "AttendeeAttended", ItemEvent.is_absent: "AttendeeAbsent"}[event]
         return item if status == already else replace(item, status=next_item_status(status, event))
 
-    return _change(snapshot, noted, item_ids)
+    return _change(snapshot, recorded, item_ids)
 
 
 def notify_customer(
     snapshot: Snapshot, notice: str, *, item_ids: Collection[str] | None = None
 ) -> Decision[None]:
-    """Tell the Customer something (NOTIF-01)."""
+    """Send the Customer a notice (NOTIF-01)."""
     return _change(snapshot, lambda item: replace(item, customer_notice=notice), item_ids)
 
 
 def renew_access(
     snapshot: Snapshot, moment: Moment, *, codes: bool = False, passes: bool = False, channel: bool = False
 ) -> Decision[None]:
-    """Give new codes, passes or channels in place of the old ones (NOTIF-02)."""
+    """Replace codes, passes or channels with new ones (NOTIF-02)."""
     order = _order_in(snapshot)
     return _change(
         snapshot,
@@ -88,9 +88,9 @@ def renew_access(
 def replace_items(
     snapshot: Snapshot, moment: Moment, choices: Mapping[str, tuple[str, str]], *, notice: str | None = None
 ) -> Decision[None]:
-    """Put another Opportunity and Offer in the place of an item's own: `choices` by item id (REPL-01).
+    """Replace the Opportunity and Offer of items: `choices` by item id (REPL-01).
 
-    The new pair must be bookable and not dearer; the item keeps its id. Spaces move with it.
+    The new pair must be bookable and not more expensive; the item keeps its id. Spaces move with it.
 
     Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError,
     OpportunityIsInConflictError.
@@ -121,7 +121,7 @@ def check_opportunities(items: tuple[OrderItem, ...], choices: Mapping[str, tupl
 
 
 def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, moment: Moment) -> OrderItem:
-    """The item with another Opportunity and Offer of the same Seller, at the price that they have now.
+    """The item with another Opportunity and Offer of the same Seller, at their current price.
 
     Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
     """

@@ -1,1 +1,1 @@
-"""What is true of a booking. Pure: no clock, no ids, no logging, no AWS."""
+"""Values and rules of a booking. Pure: no clock, no ids, no logging, no AWS."""

@@ -16,7 +16,7 @@ from chalicelib.domain.errors import (
 
 
 class HoldState(StrEnum):
-    """As what an Order holds spaces."""
+    """The way in which an Order holds spaces."""
 
     leased = "leased"  # for a quote, until the lease ends
     proposed = "proposed"  # for an OrderProposal that is waiting or accepted
@@ -60,7 +60,7 @@ class Capacity:
         return self.next_expiry_at is not None and self.next_expiry_at <= now
 
     def spaces_free_to(self, own: Hold | None) -> int:
-        """What one Order could still take, its own hold included (C1-09)."""
+        """The spaces that one Order could still take, including its own hold (C1-09)."""
         return self.spaces_left + (own.spaces if own else 0)
 
     def spaces_leased_by_others(self, own: Hold | None) -> int:
@@ -70,8 +70,8 @@ class Capacity:
 def capacity_errors(wanted: int, free: int, leased_by_others: int) -> list[type[OrderItemError] | None]:
     """For each of `wanted` OrderItems on one Opportunity, in order, the error it gets or None (ERR-07).
 
-    The first `free` items get none; then as many as others have leased are told so; the rest
-    exceed the capacity. Where there is nothing at all, the Opportunity is full.
+    The first `free` items get none; then as many as others have leased get the error for leased spaces;
+    the rest exceed the capacity. If no space is free or leased, the Opportunity is full.
     """
     free, leased = max(free, 0), max(leased_by_others, 0)
     if free == 0 and leased == 0:

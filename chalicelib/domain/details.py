@@ -1,4 +1,4 @@
-"""What must be known of an attendee, and the answers to an intake form (DETAILS)."""
+"""The required details of an attendee, and the answers to an intake form (DETAILS)."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class OpenBookingError(Exception):
-    """The base of all errors that a caller is told of."""
+    """The base of all errors that are returned to a caller."""
 
     #: The fixed text of this type of error.
     name: ClassVar[str] = "The request could not be completed."
@@ -25,7 +25,7 @@ class OpenBookingError(Exception):
         cls.__doc__ = cls.name
 
     def __init__(self, description: str | None = None, *, instance: str | None = None) -> None:
-        """`description` says what is wrong this time; `instance` is the IRI of what is concerned."""
+        """`description` says what is wrong in this request; `instance` is the IRI of the item or property."""
         super().__init__(description or self.name)
         self.description = description
         self.instance = instance

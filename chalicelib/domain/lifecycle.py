@@ -1,8 +1,8 @@
-"""Everything that changes the state of an Order UUID, an OrderItem or an OrderProposal lives in this file.
+"""Everything that changes the state of an Order UUID, an OrderItem or an OrderProposal is in this file.
 
-Each table maps a state and an event to the next state. In the tables of items and proposals, a pair
-that is missing is refused, and ends are written out as `{}`. The table of Order UUIDs is complete,
-because each refusal has an error of its own.
+Each table maps a state and an event to the next state. In the tables of items and proposals, a missing
+pair is refused, and final states are written as `{}`. The table of Order UUIDs is complete, because
+each refusal has its own error.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from chalicelib.domain.errors import (
 
 
 class OrderState(StrEnum):
-    """What an Order UUID stands for; at any moment it is one of these (GEN-03)."""
+    """The state of an Order UUID; at any moment it is one of these (GEN-03)."""
 
     nothing = "nothing"  # not stored: never used, or a quote without a lease
     quote = "quote"  # an OrderQuote whose lease still holds spaces
@@ -36,19 +36,19 @@ class OrderEvent(StrEnum):
     p = "p"
     b = "b"  # with the whole Order in the body
     b_of_proposal = "b_of_proposal"  # with the version of an OrderProposal in the body (B-16)
-    cancel = "cancel"  # Order Cancellation, and what a Seller does to an Order
+    cancel = "cancel"  # Order Cancellation, and a Seller's action on an Order
     delete = "delete"  # Order Deletion
     delete_quote = "delete_quote"  # OrderQuote Deletion
     status = "status"  # Order Status
-    update = "update"  # OrderProposal Update, and what a Seller does to an OrderProposal
+    update = "update"  # OrderProposal Update, and a Seller's action on an OrderProposal
 
 
 @dataclass(frozen=True)
 class Refused:
     """The request fails with this error, and nothing changes.
 
-    `unless_repeated`: the same request has succeeded before, and gets its first answer again
-    (P-12, B-08). The table cannot tell; the caller compares the two requests.
+    `unless_repeated`: if the same request has succeeded before, it gets its first answer again
+    (P-12, B-08). The table cannot decide this; the caller compares the two requests.
     """
 
     error: type[OpenBookingError]
@@ -93,12 +93,12 @@ ORDER_TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState | Refused]] = {
         OrderEvent.delete: _UNKNOWN,
         OrderEvent.delete_quote: OrderState.proposal,  # QDEL-03
         OrderEvent.status: OrderState.proposal,  # STATUS-02
-        OrderEvent.update: OrderState.proposal,  # PUPD-01; its own table says to which status
+        OrderEvent.update: OrderState.proposal,  # PUPD-01; its own table gives the status
     },
     OrderState.order: {
         OrderEvent.c1: _ORDERED,  # C1-16
         OrderEvent.c2: _ORDERED,
-        # P may be repeated after B: it gets the answer that it got before (P-12).
+        # P may be repeated after B: it gets its first answer again (P-12).
         OrderEvent.p: _USED_BY_ANOTHER_REQUEST,
         OrderEvent.b: _USED_BY_ANOTHER_REQUEST,  # B-08
         OrderEvent.b_of_proposal: Refused(
@@ -128,7 +128,7 @@ ORDER_TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState | Refused]] = {
 
 
 def next_order_state(state: OrderState, event: OrderEvent) -> OrderState:
-    """The state after `event`. Raises the error that the table names."""
+    """The state after `event`. Raises the error in the table."""
     outcome = ORDER_TRANSITIONS[state][event]
     if isinstance(outcome, Refused):
         raise outcome.error(outcome.description)
@@ -136,7 +136,7 @@ def next_order_state(state: OrderState, event: OrderEvent) -> OrderState:
 
 
 def may_be_repeated(state: OrderState, event: OrderEvent) -> bool:
-    """Whether the same request may have succeeded before, and then is no error."""
+    """Whether the event is refused unless it repeats a request that has succeeded before."""
     outcome = ORDER_TRANSITIONS[state][event]
     return isinstance(outcome, Refused) and outcome.unless_repeated
 
@@ -172,11 +172,11 @@ ITEM_TRANSITIONS: dict[OrderItemStatus, dict[ItemEvent, OrderItemStatus]] = {
         ItemEvent.attends: OrderItemStatus.AttendeeAttended,
         ItemEvent.is_absent: OrderItemStatus.AttendeeAbsent,
     },
-    # A cancellation of either kind is never reversed (CANCEL-12). Asking once more is granted
+    # A cancellation of either kind is never reversed (CANCEL-12). A repeated request succeeds
     # and changes nothing (CANCEL-03); it is not a transition.
     OrderItemStatus.CustomerCancelled: {},
     OrderItemStatus.SellerCancelled: {},
-    # The register may be put right; what was attended cannot be cancelled any more (CANCEL-08).
+    # Attendance may be corrected; an attended item cannot be cancelled any more (CANCEL-08).
     OrderItemStatus.AttendeeAttended: {ItemEvent.is_absent: OrderItemStatus.AttendeeAbsent},
     OrderItemStatus.AttendeeAbsent: {ItemEvent.attends: OrderItemStatus.AttendeeAttended},
 }
@@ -185,11 +185,11 @@ CANCELLED = frozenset({OrderItemStatus.CustomerCancelled, OrderItemStatus.Seller
 
 
 class TransitionRefused(Exception):
-    """That cannot happen in this state."""
+    """The event is not possible in this state."""
 
 
 def next_item_status(status: OrderItemStatus, event: ItemEvent) -> OrderItemStatus:
-    """The status after `event`. Raises TransitionRefused where the table has none."""
+    """The status after `event`. Raises TransitionRefused if the table has none."""
     try:
         return ITEM_TRANSITIONS[status][event]
     except KeyError:
@@ -201,17 +201,17 @@ class ProposalStatus(StrEnum):
 
     AwaitingSellerConfirmation = "AwaitingSellerConfirmation"  # the Seller has to decide
     SellerAccepted = "SellerAccepted"  # may be booked with B
-    SellerRejected = "SellerRejected"  # the Seller has declined, or could not honour it
+    SellerRejected = "SellerRejected"  # the Seller has declined, or could not provide it
     CustomerRejected = "CustomerRejected"  # the Customer has withdrawn
 
 
 class ProposalEvent(StrEnum):
-    """What can happen to an OrderProposal; B makes an Order of it and so ends it."""
+    """What can happen to an OrderProposal; B turns it into an Order."""
 
     accept = "accept"
     seller_rejects = "seller_rejects"
     customer_rejects = "customer_rejects"
-    amend = "amend"  # a new version, which the Seller has yet to confirm (A-04)
+    amend = "amend"  # a new version, which the Seller must confirm (A-04)
 
 
 PROPOSAL_TRANSITIONS: dict[ProposalStatus, dict[ProposalEvent, ProposalStatus]] = {
@@ -221,7 +221,7 @@ PROPOSAL_TRANSITIONS: dict[ProposalStatus, dict[ProposalEvent, ProposalStatus]] 
         ProposalEvent.customer_rejects: ProposalStatus.CustomerRejected,
         ProposalEvent.amend: ProposalStatus.AwaitingSellerConfirmation,
     },
-    # An accepted proposal that cannot be honoured after all is rejected (P-17).
+    # An accepted proposal that the Seller cannot provide after all is rejected (P-17).
     ProposalStatus.SellerAccepted: {
         ProposalEvent.seller_rejects: ProposalStatus.SellerRejected,
         ProposalEvent.customer_rejects: ProposalStatus.CustomerRejected,
@@ -235,7 +235,7 @@ REJECTED = frozenset({ProposalStatus.SellerRejected, ProposalStatus.CustomerReje
 
 
 def next_proposal_status(status: ProposalStatus, event: ProposalEvent) -> ProposalStatus:
-    """The status after `event`. Raises TransitionRefused where the table has none."""
+    """The status after `event`. Raises TransitionRefused if the table has none."""
     try:
         return PROPOSAL_TRANSITIONS[status][event]
     except KeyError:

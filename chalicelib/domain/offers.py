@@ -30,8 +30,8 @@ class FlowRequirement(StrEnum):
 class Offer:
     """One price for one Opportunity.
 
-    `document` is the Offer as published. The windows are lengths of time before the start of
-    the Opportunity: booking opens `opens_before`, closes `closes_before`, and a booking can be
+    `document` is the Offer as published. The windows are durations before the start of the
+    Opportunity: booking opens `opens_before`, closes `closes_before`, and a booking can be
     cancelled until `cancellable_until_before`.
     """
 
@@ -57,7 +57,7 @@ class Offer:
         return FlowRequirement.OpenBookingApproval in self.requirements
 
     def effective_prepayment(self) -> Prepayment:
-        """Required unless the Offer says otherwise; nothing is paid for what is free (PAY-01, PAY-03)."""
+        """Required by default; Unavailable if the Offer is free (PAY-01, PAY-03)."""
         if self.is_free:
             return Prepayment.Unavailable
         return self.prepayment or Prepayment.Required

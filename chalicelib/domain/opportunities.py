@@ -32,10 +32,11 @@ NOT_IN_ORDERS = frozenset(
 class Opportunity:
     """An Opportunity as it can be booked.
 
-    `document` is what the open feed publishes, `parent` what it inherits from, kept beside it so that one read suffices. `revision` counts the Seller's changes.
-    `is_online` and `is_physical` say how one takes part; both where one may choose. `access_channel`
-    is where it is held online, for those who have booked. `attendee_details_required` are property IRIs (DETAILS-03), `intake_form` the fields of
-    `orderItemIntakeForm` (DETAILS-06); none of the three is part of the open feed.
+    `document` is what the open feed publishes. `parent` is the document it inherits from, stored with it
+    so that one read is enough. `revision` counts the Seller's changes. `is_online` and `is_physical` say
+    how attendees take part; both are true if they may choose. `access_channel` is the online location,
+    for those who have booked. `attendee_details_required` are property IRIs (DETAILS-03), `intake_form`
+    the fields of `orderItemIntakeForm` (DETAILS-06). These three are not part of the open feed.
     """
 
     id: str
@@ -66,7 +67,7 @@ class Opportunity:
     def why_not_bookable(self, offer: Offer, now: datetime) -> str | None:
         """Why the pair of this Opportunity and `offer` cannot be booked, or None (BOOKABLE-01 to 08).
 
-        Capacity is judged apart (BOOKABLE-09).
+        Capacity is checked separately (BOOKABLE-09).
         """
         if not self.type.is_bookable:
             return f"A {self.type} cannot be booked itself."

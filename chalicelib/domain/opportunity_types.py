@@ -1,7 +1,8 @@
-"""The types of Opportunity that this system publishes: everything that is true of a type, in one table.
+"""The types of Opportunity that this system publishes, with all their properties, in one table.
 
-Feeds, the dataset site, import, samples and the Test Interface read this table; none of them names a
-type. To support a further type, add a member of `OpportunityType`, its row, samples of it, and tests.
+Feeds, the dataset site, import, samples and the Test Interface read this table; none of them contains
+the name of a type. To support another type, add a member of `OpportunityType`, its row, samples of it,
+and tests.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from chalicelib.domain.parties import Json
 
 
 class OpportunityType(StrEnum):
-    """The `@type` of what is published. Only some types can be booked; the others are their parents."""
+    """The `@type` of a published item. Only some types can be booked; the others are their parents."""
 
     SessionSeries = "SessionSeries"
     ScheduledSession = "ScheduledSession"
@@ -37,8 +38,8 @@ class OpportunityType(StrEnum):
 class Family:
     """The terms that related types have in common.
 
-    `spaces_term` states the spaces that are left, `capacity_term` all there are, `seller_term` the
-    Seller, `subject_term` what one does there.
+    `spaces_term` states the spaces that are left, `capacity_term` all spaces, `seller_term` the
+    Seller, `subject_term` the activity.
     """
 
     spaces_term: str
@@ -69,7 +70,7 @@ def _instant(value: datetime) -> str:
 
 
 def taking_place_once(starts_at: datetime, ends_at: datetime) -> Json:
-    """The times of what takes place once, to the second (RPDE-14)."""
+    """The times of an Opportunity that takes place once, to the second (RPDE-14)."""
     minutes, seconds = divmod(int((ends_at - starts_at).total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     parts = {"H": hours, "M": minutes, "S": seconds}
@@ -85,8 +86,8 @@ def taking_place_once(starts_at: datetime, ends_at: datetime) -> Json:
 class Times:
     """How a type states when it takes place.
 
-    `state`: the properties for a start and an end. `read`: of a published document, what it states as
-    `startDate` and `endDate` or `duration`, each date with its time and its zone.
+    `state`: the properties for a start and an end. `read`: `startDate` and `endDate` or `duration` of a
+    published document, each date with its time and its zone.
     """
 
     state: Callable[[datetime, datetime], Json]
@@ -98,19 +99,19 @@ ONCE = Times(state=taking_place_once, read=lambda document: document)
 
 @dataclass(frozen=True)
 class Traits:
-    """What is true of one type.
+    """The properties of one type.
 
     `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
     `title`: the name of that feed for people.
     `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it must state a `startDate`.
     `times`: how it states its start and its end.
     `parents` and `parent_term`: the types it may inherit from, and the property that names its parent.
-    `may_stand_alone`: whether it may have none, though its type can have one.
-    `units`: the type of the parts of it that may be the parent instead (`individualFacilityUse`).
-    `place_is_the_parents`: name and place are those of the parent and cannot be its own.
+    `may_stand_alone`: whether the parent is optional.
+    `units`: the type of its parts, which may be the parent instead (`individualFacilityUse`).
+    `place_is_the_parents`: name and place are always those of the parent.
     `offers_are_the_parents`: Offers are usually published with the parent.
-    `test_names`: what the official test suite calls it, with the `@type` of the parent that the
-    Test Interface is then asked for (TESTIF-03); None where it has no parent.
+    `test_names`: its names in the official test suite, with the `@type` of the parent that is then
+    requested from the Test Interface (TESTIF-03); None if it has no parent.
     """
 
     feed: str
@@ -163,7 +164,7 @@ OPPORTUNITY_TYPES: Mapping[OpportunityType, Traits] = MappingProxyType(
 OPEN_FEEDS: Mapping[str, OpportunityType] = MappingProxyType(
     {traits.feed: kind for kind, traits in OPPORTUNITY_TYPES.items()}
 )
-# Items of feeds of their own, but kept with the Opportunity whose parts they are.
+# Units have their own feeds at the source, but are stored with the Opportunity that they are part of.
 UNIT_TYPES = frozenset(traits.units for traits in OPPORTUNITY_TYPES.values() if traits.units)
-# Any of them states spaces, which change without a change of content.
+# The terms that state spaces; these change without a change of content.
 SPACES_TERMS = frozenset(traits.family.spaces_term for traits in OPPORTUNITY_TYPES.values())

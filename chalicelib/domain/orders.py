@@ -1,4 +1,4 @@
-"""An Order in each of its forms, as one value: OrderQuote, OrderProposal, Order, or what is left of it."""
+"""An Order in each of its forms, as one value: OrderQuote, OrderProposal, Order, or the stub of a deleted one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from chalicelib.domain.pricing import Totals, UnitPrice
 
 
 class OrderKind(StrEnum):
-    """What a UUID stands for; at any moment it is one of them (GEN-03)."""
+    """The form of an Order; at any moment it is one of them (GEN-03)."""
 
-    OrderQuote = "OrderQuote"  # C1, C2: only kept while it holds a lease
+    OrderQuote = "OrderQuote"  # C1, C2: only stored while it holds a lease
     OrderProposal = "OrderProposal"  # P: waiting for the Seller, or decided
     Order = "Order"  # B
 
@@ -31,7 +31,7 @@ class OrderKey:
     uuid: str
 
     def __str__(self) -> str:
-        """The two as one text, whose order is that of the register."""
+        """Both parts as one text; the register is sorted by it."""
         return f"{self.partner_id}#{self.uuid}"
 
 
@@ -39,9 +39,9 @@ class OrderKey:
 class OrderItem:
     """One place for one person.
 
-    `opportunity_id` and `offer_id` are the references as received; `opportunity` and `offer` what
-    they stood for at that moment (B-13), absent only where they could not be resolved, which no
-    kept Order has. `spaces_remaining` belongs to an answer and is not kept.
+    `opportunity_id` and `offer_id` are the references as received. `opportunity` and `offer` are the
+    values they referred to at that moment (B-13); they are absent only if a reference could not be
+    resolved, which is never stored. `spaces_remaining` belongs to an answer and is not stored.
     """
 
     position: int | None
@@ -69,9 +69,9 @@ class OrderItem:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an OrderProposal has beside its Order. `version` is the UUID of its latest version (P-03).
+    """What an OrderProposal has in addition to its Order. `version` is the UUID of its latest version (P-03).
 
-    An Order that came from a proposal keeps it, so that a repeated B is known again.
+    An Order that came from a proposal keeps it, so that a repeated B is recognised.
     """
 
     version: str
@@ -86,11 +86,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Order:
-    """An OrderQuote, OrderProposal or Order with all that its answers and feed items need.
+    """An OrderQuote, OrderProposal or Order with everything that its answers and feed items need.
 
-    `published` says that it has entered its partner's Orders feed (OFEED-02). `fingerprint`
-    identifies items and customer for a repeated request (T22), `answer` is the body that the first
-    one got; `proposal_answer` that of P, where this was a proposal before. `version` counts the changes of the stored row.
+    `published`: it has entered its partner's Orders feed (OFEED-02). `fingerprint` identifies items and
+    customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
+    one of P if this was a proposal before. `version` counts the changes of the stored row.
     """
 
     key: OrderKey
@@ -115,9 +115,9 @@ class Order:
     version: int = 1
 
     def holds(self) -> dict[str, Hold]:
-        """The spaces this Order holds, by Opportunity id; none where no space is held.
+        """The spaces this Order holds, by Opportunity id.
 
-        Those of a rejected proposal are a lease that ends by itself and is no longer its business.
+        The spaces of a rejected proposal are not included: they are a lease that ends by the clock.
         """
         state = _HOLD_STATES[self.kind]
         if state is HoldState.leased and self.lease_expires_at is None:
@@ -140,7 +140,7 @@ class Order:
 
 @dataclass(frozen=True)
 class DeletedOrder:
-    """The stub of a deleted Order: its UUID stays taken, nothing personal is left (DEL-04)."""
+    """The stub of a deleted Order: its UUID stays in use, personal data is removed (DEL-04)."""
 
     key: OrderKey
     seller_id: str
@@ -152,12 +152,12 @@ _Row = TypeVar("_Row", bound=Order | DeletedOrder)
 
 
 def next_version(order: _Row, before: Order | DeletedOrder | None) -> _Row:
-    """`order` as the row that replaces `before` under its UUID. Versions are counted here only."""
+    """`order` as the row that replaces `before`. Versions are incremented here only."""
     return replace(order, version=before.version + 1 if before else 1)
 
 
 def order_state(order: Order | DeletedOrder | None, now: datetime | None = None) -> OrderState:
-    """What the UUID of a stored row stands for at `now`.
+    """The state of the UUID of a stored row at `now`.
 
     `now` may be left out for events that treat a quote and a lapsed quote alike.
     """

@@ -1,6 +1,6 @@
-"""The parties to an Order: Seller, Broker and Customer, and what must be known of each.
+"""The parties to an Order: Seller, Broker and Customer, and the required details of each.
 
-Details stay as they were sent (DETAILS-02); only what a rule asks for is read.
+Details are stored as they were sent (DETAILS-02); only properties that a rule needs are read.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ class BrokerRole(StrEnum):
     """In whose name the Broker sells (ROLE)."""
 
     AgentBroker = "AgentBroker"  # for the Seller: the Customer buys from the Seller
-    ResellerBroker = "ResellerBroker"  # for itself: the Broker buys, and sells on
-    NoBroker = "NoBroker"  # there is none: the Seller's own application
+    ResellerBroker = "ResellerBroker"  # for itself: the Broker buys and resells
+    NoBroker = "NoBroker"  # without a Broker: the Seller's own application
 
 
 class TaxMode(StrEnum):
     """How the Seller states prices (TAX-04)."""
 
-    TaxGross = "TaxGross"  # tax is inside the price
-    TaxNet = "TaxNet"  # tax comes on top of the price
+    TaxGross = "TaxGross"  # the price includes tax
+    TaxNet = "TaxNet"  # tax is added to the price
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class TaxRate:
 
 
 class AccessMethod(StrEnum):
-    """What a Seller gives a Customer to get in with (ACCESS-01)."""
+    """How a Customer gets access to the activity (ACCESS-01)."""
 
-    code = "code"  # to be typed in or told at the door
+    code = "code"  # a code to type or to say
     image = "image"  # a pass to show
-    barcode = "barcode"  # a pass to scan; its image comes with it (ACCESS-04)
+    barcode = "barcode"  # a pass to scan, with its image (ACCESS-04)
 
 
 @dataclass(frozen=True)
 class Seller:
-    """Who provides the activity, with the details that a receipt needs (MODEL-01)."""
+    """The organisation that provides the activity, with the details that a receipt needs (MODEL-01)."""
 
     id: str
     tax_mode: TaxMode
@@ -58,7 +58,7 @@ class Seller:
 
 
 def is_business(role: BrokerRole, customer: Json | None) -> bool:
-    """Whether tax is charged between businesses (TAX-02); without a Customer yet, not (TAX-10)."""
+    """Whether tax is charged between businesses (TAX-02); false while there is no Customer (TAX-10)."""
     return role is BrokerRole.ResellerBroker or (customer or {}).get("@type") == "Organization"
 
 

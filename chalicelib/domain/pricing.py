@@ -60,7 +60,7 @@ class Totals:
 def unit_price(offer: Offer, seller: Seller, *, tax_excluded: bool = False) -> UnitPrice:
     """What one OrderItem with `offer` costs (TAX-03, TAX-05).
 
-    A gross price holds its tax; a net price has it added. Without tax calculation every price is net.
+    A gross price includes its tax; tax is added to a net price. Without tax calculation every price is net.
     """
     rate = offer.tax_rate or seller.tax_rate
     price = to_pence(offer.price)
@@ -81,9 +81,9 @@ def unit_price(offer: Offer, seller: Seller, *, tax_excluded: bool = False) -> U
 def total(
     priced: Sequence[tuple[Offer, UnitPrice]], *, tax_excluded: bool, prepayment_supported: bool
 ) -> Totals:
-    """The totals of the OrderItems that count, as pairs of offer and price (C1-07, PAY-01, TAX-05, TAX-06).
+    """The totals of the OrderItems that count, given as pairs of offer and price (C1-07, PAY-01, TAX-05, TAX-06).
 
-    With nothing that counts the total is 0 and still present.
+    If no item counts, the total is 0 and still present.
     """
     prices = [price for _, price in priced]
     return Totals(
@@ -116,9 +116,9 @@ def _summed(charges: Iterable[TaxCharge]) -> tuple[TaxCharge, ...]:
 
 
 def payment_conflicts(offers: Sequence[Offer | None]) -> list[bool]:
-    """For each Offer, whether it stands against another one in the same Order (PAY-14).
+    """For each Offer, whether it conflicts with another one in the same Order (PAY-14).
 
-    What must be paid through the Broker and what cannot be paid there do not go together.
+    Offers that must be paid through the Broker conflict with Offers that cannot be paid there.
     """
     kinds = [None if offer is None or offer.is_free else offer.effective_prepayment() for offer in offers]
     if {Prepayment.Required, Prepayment.Unavailable} <= set(kinds):
@@ -147,8 +147,8 @@ def check_payment(payment: Json | None, totals: Totals) -> None:
 def check_reconciliation(payment: Json | None, expected: Json) -> None:
     """Refuse payment details that cannot be reconciled (PAY-04, PAY-12).
 
-    `expected` maps properties of Payment to the value each must have; empty means that nothing is
-    checked. A payment that was not sent is not judged here.
+    `expected` maps properties of Payment to the value each must have; if it is empty, nothing is
+    checked. A missing payment is not checked here.
 
     Raises InvalidPaymentDetailsError.
     """
