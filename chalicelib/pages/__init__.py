@@ -1,1 +1,1 @@
-"""HTML for people, from templates: the dataset site, login and consent, and what is shown instead of them."""
+"""HTML for people, from templates: the dataset site, login, consent and error pages."""

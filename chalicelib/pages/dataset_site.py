@@ -1,4 +1,4 @@
-"""The dataset site as a page: what is published here and where, for people, and inside it for machines."""
+"""The dataset site as a page: the published feeds and the API, for people and (as JSON-LD) for programs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _LICENCES = {LICENSE: "Creative Commons Attribution 4.0 (CC BY 4.0)"}
 
 
 def dataset_page(service: Service, document: dict[str, Any], feeds: tuple[DatasetFeed, ...] = FEEDS) -> Page:
-    """The page of a dataset, with `document` (of `wire.dataset`) inside it as JSON-LD (DATASET-01)."""
+    """The page of a dataset, with `document` (of `wire.dataset`) embedded as JSON-LD (DATASET-01)."""
     return render(
         "dataset-site",
         service,

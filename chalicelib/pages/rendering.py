@@ -1,7 +1,7 @@
-"""Turns a template and its values into a page, with the headers that every page carries.
+"""Turns a template and its values into a page, with the headers that every page has.
 
-Knows the templates by name and nothing of what they say. Jinja2 is imported when the first page is
-rendered, so that a cold start of the API does not wait for it.
+Knows the names of templates, not their contents. Jinja2 is imported when the first page is rendered, so
+that a cold start of the API does not wait for it.
 """
 
 import base64
@@ -20,16 +20,16 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 FAVICON_MEDIA_TYPE = "image/svg+xml"
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# Any other scheme, above all javascript:, is shown as text.
+# A URL with any other scheme, for example javascript:, is shown as text.
 _EMAIL = re.compile(r"[^\s@:/?]+@[^\s@:/?]+")
 _LINKED = ("https://", "http://", "mailto:")
 
 
 @dataclass(frozen=True)
 class Service:
-    """The installation as its pages name it, reached at `base_url` (no slash at its end).
+    """The installation as shown on its pages, at `base_url` (without a trailing slash).
 
-    `support` is whom to ask for help: an email address, a URL, or words; empty if nobody is named.
+    `support` is the contact for help: an email address, a URL, or text; empty if there is none.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Service:
 
     @property
     def support_url(self) -> str | None:
-        """Where `support` leads to, if it is an email address or a URL."""
+        """The link for `support`, if it is an email address or a URL."""
         if _EMAIL.fullmatch(self.support):
             return f"mailto:{self.support}"
         return self.support if self.support.startswith(_LINKED) else None
@@ -60,9 +60,9 @@ def render(
     form_targets: Sequence[str] = ("'none'",),
     **values: Any,
 ) -> Page:
-    """The page that the template of this name makes of `values`; everything in them is text.
+    """The template of this name, rendered with `values`, which are escaped.
 
-    `form_targets` are the sources of Content-Security-Policy to which its form may go, redirects included.
+    `form_targets` are the Content-Security-Policy sources to which its form may be sent, including redirects.
     """
     page = _environment().get_template(f"{template}.html")
     return Page(page.render(service=service, **values), _headers(cache_control, form_targets))
@@ -74,7 +74,7 @@ def favicon() -> str:
 
 
 def _headers(cache_control: str, form_targets: Sequence[str]) -> dict[str, str]:
-    """Nothing from elsewhere on a page, a page in no frame, no script, and only our own style."""
+    """No content from other hosts, no frames, no scripts, and only our own style."""
     policy = (
         f"default-src 'none'; style-src 'sha256-{_style_digest()}'; img-src 'self'; base-uri 'none'; "
         f"frame-ancestors 'none'; form-action {' '.join(form_targets)}"
@@ -95,7 +95,7 @@ def _style() -> str:
 
 @cache
 def _style_digest() -> str:
-    # The style stands in the page, which saves a request; by its digest no other can (CSP 3, section 2.3.1).
+    # The style is inline, which saves a request; the digest permits no other style (CSP 3, section 2.3.1).
     return base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
 
 

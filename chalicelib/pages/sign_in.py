@@ -1,7 +1,7 @@
-"""The pages on which a Seller logs in and allows a booking partner to act for it, and what is shown instead.
+"""The pages on which a Seller logs in and allows a booking partner to act for it, and their error pages.
 
-Plain HTML forms that work without scripts, in any browser, on a phone and with a screen reader. Nothing on
-them comes from anywhere else, and what partners say of themselves is shown as text alone.
+Plain HTML forms that work without scripts, in any browser, on a phone and with a screen reader. They load
+nothing from other hosts, and texts from partners are escaped.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from enum import StrEnum
 from chalicelib.domain.errors import OpenBookingError, TemporarilyUnavailableError
 from chalicelib.pages.rendering import Page, Service, render
 
-# What each scope means to somebody who has never heard of scopes; the others go without saying.
+# Each scope in words for people who do not know scopes; scopes that need no explanation are not here.
 _MEANINGS = {
     "openactive-openbooking": "See your availability, and make and cancel bookings with you",
     "openactive-identity": "See your name, website and logo",
@@ -21,7 +21,7 @@ _MEANINGS = {
 
 
 class Problem(StrEnum):
-    """Why somebody is shown the login page again."""
+    """Why the login page is shown again."""
 
     wrong = "Wrong user name or password. Try again."
     too_many_attempts = "Too many attempts. Wait 15 minutes, then try again."
@@ -29,7 +29,7 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """What has gone wrong, and what to do."""
+    """What went wrong, and what to do."""
 
     title: str
     advice: str
@@ -51,9 +51,9 @@ def login_page(
     username: str = "",
     problem: Problem | None = None,
 ) -> Page:
-    """User name and password. `ticket` goes with the form; `problem` is shown above it.
+    """User name and password. `ticket` is a hidden field of the form; `problem` is shown above it.
 
-    `back_to` is the origin of the partner, to which the form leads in the end.
+    `back_to` is the origin of the partner, to which the browser is redirected in the end.
     """
     return render(
         "login",
@@ -77,7 +77,7 @@ def consent_page(
     sellers: Sequence[tuple[str, str]],
     scopes: Sequence[str],
 ) -> Page:
-    """What the partner asks for, and for which of the login's `sellers` (id and name)."""
+    """What the partner requests, and the choice among the login's `sellers` (id and name)."""
     return render(
         "consent",
         service,
@@ -92,10 +92,10 @@ def consent_page(
 
 
 def message_page(service: Service, message: Message) -> Page:
-    """A dead end, with the way out."""
+    """A page without a form, with advice on what to do."""
     return render("message", service, message=message)
 
 
 def fault_page(service: Service, error: OpenBookingError) -> Page:
-    """What is shown for an error of our own, whose details help nobody who reads it."""
+    """The page for an internal error, whose details would not help the reader."""
     return message_page(service, _BUSY if isinstance(error, TemporarilyUnavailableError) else _FAULT)

@@ -1,4 +1,4 @@
-"""The administration of one installation, put together in somebody's name. Wiring only."""
+"""The services for the administration of one installation, for one user. Wiring only."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +18,13 @@ from chalicelib.services.sellers import Sellers
 from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 
-# Seconds for one run of the reviews of feeds, which an operator waits for.
+# Seconds for one run of the feed reviews, while an operator waits.
 _REVIEWS_FOR = 60.0
 
 
 @dataclass
 class Administration:
-    """`by` is who does it, for the journal; `base_url` the URL the installation is reached under, if known."""
+    """`by` is the user, for the journal; `base_url` the URL of the installation, if known."""
 
     system: System
     by: str = ""

@@ -1,4 +1,4 @@
-"""What the endpoints of our own OpenID provider ask, put together. Wiring only."""
+"""The services behind the endpoints of our own OpenID provider. Wiring only."""
 
 from chalicelib.identity.oauth.backend import Backend
 from chalicelib.runtime.administration import Administration
@@ -6,6 +6,6 @@ from chalicelib.runtime.system import System
 
 
 def backend_of(system: System) -> Backend:
-    """The provider's decisions; a partner that registers itself is made by the service that commands call."""
+    """The provider's backend; a partner that registers itself is created by the service that the commands use."""
     partners = Administration(system).partners
     return Backend(system.credentials, system.consent, system.grants, system.issuer, partners)

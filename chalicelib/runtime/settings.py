@@ -14,7 +14,7 @@ WAYS = ("openid", "issuer", "api-keys", "headers")
 
 
 class SettingsError(Exception):
-    """A setting has a value that cannot be used."""
+    """A setting has an invalid value."""
 
 
 def _setting(meaning: str, default: Any = MISSING) -> Any:
@@ -23,65 +23,69 @@ def _setting(meaning: str, default: Any = MISSING) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """How one installation is set up."""
+    """The settings of one installation."""
 
-    table_prefix: str = _setting("Names of the tables start with this.", "openbooking-local")
-    aws_region: str = _setting("The region of the tables. Lambda sets it.", "eu-west-2")
-    dynamodb_url: str = _setting("Another DynamoDB endpoint than that of the region.", "")
+    table_prefix: str = _setting("Prefix of the tables' names.", "openbooking-local")
+    aws_region: str = _setting("The AWS region of the tables. Lambda sets it.", "eu-west-2")
+    dynamodb_url: str = _setting("DynamoDB endpoint. If empty, the one of the region.", "")
     base_url: str = _setting(
-        "Scheme, host and stage under which the service is reached; empty: as each request says.", ""
+        "Scheme, host and stage of the service's URL. If empty, taken from each request.", ""
     )
     authentication: str = _setting(
-        "How callers may say who they are, separated by commas: `openid` (tokens of the provider that is part "
-        "of this system), `issuer` (tokens of another), `api-keys`, and `headers` (believes "
-        "X-OpenActive-Test-Client-Id and -Seller-Id; never in production).",
+        "How callers authenticate, separated by commas: `openid` (tokens of the built-in provider), `issuer` "
+        "(tokens of another provider), `api-keys`, and `headers` (any caller named in "
+        "X-OpenActive-Test-Client-Id and -Seller-Id, without a check; never in production).",
         "openid",
     )
-    signing_kms_key: str = _setting(
-        "The KMS key under which the keys that sign tokens are sealed; the deployment sets it.", ""
-    )
-    access_token_seconds: int = _setting("How long an access token is good.", 900)
-    refresh_token_days: int = _setting("How long a refresh token is good if it is not used.", 180)
-    issuer: str = _setting("With `issuer`: its URL, as its tokens and its discovery document have it.", "")
-    issuer_audience: str = _setting("With `issuer`: what its tokens must be for.", "")
-    issuer_audience_claim: str = _setting("The claim that says so; Cognito: `token_use`.", "aud")
+    signing_kms_key: str = _setting("The KMS key that seals the signing keys. The deployment sets it.", "")
+    access_token_seconds: int = _setting("Lifetime of an access token, in seconds.", 900)
+    refresh_token_days: int = _setting("Lifetime of an unused refresh token, in days.", 180)
+    issuer: str = _setting("With `issuer`: its URL, as in its tokens and its discovery document.", "")
+    issuer_audience: str = _setting("With `issuer`: the audience of its tokens.", "")
+    issuer_audience_claim: str = _setting("The claim with the audience; Cognito: `token_use`.", "aud")
     issuer_client_claim: str = _setting("The claim with the booking partner's id.", "client_id")
     issuer_seller_claim: str = _setting("The claim with the Seller's id.", "https://openactive.io/sellerId")
-    issuer_scope_claim: str = _setting("The claim with what the token allows.", "scope")
-    rate_limit: int = _setting("Requests a minute of each booking partner; 0: any number.", 0)
-    rate_limits: str = _setting("Other limits for some: `partner-id=number`, separated by commas.", "")
+    issuer_scope_claim: str = _setting("The claim with the token's scopes.", "scope")
+    rate_limit: int = _setting("Requests a minute for each booking partner; 0: no limit.", 0)
+    rate_limits: str = _setting("Limits for single partners: `partner-id=number`, separated by commas.", "")
     anonymous_leasing: bool = _setting("Lease spaces at C1.", True)
     named_leasing: bool = _setting("Lease spaces at C2.", True)
-    lease_seconds: int = _setting("How long a lease lasts.", 900)
-    prepayment: bool = _setting("Tell per offer whether payment is taken through the Broker.", True)
-    business_tax: bool = _setting("Calculate tax also between businesses.", True)
-    reconciliation_name: str = _setting("The `name` every payment must have; empty: any.", "")
-    reconciliation_account_id: str = _setting("The `accountId` every payment must have.", "")
-    reconciliation_payment_provider_id: str = _setting("The `paymentProviderId` every payment must have.", "")
-    pass_base_url: str = _setting(
-        "Where images of passes are served, if not under the base URL; Customers' phones want https.", ""
+    lease_seconds: int = _setting("Duration of a lease, in seconds.", 900)
+    prepayment: bool = _setting(
+        "Support `openBookingPrepayment`: each Offer states whether the Broker takes the payment.", True
     )
-    test_interface: bool = _setting("Offer the OpenActive Test Interface. Never in production.", False)
-    production: bool = _setting("Refuse settings that belong to development and tests.", False)
+    business_tax: bool = _setting("Calculate tax between businesses too.", True)
+    reconciliation_name: str = _setting("The `name` that every payment must have. If empty, any.", "")
+    reconciliation_account_id: str = _setting(
+        "The `accountId` that every payment must have. If empty, any.", ""
+    )
+    reconciliation_payment_provider_id: str = _setting(
+        "The `paymentProviderId` that every payment must have. If empty, any.", ""
+    )
+    pass_base_url: str = _setting(
+        "Base URL for images of passes. If empty, the base URL. Customers' phones need https.", ""
+    )
+    test_interface: bool = _setting("Enable the OpenActive Test Interface. Never in production.", False)
+    production: bool = _setting("Refuse settings for development and tests.", False)
     service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")
     service_url: str = _setting("Its website.", "")
     service_support: str = _setting(
-        "Whom to ask for help, on the pages for logging in: an email address, a URL, or words such as a phone "
-        "number. If empty, PUBLISHER_EMAIL.",
+        "Contact for help, shown on the login pages: an email address, a URL, or text such as a phone number. "
+        "If empty, PUBLISHER_EMAIL.",
         "",
     )
     service_terms_url: str = _setting("Its terms of use (https).", "")
     dataset_name: str = _setting("Name of the open dataset.", "Sessions and facilities")
     dataset_description: str = _setting(
-        "What the open dataset holds.", "Sessions and facilities that can be booked."
+        "Description of the open dataset.", "Sessions and facilities that can be booked."
     )
-    publisher_name: str = _setting("Who publishes the dataset. If empty, SERVICE_NAME.", "")
+    publisher_name: str = _setting("The publisher of the dataset. If empty, SERVICE_NAME.", "")
     publisher_legal_name: str = _setting("The publisher's legal name. If empty, its name.", "")
     publisher_url: str = _setting("The publisher's website. If empty, SERVICE_URL, or else the base URL.", "")
-    publisher_email: str = _setting("Where to write about the dataset.", "")
+    publisher_email: str = _setting("Email address for questions about the dataset.", "")
     publisher_logo_url: str = _setting("The publisher's logo. If empty, the icon of this service.", "")
     discussion_url: str = _setting(
-        "Where questions about the dataset are discussed.",
+        "URL for questions about the dataset.",
         "https://github.com/openactive/open-booking-api/issues",
     )
     parked_days: int = _setting(
@@ -97,18 +101,18 @@ class Settings:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """How callers may say who they are, in the order in which it is looked for."""
+        """How callers authenticate, in the order in which it is tried."""
         named = {way.strip() for way in self.authentication.split(",")}
         return tuple(way for way in WAYS if way in named)
 
     @property
     def support(self) -> str:
-        """Whom people ask for help; empty if nobody is named."""
+        """The contact for help; empty if there is none."""
         return self.service_support or self.publisher_email
 
     @property
     def rate_exceptions(self) -> dict[str, int]:
-        """Requests a minute of partners that have a limit of their own."""
+        """Requests a minute for partners that have their own limit."""
         pairs = [pair.partition("=") for pair in self.rate_limits.split(",") if pair.strip()]
         return {partner.strip(): int(number) for partner, _, number in pairs}
 
@@ -128,7 +132,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`. Raises SettingsError with the variable's name."""
+    """Read the settings from `environment`. Raises SettingsError with the variable's name."""
     values: dict[str, Any] = {}
     for item in fields(Settings):
         name = item.name.upper()

@@ -1,4 +1,4 @@
-"""One installation, put together: settings, stores, clock and ids, behind the few verbs that the API uses."""
+"""One installation, assembled: settings, stores, clock and ids, and the services that the API uses."""
 
 import os
 import random
@@ -44,7 +44,7 @@ from chalicelib.storage.vault import KmsVault, OpenVault
 from chalicelib.wire.dataset import DatasetDetails
 from chalicelib.wire.orders import booking_service
 
-# Who only follows the streams loads none of these: they are imported by what they are for.
+# The functions for the streams load none of these: they are imported where they are used.
 if TYPE_CHECKING:
     from chalicelib.identity.callers import Ways
     from chalicelib.identity.credentials import Credentials
@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 @dataclass
 class System:
-    """Everything a handler needs. Clock and ids are here so that nobody else makes them up."""
+    """Everything a handler needs. Clock and ids are created here only."""
 
     settings: Settings
     store: Store
@@ -76,7 +76,7 @@ class System:
 
     @cached_property
     def register(self) -> Register:
-        """Booking partners, logins, authorisations and secrets, as they are kept."""
+        """Stored booking partners, logins, authorisations and secrets."""
         return Register(self.identities)
 
     @cached_property
@@ -86,7 +86,7 @@ class System:
 
     @cached_property
     def callers(self) -> "Ways":
-        """How a request says who makes it."""
+        """How callers authenticate."""
         from chalicelib.identity.callers import (
             ApiKeys,
             Authenticator,
@@ -137,11 +137,11 @@ class System:
         settings = self.settings
         return RateLimiter(self.identities, self.now, settings.rate_limit, settings.rate_exceptions)
 
-    # --- our own OpenID provider, which the commands manage whether or not its tokens are taken ---
+    # --- our own OpenID provider, which the commands manage even if its tokens are not accepted ---
 
     @cached_property
     def keys(self) -> "KeyRing":
-        """The keys that our tokens are signed with."""
+        """The signing keys of our tokens."""
         from chalicelib.identity.keys import KeyRing
 
         settings = self.settings
@@ -186,7 +186,7 @@ class System:
 
     @cached_property
     def logins(self) -> "Logins":
-        """People who may speak for Sellers."""
+        """Logins of people who may act for Sellers."""
         from chalicelib.identity.limits import AttemptLimit
         from chalicelib.identity.logins import Logins
 
@@ -203,7 +203,7 @@ class System:
     # --- time -----------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The present, by the clock as it is now."""
+        """The current time."""
         return self.clock()
 
     @property
@@ -211,7 +211,7 @@ class System:
         return Ledger(self.feeds, self.retry)
 
     def moment(self) -> Moment:
-        """The present, as a decision needs it."""
+        """The current time, new ids and the policy, for a decision."""
         settings = self.settings
         policy = Policy(
             anonymous_leases=settings.anonymous_leasing,
@@ -231,22 +231,22 @@ class System:
 
     @property
     def bookings(self) -> Bookings:
-        """What a Broker does."""
+        """The Broker's actions."""
         return Bookings(self.attempts, self.moment)
 
     @property
     def inventory(self) -> Inventory:
-        """What is for sale."""
+        """Opportunities and Sellers."""
         return Inventory(self.store, self.pending, self.retry)
 
     @property
     def seller_actions(self) -> SellerActions:
-        """What a Seller does to what people have booked."""
+        """The Seller's actions on bookings."""
         return SellerActions(self.attempts, self.inventory, self.worker, self.moment)
 
     @property
     def worker(self) -> Worker:
-        """Whoever continues unfinished work."""
+        """The worker for pending work."""
         store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
             following.KIND: lambda entry: self._follower().take_step(entry),
@@ -275,7 +275,7 @@ class System:
         }
 
     def sweep(self) -> dict[str, int]:
-        """One run of everything that the schedule does; how many things were handled, by kind of work."""
+        """One run of the schedule; returns how many things were handled, by kind of work."""
         return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry)
 
     def booking_service(self) -> Json:
@@ -284,7 +284,7 @@ class System:
         return booking_service(settings.service_name, settings.service_url, settings.service_terms_url)
 
     def dataset_details(self, base_url: str) -> DatasetDetails:
-        """What the dataset site says of itself, as it is reached at `base_url`."""
+        """The details of the dataset site, served at `base_url`."""
         settings = self.settings
         name = settings.publisher_name or settings.service_name
         issuers = {"openid": authority_url(base_url), "issuer": settings.issuer}
@@ -293,7 +293,7 @@ class System:
             description=settings.dataset_description,
             publisher_name=name,
             publisher_legal_name=settings.publisher_legal_name or name,
-            # Required by the validators, and so never left out: what is not set is named by what exists.
+            # Required by the validators: settings that are empty get a value from the others.
             publisher_url=settings.publisher_url or settings.service_url or base_url,
             publisher_logo_url=settings.publisher_logo_url or f"{base_url}/favicon.svg",
             publisher_email=settings.publisher_email or None,
@@ -332,13 +332,13 @@ _installed: System | None = None
 
 
 def install(system: System | None) -> None:
-    """Use this installation from now on; None: read the environment when one is next needed."""
+    """Use this installation from now on; None: read the environment on the next use."""
     global _installed  # noqa: PLW0603 - a process serves one installation
     _installed = system
 
 
 def installed() -> System:
-    """The installation this process serves; put together when it is first needed."""
+    """The installation of this process, assembled on first use."""
     if _installed is None:
         install(from_environment())
     assert _installed is not None

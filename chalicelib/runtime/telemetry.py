@@ -10,8 +10,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from chalicelib.feeds.parked import ParkedRecord
 
-# Libraries log what they handle, at levels that somebody may switch on for all: tokens and user names,
-# rows with all that is in them, the answers of KMS. Nothing of the first two says anything else.
+# Libraries log what they process, at levels that may be enabled for all loggers: tokens and user names,
+# whole rows, the answers of KMS. The first two log nothing else of use.
 _SILENCED = {
     "authlib": logging.CRITICAL + 1,
     "joserfc": logging.CRITICAL + 1,
@@ -21,7 +21,7 @@ _SILENCED = {
 }
 
 NAMESPACE = "OpenBooking"
-# Not the name of a package: Powertools takes all loggers below it for its own.
+# Not the name of a package: Powertools changes all loggers below this name.
 SERVICE = "open-booking"
 
 
@@ -30,7 +30,7 @@ class Telemetry:
 
     def __init__(self, *, level: str = "INFO", metrics: bool = True, stage: str = "local") -> None:
         self._logger = Logger(service=SERVICE, level=level)
-        self._logger.setLevel(level)  # also where this process has had one before
+        self._logger.setLevel(level)  # an earlier logger of this process may have another level
         for library, threshold in _SILENCED.items():
             logging.getLogger(library).setLevel(threshold)
         # Not `Metrics`, whose dimensions are shared by all instances in a process.
@@ -40,7 +40,7 @@ class Telemetry:
             self._metrics.set_default_dimensions(stage=stage)
 
     def request(self, *, status: int, milliseconds: float, **ids: Any) -> None:
-        """A request that was answered. `ids` may hold ids and names of types only."""
+        """Log a request that was answered. `ids` may contain ids and names of types only."""
         details = {key: value for key, value in ids.items() if value is not None}
         self._logger.info("request", status=status, milliseconds=round(milliseconds, 1), **details)
         self.count("Requests")
@@ -53,29 +53,29 @@ class Telemetry:
             self._metrics.add_metric(metric, MetricUnit.Count, value)
 
     def refused(self, reasons: tuple[object, ...]) -> None:
-        """A commit that lost a race; it is tried again."""
+        """Log a commit that lost a race and is retried."""
         self._logger.info("commit refused", reasons=[type(reason).__name__ for reason in reasons])
         self.count("CommitsRefused")
 
     def failure(self, what: str, error: BaseException, **ids: Any) -> None:
-        """Something that should not have happened, with its trace."""
+        """Log an unexpected error, with its stack trace."""
         self._logger.error(what, exc_info=error, **ids)
         self.count("Failures")
 
     def work_failed(self, kind: str, entry_id: str, error: BaseException) -> None:
-        """Unfinished work that failed; it is tried again. Without an id, a whole kind of work."""
+        """Log pending work that failed and is retried. Without an id, a whole kind of work."""
         self._logger.error("pending work failed", exc_info=error, kind=kind, entry=entry_id)
         self.count("PendingWorkFailed")
 
     def work_set_aside(self, kind: str, entry_id: str, error: BaseException) -> None:
-        """Unfinished work that is not tried any more until an operator replays it."""
+        """Log pending work that was set aside, until an operator replays it."""
         self._logger.error("pending work set aside", exc_info=error, kind=kind, entry=entry_id)
         self.count("PendingWorkSetAside")
 
     def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
-        """A stream record that is not tried any more until an operator replays it.
+        """Log a stream record that was parked, until an operator replays it.
 
-        Without the error's message, which may quote what is in the record.
+        Without the error's message, which may quote the contents of the record.
         """
         self._logger.error(
             "stream record parked",
@@ -88,7 +88,7 @@ class Telemetry:
         self.count("RecordsParked")
 
     def batch_retried(self, stream: str, position: str, error: BaseException, *, busy: bool) -> None:
-        """Stream records that come again; `busy` where that should pass by itself."""
+        """Log stream records that will be delivered again; `busy` if the cause should be temporary."""
         if not busy:
             self.failure("stream records not handled", error, stream=stream, position=position)
             return
@@ -96,16 +96,16 @@ class Telemetry:
         self.count("BatchesRetried")
 
     def work_waiting(self, waiting: Mapping[str, int]) -> None:
-        """How many entries of unfinished work are left after a run, by kind of work."""
+        """Log how many entries of pending work are left after a run, by kind of work."""
         if any(waiting.values()):
             self._logger.info("pending work waiting", kinds=dict(waiting))
         self.count("PendingWorkWaiting", sum(waiting.values()))
 
     def info(self, what: str, **ids: Any) -> None:
-        """Something worth a line."""
+        """Write one line to the log."""
         self._logger.info(what, **ids)
 
     def flush(self) -> None:
-        """Write out the counts; once for each invocation."""
+        """Write the counts, once for each invocation."""
         if self._metrics is not None and self._metrics.metric_set:
             self._metrics.flush_metrics()

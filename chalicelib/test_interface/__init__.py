@@ -1,4 +1,4 @@
-"""The OpenActive Test Interface: Opportunities made to measure, and a Seller's actions on demand (TESTIF).
+"""The OpenActive Test Interface: creates Opportunities for criteria, and runs Seller's actions on request (TESTIF).
 
-For tests only: nothing of it is loaded where the setting TEST_INTERFACE is off (TESTIF-07).
+For tests only: it is not loaded if the setting TEST_INTERFACE is off (TESTIF-07).
 """

@@ -1,4 +1,4 @@
-"""A Seller's actions on demand. Each is one call of what a Seller can do anyway (TESTIF-06)."""
+"""A Seller's actions on request. Each is one call of `services.seller_actions` (TESTIF-06)."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -39,10 +39,10 @@ _PLACE = {
     "geo": {"@type": "GeoCoordinates", "latitude": 51.76, "longitude": -1.26},
 }
 
-# Where a listing says that it comes from; the name of its dataset follows.
+# The source of a listing begins with this; the name of its dataset follows.
 _SOURCE = "test-interface:"
 
-# What each action does to the Order or OrderProposal that it names.
+# What each action does to its Order or OrderProposal.
 ACTIONS: Mapping[SimulatedAction, Callable[[SellerActions, OrderKey], None]] = {
     SimulatedAction.SellerRequestedCancellation: lambda seller, key: seller.cancel(key),
     SimulatedAction.SellerRequestedCancellationWithMessage: lambda seller, key: seller.cancel(
@@ -59,7 +59,7 @@ ACTIONS: Mapping[SimulatedAction, Callable[[SellerActions, OrderKey], None]] = {
     SimulatedAction.SellerAmendOrderProposal: lambda seller, key: seller.amend(key),
 }
 
-# What each action changes of an Opportunity.
+# What each action changes in an Opportunity.
 LOGISTICS: Mapping[SimulatedAction, Callable[[Opportunity], Logistics]] = {
     SimulatedAction.ChangeOfLogisticsName: lambda _: Logistics(name="Under another name"),
     SimulatedAction.ChangeOfLogisticsLocation: lambda _: Logistics(location=_PLACE),
@@ -77,7 +77,7 @@ def publish(system: System, request: TestOpportunityRequest, dataset: str) -> st
     number = int(system.new_id().replace("-", ""), 16) % 10**12
     made = build_opportunity(request, number=number, now=system.clock(), seller=seller.document)
     published = made.published()
-    # Noted first, so that a crash in between leaves nothing that the dataset would not take with it.
+    # Recorded first, so that after a crash the deletion of the dataset still finds everything.
     made_ids = tuple(each.opportunity.id for each in published)
     note_made(system.pending, dataset, made_ids, system.new_id())
     for each in published:
@@ -88,10 +88,10 @@ def publish(system: System, request: TestOpportunityRequest, dataset: str) -> st
 
 
 def act(system: System, action: TestAction, partner_id: str) -> None:
-    """Do what the action names, for the partner whose Order it is about.
+    """Run the action, for the partner that the Order belongs to.
 
-    Raises TestInterfaceRefused for an Opportunity that is not there or no longer, TransitionRefused,
-    and the errors of what is done: UnknownOrderError, GoneError, UnacceptableOfferError and others.
+    Raises TestInterfaceRefused if there is no such Opportunity, TransitionRefused, and the errors of the
+    action itself: UnknownOrderError, GoneError, UnacceptableOfferError and others.
     """
     if action.opportunity_id is not None:
         _change_logistics(system, action.name, action.opportunity_id)
@@ -108,7 +108,7 @@ def act(system: System, action: TestAction, partner_id: str) -> None:
 
 
 def _replace(system: System, key: OrderKey) -> None:
-    """Another Opportunity, at the same price, in the place of each that the Order has."""
+    """Replace each Opportunity of the Order by another one at the same price."""
     order = _order(system, key)
     choices = {item.id or "": _another(system, order, item) for item in order.items if item.holds_a_space}
     system.seller_actions.replace(key, choices)
@@ -126,7 +126,7 @@ def _another(system: System, order: Order, item: OrderItem) -> tuple[str, str]:
         else f"TestOpportunityBookableNonFreePrepayment{prepayment}",
         flow=BookingFlow.OpenBookingSimpleFlow,
     )
-    # It goes with the dataset of what it replaces.
+    # It belongs to the dataset of the Opportunity that it replaces.
     replaced, _ = system.store.listings([item.opportunity.id]).get(item.opportunity.id, (None, None))
     source = (replaced.source if replaced else None) or ""
     dataset = source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else "replacements"

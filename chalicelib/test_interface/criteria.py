@@ -1,4 +1,4 @@
-"""What an Opportunity must be like to meet each criterion of the official test suite: one line each."""
+"""The features that an Opportunity needs for each criterion of the official test suite: one line each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 
-# A run lasts about an hour, and the suite wants two hours more on each side of every limit.
+# A run takes about an hour, and the suite needs two more hours before and after every limit.
 _STARTS_IN = timedelta(days=7)
 _LONG_OVER = timedelta(days=-2)
 _REACHED = "P10D"  # before the start: three days ago
@@ -15,9 +15,9 @@ _TO_COME = "P1D"  # before the start: in six days
 
 @dataclass(frozen=True)
 class Features:
-    """How an Opportunity must be to meet a criterion; what is left out is as usual.
+    """The features that an Opportunity needs for a criterion; the defaults are the usual values.
 
-    `is_paid` None: either. `spaces` None: plenty, or one where there cannot be more. The windows are
+    `is_paid` None: either. `spaces` None: many, or one if the type allows only one. The windows are
     ISO 8601 durations before the start.
     """
 
@@ -33,7 +33,7 @@ class Features:
     seller_terms: bool = False
 
 
-# Each criterion in one line. Which of them a Seller's tax mode meets is the caller's choice of Seller.
+# Each criterion in one line. For the tax modes the caller chooses a Seller.
 CRITERIA: Mapping[str, Features] = {
     "TestOpportunityBookable": Features(),
     "TestOpportunityBookableFree": Features(is_paid=False),
@@ -69,7 +69,7 @@ CRITERIA: Mapping[str, Features] = {
     "TestOpportunityOfflineBookable": Features(),
 }
 
-# A test may name these to see them refused: what is free takes no payment (PAY-03).
+# The suite requests these to check that they are refused: a free Offer takes no payment (PAY-03).
 ILLEGAL_CRITERIA = frozenset(
     {"TestOpportunityBookableFreePrepaymentOptional", "TestOpportunityBookableFreePrepaymentRequired"}
 )

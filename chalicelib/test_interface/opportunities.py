@@ -1,6 +1,6 @@
-"""Opportunities made to measure: the documents of one that meets a criterion.
+"""Builds the documents of an Opportunity that meets a criterion.
 
-Knows neither clock nor ids of its own, and nothing of how a document is published.
+The time and the ids are passed in; publishing is done by the caller.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _ATTENDEE_DETAILS = tuple(
 
 @dataclass(frozen=True)
 class TestOpportunity:
-    """An Opportunity and its parent as the open feeds publish them, and what the feeds do not say.
+    """An Opportunity and its parent as the open feeds publish them, and details that feeds do not have.
 
-    `parent` is the whole parent, also where the Opportunity is of one part of it.
+    `parent` is the whole parent, even if the Opportunity belongs to one part of it.
     """
 
     __test__ = False
@@ -40,7 +40,7 @@ class TestOpportunity:
     access_channel: Json | None = None
 
     def published(self) -> tuple[Published, ...]:
-        """Both as the inventory takes them, the parent first: no feed may show an orphan."""
+        """Both in the form for the inventory, the parent first: no feed may show an orphan."""
         parent = self.parent
         for part in (parent or {}).get("individualFacilityUse", []):
             parent = {**part, "aggregateFacilityUse": self.parent}
@@ -57,10 +57,10 @@ class TestOpportunity:
 def build_opportunity(
     request: TestOpportunityRequest, *, number: int, now: datetime, seller: Json
 ) -> TestOpportunity:
-    """An Opportunity that meets the criteria, with the one Offer that it is to be booked with.
+    """An Opportunity that meets the criteria, with one Offer.
 
-    `number` goes into the ids, so each call needs its own; where price does not matter, an even one
-    gives a free Opportunity and an odd one a paid one. `seller` is the Seller's document.
+    `number` is part of the ids, so each call needs its own; if the criteria do not state a price, an even
+    number gives a free Opportunity and an odd one a paid one. `seller` is the Seller's document.
 
     Raises TestInterfaceRefused for criteria that such an Opportunity or Seller cannot meet.
     """
@@ -86,7 +86,7 @@ def build_opportunity(
 def _made(
     request: TestOpportunityRequest, features: Features, number: int, now: datetime, seller: Json
 ) -> tuple[Json, Json | None]:
-    """The Opportunity, and the parent that it has if its type has one."""
+    """The Opportunity, and its parent if its type has one."""
     traits = request.type.traits
     family = traits.family
     if features.online and not family.may_be_online:
@@ -255,7 +255,7 @@ def _concept(scheme: str, identifier: str, label: str) -> Json:
     }
 
 
-# What one does at an Opportunity made for a test: its name, where its page is, its concept.
+# The activity of an Opportunity made for a test: its name, the path of its page, its concept.
 _SUBJECTS: Mapping[str, tuple[str, str, Json]] = {
     "activity": (
         "Yoga",

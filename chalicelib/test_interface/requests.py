@@ -1,4 +1,4 @@
-"""What a test asks for: an Opportunity that meets a criterion, or an action of a Seller."""
+"""Requests to the Test Interface: an Opportunity that meets a criterion, or a Seller's action."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,13 +19,13 @@ _PREFIX = "test:"
 
 
 class TestInterfaceRefused(Exception):
-    """The Test Interface cannot do what is asked."""
+    """The Test Interface cannot do what the request asks."""
 
-    __test__ = False  # nothing here is a test, whatever its name
+    __test__ = False  # pytest must not collect it
 
 
 class BookingFlow(StrEnum):
-    """By which flow a test is going to book."""
+    """The flow with which a test will book."""
 
     OpenBookingSimpleFlow = "OpenBookingSimpleFlow"
     OpenBookingApprovalFlow = "OpenBookingApprovalFlow"
@@ -33,7 +33,7 @@ class BookingFlow(StrEnum):
 
 @dataclass(frozen=True)
 class TestOpportunityRequest:
-    """An Opportunity that a test needs (TESTIF-02). `parent_type` may be that of a part of the parent."""
+    """An Opportunity that a test needs (TESTIF-02). `parent_type` may be the type of a part of the parent."""
 
     __test__ = False
 
@@ -45,7 +45,7 @@ class TestOpportunityRequest:
 
 
 class SimulatedAction(StrEnum):
-    """What a Seller or an operator does, as a test asks for it."""
+    """An action of a Seller or an operator that a test can request."""
 
     AccessChannelUpdate = "AccessChannelUpdate"
     AccessCodeUpdate = "AccessCodeUpdate"
@@ -86,7 +86,7 @@ class TestAction:
 
 
 def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityRequest:
-    """The Opportunity that a body asks for. Raises TestInterfaceRefused."""
+    """The requested Opportunity. Raises TestInterfaceRefused."""
     kind = _member(OpportunityType, body.get("@type"), "@type")
     traits = kind.traits
     if not traits.test_names:
@@ -119,7 +119,7 @@ def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityReques
 
 
 def read_action(body: Json, base_url: str) -> TestAction:
-    """The action that a body asks for. Raises TestInterfaceRefused."""
+    """The requested action. Raises TestInterfaceRefused."""
     name = _name(body.get("@type")).removesuffix("SimulateAction")
     action = _member(SimulatedAction, name, "@type")
     target = body.get("object")
@@ -136,7 +136,7 @@ def read_action(body: Json, base_url: str) -> TestAction:
 
 
 def _order_uuid(iri: str) -> str:
-    """Of an Order or OrderProposal: B keeps the UUID of P, and a test may hold either id."""
+    """The UUID of an Order or OrderProposal: B keeps the UUID of P, and a test may use either id."""
     for kind in (OrderKind.Order, OrderKind.OrderProposal):
         start = order_id(kind, "")
         if iri.startswith(start) and (order_uuid := parse_uuid(iri.removeprefix(start))):
@@ -145,7 +145,7 @@ def _order_uuid(iri: str) -> str:
 
 
 def _name(iri: Any) -> str:
-    """A name of the test interface's vocabulary, given as an IRI or with its prefix."""
+    """A name in the Test Interface's vocabulary, given as an IRI or with its prefix."""
     return str(iri or "").removeprefix(_VOCABULARY).removeprefix(_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of the Test Interface: each reads a request, has it done, and says what was made."""
+"""The endpoints of the Test Interface: each reads a request, runs it, and returns what was created."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 def delete_dataset(call: Call) -> Reply:
-    """A test dataset goes: its Opportunities, their parents, every Order that has a place in one (TESTIF-01).
+    """Delete a test dataset: its Opportunities, their parents, every Order that holds one (TESTIF-01).
 
-    All that stands now is noted; what does not go within the request goes with the next sweeps.
+    Everything in it is recorded as pending work; the sweep deletes what the request does not.
     """
     system = call.system
     clearing.note_clearing(system.pending, call.params["dataset"], system.new_id)
@@ -34,7 +34,7 @@ def delete_dataset(call: Call) -> Reply:
 
 
 def create_opportunity(call: Call) -> Reply:
-    """An Opportunity that meets the criteria, published like any other (TESTIF-02)."""
+    """Create an Opportunity that meets the criteria, published like any other (TESTIF-02)."""
     call.caller()
     request = _understood(lambda: read_opportunity_request(read_body(call.body()), call.base_url))
     opportunity_id = _understood(lambda: publish(call.system, request, call.params["dataset"]))
@@ -42,7 +42,7 @@ def create_opportunity(call: Call) -> Reply:
 
 
 def simulate(call: Call) -> Reply:
-    """What a Seller would do, done now (TESTIF-06)."""
+    """Run a Seller's action (TESTIF-06)."""
     caller = call.caller()
     action = _understood(lambda: read_action(read_body(call.body()), call.base_url))
     _understood(lambda: act(call.system, action, caller.partner_id))
@@ -56,7 +56,7 @@ def _understood(do: Callable[[], T]) -> T:
         raise MalformedRequestError(str(refusal)) from None
 
 
-# By the names under which api.test_interface_routes has their paths.
+# By their names in api.test_interface_routes.
 VIEWS: Mapping[str, View] = {
     "delete_dataset": delete_dataset,
     "create_opportunity": create_opportunity,

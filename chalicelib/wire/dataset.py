@@ -1,7 +1,7 @@
-"""The dataset in JSON-LD: what is published here and where, for machines (DATASET).
+"""The dataset in JSON-LD: what is published here and where, for programs (DATASET).
 
-Decides its shape; who publishes is told by `DatasetDetails`. Knows nothing of
-settings, requests or feeds beyond their addresses.
+Decides its shape; the publisher is passed in as `DatasetDetails`. Knows nothing of settings, requests
+or feeds except their addresses.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ BOOKING_GUIDE = "https://permalink.openactive.io/dataset-site/open-booking-api-d
 
 @dataclass(frozen=True)
 class DatasetDetails:
-    """Who publishes, and with which Booking System; every URL absolute.
+    """The publisher and its Booking System; every URL absolute.
 
     `publisher_logo_url` and `publisher_legal_name` are not optional because the OpenActive
-    validator refuses a dataset without them. `discussion_url` should be the issues page of a
-    public repository. `booking_access_url` is where a Broker asks for access; the dataset site
-    itself if None.
+    validator rejects a dataset without them. `discussion_url` should be the issues page of a
+    public repository. `booking_access_url` is where a Broker requests access; None stands for the
+    dataset site itself.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DatasetDetails:
 
 @dataclass(frozen=True)
 class DatasetFeed:
-    """One open feed: its path under /feeds, the type of its items, and its name to people."""
+    """One open feed: its path under /feeds, the type of its items, and its name for people."""
 
     path: str
     item_type: str
@@ -67,10 +67,10 @@ FEEDS = tuple(
 
 
 def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[DatasetFeed, ...] = FEEDS) -> Json:
-    """The dataset as JSON-LD, for a system reached at `base_url` (no slash at its end)."""
+    """The dataset as JSON-LD, for a system at `base_url` (without a trailing slash)."""
     site = f"{base_url}/openactive"
     return {
-        # schema.org comes first in this document alone, as search engines read it too.
+        # schema.org is first in this document only, because search engines read it too.
         "@context": ["https://schema.org/", "https://openactive.io/"],
         "@type": "Dataset",
         "@id": site,

@@ -14,8 +14,8 @@ def item_error(error: OpenBookingError) -> Json:
     """An error inside `OrderItem.error` (ERR-02)."""
     document: Json = {"@type": error.term}
     if error.term == type(error).__name__:
-        # `statusCode` must be the one the specification gives the term; where a term had to be
-        # borrowed, HTTP's own status says it alone.
+        # `statusCode` must be the one that the specification defines for the term; an error that
+        # uses another error's term has HTTP's own status only.
         document["statusCode"] = error.status
     document["name"] = error.name
     if error.description:
@@ -26,6 +26,6 @@ def item_error(error: OpenBookingError) -> Json:
 
 
 def _resolvable(iri: str) -> str:
-    # The official validator takes https://schema.org/x for a term instead of the URL that
-    # `instance` must be; schema.org's terms have both forms.
+    # The official validator reads https://schema.org/x as a term, but `instance` must be a URL;
+    # schema.org's terms have both forms.
     return iri.replace("https://schema.org/", "http://schema.org/", 1)

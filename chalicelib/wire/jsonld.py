@@ -13,15 +13,15 @@ BOOKING_MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 CONTEXT = "https://openactive.io/"
 BETA_CONTEXT = "https://openactive.io/ns-beta"
 
-# Nothing of this API nests deeper than about ten.
+# No document of this API is nested more than about ten levels deep.
 MAX_DEPTH = 32
 
 
 def read_body(body: bytes | str) -> Json:
     """The JSON object in a request body, without null, empty text and empty lists (MEDIA-03).
 
-    Raises MalformedRequestError for anything else, also for what Python would read but could not
-    write again: NaN, numbers without end, halves of characters.
+    Raises MalformedRequestError for anything else, including values that Python reads but cannot write
+    again: NaN, infinite numbers, lone surrogates.
     """
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
@@ -29,7 +29,7 @@ def read_body(body: bytes | str) -> Json:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise MalformedRequestError("The body is nested too deeply.") from None
-    except ValueError:  # also what is no UTF-8
+    except ValueError:  # includes bytes that are not UTF-8
         raise MalformedRequestError("The body is not JSON.") from None
     if not isinstance(value, dict):
         raise MalformedRequestError("The body is not a JSON object.")
@@ -45,7 +45,7 @@ def write(document: Any) -> str:
 
 
 def without_empty(value: Any) -> Any:
-    """The same value without properties that are null, "" or [] (MEDIA-03); 0 and false are values."""
+    """The value without properties that are null, "" or [] (MEDIA-03); 0 and false are kept."""
     if isinstance(value, dict):
         pruned = {key: without_empty(inner) for key, inner in value.items()}
         return {key: inner for key, inner in pruned.items() if inner is not None and inner not in ("", [])}
@@ -55,7 +55,7 @@ def without_empty(value: Any) -> Any:
 
 
 def without_extensions(value: Any) -> Any:
-    """The same value without properties of other namespaces, such as `acme:colour` (GEN-10)."""
+    """The value without properties of other namespaces, such as `acme:colour` (GEN-10)."""
     if isinstance(value, dict):
         return {key: without_extensions(inner) for key, inner in value.items() if not is_extension(key)}
     if isinstance(value, list):

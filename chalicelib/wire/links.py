@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from chalicelib.domain.identifiers import API, BASE, IDENTIFIERS
 from chalicelib.domain.orders import OrderKind
 
-# An id is the key of a row; DynamoDB takes 2048 bytes for one.
+# An id is the key of a row; DynamoDB allows 2048 bytes for a key.
 _MAX_ID_BYTES = 2048
 
 _PATHS = {
@@ -21,7 +21,7 @@ _PROPOSAL_VERSION = re.compile(re.escape(API) + r"/order-proposals/([^/#]+)/vers
 
 
 def is_identifier(iri: str) -> bool:
-    """Whether this can be the id of an Opportunity or an Offer here: ours in our form, or another's URL."""
+    """Whether this can be the id of an Opportunity or an Offer here: ours in our form, or any other URL."""
     if len(iri.encode()) > _MAX_ID_BYTES:
         return False
     if iri.startswith(BASE + "/"):
@@ -56,7 +56,7 @@ def proposal_version_id(order_uuid: str, version: str) -> str:
 
 
 def parse_proposal_version(iri: str) -> tuple[str, str] | None:
-    """The Order UUID and the version's own UUID, or None where it is no version of a proposal."""
+    """The Order UUID and the version's own UUID, or None if it is not the version of a proposal."""
     match = _PROPOSAL_VERSION.fullmatch(iri)
     if match is None:
         return None
@@ -65,7 +65,7 @@ def parse_proposal_version(iri: str) -> tuple[str, str] | None:
 
 
 def parse_order_id(iri: str) -> tuple[OrderKind, str] | None:
-    """The kind and the UUID in the id of an Order, or None where it is not one."""
+    """The kind and the UUID in the id of an Order, or None if it is not one."""
     for kind, path in _PATHS.items():
         if iri.startswith(f"{API}/{path}/"):
             order_uuid = parse_uuid(iri.rsplit("/", 1)[-1])
@@ -74,7 +74,7 @@ def parse_order_id(iri: str) -> tuple[OrderKind, str] | None:
 
 
 def parse_order_item_id(iri: str) -> tuple[str, str] | None:
-    """The Order UUID and the item's own id, or None where it is not the id of an OrderItem."""
+    """The Order UUID and the item's own id, or None if it is not the id of an OrderItem."""
     match = _ORDER_ITEM_ID.fullmatch(iri)
     if match is None:
         return None

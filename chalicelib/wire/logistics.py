@@ -10,7 +10,7 @@ from chalicelib.wire.orders import instant
 
 @dataclass(frozen=True)
 class Logistics:
-    """What is to change; what is None stays. `location` is a Place."""
+    """The new values; None means no change. `location` is a Place."""
 
     name: str | None = None
     starts_at: datetime | None = None
@@ -21,8 +21,8 @@ class Logistics:
 def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
     """The Opportunity after the change, in its own document and its facility's.
 
-    A session carries name and place of its own over those of its series. A Slot has neither: there
-    they are those of the facility beside it.
+    The name and place of a session override those of its series. A Slot has neither; it uses those of
+    its facility, which is stored with it.
     """
     own: Json = {"name": change.name, "location": change.location}
     inherited = {term: value for term, value in own.items() if value is not None}
@@ -44,7 +44,7 @@ def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
 
 
 def cancelled(opportunity: Opportunity) -> Opportunity:
-    """The Opportunity once its Seller has cancelled it."""
+    """The Opportunity after its Seller has cancelled it."""
     status = EventStatus.EventCancelled
     document = {**opportunity.document, "eventStatus": f"https://schema.org/{status}"}
     return replace(opportunity, document=document, status=status)

@@ -23,17 +23,17 @@ _AROUND_AN_OFFER_BYTES = 400
 _ONLINE = "https://schema.org/OnlineEventAttendanceMode"
 _MIXED = "https://schema.org/MixedEventAttendanceMode"
 
-# What a Seller who wants to know the attendee gets to know, unless it says more (DETAILS-03).
+# The required details of an attendee if a Seller requires them without naming them (DETAILS-03).
 _USUAL_ATTENDEE_DETAILS = ("https://schema.org/givenName", "https://schema.org/familyName")
 
 
 class Unreadable(Exception):
-    """The document cannot be taken into the inventory."""
+    """The document cannot be added to the inventory."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a published document says: the Opportunity, and how many spaces it had left."""
+    """The Opportunity in a published document, and how many spaces it had left."""
 
     opportunity: Opportunity
     spaces: int | None
@@ -82,10 +82,10 @@ def read_opportunity(
     intake_form: Sequence[Json] = (),
     access_channel: Json | None = None,
 ) -> Published:
-    """The Opportunity in a published document, with what it inherits from `parent`.
+    """The Opportunity in a published document, with the properties it inherits from `parent`.
 
     For a Slot of an IndividualFacilityUse, `parent` is that one with the FacilityUse as its
-    `aggregateFacilityUse`. Raises Unreadable, with a reason for a person.
+    `aggregateFacilityUse`. Raises Unreadable, with a reason for people.
     """
     document = without_empty(document)
     kind, opportunity_id = kind_of(document), document.get("@id")
@@ -146,9 +146,9 @@ def too_large(opportunity: Opportunity) -> str | None:
 def read_offers(
     document: Json, parent: Json | None, organizer: Json, starts_at: datetime | None
 ) -> Iterable[Offer]:
-    """The Offers that apply: its own, then those it inherits and does not replace (BOOKABLE-02).
+    """The Offers that apply: its own, then inherited ones that it does not replace (BOOKABLE-02).
 
-    Raises Unreadable for a price or a window that makes no sense.
+    Raises Unreadable for an invalid price or window.
     """
     whole = parent or {}
     sources = (document, whole, whole.get("aggregateFacilityUse") or {})
@@ -176,9 +176,9 @@ def ordered_item(opportunity: Opportunity, spaces_remaining: int | None) -> Json
 
 
 def ordered_item_in_feed(opportunity: Opportunity, seller: Json) -> Json:
-    """The Opportunity as the Orders feed shows it: in full, so that a change of time or place shows.
+    """The Opportunity as the Orders feed shows it: in full, so that a change of time or place is visible.
 
-    The official validator wants every facility in a feed to name its provider.
+    The official validator requires every facility in a feed to name its provider.
     """
     document = ordered_item(opportunity, None)
     provider = {term: seller[term] for term in ("@type", "@id", "name") if term in seller}
@@ -200,7 +200,7 @@ def accepted_offer(offer: Offer, amount: Decimal | None) -> Json:
 
 
 def feed_data(opportunity: Opportunity, spaces_left: int | None) -> Json:
-    """The Opportunity as the open feed publishes it, with the spaces that are left now."""
+    """The Opportunity as the open feed publishes it, with the current number of spaces left."""
     document = {"@context": [CONTEXT], **opportunity.document}
     if spaces_left is not None:
         document[opportunity.type.traits.family.spaces_term] = spaces_left
@@ -257,15 +257,15 @@ def _instant(document: Json, term: str) -> datetime | None:
 
 
 def _duration(document: Json, term: str, starts_at: datetime | None) -> timedelta | None:
-    """A length of time; months and years are those before the start."""
+    """A duration; months and years are those before the start."""
     value = document.get(term)
     if value is None:
         return None
     try:
-        length = isodate.parse_duration(value, as_timedelta_if_possible=True)
-        if isinstance(length, timedelta):
-            return length
-        fixed: timedelta | None = length.totimedelta(end=starts_at) if starts_at else None
+        duration = isodate.parse_duration(value, as_timedelta_if_possible=True)
+        if isinstance(duration, timedelta):
+            return duration
+        fixed: timedelta | None = duration.totimedelta(end=starts_at) if starts_at else None
     except (TypeError, ValueError, OverflowError, isodate.ISO8601Error):
         raise Unreadable(f"its {term} {value!r} is not a duration") from None
     return fixed

@@ -26,8 +26,8 @@ def order_document(
 ) -> Json:
     """The answer to C1, C2, P, B, or with `with_positions` off to Order Status (STATUS-03).
 
-    `errors` are those of the items by their index; an Order with errors was not made, so that its
-    items have neither id nor status.
+    `errors` are those of the items by their index. An Order with errors was not created, so its items
+    have neither id nor status.
     """
     is_made = order.kind is not OrderKind.OrderQuote and not errors
     document: Json = {
@@ -94,7 +94,7 @@ def feed_document(order: Order) -> Json:
 
 
 def booking_service(name: str, url: str = "", terms_url: str = "") -> Json:
-    """The `bookingService` of every answer, without what is empty (MODEL-03)."""
+    """The `bookingService` of every answer, without empty properties (MODEL-03)."""
     service: Json = {"@type": "BookingService", "name": name}
     if url:
         service["url"] = url
@@ -111,7 +111,7 @@ def booking_service(name: str, url: str = "", terms_url: str = "") -> Json:
 
 
 def instant(value: datetime) -> str:
-    """An instant as W3C-NOTE-datetime has it, to the second."""
+    """An instant in the format of W3C-NOTE-datetime, to the second."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -122,11 +122,11 @@ def _item(
     document: Json = {"@type": "OrderItem"}
     if is_made and item.id:
         document["@id"] = order_item_id(order.key.uuid, item.id)
-        if order.kind is OrderKind.Order:  # T8: a proposal's items show none
+        if order.kind is OrderKind.Order:  # T8: items of a proposal do not show it
             document["orderItemStatus"] = term_iri(item.status) if item.status else None
     if with_position:
         document["position"] = item.position
-    # What could not be resolved is given back as it was received, as a bare reference.
+    # A reference that could not be resolved is returned as it was received.
     document["orderedItem"] = (
         ordered_item(opportunity, item.spaces_remaining) if opportunity else item.opportunity_id
     )
@@ -158,10 +158,10 @@ def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
 
 
 def _details(item: OrderItem) -> Json:
-    """What the Seller asks of an attendee, and what was answered (DETAILS).
+    """The details that the Seller requires of an attendee, and the answers (DETAILS).
 
-    Not in feeds, though the specification has it in those of proposals (OFEED-09): the official suite holds
-    them to the mode for Orders, in which it is a failure.
+    Not in feeds, although the specification has them in those of proposals (OFEED-09): the official suite
+    validates these feeds in the mode for Orders, in which they are a failure.
     """
     opportunity = item.opportunity
     asked: Json = {}
@@ -176,7 +176,7 @@ def _details(item: OrderItem) -> Json:
 
 
 def _proposal(order: Order, *, in_feed: bool = False) -> Json:
-    """What a proposal says beside its Order; its notes are not for everywhere (3.1, PUPD-05)."""
+    """The properties of a proposal in addition to its Order; feeds show other notes than answers (3.1, PUPD-05)."""
     proposal = order.proposal
     if proposal is None or order.kind is not OrderKind.OrderProposal:
         return {}
@@ -228,7 +228,7 @@ def _rate(rate: Decimal | None) -> float | None:
 
 
 def _payment(order: Order) -> Json | None:
-    """What was sent; a quote shows it without `identifier`, and nothing where nothing else is left (T15)."""
+    """The payment as sent; a quote shows it without `identifier`, and not at all if it has nothing else (T15)."""
     if order.payment is None or order.kind is not OrderKind.OrderQuote:
         return order.payment
     shown = {term: value for term, value in order.payment.items() if term != "identifier"}

@@ -1,4 +1,4 @@
-"""From the body of a request to what it asks for. Judging it is left to `booking`."""
+"""Reads the body of a request into values. The rules are checked in `booking`."""
 
 from collections import Counter
 from decimal import Decimal, InvalidOperation
@@ -116,14 +116,14 @@ def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | Pro
     parsed = parse_proposal_version(inward(version, base_url)) if isinstance(version, str) else None
     return ProposalBookingRequest(
         key=key,
-        # A version of another proposal is no version of this one.
+        # The version of another proposal is not a version of this one.
         version=parsed[1] if parsed and parsed[0] == key.uuid else None,
         payment=_payment(body),
     )
 
 
 def read_proposal_update(body: Json, key: OrderKey) -> ProposalUpdateRequest:
-    """What the body of a PATCH of an OrderProposal asks for (PUPD-01 to PUPD-06).
+    """The update in the body of a PATCH of an OrderProposal (PUPD-01 to PUPD-06).
 
     Raises UnexpectedOrderTypeError, PatchContainsExcessivePropertiesError,
     PatchNotAllowedOnPropertyError, MalformedRequestError, RequestTooLargeError.
@@ -222,7 +222,7 @@ def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedIt
         position=position,
         opportunity_id=ids["orderedItem"],
         offer_id=ids["acceptedOffer"],
-        # A Seller may ask for any property of an attendee, so none is left out (DETAILS-03).
+        # A Seller may require any property of an attendee, so all are read (DETAILS-03).
         attendee=without_extensions(attendee) if isinstance(attendee, dict) else None,
         intake_answers=tuple(_read_answer(answer, base_url) for answer in answers if isinstance(answer, dict))
         if isinstance(answers, list)
@@ -233,7 +233,7 @@ def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedIt
 
 
 def _barcodes(document: Json) -> tuple[Json, ...]:
-    """The passes that the Broker brings along (ACCESS-05)."""
+    """The passes that the Broker supplies (ACCESS-05)."""
     passes = document.get("accessPass")
     return tuple(
         only(each, ("@type", "text", "url"))
@@ -264,7 +264,7 @@ def _size(value: object) -> int:
 
 
 def _read_answer(document: Json, base_url: str) -> Json:
-    """An answer to an intake form; the field that it names may be one of ours."""
+    """An answer to an intake form; the id of its field may be one of ours."""
     answer: Json = without_extensions(document)
     field_id = answer.get("propertyID")
     return answer | {"propertyID": inward(field_id, base_url)} if isinstance(field_id, str) else answer
@@ -280,7 +280,7 @@ def _broker_role(value: Any) -> BrokerRole | None:
 
 
 def _party(value: Any) -> Any:
-    """A party as sent, with the properties that the specification knows (GEN-10)."""
+    """A party as sent, with the properties that the specification defines (GEN-10)."""
     return only(value, _PARTY_TERMS) if isinstance(value, dict) else value
 
 

@@ -1,6 +1,6 @@
 """Pages of RPDE 1.0 feeds, ordered by change number (RPDE-03, strategy ii).
 
-The items of a page are spliced as they were stored; nothing is parsed.
+The items of a page are joined as they were stored; nothing is parsed.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ OPEN_FEED_MEDIA_TYPE = "application/vnd.openactive.rpde+json; version=1"
 LICENSE = "https://creativecommons.org/licenses/by/4.0/"
 PAGE_SIZE = 500
 
-# How long a cache may keep a page (RPDE-19): one that is full does not change for as long as
-# nothing on it does; the last one may have a successor any moment.
+# How long a cache may keep a page (RPDE-19): a full page changes only if an item on it changes; the
+# last page can change at any moment.
 FULL_PAGE_SECONDS = 3600
 LAST_PAGE_SECONDS = 8
 
-# JavaScript readers lose whole numbers above this.
+# JavaScript cannot represent whole numbers above this exactly.
 MAX_CHANGE_NUMBER = 2**53 - 1
 
 
 def item_text(state: str, kind: str, item_id: str, change_number: int, data: Json | None) -> str:
-    """One item of a feed; `data` goes with `updated` and only with it (RPDE-02)."""
+    """One item of a feed; `data` is present if the state is `updated`, and only then (RPDE-02)."""
     item: Json = {"state": state, "kind": kind, "id": item_id, "modified": change_number}
     if data is not None:
         item["data"] = data
@@ -37,7 +37,7 @@ def page_text(items: Sequence[str], next_url: str, *, is_open: bool) -> str:
 
 
 def next_url(feed_url: str, after: int) -> str:
-    """The link to what comes after change number `after`; the bare feed where there is nothing yet."""
+    """The link to the page after change number `after`; the URL of the feed itself if it is 0."""
     return f"{feed_url}?afterChangeNumber={after}" if after else feed_url
 
 
@@ -52,7 +52,7 @@ def read_after(query: dict[str, str] | None) -> int:
 
 
 def cache_control(*, is_open: bool, is_full: bool) -> str:
-    """Open pages may be cached by anyone, a partner's own by nobody (RPDE-19)."""
+    """Pages of open feeds may be cached, those of a partner's own feeds not (RPDE-19)."""
     if not is_open:
         return "private, no-store"
     return f"public, max-age={FULL_PAGE_SECONDS if is_full else LAST_PAGE_SECONDS}"
