@@ -1,4 +1,4 @@
-"""The Chalice app: routes, streams and schedules put together. Wiring only."""
+"""The Chalice app: routes, stream handlers and the schedule. Wiring only."""
 
 import os
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from chalicelib.api.boundary import View, rewrite_refusals
 
 
 def _test_interface() -> Mapping[str, View]:
-    """Loaded when it is first asked for, and only where TEST_INTERFACE is on."""
+    """Loaded on first use, and only if TEST_INTERFACE is on."""
     from chalicelib.test_interface.views import VIEWS
 
     return VIEWS
 
 
-# Chalice would add a handler of its own to the logger of that name, and every line would be written twice.
+# Chalice would add its own handler to the logger of that name, and every line would be written twice.
 app = ThreadedChalice(app_name="openbooking", configure_logs=False)
 app.register_middleware(rewrite_refusals, "http")
 app.register_blueprint(orders.blueprint)
@@ -29,7 +29,7 @@ app.register_blueprint(site.blueprint)
 app.register_blueprint(authority.blueprint)
 app.register_blueprint(test_interface_routes.blueprint(_test_interface))
 
-# Chalice needs the streams when it deploys; anywhere else these are names that nothing looks up.
+# Chalice needs the streams when it deploys; otherwise the names are not used.
 _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
 
 
@@ -39,7 +39,7 @@ _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
     starting_position="TRIM_HORIZON",
 )
 def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
-    """Order rows that have changed."""
+    """Handle changed Order rows."""
     return events.orders_changed(event.to_dict()["Records"])
 
 
@@ -49,11 +49,11 @@ def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
     starting_position="TRIM_HORIZON",
 )
 def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
-    """Inventory rows that have changed."""
+    """Handle changed inventory rows."""
     return events.inventory_changed(event.to_dict()["Records"])
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="lease_sweep")
 def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
-    """Once a minute: leases that have ended, and all unfinished work."""
+    """Once a minute: end leases and continue pending work."""
     return events.sweep()

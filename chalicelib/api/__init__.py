@@ -1,1 +1,1 @@
-"""Chalice blueprints. A view authenticates, parses, calls one function, renders."""
+"""Chalice blueprints. A view authenticates, parses, calls one service, renders."""

@@ -1,4 +1,4 @@
-"""The app as Chalice's class has it, and as fit for several requests at the same time."""
+"""Chalice's app class, changed so that it can serve several requests at the same time."""
 
 import threading
 from typing import Any
@@ -7,10 +7,10 @@ from chalice import Chalice
 
 
 class ThreadedChalice(Chalice):
-    """Keeps what belongs to the request that is being answered apart for each thread.
+    """Stores the current request and its context for each thread separately.
 
-    Chalice keeps it in plain attributes, because an instance of a Lambda answers one request at a time.
-    Where the same app is served on one machine, several threads answer.
+    Chalice stores them in plain attributes, because a Lambda instance serves one request at a time. The
+    local stack serves the same app with several threads.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

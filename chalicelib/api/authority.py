@@ -1,4 +1,4 @@
-"""The OpenID provider's endpoints, and the pages on which a Seller logs in and allows a booking partner."""
+"""The endpoints of the OpenID provider, including those of the login and consent pages."""
 
 import json
 import re
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint(__name__)
 
-# With its parameter, so that it differs from what Chalice itself says.
+# With its parameter, so that it differs from Chalice's own responses.
 _JSON = "application/json;charset=UTF-8"
-# Chalice takes a request that states no media type, as every GET, for application/json.
+# Chalice reads a request without a media type, such as every GET, as application/json.
 _FORM = ("application/x-www-form-urlencoded", "application/json")
 _COOKIE = "openbooking-sign-in"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
@@ -54,8 +54,9 @@ def discovery(call: Call) -> Reply:
 
 
 def jwks(call: Call) -> Reply:
-    """The keys that tokens are verified with."""
-    _must_be_open(call)
+    """The public keys for the verification of tokens."""
+
+    _check_enabled(call)
     from chalicelib.identity.tokens import jwks_document
 
     document = jwks_document(call.system.keys.public())
@@ -65,33 +66,33 @@ def jwks(call: Call) -> Reply:
 def token(call: Call) -> Reply:
     """The token endpoint."""
     provider = _provider(call)
-    return _protocol_reply(provider.token(_asked(call)))
+    return _protocol_reply(provider.token(_oauth_request(call)))
 
 
 def register_partner(call: Call) -> Reply:
     """Dynamic client registration."""
     provider = _provider(call)
-    return _protocol_reply(provider.register(_asked(call)))
+    return _protocol_reply(provider.register(_oauth_request(call)))
 
 
 def revoke(call: Call) -> Reply:
     """Revocation of a refresh token."""
     provider = _provider(call)
-    return _protocol_reply(provider.revoke(_asked(call)))
+    return _protocol_reply(provider.revoke(_oauth_request(call)))
 
 
 def authorise(call: Call) -> Reply:
-    """A partner sends a Seller here: the login page, if the request is in order."""
-    return _Conversation(call).begin()
+    """The authorization endpoint: the login page, if the partner's request is valid."""
+    return _SignIn(call).begin()
 
 
 def answer_form(call: Call) -> Reply:
-    """What the Seller has entered or decided."""
-    return _Conversation(call).go_on()
+    """The login form or the consent form that the Seller has sent."""
+    return _SignIn(call).submit()
 
 
-class _Conversation:
-    """From the partner's request over login and consent back to the partner."""
+class _SignIn:
+    """The steps from the partner's request to login, consent and back to the partner."""
 
     def __init__(self, call: Call) -> None:
         from chalicelib.identity.hashing import new_secret
@@ -129,7 +130,7 @@ class _Conversation:
         )
         return self._page(200, page)
 
-    def go_on(self) -> Reply:
+    def submit(self) -> Reply:
         from chalicelib.identity.sign_in import TicketRefused, read_ticket
 
         try:
@@ -139,7 +140,7 @@ class _Conversation:
             ticket = read_ticket(form["ticket"], self._browser, self._system.keys, self._system.clock())
             asked_for = self._provider.authorisation_request(ticket.parameters)
         except TicketRefused:
-            return self._trouble(400, _STALE)
+            return self._error_page(400, _STALE)
         except self._oauth_error as error:
             return self._refused(error)
         if ticket.username is None:
@@ -212,16 +213,16 @@ class _Conversation:
         authorisation = self._system.consent.authorise(
             asked_for.partner.id, seller_id, asked_for.scopes, given_by=login.id
         )
-        if not authorisation.stands:  # the operator has suspended it, and no login undoes that
+        if not authorisation.stands:  # suspended by the operator; a login cannot change that
             return _protocol_reply(self._provider.deny(asked_for))
         return _protocol_reply(self._provider.allow(asked_for, authorisation, signed_in_at))
 
     def _refused(self, error: "OAuthError") -> Reply:
         if error.redirect_uri:
             return _protocol_reply(self._provider.answer(error))
-        # Nowhere to send anyone to: the address that was named may be anybody's (RFC 6749, 4.1.2.1).
+        # No redirect: the address in the request may be an attacker's (RFC 6749, 4.1.2.1).
         text = _REFUSALS.get(error.error) or error.get_error_description()
-        return self._trouble(400, pages.Message(_DEAD_LINK, text))
+        return self._error_page(400, pages.Message(_INVALID_LINK, text))
 
     def _ticket(self, ticket: "Ticket") -> str:
         from chalicelib.identity.sign_in import write_ticket
@@ -234,17 +235,17 @@ class _Conversation:
         cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{flags}"
         return page_reply(status, page, **{"Set-Cookie": cookie})
 
-    def _trouble(self, status: int, trouble: pages.Message) -> Reply:
-        return page_reply(status, pages.message_page(self._service, trouble))
+    def _error_page(self, status: int, message: pages.Message) -> Reply:
+        return page_reply(status, pages.message_page(self._service, message))
 
     def _address(self) -> str:
-        """Where the request comes from, as the gateway saw it; no header is believed."""
+        """The client's address as the gateway saw it; headers are ignored."""
         identity = self._call.request.context.get("identity") or {}
         return str(identity.get("sourceIp") or "unknown")
 
 
 def _origin(asked_for: "AuthorisationRequest") -> str:
-    """Where the partner waits: a browser holds redirects after a form against form-action, too."""
+    """The origin of the partner's redirect address: browsers check redirects after a form against form-action."""
     target = urlsplit(asked_for.grant.redirect_uri)
     return f"{target.scheme}://{target.netloc}"
 
@@ -256,7 +257,7 @@ def _cookie_name(secure: bool) -> str:
 
 def _cookie(call: Call) -> str | None:
     wanted = _cookie_name(call.base_url.startswith("https:"))
-    # Not by SimpleCookie, which stops at the first cookie of somebody else's that it cannot read.
+    # Not with SimpleCookie, which stops at the first cookie that it cannot read.
     for pair in call.headers.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == wanted and _BROWSER.fullmatch(value):
@@ -264,21 +265,21 @@ def _cookie(call: Call) -> str | None:
     return None
 
 
-def _must_be_open(call: Call) -> None:
+def _check_enabled(call: Call) -> None:
     if "openid" not in call.system.settings.ways:
         raise UnknownOrIncorrectEndpointError("This system has no OpenID provider of its own.")
 
 
 def _provider(call: Call) -> "Provider":
-    _must_be_open(call)
-    # Authlib is slow to load, and booking needs none of it.
+    _check_enabled(call)
+    # Authlib is slow to load, and bookings do not need it.
     from chalicelib.identity.oauth.provider import Provider
     from chalicelib.runtime.provider import backend_of
 
     return Provider(backend_of(call.system), call.base_url, call.system.booking_service())
 
 
-def _asked(call: Call) -> "Asked":
+def _oauth_request(call: Call) -> "Asked":
     from chalicelib.identity.oauth.requests import Asked
 
     return Asked(call.request.method, call.query, call.body(), call.headers)

@@ -1,4 +1,4 @@
-"""Between Chalice and the views: routes, and the one place where exceptions become answers."""
+"""Between Chalice and the views: routes, and the one place where exceptions are turned into answers."""
 
 import re
 import time
@@ -42,12 +42,12 @@ _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 
 @dataclass
 class Call:
-    """One request, and the installation that answers it. `noted` are the ids for the log."""
+    """One request, and the installation that answers it. `log_ids` are the ids for the log."""
 
     system: System
     request: Request
     params: dict[str, str]
-    noted: dict[str, str] = field(default_factory=dict)
+    log_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -60,7 +60,7 @@ class Call:
 
     @property
     def service(self) -> Service:
-        """The installation as its pages name it."""
+        """The installation as shown on its pages."""
         settings = self.system.settings
         return Service(settings.service_name, self.base_url, settings.support)
 
@@ -69,7 +69,7 @@ class Call:
         return dict(self.request.query_params or {})
 
     def repeated_query(self) -> list[str]:
-        """Names that stand more than once in the query."""
+        """Names of parameters that occur more than once in the query."""
         query = self.request.query_params
         return [] if query is None else [name for name in query if len(query.getlist(name)) > 1]
 
@@ -78,30 +78,30 @@ class Call:
         try:
             raw = self.request.raw_body
             body = raw.encode() if isinstance(raw, str) else raw
-        except UnicodeEncodeError:  # half a character, which the event of a gateway can hold
+        except UnicodeEncodeError:  # a lone surrogate, which the event of a gateway can contain
             raise MalformedRequestError("The body is not UTF-8.") from None
         if len(body) > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES:,} bytes.")
         return body
 
     def caller(self) -> Caller:
-        """Who calls. Raises the errors of AUTH-11, TooManyRequestsError (RATE-01)."""
+        """The authenticated caller. Raises the errors of AUTH-11, TooManyRequestsError (RATE-01)."""
         caller = self.system.callers.caller(self.headers, self.base_url)
-        self.noted["partner"] = caller.partner_id
+        self.log_ids["partner"] = caller.partner_id
         self.system.rates.take(caller.partner_id)
         if caller.seller_id is None:
             return caller
         return replace(caller, seller_id=identifiers.inward(caller.seller_id, self.base_url))
 
     def order_key(self, caller: Caller) -> OrderKey:
-        """The Order of this caller that the path names."""
-        self.noted["order"] = self.params["uuid"]
+        """The key of the caller's Order in the path."""
+        self.log_ids["order"] = self.params["uuid"]
         return OrderKey(caller.partner_id, self.params["uuid"])
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer in which our own base URL still stands as BASE."""
+    """An answer in which our own base URL is still written as BASE."""
 
     status: int
     body: Json | str | None = None
@@ -113,16 +113,16 @@ View = Callable[[Call], Reply]
 
 
 def page_reply(status: int, page: Page, **headers: str) -> Reply:
-    """A page as an answer, with its headers and further ones."""
+    """A page as an answer, with its headers and additional ones."""
     return Reply(status, page.text, {**page.headers, **headers}, MEDIA_TYPE)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A path with a view for each verb it supports, and the error for when the store stays busy.
+    """A path with a view for each verb it supports, and the error to return if the store stays busy.
 
-    `reads` are the media types of the bodies it takes. `fault_page` is what people see instead of an error
-    in JSON when the service is busy or has failed.
+    `reads` are the accepted media types of bodies. `fault_page` is shown to people instead of an error in
+    JSON when the service is busy or has failed.
     """
 
     path: str
@@ -133,7 +133,7 @@ class Resource:
 
 
 def register(blueprint: Blueprint, resource: Resource) -> None:
-    """Add a route. It takes every verb, so that a wrong one is answered by us and not by the gateway."""
+    """Add a route. It accepts every verb, so that a wrong one is answered by us and not by the gateway."""
 
     def handle(**params: str) -> Response:
         return _answer(blueprint.current_request, resource, params)
@@ -144,9 +144,9 @@ def register(blueprint: Blueprint, resource: Resource) -> None:
 
 
 def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Middleware: what Chalice itself refuses, or fails at, in our form (ERR-06)."""
+    """Middleware: turn Chalice's own error responses into ours (ERR-06)."""
     response = get_response(event)
-    # What Chalice says itself is plain JSON or has no type; what we say never is.
+    # Chalice's own responses are plain JSON or have no type; ours never.
     if response.status_code < 400 or response.headers.get("Content-Type", _PLAIN_JSON) != _PLAIN_JSON:
         return response
     error: OpenBookingError = InternalApplicationError()
@@ -180,7 +180,7 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
             "The order with this change is too large for its row or for one transaction."
         )
     except Exception as fault:
-        system.telemetry.failure("unhandled", fault, path=resource.path, **call.noted)
+        system.telemetry.failure("unhandled", fault, path=resource.path, **call.log_ids)
         error = InternalApplicationError()
     if error is not None:
         reply = _error_reply(error, resource)
@@ -192,7 +192,7 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         verb=request.method,
         path=resource.path,
         error=error.term if error else None,
-        **call.noted,
+        **call.log_ids,
     )
     system.telemetry.flush()
     return _response(reply, base_url, with_body=request.method != "HEAD")
@@ -242,7 +242,7 @@ def _response(reply: Reply, base_url: str, *, with_body: bool = True) -> Respons
 
 
 def _base_url(request: Request) -> str:
-    """The base URL of this very request. Raises MalformedRequestError for a host that cannot be one."""
+    """The base URL of this request. Raises MalformedRequestError for an invalid host."""
     event, context = request.to_original_event(), request.context
     host = str(context.get("domainName") or request.headers.get("host") or "")
     if not _HOST.fullmatch(host):
@@ -253,6 +253,6 @@ def _base_url(request: Request) -> str:
     # API Gateway tells the path with the stage in one place and without it in another.
     path, whole = str(event.get("path") or ""), str(context.get("path") or "")
     if path == "/" and not whole.endswith("/"):
-        whole += "/"  # the stage, with no slash behind it, is the path "/" too
+        whole += "/"  # the stage without a trailing slash is the path "/" too
     stage = whole[: -len(path)] if path and whole.endswith(path) else ""
     return f"{scheme}://{host}{stage.rstrip('/')}"

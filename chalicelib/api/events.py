@@ -1,4 +1,4 @@
-"""What runs without a caller: the two streams and the sweep of leases."""
+"""Handlers that run without a caller: the two streams and the sweep."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,17 +11,17 @@ from chalicelib.storage.records import Record
 
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
-    """Records of the Orders stream; the answer tells the stream where to try again."""
+    """Handle records of the Orders stream; the answer says from which record to retry."""
     return _changed("orders", records)
 
 
 def inventory_changed(records: list[Record]) -> dict[str, Any]:
-    """Records of the Inventory stream; the answer tells the stream where to try again."""
+    """Handle records of the inventory stream; the answer says from which record to retry."""
     return _changed("inventory", records)
 
 
 def sweep() -> dict[str, int]:
-    """Once a minute: leases that have ended, and all unfinished work."""
+    """Once a minute: end leases and continue pending work."""
     system = installed()
     handled = system.sweep()
     if handled[LEASES]:

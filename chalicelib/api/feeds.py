@@ -18,7 +18,7 @@ blueprint = Blueprint(__name__)
 
 
 def open_feed(call: Call) -> Reply:
-    """One of the open feeds; nobody has to say who they are (AUTH-01)."""
+    """One of the open feeds; no authentication is needed (AUTH-01)."""
     name = call.params["name"]
     if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
@@ -28,7 +28,7 @@ def open_feed(call: Call) -> Reply:
 
 
 def orders_rpde(call: Call) -> Reply:
-    """The caller's own Orders feed, over all Sellers (OFEED-01)."""
+    """The caller's own Orders feed, for all Sellers (OFEED-01)."""
     return _own_feed(call, orders_feed, "orders-rpde")
 
 

@@ -24,12 +24,12 @@ blueprint = Blueprint(__name__)
 
 
 def c1(call: Call) -> Reply:
-    """What it would cost and whether it is free, without a Customer."""
+    """C1: prices and availability, without a Customer."""
     return _quote(call, with_customer=False)
 
 
 def c2(call: Call) -> Reply:
-    """The same with a Customer, exactly as it would be booked."""
+    """C2: the same with a Customer, exactly as it would be booked."""
     return _quote(call, with_customer=True)
 
 
@@ -40,7 +40,7 @@ def _quote(call: Call, *, with_customer: bool) -> Reply:
 
 
 def delete_order_quote(call: Call) -> Reply:
-    """OrderQuote Deletion: 204 whatever there was (QDEL-01)."""
+    """OrderQuote Deletion: 204 whether or not there was a quote (QDEL-01)."""
     caller = call.caller()
     seller_id = caller.authorised_seller()
     call.system.bookings.delete_quote(call.order_key(caller), seller_id=seller_id)
@@ -48,14 +48,14 @@ def delete_order_quote(call: Call) -> Reply:
 
 
 def p(call: Call) -> Reply:
-    """The proposal, for the Seller to decide on. A repeated request gets the first answer again (P-12)."""
+    """P: a proposal, which the Seller decides on. A repeated request gets the first answer again (P-12)."""
     request = _read_order(call, OrderKind.OrderProposal)
     answer = call.system.bookings.propose(request, _renderer(call))
     return _made(call, answer, answer.order.proposal_answer or answer.order.answer, OrderKind.OrderProposal)
 
 
 def b(call: Call) -> Reply:
-    """The booking. A repeated request gets the first answer again, byte for byte (B-08)."""
+    """B: the booking. A repeated request gets the first answer again, byte for byte (B-08)."""
     caller = call.caller()
     key = call.order_key(caller)
     request = read_booking(read_body(call.body()), key, call.base_url)
@@ -63,7 +63,7 @@ def b(call: Call) -> Reply:
     if isinstance(request, ProposalBookingRequest):
         answer = bookings.book_proposal(request, render, seller_id=caller.authorised_seller())
     else:
-        call.noted["seller"] = caller.acting_for(request.seller_id)
+        call.log_ids["seller"] = caller.acting_for(request.seller_id)
         answer = bookings.book(request, render)
     return _made(call, answer, answer.order.answer, OrderKind.Order)
 
@@ -84,7 +84,7 @@ def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Repl
 
 
 def update(call: Call) -> Reply:
-    """OrderProposal Update: the Customer rejects, or leaves a note."""
+    """OrderProposal Update: the Customer rejects, or adds a note."""
     caller = call.caller()
     seller_id, key = caller.authorised_seller(), call.order_key(caller)
     request = read_proposal_update(read_body(call.body()), key)
@@ -93,14 +93,14 @@ def update(call: Call) -> Reply:
 
 
 def cancel(call: Call) -> Reply:
-    """Order Cancellation: all the items that were named, or none (CANCEL-02)."""
+    """Order Cancellation: all items in the request, or none (CANCEL-02)."""
     caller = call.caller()
     seller_id, key = caller.authorised_seller(), call.order_key(caller)
     request = read_cancellation(read_body(call.body()), key, call.base_url)
     try:
         call.system.bookings.cancel(request, seller_id=seller_id)
     except (CancellationNotPermittedError, OrderItemIdInvalidError) as refusal:
-        # Inside, an OrderItem is known by its own id; the Broker knows it by its IRI (ERR-01).
+        # Internally an OrderItem has a short id; the Broker knows it by its IRI (ERR-01).
         if refusal.instance is not None:
             refusal.instance = links.order_item_id(key.uuid, refusal.instance)
         raise
@@ -108,7 +108,7 @@ def cancel(call: Call) -> Reply:
 
 
 def delete(call: Call) -> Reply:
-    """Order Deletion: the booking is reversed; once more changes nothing (DEL-06)."""
+    """Order Deletion: the booking is reversed; repeating it changes nothing (DEL-06)."""
     caller = call.caller()
     seller_id = caller.authorised_seller()
     call.system.bookings.delete(call.order_key(caller), seller_id=seller_id)
@@ -116,7 +116,7 @@ def delete(call: Call) -> Reply:
 
 
 def status(call: Call) -> Reply:
-    """Order Status: the Order as it stands now."""
+    """Order Status: the current state of the Order."""
     caller = call.caller()
     seller_id = caller.authorised_seller()
     order = call.system.bookings.status(call.order_key(caller), seller_id=seller_id)
@@ -128,7 +128,7 @@ def _read_order(call: Call, kind: OrderKind) -> OrderRequest:
     caller = call.caller()
     key: OrderKey = call.order_key(caller)
     request = read_order(read_body(call.body()), key, kind, call.base_url)
-    call.noted["seller"] = caller.acting_for(request.seller_id)
+    call.log_ids["seller"] = caller.acting_for(request.seller_id)
     return request
 
 

@@ -1,7 +1,7 @@
 """The image of an access pass: its text as a QR code (ACCESS-04).
 
-The text is all there is to a pass and cannot be guessed; who has the link has it already, so that
-nothing is looked up and nobody is asked who they are.
+The text is all that a pass consists of, and cannot be guessed; the link already contains it. Nothing is
+read, and no authentication is needed.
 """
 
 import io
@@ -22,7 +22,7 @@ def show(call: Call) -> Reply:
     match = _FILE.fullmatch(call.params["file"])
     if match is None:
         raise UnknownOrIncorrectEndpointError("There is no such pass.")
-    import segno  # only here: every cold start of the API would wait for it
+    import segno  # here, so that a cold start of the API does not wait for it
 
     image = io.BytesIO()
     segno.make_qr(match[1]).save(image, kind="svg", scale=8, border=4)

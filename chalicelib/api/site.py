@@ -1,4 +1,4 @@
-"""The dataset site, and what a browser asks for around it."""
+"""The dataset site, and the other paths that a browser requests with it."""
 
 from chalice.app import Blueprint
 
@@ -13,18 +13,18 @@ _A_DAY = "public, max-age=86400"
 
 
 def home(call: Call) -> Reply:
-    """The way to the dataset site, for whoever enters the base URL."""
+    """A redirect from the base URL to the dataset site."""
     return Reply(303, None, {"Location": f"{call.base_url}/openactive", "Cache-Control": _A_DAY})
 
 
 def dataset_site(call: Call) -> Reply:
-    """The dataset site, for people and, inside it, for machines (DATASET-01)."""
+    """The dataset site, for people and, as JSON-LD, for programs (DATASET-01)."""
     document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
     return page_reply(200, dataset_page(call.service, document))
 
 
 def favicon(call: Call) -> Reply:
-    """The icon of every page; browsers ask for it as .ico where no page names it, as beside a feed."""
+    """The icon of every page; browsers request it as .ico if no page names it, for example with a feed."""
     headers = {"Cache-Control": _A_DAY, "X-Content-Type-Options": "nosniff"}
     return Reply(200, rendering.favicon(), headers, rendering.FAVICON_MEDIA_TYPE)
 

@@ -1,7 +1,7 @@
-"""Endpoints of the Test Interface: their paths, without the package behind them.
+"""Endpoints of the Test Interface: their paths, without the package itself.
 
-The paths are there on every stage, so that one REST API suits every setting. The package is loaded by
-the first request where TEST_INTERFACE is on; elsewhere there is no such endpoint (TESTIF-07).
+The paths exist on every stage, so that one REST API fits every setting. If TEST_INTERFACE is on, the
+first request loads the package; otherwise the answer is that there is no such endpoint (TESTIF-07).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ PATHS = {
 
 
 def blueprint(load: Callable[[], Mapping[str, View]]) -> Blueprint:
-    """The routes of the Test Interface; `load` gives its views by name."""
+    """The routes of the Test Interface; `load` returns its views by name."""
 
-    def late(name: str) -> View:
+    def lazy(name: str) -> View:
         def view(call: Call) -> Reply:
             if not call.system.settings.test_interface:
                 raise UnknownOrIncorrectEndpointError("There is no such endpoint.")
@@ -32,5 +32,5 @@ def blueprint(load: Callable[[], Mapping[str, View]]) -> Blueprint:
 
     routes = Blueprint(__name__)
     for path, names in PATHS.items():
-        register(routes, Resource(path, {verb: late(name) for verb, name in names.items()}))
+        register(routes, Resource(path, {verb: lazy(name) for verb, name in names.items()}))
     return routes
