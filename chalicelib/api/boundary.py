@@ -151,7 +151,7 @@ def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]
         return response
     error: OpenBookingError = InternalApplicationError()
     if response.status_code == 415:
-        error = UnsupportedMediaTypeError("See the API's documentation for what is read here.")
+        error = UnsupportedMediaTypeError("See the API's documentation for the supported media types.")
     elif response.status_code == 405:
         error = MethodNotAllowedError()
     return _response(_error_reply(error), "")
@@ -206,7 +206,7 @@ def _view(resource: Resource, call: Call) -> View:
             raise UnknownOrIncorrectEndpointError("The path must end in a UUID.")  # T27
         call.params["uuid"] = order_uuid
     if verb not in resource.views:
-        raise MethodNotAllowedError(f"Supported here: {', '.join(resource.views)}.")
+        raise MethodNotAllowedError(f"Supported methods: {', '.join(resource.views)}.")
     return resource.views[verb]
 
 

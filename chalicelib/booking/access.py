@@ -49,7 +49,7 @@ def _channel(item: OrderItem, moment: Moment) -> Json:
     assert item.opportunity is not None
     published: Json = item.opportunity.access_channel or {
         "name": "Online session",
-        "description": "The seller tells you before the start how to join.",
+        "description": "The seller will tell you how to join before the start.",
     }
     return {
         "@type": "VirtualLocation",

@@ -51,7 +51,7 @@ def check_parties(
     Raises SellerNotFoundError, IncompleteBrokerDetailsError or IncompleteCustomerDetailsError.
     """
     if snapshot.seller is None:
-        raise SellerNotFoundError("The seller is not known here.", instance=request.seller_id)
+        raise SellerNotFoundError("Unknown seller.", instance=request.seller_id)
     role = check_broker(request.broker_role, request.broker)
     if with_customer:
         check_customer(role, request.customer)
@@ -193,7 +193,9 @@ def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemErr
     for n, (item, offer) in enumerate(zip(items, offers, strict=True)):
         reason = None
         if clashes[n]:
-            reason = "Items whose payment is required and items whose payment is unavailable do not mix."
+            reason = (
+                "Items whose payment is required cannot be combined with items whose payment is unavailable."
+            )
         elif offer and offer.currency and offer.currency != currency:
             reason = "The items of one order must have the same currency."  # GEN-09
         elif item.opportunity and item.opportunity.id in one_too_many:

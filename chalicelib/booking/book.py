@@ -85,7 +85,7 @@ def book_proposal(
         next_order_state(state, event)
     assert isinstance(order, Order) and order.proposal is not None
     if order.proposal.version != request.version:
-        raise OrderProposalVersionOutdatedError("There is another version of this proposal.")
+        raise OrderProposalVersionOutdatedError("This is not the latest version of the proposal.")
     if is_repeat:
         return Decision(Answer(order))
     if order.proposal.status is not ProposalStatus.SellerAccepted:

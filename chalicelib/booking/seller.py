@@ -100,7 +100,7 @@ def replace_items(
         new = replacement(item, choices[item.id or ""], snapshot, moment)
         assert new.offer is not None and item.offer is not None
         if new.offer.price > item.offer.price:
-            raise UnacceptableOfferError("A replacement may not be dearer.", instance=new.offer_id)
+            raise UnacceptableOfferError("A replacement may not be more expensive.", instance=new.offer_id)
         return replace(new, customer_notice=notice)
 
     order = _order_in(snapshot)
@@ -136,7 +136,7 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
     if reason := known.opportunity.why_not_bookable(offer, moment.now):
         raise OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)
     if offer.currency != item.offer.currency:
-        raise UnacceptableOfferError("The currency is another one.", instance=offer_id)
+        raise UnacceptableOfferError("The offer has another currency.", instance=offer_id)
     if known.capacity.spaces_left == 0 and known.hold is None:
         raise OpportunityIsFullError(instance=opportunity_id)
     return replace(

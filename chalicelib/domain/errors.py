@@ -48,19 +48,19 @@ class OpenBookingError(Exception):
 
 
 class MalformedRequestError(OpenBookingError):
-    name = "The body of the request is not a JSON object that can be read."
+    name = "The body of the request is not a valid JSON object."
     status = 400
     term = "UnexpectedOrderTypeError"
 
 
 class RequestTooLargeError(OpenBookingError):
-    name = "The body of the request is larger than this service takes."
+    name = "The body of the request is too large."
     status = 413
     term = "UnexpectedOrderTypeError"
 
 
 class UnsupportedMediaTypeError(OpenBookingError):
-    name = "The media type of the request is not one that this service reads."
+    name = "The media type of the request is not supported."
     status = 415
     term = "UnexpectedOrderTypeError"
 
@@ -71,7 +71,7 @@ class UnknownOrIncorrectEndpointError(OpenBookingError):
 
 
 class MethodNotAllowedError(OpenBookingError):
-    name = "This endpoint does not support that verb."
+    name = "This endpoint does not support the method of the request."
     status = 405
 
 
@@ -94,7 +94,7 @@ class InvalidAPITokenError(OpenBookingError):
 
 
 class InvalidAuthorizationDetailsError(OpenBookingError):
-    name = "The authorisation is malformed, has expired or does not suffice."
+    name = "The authorisation is malformed, has expired or is not sufficient."
     status = 401
 
     def __init__(self, description: str | None = None, *, missing_scope: str | None = None) -> None:
@@ -117,12 +117,12 @@ class TooManyRequestsError(OpenBookingError):
 
 
 class UnexpectedOrderTypeError(OpenBookingError):
-    name = "The type of the Order is not the one this endpoint takes."
+    name = "This endpoint does not accept an Order of this type."
     status = 500
 
 
 class SellerNotFoundError(OpenBookingError):
-    name = "The Seller is not known."
+    name = "The Seller is unknown."
     status = 500
 
 
@@ -162,7 +162,7 @@ class InvalidPaymentDetailsError(OpenBookingError):
 
 
 class TotalPaymentDueMismatchError(OpenBookingError):
-    name = "The total payment due is not the one that applies now."
+    name = "The total payment due differs from the current total."
     status = 400
 
 
@@ -205,7 +205,7 @@ class GoneError(OpenBookingError):
 
 
 class PatchContainsExcessivePropertiesError(OpenBookingError):
-    name = "The request holds properties that cannot be changed."
+    name = "The request contains properties that cannot be changed."
     status = 400
 
 
@@ -225,7 +225,7 @@ class OrderItemNotWithinOrderError(OpenBookingError):
 
 
 class OrderItemIdInvalidError(OpenBookingError):
-    name = "The identifier of the OrderItem is malformed or not known."
+    name = "The identifier of the OrderItem is malformed or unknown."
     status = 500
 
 
@@ -233,24 +233,24 @@ class OrderItemIdInvalidError(OpenBookingError):
 
 
 class OrderItemError(OpenBookingError):
-    name = "The OrderItem cannot be booked as it stands."
+    name = "The OrderItem cannot be booked."
     status = 409
 
 
 class IncompleteOrderItemError(OrderItemError):
-    name = "The OrderItem lacks its acceptedOffer or its orderedItem."
+    name = "The OrderItem has no acceptedOffer or no orderedItem."
 
 
 class InvalidOpportunityOrOfferIdError(OrderItemError):
-    name = "The identifier of the opportunity or the offer is not in a form that is used here."
+    name = "The identifier of the opportunity or the offer has an invalid format."
 
 
 class UnknownOpportunityError(OrderItemError):
-    name = "The opportunity is not known."
+    name = "The opportunity is unknown."
 
 
 class UnknownOfferError(OrderItemError):
-    name = "The offer is not known."
+    name = "The offer is unknown."
 
 
 class UnacceptableOfferError(OrderItemError):
@@ -270,7 +270,7 @@ class OpportunityHasInsufficientCapacityError(OrderItemError):
 
 
 class OpportunityCapacityIsReservedByLeaseError(OrderItemError):
-    name = "The spaces left are reserved by others for the moment."
+    name = "The remaining spaces are reserved by other leases."
 
 
 class OpportunityIsInConflictError(OrderItemError):
@@ -278,7 +278,7 @@ class OpportunityIsInConflictError(OrderItemError):
 
 
 class OpportunityIntractableError(OrderItemError):
-    name = "The opportunity is in a state in which it cannot be booked."
+    name = "The opportunity cannot be booked in its current state."
 
 
 class IncompleteAttendeeDetailsError(OrderItemError):
@@ -297,27 +297,27 @@ class InvalidIntakeFormError(OrderItemError):
 
 
 class TemporarilyUnableToProduceOrderQuoteError(OpenBookingError):
-    name = "The OrderQuote could not be produced just now; try again."
+    name = "The OrderQuote could not be produced because the service is busy; try again."
     status = 503
 
 
 class TemporarilyUnableToCreateOrderError(OpenBookingError):
-    name = "The Order could not be created just now; try again."
+    name = "The Order could not be created because the service is busy; try again."
     status = 503
 
 
 class TemporarilyUnableToUpdateOrderError(OpenBookingError):
-    name = "The Order could not be changed just now; try again."
+    name = "The Order could not be changed because the service is busy; try again."
     status = 503
 
 
 class TemporarilyUnableToDeleteOrderError(OpenBookingError):
-    name = "The Order could not be deleted just now; try again."
+    name = "The Order could not be deleted because the service is busy; try again."
     status = 503
 
 
 class TemporarilyUnavailableError(OpenBookingError):
-    name = "This could not be read just now; try again."
+    name = "The service is busy; try again."
     status = 503  # a feed that is only busy must not look gone (RPDE-15)
     term = "InternalApplicationError"
 

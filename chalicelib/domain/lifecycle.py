@@ -59,7 +59,7 @@ class Refused:
 _UNKNOWN = Refused(UnknownOrderError)
 _GONE = Refused(GoneError)  # DEL-08
 _NO_PROPOSAL = Refused(UnknownOrderError, "There is no proposal under this UUID.")
-_ORDERED = Refused(OrderAlreadyExistsError, "This UUID belongs to an order already.")
+_ORDERED = Refused(OrderAlreadyExistsError, "This UUID already belongs to an order.")
 _USED = Refused(OrderAlreadyExistsError, "This UUID has been used for another order.")
 _USED_BY_ANOTHER_REQUEST = Refused(_USED.error, _USED.description, unless_repeated=True)
 

@@ -73,7 +73,7 @@ def publish(system: System, request: TestOpportunityRequest, dataset: str) -> st
     """Make an Opportunity and publish it under a dataset; its id. Raises TestInterfaceRefused, StoreBusy."""
     seller = system.store.seller(request.seller_id)
     if seller is None:
-        raise TestInterfaceRefused("The seller is not known here.")
+        raise TestInterfaceRefused("Unknown seller.")
     number = int(system.new_id().replace("-", ""), 16) % 10**12
     made = build_opportunity(request, number=number, now=system.clock(), seller=seller.document)
     published = made.published()
@@ -149,4 +149,4 @@ def _change_logistics(system: System, name: SimulatedAction, opportunity_id: str
             raise NotListed(opportunity_id)
         system.seller_actions.change_logistics(opportunity_id, LOGISTICS[name](found.opportunity))
     except NotListed:
-        raise TestInterfaceRefused("There is no such Opportunity, or no longer.") from None
+        raise TestInterfaceRefused("There is no such Opportunity.") from None

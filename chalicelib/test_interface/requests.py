@@ -91,7 +91,7 @@ def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityReques
     traits = kind.traits
     if not traits.test_names:
         made = " or ".join(f"a {each}" for each in OpportunityType if each.traits.test_names)
-        raise TestInterfaceRefused(f"A {kind} is not made here: {made} is.")
+        raise TestInterfaceRefused(f"A {kind} cannot be created here, only {made}.")
     parent = body.get(traits.parent_term) if traits.parent_term else None
     if parent is None and None in traits.test_names.values():
         parent = {}
@@ -105,9 +105,9 @@ def read_opportunity_request(body: Json, base_url: str) -> TestOpportunityReques
         raise TestInterfaceRefused("The organizer or provider is missing.")
     criteria = _name(body.get("test:testOpportunityCriteria"))
     if criteria in ILLEGAL_CRITERIA:
-        raise TestInterfaceRefused(f"{criteria} is illegal: what is free takes no payment.")
+        raise TestInterfaceRefused(f"{criteria} is not allowed: a free Offer takes no payment.")
     if criteria not in CRITERIA:
-        raise TestInterfaceRefused(f"The criteria {criteria!r} are not known.")
+        raise TestInterfaceRefused(f"Unknown criteria: {criteria!r}.")
     flow = _name(body.get("test:testOpenBookingFlow"))
     return TestOpportunityRequest(
         type=kind,
@@ -141,7 +141,7 @@ def _order_uuid(iri: str) -> str:
         start = order_id(kind, "")
         if iri.startswith(start) and (order_uuid := parse_uuid(iri.removeprefix(start))):
             return order_uuid
-    raise TestInterfaceRefused(f"{iri} is not the id of an Order here.")
+    raise TestInterfaceRefused(f"{iri} is not the id of an Order of this system.")
 
 
 def _name(iri: Any) -> str:

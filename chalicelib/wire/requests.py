@@ -137,7 +137,7 @@ def read_proposal_update(body: Json, key: OrderKey) -> ProposalUpdateRequest:
         )
     note = _note(body)
     if status is None and note is None:
-        raise MalformedRequestError("orderProposalStatus or orderCustomerNote is needed.")
+        raise MalformedRequestError("orderProposalStatus or orderCustomerNote is required.")
     return ProposalUpdateRequest(key, rejects=status is not None, customer_note=note)
 
 
@@ -169,20 +169,22 @@ def read_cancellation(body: Json, key: OrderKey, base_url: str) -> CancellationR
 def check_type(body: Json, expected: OrderKind) -> None:
     """Raises UnexpectedOrderTypeError (C1-01, B-01)."""
     if body.get("@type") != expected.value:
-        raise UnexpectedOrderTypeError(f"The @type expected here is {expected}.")
+        raise UnexpectedOrderTypeError(f"The @type must be {expected}.")
 
 
 def check_properties(document: Json, allowed: set[str]) -> None:
     """Raises PatchContainsExcessivePropertiesError (CANCEL-05); other namespaces are ignored."""
     excessive = sorted(term for term in document if term not in allowed and not is_extension(term))
     if excessive:
-        raise PatchContainsExcessivePropertiesError(f"These cannot be changed: {', '.join(excessive)}.")
+        raise PatchContainsExcessivePropertiesError(
+            f"These properties cannot be changed: {', '.join(excessive)}."
+        )
 
 
 def _read_item_id(iri: Any, base_url: str) -> tuple[str, str]:
     parsed = parse_order_item_id(inward(iri, base_url)) if isinstance(iri, str) else None
     if parsed is None:
-        raise OrderItemIdInvalidError("That is not the id of an OrderItem of this system.")
+        raise OrderItemIdInvalidError("This is not the id of an OrderItem of this system.")
     return parsed
 
 
@@ -213,7 +215,7 @@ def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedIt
         errors = [UnacceptableOfferError("OfferOverride is not supported.")]
     if not errors:
         errors += [
-            InvalidOpportunityOrOfferIdError(f"{term} is not an identifier that is used here.")
+            InvalidOpportunityOrOfferIdError(f"{term} is not a valid identifier.")
             for term, iri in ids.items()
             if iri is not None and not is_identifier(iri)
         ]

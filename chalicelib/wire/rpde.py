@@ -47,7 +47,7 @@ def read_after(query: dict[str, str] | None) -> int:
     if value is None:
         return 0
     if not (value.isascii() and value.isdigit()) or len(value) > 16 or int(value) > MAX_CHANGE_NUMBER:
-        raise MalformedRequestError("afterChangeNumber must be a whole number that a page has given.")
+        raise MalformedRequestError("afterChangeNumber must be a change number from a page of this feed.")
     return int(value)
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/errors.md and docs/settings.md from the code, so that they cannot say anything else.
+"""Writes docs/errors.md and docs/settings.md from the code, so that they are always accurate.
 
 `python -m openbooking.reference.pages` writes both, in a checkout; a test fails where one is out of date.
 """
@@ -20,7 +20,7 @@ DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
 
 _API = "/api/openbooking"
 
-# The endpoints that answer with errors of the Open Booking API, by verb and route, as the field calls them.
+# The endpoints that answer with errors of the Open Booking API, by method and route, with their usual names.
 ENDPOINTS: dict[tuple[str, str], str] = {
     ("PUT", f"{_API}/order-quote-templates/{{uuid}}"): "C1",
     ("PUT", f"{_API}/order-quotes/{{uuid}}"): "C2",
@@ -48,12 +48,12 @@ _NOT_OPEN = tuple(name for name in EVERYWHERE if name not in _OPEN)
 
 NOT_YET: tuple[str, ...] = ()
 
-# Where each error arises, and on what occasion. An error that cannot arise has NOT_YET for places, and
-# says why. Tests fail where an answer has an error at an endpoint that is not named with it.
+# Where each error occurs, and when. An error that cannot occur has NOT_YET for places, and the reason.
+# Tests fail if an answer has an error at an endpoint that is not listed with it.
 OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.MalformedRequestError: (
         (*_WITH_BODY, *_FEEDS),
-        "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not one that a page has given; the Host header is not a host.",
+        "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not from a page of the feed; the Host header is invalid.",
     ),
     errors.RequestTooLargeError: (
         _WITH_BODY,
@@ -69,62 +69,62 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.MethodNotAllowedError: (
         EVERYWHERE,
-        "The path is known and does not support the verb; `Allow` says which it does.",
+        "The path does not support the method; `Allow` lists those it supports.",
     ),
     errors.UnauthenticatedError: (
         _NOT_OPEN,
-        "The request does not say who calls.",
+        "The request has no credentials.",
     ),
     errors.NoAPITokenError: (
         _NOT_OPEN,
-        "Callers have API keys here (`AUTHENTICATION=api-keys`), and `X-API-Key` is missing or empty.",
+        "API keys are required (`AUTHENTICATION=api-keys`), and `X-API-Key` is missing or empty.",
     ),
     errors.InvalidAPITokenError: (
         _NOT_OPEN,
-        "The key in `X-API-Key` is malformed, unknown, revoked or has ended, or its partner is suspended.",
+        "The key in `X-API-Key` is malformed, unknown, revoked or expired, or its partner is suspended.",
     ),
     errors.InvalidAuthorizationDetailsError: (
         _NOT_OPEN,
-        "The token is malformed, forged, expired, of another issuer or for another audience; it lacks the scope that is "
-        "needed; it names no Seller where one is needed, or another than the Order's.",
+        "The token is malformed, forged, expired, of another issuer or for another audience; it lacks the "
+        "required scope; it has no Seller where one is required, or another Seller than the Order.",
     ),
     errors.TooManyRequestsError: (
         EVERYWHERE,
-        "The booking partner has used up its requests of this minute (`RATE_LIMIT`), or API Gateway throttles, as it is "
-        "set up to; its responses are in `infra/gateway.json`. `Retry-After` says when to come back.",
+        "The booking partner has exceeded its requests for this minute (`RATE_LIMIT`), or API Gateway throttles the "
+        "request (`infra/gateway.json`). `Retry-After` says when to try again.",
     ),
-    errors.UnexpectedOrderTypeError: (_WITH_BODY, "`@type` is not the one that the endpoint takes."),
+    errors.UnexpectedOrderTypeError: (_WITH_BODY, "`@type` is not the one that the endpoint accepts."),
     errors.SellerNotFoundError: (_WITH_ITEMS, "`seller` is missing, or is not a Seller of this system."),
     errors.SellerMismatchError: (_WITH_ITEMS, "An OrderItem is an Opportunity of another Seller."),
     errors.IncompleteBrokerDetailsError: (
         _WITH_ITEMS,
-        "`brokerRole` is missing or not one of the three; `broker` is missing, is not an Organization or has no name; or there is one although `brokerRole` is NoBroker.",
+        "`brokerRole` is missing or not one of the three; `broker` is missing, is not an Organization or has no name; or `broker` is present although `brokerRole` is NoBroker.",
     ),
     errors.IncompleteCustomerDetailsError: (
         ("C2", *_BOOKINGS),
-        "`customer` is missing (a ResellerBroker need not give one), is neither Person nor Organization, or has no email.",
+        "`customer` is missing (optional for a ResellerBroker), is neither Person nor Organization, or has no email.",
     ),
-    errors.MissingPaymentDetailsError: (_BOOKINGS, "A payment is due and there is no `payment`."),
+    errors.MissingPaymentDetailsError: (_BOOKINGS, "A payment is due and `payment` is missing."),
     errors.UnnecessaryPaymentDetailsError: (
         _BOOKINGS,
-        "There is a `payment`, and nothing is to be paid through the Broker.",
+        "`payment` is present although nothing is to be paid through the Broker.",
     ),
     errors.IncompletePaymentDetailsError: (_BOOKINGS, "`payment` has no `identifier`."),
     errors.InvalidPaymentDetailsError: (
         _WITH_ITEMS,
-        "`payment` differs from what the settings say can be reconciled, or is a DynamicPayment.",
+        "`payment` differs from the settings for reconciliation, or is a DynamicPayment.",
     ),
     errors.TotalPaymentDueMismatchError: (
         _BOOKINGS,
-        "`totalPaymentDue` is missing or is not what the items cost now. A lease stays.",
+        "`totalPaymentDue` is missing or differs from the current price of the items. A lease stays.",
     ),
     errors.OrderAlreadyExistsError: (
         _WITH_ITEMS,
-        "The UUID belongs to an Order or to a deleted one. At B the same items and the same customer are answered with the first answer instead.",
+        "The UUID belongs to an Order, which may be deleted. A repeated B with the same items and customer gets the first answer instead.",
     ),
     errors.OrderCreationFailedError: (
         _BOOKINGS,
-        "At B an item needs the Seller's approval, or the OrderProposal is not accepted; at P no item needs it.",
+        "At B an item requires the Seller's approval, or the OrderProposal is not accepted; at P no item requires approval.",
     ),
     errors.OrderProposalVersionOutdatedError: (
         ("B",),
@@ -136,40 +136,40 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.UnknownOrderError: (
         ("B", "Order Status", *_PATCHES, "Order Deletion"),
-        "This booking partner has no such Order; a quote whose lease has ended counts as none.",
+        "This booking partner has no such Order; a quote whose lease has ended does not count.",
     ),
     errors.NotFoundError: (
         NOT_YET,
-        "The more specific UnknownOrderError and UnknownOrIncorrectEndpointError are given.",
+        "The more specific UnknownOrderError and UnknownOrIncorrectEndpointError are used.",
     ),
     errors.GoneError: (("Order Status", *_PATCHES), "The Order has been deleted."),
     errors.PatchContainsExcessivePropertiesError: (
         _PATCHES,
-        "Beside `@context` and `@type`, an Order has another property than `orderedItem`, or that one another than `@type`, `@id`, `orderItemStatus`; an OrderProposal another than `orderProposalStatus`, `orderCustomerNote`. Those of other namespaces are ignored.",
+        "A property that is not allowed: an Order may have `@context`, `@type` and `orderedItem`, its items `@type`, `@id` and `orderItemStatus`; an OrderProposal `@context`, `@type`, `orderProposalStatus` and `orderCustomerNote`. Properties of other namespaces are ignored.",
     ),
     errors.PatchNotAllowedOnPropertyError: (
         _PATCHES,
-        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`, `orderProposalStatus` not `https://openactive.io/CustomerRejected`; or the Seller has rejected the OrderProposal before.",
+        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`, `orderProposalStatus` not `https://openactive.io/CustomerRejected`; or the Seller has already rejected the OrderProposal.",
     ),
     errors.CancellationNotPermittedError: (
         ("Order Cancellation",),
-        "The Offer that was booked allows no cancellation, the time for it is over, or the activity was attended. No item is cancelled then.",
+        "The booked Offer does not allow cancellation, it is too late to cancel, or the activity was attended. No item is cancelled.",
     ),
     errors.OrderItemNotWithinOrderError: (
         ("Order Cancellation",),
-        "The item's id is that of an item of another Order UUID.",
+        "The item belongs to another Order UUID.",
     ),
     errors.OrderItemIdInvalidError: (
         ("Order Cancellation",),
-        "The id is not that of an OrderItem of this system, or the Order has no such item.",
+        "The id is not the id of an OrderItem of this system, or the Order has no such item.",
     ),
     errors.IncompleteOrderItemError: (
         _WITH_ITEMS,
-        "`orderedItem` or `acceptedOffer` is missing; `position` is missing, is no whole number or is used twice.",
+        "`orderedItem` or `acceptedOffer` is missing; `position` is missing, is not a whole number or is used twice.",
     ),
     errors.InvalidOpportunityOrOfferIdError: (
         _WITH_ITEMS,
-        "The id is not of a form that is used here.",
+        "The id has an invalid format.",
     ),
     errors.UnknownOpportunityError: (
         _WITH_ITEMS,
@@ -177,53 +177,56 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.UnknownOfferError: (
         _WITH_ITEMS,
-        "The Opportunity has no such Offer, nor has any other in the Order.",
+        "Neither the Opportunity nor any other in the Order has such an Offer.",
     ),
     errors.UnacceptableOfferError: (
         _WITH_ITEMS,
-        "The Offer is that of another Opportunity in the Order, or an OfferOverride.",
+        "The Offer belongs to another Opportunity in the Order, or is an OfferOverride.",
     ),
     errors.OpportunityOfferPairNotBookableError: (
         _WITH_ITEMS,
-        "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; the Offer is not sold in advance, not sold here, or its booking window is not open; or the Seller takes no bookings.",
+        "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; the Offer cannot be booked in advance or through this API, or its booking window is not open; or the Seller takes no bookings.",
     ),
-    errors.OpportunityIsFullError: (_WITH_ITEMS, "Nothing is left and nobody holds a lease."),
+    errors.OpportunityIsFullError: (_WITH_ITEMS, "No space is left, and none is leased."),
     errors.OpportunityHasInsufficientCapacityError: (
         _WITH_ITEMS,
-        "More items than spaces: on those in excess.",
+        "There are more items than spaces; on the items in excess.",
     ),
     errors.OpportunityCapacityIsReservedByLeaseError: (
         _WITH_ITEMS,
-        "More items than spaces: on as many of those in excess as others hold by lease.",
+        "There are more items than spaces; on as many of the items in excess as there are spaces leased by others.",
     ),
     errors.OpportunityIsInConflictError: (
         _WITH_ITEMS,
-        "Items whose payment is required and items whose payment is unavailable; several currencies; more different Opportunities than one transaction takes (24).",
+        "Items whose payment is required and items whose payment is unavailable; several currencies; more different Opportunities than fit one transaction (24).",
     ),
     errors.OpportunityIntractableError: (
         NOT_YET,
-        "No state of an Opportunity that can be reached leads here.",
+        "No reachable state of an Opportunity leads to it.",
     ),
     errors.IncompleteAttendeeDetailsError: (
         ("C2", *_BOOKINGS),
-        "A property of the attendee that the Seller requires is missing; one error each.",
+        "A required property of the attendee is missing; one error for each.",
     ),
     errors.IncompleteIntakeFormError: (("C2", *_BOOKINGS), "A required answer is missing."),
     errors.InvalidIntakeFormError: (
         ("C2", *_BOOKINGS),
-        "An answer is not of the kind its field asks for, or not one of its options.",
+        "An answer does not match the type of its field, or is not one of its options.",
     ),
-    errors.TemporarilyUnableToProduceOrderQuoteError: (_QUOTES, "The tables stayed busy for all attempts."),
-    errors.TemporarilyUnableToCreateOrderError: (_BOOKINGS, "The same."),
-    errors.TemporarilyUnableToUpdateOrderError: (_PATCHES, "The same."),
-    errors.TemporarilyUnableToDeleteOrderError: (("OrderQuote Deletion", "Order Deletion"), "The same."),
-    errors.TemporarilyUnavailableError: (("Order Status", *_FEEDS), "The same."),
+    errors.TemporarilyUnableToProduceOrderQuoteError: (_QUOTES, "The tables were busy in all attempts."),
+    errors.TemporarilyUnableToCreateOrderError: (_BOOKINGS, "The tables were busy in all attempts."),
+    errors.TemporarilyUnableToUpdateOrderError: (_PATCHES, "The tables were busy in all attempts."),
+    errors.TemporarilyUnableToDeleteOrderError: (
+        ("OrderQuote Deletion", "Order Deletion"),
+        "The tables were busy in all attempts.",
+    ),
+    errors.TemporarilyUnavailableError: (("Order Status", *_FEEDS), "The tables were busy in all attempts."),
     errors.InternalApplicationError: (
         EVERYWHERE,
-        "A fault of this system. The log has the trace; the answer has not.",
+        "An internal error. The stack trace is in the log, not in the answer.",
     ),
-    errors.InternalLibraryError: (NOT_YET, "A fault in a library is answered as one of this system."),
-    errors.InternalLibraryConfigurationError: (EVERYWHERE, "A setting cannot be used; the log says which."),
+    errors.InternalLibraryError: (NOT_YET, "An error in a library is returned as InternalApplicationError."),
+    errors.InternalLibraryConfigurationError: (EVERYWHERE, "A setting is invalid; the log says which."),
 }
 
 
@@ -245,20 +248,20 @@ def errors_page() -> str:
         [
             "# Errors",
             "",
-            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
+            "Generated from the code by `python -m openbooking.reference.pages`; do not edit.",
             "",
             "Every error is an Open Booking error in JSON-LD, of media type `application/vnd.openactive.booking+json; version=1`.",
-            "One of an OrderItem stands in its `error` property, with 409 for the whole answer; any other stands alone.",
-            "The test named with it fails unless an answer in it holds that error; every test fails in which an answer has",
-            "an error at an endpoint that is not named with it.",
+            "Errors of an OrderItem are in its `error` property, with status 409; any other error is the whole body.",
+            "The test in the last column fails unless one of its answers contains that error. Every test fails in which an answer has",
+            "an error at an endpoint that is not listed with it.",
             "",
             "| `@type` | Status | Where | `name` | When | Shown by |",
             "|---|---|---|---|---|---|",
             *arising,
             "",
-            "¹ The specification has no type for this. The nearest one is used, with HTTP's own status and without `statusCode`.",
+            "¹ The specification has no type for this. The nearest one is used, with the HTTP status of the case and without `statusCode`.",
             "",
-            "## In the specification, and not given here",
+            "## In the specification, but not used",
             "",
             "| `@type` | Status | Why not |",
             "|---|---|---|",
@@ -289,9 +292,9 @@ def settings_page() -> str:
         [
             "# Settings",
             "",
-            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
+            "Generated from the code by `python -m openbooking.reference.pages`; do not edit.",
             "",
-            "Each is an environment variable, read when it is first needed. A value that cannot be used keeps the service from answering anything but an error, and the log says which it is.",
+            "Each setting is an environment variable, read on first use. With an invalid value the service answers every request with an error, and the log says which value it is.",
             "",
             "| Variable | Default | Meaning |",
             "|---|---|---|",
@@ -315,7 +318,7 @@ def error_classes() -> Iterator[type[OpenBookingError]]:
 def shown_by(tests: Path = TESTS) -> dict[str, str]:
     """The test of each error, by the name of its class: the one that is marked `shows` with it.
 
-    The tests are read, not imported. Raises ValueError where two show the same error.
+    The tests are parsed, not imported. Raises ValueError if two show the same error.
     """
     shown: dict[str, str] = {}
     for path in sorted(tests.rglob("test_*.py")):
@@ -332,7 +335,7 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
     for statement in module.body:
         for mark in getattr(statement, "decorator_list", ()):
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.shows":
-                assert isinstance(statement, ast.FunctionDef), "a class shows nothing by itself"
+                assert isinstance(statement, ast.FunctionDef), "only functions can be marked"
                 for argument in mark.args:
                     yield statement.name, ast.literal_eval(argument)
 
@@ -369,7 +372,7 @@ def _default(value: Any) -> str:
 def main() -> None:
     """Write the pages."""
     if not TESTS.is_dir():
-        raise SystemExit("The pages are made in a checkout: here are no tests that show the errors.")
+        raise SystemExit("The pages can only be generated in a checkout with tests.")
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
         print(f"docs/{name}")

@@ -122,4 +122,4 @@ def test_errors_are_equal_by_type_and_content() -> None:
     assert first != errors.UnknownOfferError("gone")
     assert first != errors.UnacceptableOfferError("gone", instance="https://a.example/1")
     assert str(first) == "gone"
-    assert str(errors.UnknownOfferError()) == "The offer is not known."
+    assert str(errors.UnknownOfferError()) == "The offer is unknown."

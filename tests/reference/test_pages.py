@@ -37,7 +37,7 @@ def test_every_place_is_an_endpoint() -> None:
 
 
 def test_errors_that_cannot_arise_are_told_apart() -> None:
-    arising, waiting = errors_page().split("## In the specification, and not given here")
+    arising, waiting = errors_page().split("## In the specification, but not used")
     for kind in error_classes():
         missing = OCCASIONS[kind][0] == NOT_YET
         assert f"| `{kind.term}` | {kind.status} |" in (waiting if missing else arising.replace("¹ ", ""))
