@@ -1,6 +1,6 @@
-"""A Broker's side of the wire: reads a dataset site and feeds, chooses a session, calls the API.
+"""A Broker's client: reads a dataset site and feeds, chooses a session, calls the API.
 
-Knows only what a Broker can know, which is the specifications; refuses what is against them.
+Uses only what a Broker knows, which is the specifications, and raises errors for answers against them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAGES_AT_MOST = 10_000
 
 
 class UnexpectedAnswer(Exception):
-    """Something was not as a Broker expects it; the message says what, in a sentence."""
+    """An answer that a Broker does not expect; the message is one sentence for people."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Site:
-    """What a dataset site says: where to book, and the feed of each kind."""
+    """The contents of a dataset site: the booking endpoint, and the feed of each kind."""
 
     endpoint: str
     feeds: dict[str, str]
@@ -64,7 +64,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Choice:
-    """A session to book, the offer for it, and who sells it."""
+    """A session to book, its offer, and its Seller."""
 
     session: Json
     series: Json
@@ -100,7 +100,7 @@ def order_request(kind: str, choice: Choice) -> Json:
 
 
 class Broker:
-    """The Broker's side of the wire. Every answer is recorded; unexpected ones are refused."""
+    """The client. Every answer is recorded; unexpected ones raise UnexpectedAnswer."""
 
     def __init__(self, client: httpx.Client, record: Callable[[Exchange], None] = lambda _: None) -> None:
         self._client = client
@@ -111,7 +111,7 @@ class Broker:
         page = self._send("DatasetSite", "GET", url, expect=200)
         blocks = json_ld_blocks(page.text)
         if not blocks:
-            raise UnexpectedAnswer(f"{url} holds no JSON-LD.")
+            raise UnexpectedAnswer(f"{url} contains no JSON-LD.")
         dataset = _parsed(blocks[0], f"The JSON-LD of {url}")
         endpoint = (dataset.get("accessService") or {}).get("endpointUrl")
         feeds = {
@@ -124,7 +124,7 @@ class Broker:
         return Site(str(endpoint), feeds)
 
     def harvest(self, step: str, url: str, headers: Json | None = None) -> tuple[list[Json], str]:
-        """All items from `url` to the end of the feed, and the URL to go on from later (RPDE)."""
+        """All items from `url` to the end of the feed, and the URL to continue from later (RPDE)."""
         items: list[Json] = []
         for _ in range(_PAGES_AT_MOST):
             page = _parsed(self._send(step, "GET", url, headers, expect=200).text, url)
@@ -182,14 +182,14 @@ class Broker:
         )
         if answer.status_code != expect:
             raise UnexpectedAnswer(
-                f"{step} answered {answer.status_code} where {expect} was expected"
+                f"{step} answered {answer.status_code} instead of {expect}"
                 f" ({method} {url}): {_reason(answer)}"
             )
         return answer
 
 
 def partner_headers(seller_id: str | None = None) -> dict[str, str]:
-    """What says who is calling, in the development mode that the local stack has on."""
+    """The headers that name the caller, in the development mode of the local stack."""
     headers = {
         "Content-Type": MEDIA_TYPE,
         "Accept": MEDIA_TYPE,
@@ -201,14 +201,14 @@ def partner_headers(seller_id: str | None = None) -> dict[str, str]:
 
 
 def current(items: list[Json]) -> dict[str, Json]:
-    """What a feed holds after its updates and deletions, by `@id`."""
+    """The current items of a feed after its updates and deletions, by `@id`."""
     latest = {str(item["id"]): item for item in items}
     updated = [item["data"] for item in latest.values() if item["state"] == "updated"]
     return {data["@id"]: data for data in updated}
 
 
 def choices(series: dict[str, Json], sessions: dict[str, Json], now: datetime) -> Iterator[Choice]:
-    """The sessions that anybody can book without more ado, and cancel again; paid ones first."""
+    """The sessions that can be booked without further requirements, and cancelled; paid ones first."""
     found = []
     for session in sessions.values():
         parent = session.get("superEvent")
@@ -225,7 +225,7 @@ def choices(series: dict[str, Json], sessions: dict[str, Json], now: datetime) -
 
 
 def something_to_book(url: str, now: datetime) -> Choice | None:
-    """A session of the system at `url`; None where it has nothing that can be booked."""
+    """A session of the system at `url`; None if it has none that can be booked."""
     with httpx.Client(timeout=10) as client:
         broker = Broker(client)
         try:

@@ -1,6 +1,6 @@
-"""Plays a Broker against a running system: books a session, cancels it, sees it arrive.
+"""Acts as a Broker on a running system: books a session, cancels it, finds the change in the feed.
 
-Decides what is shown and what must hold; how a Broker speaks is in `broker`.
+Decides what is printed and checked; the requests are in `client`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def run_demo(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     transport: httpx.BaseTransport | None = None,
 ) -> None:
-    """Books and cancels one session at the system with this dataset site; tells it to `out`.
+    """Book and cancel one session at the system with this dataset site; print the steps with `out`.
 
-    `pause` lies between two looks at the Orders feed; `transport` is how requests are sent.
+    `pause` is called between two reads of the Orders feed; `transport` sends the requests.
     Raises UnexpectedAnswer.
     """
     with httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client:
@@ -80,7 +80,7 @@ def _play(
     request = order_request("OrderQuote", choice)
     quote = broker.call("C1", "PUT", template, choice, request, 200)
     _expect(quote.get("@type") == "OrderQuote", "C1 did not answer with an OrderQuote.")
-    _expect("customer" not in quote, "C1 knows a customer whom nobody named.")
+    _expect("customer" not in quote, "C1 has a customer, although the request had none.")
     say.result(200, f"total {_price(quote.get('totalPaymentDue', {}))}")
 
     say.step("C2: the same, for Geoff", "PUT", quotes)
@@ -117,7 +117,7 @@ def _play(
     before, following = broker.harvest("OrdersFeed", feed, partner_headers())
     _expect(
         all(each["id"] != order for each in before),
-        "The Order is in the Orders feed although nothing has happened to it since B.",
+        "The Order is in the Orders feed although it has not changed since B.",
     )
     say.result(200, f"{len(before)} items; ours is not among them, as nothing changed since B")
 
@@ -131,7 +131,7 @@ def _play(
     broker.call("Cancel", "PATCH", orders, choice, request, 204)
     say.result(204, "no body, as it should be")
 
-    say.step("See it arrive in the Orders feed", "GET", following)
+    say.step("Find the change in the Orders feed", "GET", following)
     arrived, looks = _await_in_feed(broker, following, order, pause)
     _expect_status(_only_item(arrived["data"], "The feed"), "CustomerCancelled", "The feed")
     total = arrived["data"].get("totalPaymentDue", {})
@@ -139,7 +139,7 @@ def _play(
     item = _only_item(arrived["data"], "The feed")
     say.result(200, f"{_status(item)}, nothing left to pay; seen at look {looks}")
     out("")
-    out("All as a Broker expects it.")
+    out("All answers were as expected.")
 
 
 def _await_in_feed(broker: Broker, url: str, order: str, pause: Callable[[], None]) -> tuple[Json, int]:
@@ -183,7 +183,7 @@ def _expect(condition: bool, otherwise: str) -> None:
 
 
 class _Script:
-    """Tells the steps: a heading, the request, what came of it."""
+    """Prints the steps: a heading, the request, the result."""
 
     def __init__(self, out: Callable[[str], None]) -> None:
         self._out = out

@@ -1,1 +1,1 @@
-"""The command line: parses, calls what does the work, and prints."""
+"""The command line: each command parses its arguments, calls one function, and prints the result."""

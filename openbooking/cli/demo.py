@@ -1,4 +1,4 @@
-"""`openbooking demo`: a Broker's journey, printed step by step."""
+"""`openbooking demo`: the steps of a Broker, printed one by one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def demo(
-    url: Annotated[str | None, typer.Option(help="Where the system runs; else the local stack's.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of the system; by default the local stack's.")] = None,
     port: OptionalPort = None,
 ) -> None:
-    """Act as a Broker: find a session, book it, cancel it, see that arrive in the Orders feed."""
+    """Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed."""
     if url is None:
         stack = None if port else running_stack()
         url = stack.url if stack else f"http://localhost:{port or DEFAULT_PORT}"

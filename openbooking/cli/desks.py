@@ -1,4 +1,4 @@
-"""What the commands on partners, sellers, logins and tokens share: their options, and the installation meant."""
+"""Common options of the commands on partners, sellers, logins and tokens, and the installation they work on."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ from openbooking.local.discovery import running_stack
 from openbooking.local.stack import environment_variables
 
 Stage = Annotated[
-    str | None, typer.Option(help="Work on this stage on AWS, with the credentials boto3 finds.")
+    str | None, typer.Option(help="Work on this stage on AWS, with the credentials that boto3 finds.")
 ]
 By = Annotated[
-    str | None, typer.Option(help="Who does it, for the journal; else your user name, on AWS your ARN.")
+    str | None, typer.Option(help="User for the journal; by default your user name, on AWS your ARN.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PartnerId = Annotated[str, typer.Argument(metavar="PARTNER", help="The partner's client id.")]
-SellerId = Annotated[str, typer.Argument(metavar="SELLER", help="The Seller's id, as `sellers list` has it.")]
+SellerId = Annotated[
+    str, typer.Argument(metavar="SELLER", help="The Seller's id, as `sellers list` shows it.")
+]
 
 
 @contextmanager
 def desk_to_change(
     stage: str | None, dynamodb_url: str | None, by: str | None, *, signing_key: bool = False
 ) -> Iterator[Administration]:
-    """The desk of the installation that is meant, for `by` or whoever is at the keyboard.
+    """The administration of the chosen installation, in the name of `by` or the current user.
 
-    `signing_key`: on a stage, with the key that seals signing keys. Whatever is refused within ends the
-    command with a sentence.
+    `signing_key`: on a stage, with the key that seals signing keys. An error inside the block ends the
+    command with one sentence.
     """
     with desk_to_read(stage, dynamodb_url, signing_key=signing_key) as desk:
-        desk.by = by or _who(stage)
+        desk.by = by or _user(stage)
         yield desk
     if desk.journal.unwritten:
         refuse(desk.journal.unwritten)
@@ -53,9 +55,9 @@ def desk_to_change(
 def desk_to_read(
     stage: str | None, dynamodb_url: str | None, *, signing_key: bool = False
 ) -> Iterator[Administration]:
-    """The desk of the installation that is meant, in nobody's name."""
+    """The administration of the chosen installation, for reading only."""
     if stage and dynamodb_url:
-        refuse("Either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
+        refuse("Use either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
     try:
         with ExitStack() as entered:
             own_url = None
@@ -65,7 +67,7 @@ def desk_to_read(
                 stack = None if dynamodb_url else running_stack()
                 own_url = stack.url if stack else None
                 entered.enter_context(attached(dynamodb_url))
-            # What is done is told to a person here, and to the journal.
+            # The commands print what they do, and write it to the journal.
             quiet = {"LOG_LEVEL": "WARNING", "METRICS": "false", "PRODUCTION": "false"}
             entered.enter_context(environment_variables(quiet))
             system = from_environment()
@@ -74,13 +76,15 @@ def desk_to_read(
     except AdministrationError as error:
         refuse(explained(error))
     except (StillBusy, StoreBusy):
-        refuse("The engine is too busy, or others change the same thing. Look what was done, and try again.")
+        refuse(
+            "The database is busy, or another command changes the same data. Check the result, then try again."
+        )
     except (SettingsError, BotoCoreError, ClientError, PynamoDBException) as error:
-        refuse(f"This cannot be done: {error}.")
+        refuse(f"The command failed: {error}.")
 
 
-def _who(stage: str | None) -> str:
-    """Who is at the keyboard: on AWS by the ARN of the credentials."""
+def _user(stage: str | None) -> str:
+    """The current user; on AWS the ARN of the credentials."""
     if stage:
         return str(boto3.client("sts").get_caller_identity()["Arn"])
     try:

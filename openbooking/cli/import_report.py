@@ -1,4 +1,4 @@
-"""What an import tells: progress, a table per feed, and a reason for everything that is left out."""
+"""The output of an import: progress, a table per feed, and a reason for everything that was skipped."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from openbooking.importing.update import Changes
 
 _EXAMPLES = 3
 _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)
-# Reasons differ in the ids and values they quote; without these they are the same reason.
+# Reasons that differ only in the ids and values they quote are grouped.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|https?://\S+|\b\d+\b")
 
 
 @contextmanager
 def progress(console: Console) -> Iterator[Show]:
-    """A bar for each thing that is being done; on what is no terminal a line when it is done."""
+    """A progress bar for each task; without a terminal, one line when it is done."""
     if not console.is_terminal:
         lines = _Lines(console)
         yield lines.show
@@ -69,7 +69,7 @@ class _Lines:
 
 
 def print_summary(console: Console, harvest: Harvest, intake: Intake, changes: Changes) -> None:
-    """What has been done, and what has not and why."""
+    """Print what was imported, and what was not and why."""
     left_out = [*intake.left_out, *changes.left_out]
     console.print()
     console.print(_table(harvest, changes, left_out))
@@ -124,11 +124,11 @@ def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
     for seller_id in changes.others_sellers:
         _say(console, f"  {seller_id} stays as it is: it was there before, and not from this site")
     for gap in intake.seller_gaps:
-        name = " (its name stands in)" if "legalName" in gap.missing and "name" not in gap.missing else ""
+        name = " (its name is used)" if "legalName" in gap.missing and "name" not in gap.missing else ""
         missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
         _say(console, f"  {gap.seller_id} lacks {missing}")
     if intake.seller_gaps:
-        _say(console, "  Every answer must show these. Give them with --seller-details.")
+        _say(console, "  Every answer must show these. Add them with --seller-details.")
 
 
 def _print_standing(console: Console, changes: Changes) -> None:
@@ -164,6 +164,6 @@ def _short(item_id: str) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    # What others have published is text, neither markup nor control characters for the terminal.
+    # Published values are plain text: no markup, and no control characters for the terminal.
     visible = "".join(letter if letter.isprintable() else "?" for letter in text)
     console.print(visible, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`openbooking import`: takes an operator's data into the inventory, and prints what became of it."""
+"""`openbooking import`: imports an operator's data into the inventory, and prints the result."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from openbooking.local.discovery import running_stack
 _FOLLOWS_FOR = 5.0
 
 app = typer.Typer(
-    help="Take an operator's data into the inventory.", no_args_is_help=True, add_completion=False
+    help="Import an operator's data into the inventory.", no_args_is_help=True, add_completion=False
 )
 
 
 @app.callback()
 def imports() -> None:
-    """Take an operator's data into the inventory."""
+    """Import an operator's data into the inventory."""
 
 
 @app.command("rpde")
 def rpde_command(
     url: Annotated[str, typer.Argument(help="The operator's dataset site.", metavar="DATASET_SITE_URL")],
     vat_rate: Annotated[
-        str, typer.Option(help="The tax on its prices, which feeds do not say; 0 for none.")
+        str, typer.Option(help="The tax rate of its prices, which feeds do not state; 0 for none.")
     ] = "0.20",
     seller_details: Annotated[
         Path | None,
@@ -48,10 +48,11 @@ def rpde_command(
         ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write all that is left out or withdrawn here, as JSON lines.")
+        Path | None,
+        typer.Option(help="Write everything that was skipped or withdrawn to this file, as JSON lines."),
     ] = None,
     source: Annotated[
-        str, typer.Option(help="The name of the site in the inventory, where its URL has changed since.")
+        str, typer.Option(help="The name of the site in the inventory, if its URL has changed.")
     ] = "",
     deleted_means_cancelled: Annotated[
         bool,
@@ -62,7 +63,7 @@ def rpde_command(
     ] = False,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """Take in what an operator publishes; again and again, for what has changed since."""
+    """Import an operator's published feeds. Repeat it to import what has changed since."""
     try:
         stack = running_stack()
         options = ImportOptions(

@@ -1,4 +1,4 @@
-"""What the commands say of the installation they work on, and of what its services refuse."""
+"""Checks that the installation can be reached, and explains errors of its services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.runtime.system import System
 from chalicelib.services.errors import AdministrationError, NotFound
 from chalicelib.storage.errors import StoreBusy
 
-# The command that lists what there is of a kind.
+# The command that lists the existing entries of a kind.
 _LISTS = {
     "booking partner": "partners list",
     "Seller": "sellers list",
@@ -24,11 +24,11 @@ _LISTS = {
 
 
 class Unreachable(AdministrationError):
-    """There are no such tables, or no way to them."""
+    """The tables do not exist or cannot be reached."""
 
 
 def check_reachable(system: System) -> None:
-    """Read one row, so that a command fails before it asks for anything. Raises Unreachable."""
+    """Read one row, so that a command fails before it prompts for input. Raises Unreachable."""
     try:
         system.register.find(SellerStanding, SellerStanding.key_of("nobody"))
     except (StoreBusy, BotoCoreError, ClientError, PynamoDBException) as error:
@@ -38,6 +38,6 @@ def check_reachable(system: System) -> None:
 
 
 def explained(error: AdministrationError) -> str:
-    """The sentence for the terminal: with the command that shows what there is, where that helps."""
+    """The sentence for the terminal, with the command that lists the existing entries if one was not found."""
     listed_by = _LISTS.get(error.kind) if isinstance(error, NotFound) else None
     return f"{str(error).removesuffix('.')}: see `openbooking {listed_by}`." if listed_by else str(error)

@@ -1,4 +1,4 @@
-"""`openbooking journal`: what was done with the commands that change identities."""
+"""`openbooking journal`: the log of the commands that change identities."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def journal(
-    month: Annotated[str | None, typer.Option(help="Such as 2026-07; else this one (UTC).")] = None,
+    month: Annotated[
+        str | None, typer.Option(help="For example 2026-07; by default this month (UTC).")
+    ] = None,
     as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """What was done with these commands in a month, and by whom."""
+    """List what was changed with these commands in a month, and by whom."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.journal.listed(month), as_json, none="Nothing was done.")
+        show(desk.journal.listed(month), as_json, none="No entries.")

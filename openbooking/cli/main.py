@@ -1,6 +1,6 @@
-"""The `openbooking` command: which commands there are. Each is in a module of its own beside this one.
+"""The `openbooking` command: the list of commands. Each is in its own module in this package.
 
-A command's module is imported when the command runs, so it imports what it needs at its top, and
+A command's module is imported when the command runs. It can therefore import what it needs at the top, and
 `openbooking --help` imports none of it.
 """
 
@@ -18,7 +18,7 @@ COMMANDS = {
     "serve": ("serve", "Run the whole system on this machine until Ctrl-C."),
     "demo": (
         "demo",
-        "Act as a Broker: find a session, book it, cancel it, see that arrive in the Orders feed.",
+        "Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.",
     ),
     "import": ("imports", "Take an operator's data into the inventory."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
@@ -50,7 +50,7 @@ class _LazyGroup(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command or group of this name, with all that it needs."""
+    """Import the command or group of this name."""
     module, _ = COMMANDS[name]
     return typer.main.get_command(import_module(f"openbooking.cli.{module}").app)
 
@@ -70,7 +70,7 @@ def openbooking(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """The booking system on this machine, and the commands of its operator."""
+    """Run the booking system on this machine, and administer an installation."""
 
 
 def main() -> None:

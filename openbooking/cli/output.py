@@ -17,15 +17,15 @@ from openbooking.cli.terminal import console
 Row = Mapping[str, Any]
 
 
-def tell_once(secrets: Mapping[str, str]) -> None:
-    """Show secrets that are kept nowhere, each under its name."""
+def show_secrets(secrets: Mapping[str, str]) -> None:
+    """Print secrets with their names. They are not stored and cannot be shown again."""
     for name, value in secrets.items():
         typer.echo(f"{name + ':':22}{value}")
-    typer.echo("It is shown only now; nobody can look it up later.")
+    typer.echo("Save it now: it cannot be shown again.")
 
 
 def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
-    """A table of rows that have the same keys, or `none` where there are no rows."""
+    """Print a table of rows that have the same keys, or `none` if there are no rows."""
     if as_json:
         typer.echo(json.dumps(rows, default=lambda instant: instant.isoformat(), indent=2))
         return
@@ -41,7 +41,7 @@ def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
 
 
 def text_of(value: Any, between: str = "\n") -> str:
-    """As a person reads it. Some of it was written by strangers, who may not move the terminal's cursor."""
+    """The value as text for people, without control characters: some values come from other parties."""
     if value is None:
         return ""
     if isinstance(value, datetime):

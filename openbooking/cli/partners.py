@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openbooking.cli.desks import AsJson, By, PartnerId, Stage, desk_to_change, desk_to_read
-from openbooking.cli.output import show, tell_once, text_of
+from openbooking.cli.output import show, show_secrets, text_of
 from openbooking.cli.terminal import DynamodbUrl
 
 app = typer.Typer(
@@ -18,15 +18,15 @@ app = typer.Typer(
 
 @app.command("add")
 def add_partner(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Shown to Sellers who are asked to allow it.")],
-    own_id: Annotated[str | None, typer.Option("--id", help="Its client id, if not a random one.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Shown to Sellers on the consent page.")],
+    own_id: Annotated[
+        str | None, typer.Option("--id", help="The client id; by default a random one.")
+    ] = None,
     redirect_uri: Annotated[
-        list[str] | None, typer.Option(help="Where its Sellers are sent back to; may be repeated.")
+        list[str] | None, typer.Option(help="Where Sellers are redirected after login; may be repeated.")
     ] = None,
-    seller: Annotated[
-        str | None, typer.Option(help="The Seller it may act for without anybody's login.")
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="Its web site, shown with its name.")] = None,
+    seller: Annotated[str | None, typer.Option(help="The Seller it may act for without a login.")] = None,
+    url: Annotated[str | None, typer.Option(help="The partner's website, shown with its name.")] = None,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
@@ -36,12 +36,12 @@ def add_partner(
         partner, secret = desk.partners.add(
             name, own_id=own_id, redirect_uris=redirect_uri or (), seller=seller, url=url
         )
-        tell_once({"client id": partner.id, "client secret": secret})
+        show_secrets({"client id": partner.id, "client secret": secret})
 
 
 @app.command("list")
 def list_partners(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """All booking partners."""
+    """List all booking partners."""
     with desk_to_read(stage, dynamodb_url) as desk:
         show(desk.partners.listed(), as_json, none="There are no booking partners.")
 
@@ -50,7 +50,7 @@ def list_partners(as_json: AsJson = False, stage: Stage = None, dynamodb_url: Dy
 def show_partner(
     partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
 ) -> None:
-    """One booking partner, with the Sellers that allow it."""
+    """Show one booking partner, with the Sellers that allow it."""
     with desk_to_read(stage, dynamodb_url) as desk:
         shown = desk.partners.shown(partner)
         if as_json:
@@ -66,7 +66,7 @@ def show_partner(
 def suspend_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
-    """Give it no tokens until it is resumed."""
+    """Issue no tokens to a partner until it is resumed."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         typer.echo(f"Booking partner {desk.partners.suspend(partner).id} is suspended.")
 
@@ -75,61 +75,65 @@ def suspend_partner(
 def resume_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
-    """Let a suspended partner go on."""
+    """Enable a suspended partner again."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         resumed = desk.partners.resume(partner)
-        needs = "" if resumed.secrets else " It has no secret: `rotate-secret` gives it one."
+        needs = "" if resumed.secrets else " It has no secret: create one with `rotate-secret`."
         typer.echo(f"Booking partner {resumed.id} is active again.{needs}")
 
 
 @app.command("rotate-secret")
 def rotate_secret(
     partner: PartnerId,
-    keep_old: Annotated[int, typer.Option(min=0, help="Hours for which the old one is good too.")] = 24,
+    keep_old: Annotated[int, typer.Option(min=0, help="Hours for which the old secret stays valid.")] = 24,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Give it a new secret, shown once. Its Orders stay its own."""
+    """Create a new secret for a partner, and show it once. Its Orders are not affected."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         secret = desk.partners.rotate_secret(partner, keep_old=timedelta(hours=keep_old))
-        tell_once({"client id": partner, "client secret": secret})
-        typer.echo(f"The old one ends in {keep_old} hours." if keep_old else "The old one has ended.")
+        show_secrets({"client id": partner, "client secret": secret})
+        typer.echo(
+            f"The old secret expires in {keep_old} hours." if keep_old else "The old secret has expired."
+        )
 
 
 @app.command("revoke")
 def revoke_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
-    """End all it has: secrets, API keys, refresh tokens, what Sellers allow it. Its Orders stay."""
+    """End a partner's secrets, API keys, refresh tokens and authorisations. Its Orders stay."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         ended = desk.partners.revoke(partner)
-        told = ", ".join(f"{what}: {number}" for what, number in ended.items())
-        typer.echo(f"Booking partner {partner} is revoked. Ended with it: {told}.")
+        counts = ", ".join(f"{what}: {number}" for what, number in ended.items())
+        typer.echo(f"Booking partner {partner} is revoked. Ended with it: {counts}.")
 
 
 @app.command("api-key")
 def make_api_key(
     partner: PartnerId,
     seller: Annotated[str | None, typer.Option(help="The Seller it may act for with this key.")] = None,
-    note: Annotated[str, typer.Option(help="What the key is for; no secret.")] = "",
-    days: Annotated[int | None, typer.Option(min=1, help="How long it is good; else until revoked.")] = None,
+    note: Annotated[str, typer.Option(help="What the key is for; not secret.")] = "",
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until it expires; by default valid until revoked.")
+    ] = None,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Give it an API key, shown once."""
+    """Create an API key for a partner, and show it once."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        tell_once({"API key": desk.api_keys.add(partner, seller=seller, note=note, days=days)})
+        show_secrets({"API key": desk.api_keys.add(partner, seller=seller, note=note, days=days)})
 
 
 @app.command("api-keys")
 def list_api_keys(
     partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
 ) -> None:
-    """Its API keys, each by the beginning of what is kept of it."""
+    """List a partner's API keys, each with the first characters of its stored hash."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.api_keys.listed(partner), as_json, none="It has no API keys.")
+        show(desk.api_keys.listed(partner), as_json, none="The partner has no API keys.")
 
 
 @app.command("revoke-api-key")
@@ -147,21 +151,21 @@ def revoke_api_key(
 
 @app.command("invite")
 def invite_partner(
-    note: Annotated[str, typer.Option(help="For whom it is.")] = "",
-    uses: Annotated[int, typer.Option(min=1, help="How many may register with it.")] = 1,
-    days: Annotated[int, typer.Option(min=1, help="How long it is good.")] = 14,
+    note: Annotated[str, typer.Option(help="Who will use it.")] = "",
+    uses: Annotated[int, typer.Option(min=1, help="How many partners may register with it.")] = 1,
+    days: Annotated[int, typer.Option(min=1, help="Days until it expires.")] = 14,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Make an initial access token, shown once, with which a partner can register itself."""
+    """Create an initial access token, with which a partner can register itself, and show it once."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        tell_once({"initial access token": desk.invitations.add(note=note, uses=uses, days=days)})
+        show_secrets({"initial access token": desk.invitations.add(note=note, uses=uses, days=days)})
 
 
 @app.command("invitations")
 def list_invitations(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """Invitations that can still be used."""
+    """List invitations that can still be used."""
     with desk_to_read(stage, dynamodb_url) as desk:
         show(desk.invitations.listed(), as_json, none="There are no invitations.")
 
@@ -173,7 +177,7 @@ def uninvite_partner(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Take an invitation back. Whoever has registered with it stays."""
+    """Withdraw an invitation. Partners that have registered with it stay."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         desk.invitations.withdraw(invitation)
         typer.echo("The invitation is withdrawn.")

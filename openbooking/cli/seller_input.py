@@ -1,4 +1,4 @@
-"""A Seller as `openbooking sellers add` reads it: a file, and a rate of tax."""
+"""The input of `openbooking sellers add`: a file with a Seller, and a tax rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbooking.importing.rpde import ImportRefused, read_rate
 
 
 def tax_rate(text: str) -> TaxRate | None:
-    """A rate of VAT such as 0.20; None for 0. Raises InvalidValue."""
+    """A VAT rate such as 0.20; None for 0. Raises InvalidValue."""
     try:
         return vat(read_rate(text))
     except ImportRefused as refused:
@@ -21,11 +21,13 @@ def tax_rate(text: str) -> TaxRate | None:
 
 
 def seller_file(path: Path) -> Json:
-    """A Seller as JSON, as the `organizer` of a feed. Raises InvalidValue."""
+    """A Seller as JSON, in the form of the `organizer` of a feed. Raises InvalidValue."""
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidValue(f"{path} cannot be read: {error}.") from None
     if not isinstance(document, dict):
-        raise InvalidValue(f"{path} must hold one JSON object, a Seller as the organizer of a feed.")
+        raise InvalidValue(
+            f"{path} must contain one JSON object, a Seller in the form of a feed's organizer."
+        )
     return document

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """All Sellers, and the booking partners they allow."""
+    """List all Sellers, and the booking partners they allow."""
     with desk_to_read(stage, dynamodb_url) as desk:
         show(desk.sellers.listed(), as_json, none="There are no Sellers.")
 
@@ -28,23 +28,29 @@ def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: Dyn
 @app.command("add")
 def add_seller(
     own_id: Annotated[
-        str | None, typer.Option("--id", help="Its URL in your feeds, or a name that becomes part of ours.")
+        str | None,
+        typer.Option(
+            "--id", help="The Seller's id in your feeds (a URL), or a short name for an id of ours."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="As customers know it.")] = None,
-    legal_name: Annotated[str | None, typer.Option(help="For receipts.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name shown to customers.")] = None,
+    legal_name: Annotated[str | None, typer.Option(help="The legal name, for receipts.")] = None,
     tax_mode: Annotated[
-        str | None, typer.Option(help="gross: prices hold the tax; net: it comes on top.")
+        str | None, typer.Option(help="gross: prices include tax; net: tax is added.")
     ] = None,
-    vat_rate: Annotated[str, typer.Option(help="The tax on its prices; 0 for none.")] = "0.20",
+    vat_rate: Annotated[str, typer.Option(help="The tax rate of its prices; 0 for none.")] = "0.20",
     file: Annotated[
-        Path | None, typer.Option("--from", help="A JSON file with the Seller as the organizer of a feed.")
+        Path | None,
+        typer.Option("--from", help="A JSON file with the Seller in the form of a feed's organizer."),
     ] = None,
-    replacing: Annotated[bool, typer.Option("--replace", help="Where there is one of this id.")] = False,
+    replacing: Annotated[
+        bool, typer.Option("--replace", help="Replace an existing Seller with this id.")
+    ] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Add a Seller. Options go before what stands in the file."""
+    """Add a Seller. Options override the values in the file."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         options = {"@id": own_id, "name": name, "legalName": legal_name, "taxMode": tax_mode}
         document = seller_file(file) if file else {}
@@ -52,10 +58,10 @@ def add_seller(
         try:
             seller, lacking = desk.sellers.add(document, tax_rate(vat_rate), replacing=replacing)
         except AlreadyExists as error:
-            refuse(f"{str(error).removesuffix('.')}; --replace puts this in its place.")
+            refuse(f"{str(error).removesuffix('.')}; use --replace to replace it.")
         typer.echo(f"Seller {desk.seller_ids.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
         if lacking:
-            typer.echo(f"Its receipts will lack {', '.join(lacking)}: give them with --from and --replace.")
+            typer.echo(f"Its receipts will lack {', '.join(lacking)}: add them with --from and --replace.")
 
 
 @app.command("authorise")
@@ -63,13 +69,14 @@ def authorise_partner(
     seller: SellerId,
     partner: PartnerId,
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may do; may be repeated. Else openactive-openbooking.")
+        list[str] | None,
+        typer.Option(help="What it may do; may be repeated. By default openactive-openbooking."),
     ] = None,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Allow a partner to act for a Seller with its own credentials alone, without anybody's login."""
+    """Allow a partner to act for a Seller with its own credentials only, without a login."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         given = desk.authorisations.authorise(seller, partner, *([scope] if scope else []))
         allowed = ", ".join(given.scopes)
@@ -82,13 +89,13 @@ def authorise_partner(
 def revoke_authorisation(
     seller: SellerId,
     partner: Annotated[
-        str | None, typer.Argument(metavar="PARTNER", help="Only this partner; else all.")
+        str | None, typer.Argument(metavar="PARTNER", help="Only this partner; by default all.")
     ] = None,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """End what a Seller allows a partner, or all partners."""
+    """Revoke a partner's authorisation for a Seller, or those of all partners."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         for ended in desk.authorisations.revoke(seller, partner):
             typer.echo(
@@ -100,7 +107,7 @@ def revoke_authorisation(
 def suspend_seller(
     seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
-    """Let nobody act for it until it is resumed."""
+    """Stop all partners from acting for a Seller until it is resumed."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.suspend(seller).seller_id)} is suspended.")
 
@@ -109,6 +116,6 @@ def suspend_seller(
 def resume_seller(
     seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
-    """Let a suspended Seller go on."""
+    """Enable a suspended Seller again."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
         typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.resume(seller).seller_id)} is active again.")

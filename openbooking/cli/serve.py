@@ -1,4 +1,4 @@
-"""`openbooking serve`: the local stack, with the samples and the identities that it is asked to have."""
+"""`openbooking serve`: the local stack, with samples and the identities of a conformance profile."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def serve(
     port: Port = DEFAULT_PORT,
-    host: Annotated[str, typer.Option(help="What to listen on.")] = "localhost",
+    host: Annotated[str, typer.Option(help="The host to listen on.")] = "localhost",
     dynamodb_url: DynamodbUrl = None,
-    dynamodb_port: Annotated[int, typer.Option(help="Of the embedded DynamoDB.")] = 0,
+    dynamodb_port: Annotated[int, typer.Option(help="Port of the embedded DynamoDB; 0 for a free one.")] = 0,
     samples: Annotated[bool, typer.Option(help="Load the sample inventory.")] = True,
     sweep_every: Annotated[
         float, typer.Option(help="Seconds between sweeps of expired leases; 0 for none.")
     ] = 5.0,
     conformance: Annotated[
-        bool, typer.Option(help="Set up as the official test suite wants it (docs/conformance.md).")
+        bool, typer.Option(help="Use the settings for the official test suite (docs/conformance.md).")
     ] = False,
     overlay: Annotated[
-        list[str] | None, typer.Option(help="With --conformance: as for suite-config; may be repeated.")
+        list[str] | None,
+        typer.Option(help="With --conformance: an overlay, as for suite-config; may be repeated."),
     ] = None,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
@@ -59,5 +60,5 @@ def serve(
 
 
 def seed_samples() -> None:
-    """Put the samples into the inventory that this process works on."""
+    """Load the samples into the inventory of this process."""
     load_samples(installed().inventory, datetime.now(UTC))

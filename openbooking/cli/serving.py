@@ -1,4 +1,4 @@
-"""`openbooking serve`: runs the local stack, shows what to open and try, logs requests, stops on a signal."""
+"""`openbooking serve`: runs the local stack, prints what to open and try, logs requests, stops on a signal."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def serve(
     seed: Callable[[], None] | None,
     settings: Mapping[str, str] | None = None,
 ) -> int:
-    """Returns the exit code: 0 after a signal, 1 if it could not start."""
+    """Run until a signal. Returns the exit code: 0 after a signal, 1 if it could not start."""
     console = Console(highlight=False)
     others = running_stacks()
     if (sharing := _shares_tables(others, dynamodb_url, table_prefix)) is not None:
         print(
-            f"The tables {table_prefix}-* at {sharing.dynamodb_url} are served at {sharing.url} already. "
-            "Use that server, or set TABLE_PREFIX to serve tables of another name.",
+            f"The tables {table_prefix}-* at {sharing.dynamodb_url} are already served at {sharing.url}. "
+            "Use that server, or set TABLE_PREFIX to use tables with another prefix.",
             file=sys.stderr,
         )
         return 1
     stop, welcomed = threading.Event(), threading.Event()
 
     def log_request(line: str) -> None:
-        # What the welcome itself asks is of no interest.
+        # The requests of the welcome itself are not shown.
         if welcomed.is_set():
             _print_line(line)
 
@@ -85,7 +85,7 @@ def serve(
 def _shares_tables(
     others: Sequence[StackAddress], dynamodb_url: str | None, table_prefix: str
 ) -> StackAddress | None:
-    """The running stack that serves these tables. Two would keep one record of what is handled."""
+    """The running stack that serves these tables. Two stacks would overwrite each other's stream positions."""
     for other in others if dynamodb_url else ():
         if (other.dynamodb_url, other.table_prefix) == ((dynamodb_url or "").rstrip("/"), table_prefix):
             return other
@@ -101,17 +101,17 @@ def _other_port(port: int, *, is_api: bool) -> str:
 
 def _print_line(line: str) -> None:
     try:
-        # In one call, so that lines of several threads do not mix.
+        # In one call, so that lines of several threads are not mixed.
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     except OSError:
-        # Nobody reads the terminal any more; requests are served all the same.
+        # The terminal is closed; requests are still served.
         return
 
 
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call `stop`; a second one ends the process at once."""
+    """Ctrl-C and SIGTERM call `stop`; a second one ends the process immediately."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -133,7 +133,7 @@ def _welcome(console: Console, address: StackAddress, others: Sequence[StackAddr
         console.print(text, style="bold")
 
     def line(text: str) -> None:
-        # Not wrapped: what is copied must stay one line.
+        # Not wrapped: commands to copy must stay on one line.
         console.print(f"  {text}", soft_wrap=True, markup=False)
 
     console.print()
@@ -147,19 +147,19 @@ def _welcome(console: Console, address: StackAddress, others: Sequence[StackAddr
         f"make demo{'' if port == DEFAULT_PORT else f' PORT={port}'}  (a Broker books a session and cancels it)"
     )
     line(f"curl -s {url}/feeds/session-series")
-    headers = _kept(address, "headers", _header_lines(None))
+    headers = _file(address, "headers", _header_lines(None))
     line(f"curl -s -H @{headers} {url}/api/openbooking/orders-rpde")
     choice = something_to_book(url, datetime.now(UTC))
     if choice is not None:
         heading(f"Ask for a quote (C1): {choice.name}, {choice.session['startDate']}")
-        headers = _kept(address, "seller-headers", _header_lines(choice.seller["@id"]))
-        quote = _kept(address, "quote.json", json.dumps(order_request("OrderQuote", choice), indent=2) + "\n")
+        headers = _file(address, "seller-headers", _header_lines(choice.seller["@id"]))
+        quote = _file(address, "quote.json", json.dumps(order_request("OrderQuote", choice), indent=2) + "\n")
         template = f"{url}/api/openbooking/order-quote-templates/{uuid.uuid4()}"
         line(f"curl -s -X PUT -H @{headers} -d @{quote} {template}")
     heading("Data")
     line(f"tables {address.table_prefix}-* at {address.dynamodb_url}")
     if others:
-        line(f"Other openbooking commands use the server at {others[0].url}, which started first.")
+        line(f"Other openbooking commands use the server at {others[0].url}, which was started first.")
         line(f"For this one, add: --dynamodb-url {address.dynamodb_url}")
     else:
         line("Other openbooking commands, such as .venv/bin/openbooking partners list, use them by default.")
@@ -167,8 +167,8 @@ def _welcome(console: Console, address: StackAddress, others: Sequence[StackAddr
     console.print("Ctrl-C stops it. Requests:")
 
 
-def _kept(address: StackAddress, name: str, text: str) -> str:
-    """The path of a file with `text`, as short as it can be given here. It goes when the stack stops."""
+def _file(address: StackAddress, name: str, text: str) -> str:
+    """Write `text` to a file of the stack, which is removed when it stops; return the shortest path to it."""
     file = stack_directory(address) / name
     write_atomically(file, text)
     here = Path.cwd()

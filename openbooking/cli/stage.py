@@ -33,7 +33,7 @@ class Switch(StrEnum):
 
 @app.command()
 def package(stage: Stage = "dev") -> None:
-    """Make the package for a pipeline, in dist/."""
+    """Create the package for a pipeline, in dist/."""
     with _one_line_for_errors():
         made = package_stage(stage)
     typer.echo(f"{made.template}\n{made.alarms}\n{made.zip}")
@@ -41,7 +41,7 @@ def package(stage: Stage = "dev") -> None:
 
 @app.command()
 def rehearse(stage: Stage = "dev") -> None:
-    """Deploy to an imitation of AWS on this machine, from start to end."""
+    """Run the whole deployment against a simulated AWS on this machine."""
     with _one_line_for_errors():
         rehearse_stage(stage)
 
@@ -62,7 +62,7 @@ def deploy(
     if deletion_protection:
         parameters["DeletionProtection"] = str(deletion_protection is Switch.on).lower()
     session = boto3.Session()
-    # API Gateway takes one deployment in five seconds, and Chalice has just made one.
+    # API Gateway allows one deployment in five seconds, and Chalice has just made one.
     patient = Config(retries={"mode": "standard", "max_attempts": 10})
     aws = Aws(lambda service: session.client(service, config=patient), os.environ)
     with _one_line_for_errors():
@@ -76,7 +76,7 @@ def deploy(
 
 @contextmanager
 def _one_line_for_errors() -> Iterator[None]:
-    """Errors that need no trace end the command with one line."""
+    """End the command with one line for errors that need no stack trace."""
     try:
         yield
     except DeploymentError as error:

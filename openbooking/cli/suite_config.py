@@ -17,19 +17,17 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def suite_config(
     overlays: Annotated[
-        list[str] | None, typer.Argument(help="Files of tests/suite, each laid over those before it.")
+        list[str] | None, typer.Argument(help="Files in tests/suite; each overrides those before it.")
     ] = None,
-    url: Annotated[str, typer.Option(help="Where the system runs.")] = "http://localhost:8000",
-    output: Annotated[Path, typer.Option(help="Where the suite is to write its reports.")] = Path(
-        "suite-output"
-    ),
+    url: Annotated[str, typer.Option(help="URL of the system.")] = "http://localhost:8000",
+    output: Annotated[Path, typer.Option(help="Folder for the suite's reports.")] = Path("suite-output"),
 ) -> None:
     """Print the official test suite's configuration, for its NODE_CONFIG: see docs/conformance.md."""
     typer.echo(json.dumps(read_profile(overlays, url, output).suite))
 
 
 def read_profile(overlays: list[str] | None, url: str, output: Path) -> Profile:
-    """The profile with these overlays. Ends the command where there is no such overlay."""
+    """The profile with these overlays. Ends the command if an overlay does not exist."""
     try:
         return profile(overlays or [], url=url, output=output)
     except UnknownOverlayError as error:

@@ -1,4 +1,4 @@
-"""What the commands share: which installation they work on, and how they speak to a person."""
+"""What all commands share: the installation they work on, ports, and messages for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DynamodbUrl = Annotated[
     str | None,
     typer.Option(
         envvar="DYNAMODB_URL",
-        help="A DynamoDB engine that runs already, such as Dynoxide or DynamoDB Local.",
+        help="URL of a running DynamoDB engine, such as Dynoxide or DynamoDB Local.",
     ),
 ]
 
@@ -26,27 +26,27 @@ MAX_PORT = 65535
 
 
 def _read_port(text: str) -> int:
-    """A port; 0 takes a free one. Anything else ends the command with a sentence."""
+    """A port; 0 stands for a free one. Anything else ends the command with one sentence."""
     # ASCII only: int() reads the digits of every alphabet, and underscores.
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MAX_PORT:
         refuse(f"{text!r} is not a port: choose a number from 1 to {MAX_PORT}, such as PORT=9000 make run")
     return int(text)
 
 
-_PORT = typer.Option(parser=lambda given: _read_port(str(given)), metavar="PORT", help="Of the API.")
+_PORT = typer.Option(parser=lambda given: _read_port(str(given)), metavar="PORT", help="Port of the API.")
 Port = Annotated[int, _PORT]
 OptionalPort = Annotated[int | None, _PORT]
 
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,240}")
 
-# Older signing keys are kept so long for tokens that may still be good. How long the stage's tokens live is
-# among its own settings, which are not known here.
+# Old signing keys are kept for this time, for tokens that may still be valid. The lifetime of the stage's
+# tokens is one of its own settings, which are not available here.
 _TOKENS_LIVE_AT_MOST = "86400"
 
 
 def console() -> Console:
-    """As wide as the terminal; wide enough for the tables where there is none."""
+    """A console as wide as the terminal; without a terminal, wide enough for tables."""
     from rich.console import Console
 
     made = Console()
@@ -54,7 +54,7 @@ def console() -> Console:
 
 
 def refuse(sentence: str) -> NoReturn:
-    """End the command: the sentence on stderr, and 1."""
+    """End the command: print the sentence on stderr and exit with 1."""
     typer.echo(sentence, err=True)
     raise typer.Exit(1)
 
@@ -62,7 +62,7 @@ def refuse(sentence: str) -> NoReturn:
 def table_prefix(expected: str | None = None) -> str:
     """The prefix of the tables' names: `expected` if that is given, else TABLE_PREFIX, else the local one.
 
-    Ends the command with a sentence if TABLE_PREFIX contradicts `expected`: whoever set it means other tables.
+    Ends the command with one sentence if TABLE_PREFIX contradicts `expected`: it was set for other tables.
     """
     from openbooking.local.stack import TABLE_PREFIX
 
@@ -74,21 +74,21 @@ def table_prefix(expected: str | None = None) -> str:
     if expected and given not in ("", expected):
         refuse(
             f"TABLE_PREFIX={given} contradicts the tables {expected}-* that this command would use: "
-            "unset TABLE_PREFIX, or name the engine that has its tables with --dynamodb-url."
+            "unset TABLE_PREFIX, or give the engine with those tables in --dynamodb-url."
         )
     return expected or given or TABLE_PREFIX
 
 
 def name_tables(prefix: str, where: str) -> None:
-    """Says on stderr which tables the command works on; stdout is for its result."""
+    """Print on stderr which tables the command works on; stdout is for its result."""
     typer.echo(f"Tables: {prefix}-* {where}", err=True)
 
 
 @contextmanager
 def attached(dynamodb_url: str | None) -> Iterator[str]:
-    """Within it the app's own modules work on the engine named, else on the running local stack's.
+    """Inside the block the app's modules work on the given engine, or else on that of the running local stack.
 
-    Gives the engine's URL, and prints which tables are used. Ends the command with a sentence if there is
+    Yields the engine's URL, and prints which tables are used. Ends the command with one sentence if there is
     neither, or if TABLE_PREFIX contradicts the stack.
     """
     from openbooking.local.discovery import running_stack
@@ -101,7 +101,7 @@ def attached(dynamodb_url: str | None) -> Iterator[str]:
     elif dynamodb_url:
         prefix = table_prefix()
     else:
-        refuse("No local stack runs. Start one with `make run`, or name an engine: --dynamodb-url")
+        refuse("No local stack is running. Start one with `make run`, or give an engine with --dynamodb-url.")
     name_tables(prefix, f"at {dynamodb_url}")
     with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix}):
         yield dynamodb_url
@@ -109,10 +109,10 @@ def attached(dynamodb_url: str | None) -> Iterator[str]:
 
 @contextmanager
 def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
-    """Within it the app's own modules work on a stage on AWS, with the credentials and the region of boto3.
+    """Inside the block the app's modules work on a stage on AWS, with the credentials and the region of boto3.
 
-    Gives the region. `signing_key`: with the key under which the stage's signing keys are sealed. Ends the
-    command with a sentence where something is missing.
+    Yields the region. `signing_key`: with the key that seals the stage's signing keys. Ends the command with
+    one sentence if something is missing.
     """
     import boto3
 
@@ -120,10 +120,10 @@ def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
 
     if not _STAGE.fullmatch(stage):
         refuse(f"{stage!r} is not the name of a stage.")
-    # boto3 itself looks at AWS_DEFAULT_REGION and the profile only.
+    # boto3 itself reads AWS_DEFAULT_REGION and the profile only.
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name
     if region is None:
-        refuse("Which region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+        refuse("No region is set. Set AWS_REGION, or AWS_PROFILE to a profile with a region.")
     prefix = table_prefix(f"openbooking-{stage}")
     name_tables(prefix, f"in {region}")
     variables: dict[str, str | None] = {
@@ -152,5 +152,5 @@ def _signing_key(stage: str, region: str) -> str:
     except ClientError as error:
         refuse(f"The stack {stack} cannot be read: {error}.")
     if wanted not in known:
-        refuse(f"The stack {stack} does not export {wanted}: deploy the stage anew first.")
+        refuse(f"The stack {stack} does not export {wanted}: deploy the stage again first.")
     return known[wanted]

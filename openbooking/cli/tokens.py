@@ -1,4 +1,4 @@
-"""`openbooking tokens`: refresh tokens that are out, and the keys that sign."""
+"""`openbooking tokens`: refresh tokens and signing keys."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_rea
 from openbooking.cli.output import show, text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
-app = typer.Typer(
-    help="Refresh tokens that are out, and the keys that sign.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(help="Refresh tokens and signing keys.", no_args_is_help=True, add_completion=False)
 
 
 @app.command("list")
 def list_tokens(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """Refresh tokens that are good, by their grants; never the tokens themselves."""
+    """List valid refresh tokens by their grants; the tokens themselves are never shown."""
     with desk_to_read(stage, dynamodb_url) as desk:
         show(desk.refresh_tokens.listed(), as_json, none="There are no refresh tokens.")
 
@@ -25,34 +23,38 @@ def list_tokens(as_json: AsJson = False, stage: Stage = None, dynamodb_url: Dyna
 @app.command("revoke")
 def revoke_tokens(
     grant: Annotated[str | None, typer.Argument(metavar="GRANT", help="As `tokens list` shows it.")] = None,
-    partner: Annotated[str | None, typer.Option(help="All of this partner.")] = None,
-    seller: Annotated[str | None, typer.Option(help="All of this Seller.")] = None,
+    partner: Annotated[str | None, typer.Option(help="All refresh tokens of this partner.")] = None,
+    seller: Annotated[str | None, typer.Option(help="All refresh tokens for this Seller.")] = None,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """End refresh tokens: somebody of the Seller has to log in anew."""
+    """Revoke refresh tokens. The Seller then has to log in again."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Ended: {len(desk.refresh_tokens.revoke(grant, partner=partner, seller=seller))}.")
+        typer.echo(f"Revoked: {len(desk.refresh_tokens.revoke(grant, partner=partner, seller=seller))}.")
 
 
 @app.command("keys")
 def list_keys(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """The keys that our tokens are signed with."""
+    """List the signing keys of our tokens."""
     with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.signing_keys.listed(), as_json, none="There are no keys yet: the first token makes one.")
+        show(
+            desk.signing_keys.listed(),
+            as_json,
+            none="There are no signing keys yet: the first token creates one.",
+        )
 
 
 @app.command("rotate-keys")
 def rotate_keys(
     at_once: Annotated[
-        bool, typer.Option("--at-once", help="Sign with it now, though not everyone has it yet.")
+        bool, typer.Option("--at-once", help="Sign with it now, before all instances and partners know it.")
     ] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Make a new key. It happens by itself every 90 days."""
+    """Create a new signing key. This also happens automatically every 90 days."""
     with desk_to_change(stage, dynamodb_url, by, signing_key=True) as desk:
         key = desk.signing_keys.rotate(at_once=at_once)
         typer.echo(f"Key {key.kid} signs from {text_of(key.signs_from)} UTC.")
@@ -66,15 +68,13 @@ def forget_key(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Take a key away that others may have: all tokens it has signed are refused."""
+    """Remove a signing key that may have leaked: all tokens it has signed are refused."""
     with desk_to_change(stage, dynamodb_url, by) as desk:
-        signs = desk.signing_keys.signs(key)  # before anybody is asked
-        warning = "It signs tokens now; the next token makes a new key. " if signs else ""
+        signs = desk.signing_keys.signs(key)  # before the prompt
+        warning = "This key is in use; the next token creates a new one. " if signs else ""
         if not yes and not typer.confirm(
-            f"{warning}All tokens that it has signed will be refused. Forget it?"
+            f"{warning}All tokens that it has signed will be refused. Remove it?"
         ):
             refuse("Nothing was changed.")
         desk.signing_keys.forget(key)
-        typer.echo(
-            "The key is forgotten. Within a quarter of an hour nothing that it signed is taken any more."
-        )
+        typer.echo("The key is removed. Tokens that it signed are refused within 15 minutes.")

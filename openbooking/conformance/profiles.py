@@ -1,7 +1,7 @@
-"""The OpenActive Test Suite's configuration for this system, and the settings that this system then needs.
+"""The OpenActive Test Suite's configuration for this system, and the settings that this system needs for it.
 
-Puts `tests/suite/base.json` and the overlays asked for together. Refuses to know where the suite is or
-how it is run: `docs/conformance.md` says that.
+Merges `tests/suite/base.json` with the requested overlays. How the suite is run is described in
+`docs/conformance.md`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class UnknownOverlayError(Exception):
     """There is no such file in tests/suite."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no overlay {name!r}, but these: {', '.join(overlays())}.")
+        super().__init__(f"There is no overlay {name!r}. Choose from: {', '.join(overlays())}.")
 
 
 @dataclass(frozen=True)
 class Profile:
     """`server` are settings of this system, `suite` is the suite's configuration (its NODE_CONFIG).
 
-    `identities` are the partners, logins and initial access tokens that the suite's configuration names.
+    `identities` are the partners, logins and initial access tokens in the suite's configuration.
     """
 
     server: dict[str, str]
@@ -47,24 +47,24 @@ class Profile:
 
 
 def overlays() -> list[str]:
-    """The names there are, without the base."""
+    """The names of all overlays, without the base."""
     return sorted(path.stem for path in PROFILES.glob("*.json") if path.stem != BASE)
 
 
 def profile(names: Sequence[str], *, url: str, output: Path) -> Profile:
-    """The base with these overlays on it, for a system at `url`; the suite's reports go to `output`.
+    """The base merged with these overlays, for a system at `url`; the suite's reports go to `output`.
 
-    The base may be named, and is there in any case. Raises UnknownOverlayError.
+    The base is always included, whether or not it is in `names`. Raises UnknownOverlayError.
     """
     documents = [_read(name, url, output) for name in (BASE, *(name for name in names if name != BASE))]
     merged: Json = {}
     for document in documents:
-        merged = _laid_over(merged, document)
+        merged = _merged(merged, document)
     return Profile(merged["server"], merged["suite"], merged["identities"], url.rstrip("/"))
 
 
 def add_identities(profile: Profile, system: System) -> None:
-    """Let those call whom the suite calls as. Secrets and passwords are the suite's own and known to everyone."""
+    """Add the partners and logins that the suite uses. Their secrets and passwords are public."""
     known, now = profile.identities, system.now()
     entries: list[Entry] = [
         new_invitation(each["token"], "the test suite", now, uses=None)
@@ -85,14 +85,14 @@ def add_identities(profile: Profile, system: System) -> None:
         for each in known.get("logins", ())
     ]
     for entry in entries:
-        with suppress(RecordChanged):  # an engine that keeps data has it from the last time
+        with suppress(RecordChanged):  # an engine that keeps data has it from an earlier run
             system.register.save(entry)
 
 
 def _read(name: str, url: str, output: Path) -> Json:
     if name not in (BASE, *overlays()):
         raise UnknownOverlayError(name)
-    # The suite runs in a directory of its own, so a relative path would lead elsewhere.
+    # The suite runs in its own directory, so the path must be absolute.
     places = {"{url}": url.rstrip("/"), "{output}": output.resolve().as_posix()}
     document: Json = json.loads((PROFILES / f"{name}.json").read_text("utf-8"))
     return {part: _placed(document.get(part, {}), places) for part in ("server", "suite", "identities")}
@@ -109,12 +109,10 @@ def _placed(value: Any, places: dict[str, str]) -> Any:
     return value
 
 
-def _laid_over(under: Json, over: Json) -> Json:
-    """Objects are merged, anything else is replaced: as the suite merges this with its own defaults."""
+def _merged(under: Json, over: Json) -> Json:
+    """Merge objects, replace anything else: the suite merges this with its own defaults in the same way."""
     merged = dict(under)
     for term, value in over.items():
         below = merged.get(term)
-        merged[term] = (
-            _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-        )
+        merged[term] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged

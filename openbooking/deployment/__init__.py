@@ -1,7 +1,7 @@
-"""Puts the service on AWS: what stands there is read, what is missing is planned, the plan is done.
+"""Deploys the service to AWS: reads the current state, plans what is missing, executes the plan.
 
-`templates` says what is wanted (from `infra/` and `.chalice/`), `observation` what is found,
-`planner` compares the two as values and returns steps, `executor` takes the steps. `project`
-assembles what Chalice is given, `packaging` makes the zip and the templates of it, `bytecode` compiles what is
-in the zip, `deploy` and `rehearsal` run the whole way, on AWS and on an imitation of it.
+`infra.templates` returns the wanted state, `observation` the current one. `planner` compares the two as
+values and returns steps, `executor` executes them. `project` assembles the files for Chalice, `packaging`
+makes the zip and the templates, `bytecode` compiles the modules in the zip, `deploy` and `rehearsal` run
+everything, on AWS and on a simulated AWS.
 """

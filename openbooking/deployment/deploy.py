@@ -1,7 +1,7 @@
 """A whole deployment: the data stack, then Chalice, then what Chalice cannot set, then the alarms.
 
-Every part looks first and does only what is missing, so a deployment that was cut off is
-finished by running it again.
+Every part checks first and does only what is missing, so an interrupted deployment is completed by running
+it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from openbooking.infra.templates import ROOT, RUNTIME_PYTHON
 
 @dataclass(frozen=True)
 class Aws:
-    """Which AWS is meant: by clients for ourselves, by environment for Chalice."""
+    """The AWS to use: clients for our own calls, the environment for Chalice."""
 
     client: Callable[[str], Any]
     environment: Mapping[str, str]
@@ -30,15 +30,15 @@ class Aws:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deployment has come to."""
+    """The result of a deployment."""
 
     rest_api_url: str
     rest_api_id: str
     exports: Mapping[str, str]
     steps: list[Step]
-    """The steps beside Chalice's own."""
+    """The steps in addition to Chalice's own."""
     alarm_email: str
-    """The address that gets the alarms; empty: nobody gets them."""
+    """The address that gets the alarms; empty if they are not sent."""
     zip: Path
     """The code of the functions."""
 
@@ -55,12 +55,12 @@ def deploy(
     python: tuple[int, int] = RUNTIME_PYTHON,
     say: Callable[[str], None] = print,
 ) -> Deployed:
-    """Deploys `stage` and returns what stands afterwards.
+    """Deploy `stage` and return the result.
 
-    `build` is where Chalice's project is assembled, `records` the directory of Chalice's
-    record of what it has deployed: without that record it would deploy everything anew.
-    `parameters` go to the data stack. `alarm_email` is the address for alarms; None keeps the one that is set.
-    `python` is the Python on which the functions are to run; a rehearsal passes its own.
+    `build` is where Chalice's project is assembled, `records` the folder with Chalice's record of what it
+    has deployed: without that record it would create everything again. `parameters` are those of the data
+    stack. `alarm_email` is the address for alarms; None keeps the current one. `python` is the Python
+    version of the functions; a rehearsal passes its own.
     """
     build = build or source / "build" / stage
     records = records or source / ".chalice" / "deployed"

@@ -1,10 +1,10 @@
-"""What stops a deployment without being a defect of this program: each is one line for a person."""
+"""Errors that stop a deployment and are not defects of this program: each is one line for people."""
 
 from typing import ClassVar
 
 
 class DeploymentError(Exception):
-    """Stops a deployment. The message is the sentence of its class, then what this case is about."""
+    """Stops a deployment. The message is the sentence of its class, then the details of the case."""
 
     sentence: ClassVar[str]
 

@@ -1,4 +1,4 @@
-"""Takes the steps of a plan, one AWS call each, in order. Decides nothing."""
+"""Executes the steps of a plan, one AWS call each, in order. Decides nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from openbooking.deployment.planner import (
 )
 from openbooking.infra.templates import StreamMapping, Throttle
 
-# A new event source mapping is not ready at once, and refuses to be changed before it is.
+# A new event source mapping cannot be changed before it is ready.
 SETTLING_STATES = {"Creating", "Enabling", "Disabling", "Updating"}
 SETTLING_LOOKS = 60
 SETTLING_SECONDS = 2.0
 
 
 class Executor:
-    """Takes steps with clients from `client(service)`; tells of each through `say`."""
+    """Executes steps with clients from `client(service)`; reports each with `say`."""
 
     def __init__(
         self,
@@ -102,8 +102,8 @@ class Executor:
             if client.get_event_source_mapping(UUID=uuid).get("State") not in SETTLING_STATES:
                 break
             self._sleep(SETTLING_SECONDS)
-        # Only a record's age ends its retries. The handlers park what can never be handled, so
-        # whatever else fails must not be lost for having failed often.
+        # Retries end by the age of a record only. The handlers park records that can never be
+        # handled; any other record must not be lost because it failed often.
         client.update_event_source_mapping(
             UUID=uuid,
             FunctionResponseTypes=["ReportBatchItemFailures"] if mapping.report_item_failures else [],

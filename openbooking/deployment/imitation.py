@@ -1,7 +1,7 @@
-"""An imitation of AWS on this machine: a moto server on a free port, for rehearsals and tests.
+"""A simulated AWS on this machine: a moto server on a free port, for rehearsals and tests.
 
-It runs in a process of its own, because moto keeps what it holds in variables of the process
-and looks at the same environment as we do.
+It runs in a separate process, because moto keeps its data in variables of the process and reads the same
+environment variables as our code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 @contextmanager
 def imitation_of_aws() -> Iterator[str]:
-    """Serves an empty AWS and yields its URL; what was in it is gone afterwards."""
+    """Serve an empty AWS and yield its URL; its data is discarded afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-m", "openbooking.deployment.imitation"],
         cwd=ROOT,
@@ -32,7 +32,7 @@ def imitation_of_aws() -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # Also where we are ended without a word, its input ends and so does it.
+    # If this process is killed, the input of the other one ends, and so does that process.
     with process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -40,7 +40,7 @@ def imitation_of_aws() -> Iterator[str]:
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the profile, keys and region of whoever works here."""
+    """The environment without the user's AWS profile, keys and region."""
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
@@ -51,7 +51,7 @@ def serve() -> None:
 
     class Quiet(WSGIRequestHandler):
         def log(self, type: str, message: str, *args: Any) -> None:
-            """A rehearsal tells its own story; the calls behind it are not part of it."""
+            """Nothing: a rehearsal prints its own lines."""
 
     _keep_stage_settings()
     _read_tags_of_keys()
@@ -65,11 +65,11 @@ def serve() -> None:
     server.server_close()
 
 
-# Where moto is not like AWS, put right in this process, which is moto's alone.
+# Differences between moto and AWS, corrected in this process, in which only moto runs.
 
 
 def _keep_stage_settings() -> None:
-    # A stage keeps its settings through a new deployment; moto's forgets them.
+    # On AWS a stage keeps its settings after a new deployment; in moto it does not.
     from moto.apigateway.models import RestAPI
 
     create: Any = RestAPI.create_deployment
@@ -85,7 +85,7 @@ def _keep_stage_settings() -> None:
 
 
 def _read_tags_of_keys() -> None:
-    # KMS calls the halves of a tag TagKey and TagValue, a template Key and Value as everywhere else.
+    # KMS uses TagKey and TagValue for the parts of a tag, templates use Key and Value.
     from moto.kms.models import Key
 
     create: Any = Key.create_from_cloudformation_json
@@ -134,7 +134,7 @@ def _make_alarms_from_templates() -> None:
         return "policy"
 
     def model(make: Callable[[Any, str, str], str]) -> Any:
-        # As a subclass of moto's own model it would have to stand in a package of one of moto's services.
+        # A subclass of moto's own model would have to be in a package of one of moto's services.
         class Made:
             def __init__(self, physical_resource_id: str) -> None:
                 self.physical_resource_id = physical_resource_id
@@ -166,8 +166,8 @@ def _make_alarms_from_templates() -> None:
 
 
 def _reading_swagger(app: WsgiApp) -> WsgiApp:
-    # Chalice describes its API in Swagger 2, which API Gateway reads and moto does not. What
-    # moto looks at (paths, integrations) is the same in both.
+    # Chalice describes its API in Swagger 2, which API Gateway reads and moto does not. The parts
+    # that moto reads (paths, integrations) are the same in OpenAPI 3.
     def reading(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/restapis") and "mode=" in environ["QUERY_STRING"]:
             length = int(environ.get("CONTENT_LENGTH") or 0)

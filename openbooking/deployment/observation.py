@@ -1,4 +1,4 @@
-"""Reads what stands on AWS, as the values the planner compares. Changes nothing."""
+"""Reads the current state on AWS, as values for the planner. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from openbooking.infra.templates import STREAM_HANDLERS, GatewayResponse, Stream
 
 
 def canonical(template: Any) -> str:
-    """One text for one template, whatever its layout; also what is sent to CloudFormation."""
+    """The same text for the same template, whatever its layout. It is also sent to CloudFormation."""
     return json.dumps(template, sort_keys=True, separators=(",", ":"))
 
 
 def found_stack(cloudformation: Any, name: str) -> FoundStack | None:
-    """The stack of that name, or None when there is none."""
+    """The stack with that name, or None if it does not exist."""
     try:
         (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
@@ -41,14 +41,14 @@ def exports(cloudformation: Any, name: str) -> dict[str, str]:
 
 
 def deployed_resources(record: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Name -> what Chalice has noted of it, from its record of a deployment."""
+    """Name -> resource, from Chalice's record of a deployment."""
     if not record.exists():
         raise NotDeployedError(f"{record} does not exist")
     return {resource["name"]: resource for resource in json.loads(record.read_text())["resources"]}
 
 
 def found_gateway_responses(apigateway: Any, rest_api_id: str) -> list[GatewayResponse]:
-    """The gateway responses that were set; not those in the gateway's own wording."""
+    """The gateway responses that were set, without the gateway's defaults."""
     prefix = "gatewayresponse.header."
     return [
         GatewayResponse(
@@ -66,7 +66,7 @@ def found_gateway_responses(apigateway: Any, rest_api_id: str) -> list[GatewayRe
 
 
 def found_throttles(apigateway: Any, rest_api_id: str, api_stage: str) -> list[Throttle]:
-    """The throttles of a stage's methods, beside what holds for the whole account."""
+    """The throttling limits of a stage's methods, without those of the whole account."""
     settings = apigateway.get_stage(restApiId=rest_api_id, stageName=api_stage).get("methodSettings", {})
     found = []
     for method, values in settings.items():
@@ -74,7 +74,7 @@ def found_throttles(apigateway: Any, rest_api_id: str, api_stage: str) -> list[T
         if "throttlingRateLimit" in values and "throttlingBurstLimit" in values:
             found.append(
                 Throttle(
-                    # A slash within a path stands in settings as ~1, however it is told.
+                    # A slash within a path is written as ~1 in settings.
                     path if path == "*" else "~1" + path.replace("~1", "/").strip("/").replace("/", "~1"),
                     verb,
                     values["throttlingRateLimit"],
@@ -95,17 +95,17 @@ def found_mappings(lambda_: Any, deployed: Mapping[str, Mapping[str, Any]]) -> d
 
 
 def _found_mapping(lambda_: Any, uuid: str) -> FoundMapping:
-    standing = lambda_.get_event_source_mapping(UUID=uuid)
+    current = lambda_.get_event_source_mapping(UUID=uuid)
     return FoundMapping(
         uuid,
         StreamMapping(
-            stream_arn=standing["EventSourceArn"],
-            failures_arn=standing.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
-            # -1 is how Lambda says without end.
-            retries=standing.get("MaximumRetryAttempts", -1),
-            longest=standing.get("MaximumRecordAgeInSeconds", -1),
-            bisect=standing.get("BisectBatchOnFunctionError", False),
-            report_item_failures="ReportBatchItemFailures" in standing.get("FunctionResponseTypes", []),
+            stream_arn=current["EventSourceArn"],
+            failures_arn=current.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+            # -1 is Lambda's value for no limit.
+            retries=current.get("MaximumRetryAttempts", -1),
+            longest=current.get("MaximumRecordAgeInSeconds", -1),
+            bisect=current.get("BisectBatchOnFunctionError", False),
+            report_item_failures="ReportBatchItemFailures" in current.get("FunctionResponseTypes", []),
         ),
     )
 

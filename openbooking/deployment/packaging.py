@@ -27,22 +27,22 @@ from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, alarms_template, g
 # This interpreter. Chalice takes the functions' runtime from it.
 PYTHON = (sys.version_info[0], sys.version_info[1])
 
-# x86_64, because then the zip that the tests run is the zip that Lambda gets: compiled
-# wheels of arm64 would go out untried from an ordinary CI machine.
+# x86_64, because the tests can then run the same zip that Lambda gets: an ordinary CI machine could
+# not test compiled wheels for arm64.
 MACHINE = "x86_64"
 # The newest C library that Lambda's machines have: of Amazon Linux 2 for Python 3.11, else of 2023.
 GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-# The two files of Chalice that its packager always adds, from the Chalice that builds.
+# Chalice's packager always adds two of its own files, of the version that builds.
 CHALICE_VERSION = "1.34.0"
-# Only templates are made: no region is asked anything.
+# Only templates are made: no region is called.
 FALLBACK_REGION = "eu-west-2"
-# Lambda's limit on what a zip unpacks to.
+# Lambda's limit for the unpacked size.
 UNPACKED_LIMIT = 250 * 1024 * 1024
 
 
 class BadPackageError(DeploymentError):
-    sentence = "The package lacks something, or holds something that does not belong in it."
+    sentence = "The package lacks files, or contains files that do not belong in it."
 
 
 class WrongPythonError(DeploymentError):
@@ -51,7 +51,7 @@ class WrongPythonError(DeploymentError):
 
 @dataclass(frozen=True)
 class Package:
-    """What was made, ready for a pipeline."""
+    """The files for a pipeline."""
 
     template: Path
     zip: Path
@@ -131,9 +131,9 @@ def zips(build: Path) -> list[Path]:
 
 
 def check(package: Path, requirements: str) -> None:
-    """Refuses a zip that Lambda could not run, or that holds more than it should.
+    """Refuse a zip that Lambda cannot run, or that contains unexpected files.
 
-    Chalice only warns when a wheel is missing for the target, and ships what it has.
+    Chalice only warns if a wheel for the target is missing, and ships what it has.
     """
     with zipfile.ZipFile(package) as archive:
         faults = list(_faults(archive, requirements))
@@ -142,7 +142,7 @@ def check(package: Path, requirements: str) -> None:
 
 
 def pins(requirements: str) -> dict[str, str]:
-    """Distribution -> version, of a requirements.txt in which everything is pinned exactly."""
+    """Distribution -> version, of a requirements.txt in which every version is pinned."""
     lines = [line.partition("#")[0].strip() for line in requirements.splitlines()]
     pinned = dict(line.split("==") for line in lines if line)
     return {_normal(name): number for name, number in pinned.items()}
@@ -189,11 +189,11 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
         if compiled not in names:
             yield f"{library} is not compiled for {suffix}"
     if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_LIMIT:
-        yield "the package unpacks to more than Lambda takes"
+        yield "the unpacked package is larger than Lambda allows"
 
 
 def _platform_faults(name: str, wheel: str) -> Iterator[str]:
-    # A wheel with several tags is good wherever one of them is.
+    # A wheel with several tags runs on each of these platforms.
     platforms = [tag.rpartition("-")[2] for tag in re.findall(r"^Tag: (\S+)$", wheel, re.MULTILINE)]
     if platforms and not any(_runs_on_lambda(platform) for platform in platforms):
         yield f"{name} is built for {', '.join(platforms)}"

@@ -1,4 +1,4 @@
-"""Decides what is to be done: compares what is wanted with what was found, and returns steps.
+"""Compares the wanted state with the current one, and returns the steps from one to the other.
 
 Pure: nothing here reads AWS or the disk. A plan is a list of values and can be compared.
 """
@@ -18,11 +18,11 @@ class StackNeedsAttentionError(DeploymentError):
 
 
 class StreamMovedError(DeploymentError):
-    sentence = "A stream handler follows a stream that is no longer the table's."
+    sentence = "A stream handler reads a stream that is no longer the table's."
 
 
 class NotDeployedError(DeploymentError):
-    sentence = "Chalice has left no record of something it should have deployed."
+    sentence = "Chalice has no record of something that it should have deployed."
 
 
 # --- steps ----------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ class UpdateStack:
 
 @dataclass(frozen=True)
 class PutGatewayResponse:
-    """Set what the gateway answers by itself in one case."""
+    """Set one of the gateway's own responses."""
 
     rest_api_id: str
     response: GatewayResponse
@@ -56,7 +56,7 @@ class PutGatewayResponse:
 
 @dataclass(frozen=True)
 class ResetGatewayResponse:
-    """Give one case back to the gateway's own wording."""
+    """Reset one of the gateway's own responses to its default."""
 
     rest_api_id: str
     response_type: str
@@ -64,7 +64,7 @@ class ResetGatewayResponse:
 
 @dataclass(frozen=True)
 class PublishApi:
-    """Make the gateway serve what has been set; until then it serves what it did."""
+    """Publish changed gateway responses; they take effect with the next deployment of the API."""
 
     rest_api_id: str
     api_stage: str
@@ -72,7 +72,7 @@ class PublishApi:
 
 @dataclass(frozen=True)
 class SetThrottles:
-    """Say how many requests the gateway lets through; it does so at once."""
+    """Set throttling limits; they take effect immediately."""
 
     rest_api_id: str
     api_stage: str
@@ -108,13 +108,13 @@ class FoundStack:
 
     status: str
     template: str
-    """In the same serialisation as the wanted one: one template, one text."""
+    """Serialised in the same way as the wanted one, so that equal templates are equal texts."""
     parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class FoundMapping:
-    """A stream handler's event source mapping as it stands."""
+    """The current event source mapping of a stream handler."""
 
     uuid: str
     mapping: StreamMapping
@@ -122,7 +122,7 @@ class FoundMapping:
 
 # --- plans ----------------------------------------------------------------------------------
 
-# Where CloudFormation takes an update.
+# The states in which CloudFormation accepts an update.
 _UPDATABLE = {
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
@@ -141,8 +141,8 @@ def plan_stack(
         raise StackNeedsAttentionError(f"{name} is {found.status}")
     if found.template == template and parameters.items() <= found.parameters.items():
         return []
-    # A parameter that was not named keeps the value it has, so that a plain deploy never
-    # undoes a choice (deletion protection, how long logs are kept).
+    # A parameter that is not given keeps its value, so that a plain deployment never resets a
+    # choice (deletion protection, retention of logs).
     kept = {
         key: value for key, value in found.parameters.items() if key in json.loads(template)["Parameters"]
     }
@@ -155,7 +155,7 @@ def plan_gateway(
     wanted: Iterable[GatewayResponse],
     found: Iterable[GatewayResponse],
 ) -> list[Step]:
-    """The way to the wanted gateway responses, published at the end if anything changes."""
+    """The steps to the wanted gateway responses, published at the end if anything changes."""
     left = {response.response_type: response for response in found}
     steps: list[Step] = []
     for response in wanted:
@@ -168,27 +168,27 @@ def plan_gateway(
 def plan_throttles(
     rest_api_id: str, api_stage: str, wanted: Iterable[Throttle], found: Iterable[Throttle]
 ) -> list[Step]:
-    """The way to the wanted throttles. Those of other methods are left: somebody has set them by hand."""
-    standing = set(found)
-    missing = tuple(throttle for throttle in wanted if throttle not in standing)
+    """The steps to the wanted throttling limits. Limits of other methods were set by hand and are kept."""
+    current = set(found)
+    missing = tuple(throttle for throttle in wanted if throttle not in current)
     return [SetThrottles(rest_api_id, api_stage, missing)] if missing else []
 
 
 def plan_streams(wanted: Mapping[str, StreamMapping], found: Mapping[str, FoundMapping]) -> list[Step]:
-    """The way to the wanted handling of stream failures."""
+    """The steps to the wanted handling of stream failures."""
     steps: list[Step] = []
     for handler, mapping in wanted.items():
         if handler not in found:
-            raise NotDeployedError(f"{handler} follows no stream")
-        standing = found[handler]
-        if standing.mapping.stream_arn != mapping.stream_arn:
-            # Chalice keeps a mapping whose stream has gone. Moving it is a person's decision:
-            # it starts at the beginning of the new stream.
+            raise NotDeployedError(f"{handler} reads no stream")
+        current = found[handler]
+        if current.mapping.stream_arn != mapping.stream_arn:
+            # Chalice keeps a mapping whose stream no longer exists. Replacing it must be decided
+            # by hand: the new mapping starts at the beginning of the new stream.
             raise StreamMovedError(
-                f"{handler} follows {standing.mapping.stream_arn}; the table's stream is "
-                f"{mapping.stream_arn}. Delete event source mapping {standing.uuid}, then "
+                f"{handler} reads {current.mapping.stream_arn}; the table's stream is "
+                f"{mapping.stream_arn}. Delete event source mapping {current.uuid}, then "
                 "deploy again."
             )
-        if standing.mapping != mapping:
-            steps.append(UpdateStreamMapping(standing.uuid, handler, mapping))
+        if current.mapping != mapping:
+            steps.append(UpdateStreamMapping(current.uuid, handler, mapping))
     return steps

@@ -1,7 +1,7 @@
 """Assembles the project that Chalice deploys or packages: only what Lambda gets.
 
-Chalice ships every file under chalicelib/, compiled leftovers too, and reads policies as
-plain documents; so it is given a clean copy, with the policies and the environment of one stage.
+Chalice ships every file under chalicelib/, including compiled files, and reads policies as plain
+documents. It therefore gets a clean copy, with the policies and the environment of one stage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHALICE = "from chalice.cli import main; raise SystemExit(main())"
 
 
 class ChaliceFailedError(DeploymentError):
-    sentence = "Chalice could not do what it was told."
+    sentence = "Chalice failed."
 
 
 class UnknownStageError(DeploymentError):
@@ -30,7 +30,7 @@ class UnknownStageError(DeploymentError):
 
 
 def stages(source: Path = ROOT) -> list[str]:
-    """The stages that .chalice/config.json knows."""
+    """The stages in .chalice/config.json."""
     config = json.loads((source / ".chalice" / "config.json").read_text())
     return list(config["stages"])
 
@@ -49,11 +49,11 @@ def assemble(
     policy: Callable[[Any], Any] = lambda document: document,
     environment: Mapping[str, str] | None = None,
 ) -> Path:
-    """Makes `target` a Chalice project for `stage` and returns it.
+    """Assemble a Chalice project for `stage` in `target` and return its path.
 
-    `policy` turns each committed policy document into the one to use; `environment` is added
-    to what the stage's functions get. What Chalice itself has put into `target` (downloaded
-    wheels) stays, so that a second build is quick.
+    `policy` turns each committed policy document into the one to use; `environment` is added to that of the
+    stage's functions. Chalice's own files in `target` (downloaded wheels) are kept, so that a second build
+    is quick.
     """
     require_stage(stage, source)
     config = json.loads((source / ".chalice" / "config.json").read_text())
@@ -78,13 +78,13 @@ def assemble(
 
 
 def run_chalice(project: Path, *arguments: str, environment: Mapping[str, str]) -> None:
-    """Runs one command of Chalice on `project`, in `environment`; raises ChaliceFailedError."""
+    """Run one command of Chalice on `project`, in `environment`. Raises ChaliceFailedError."""
     sys.stdout.flush()
     done = subprocess.run(
         [sys.executable, "-c", CHALICE, "--project-dir", str(project), *arguments],
         cwd=project,
-        # Chalice imports the app to see its routes: from the copy, never from the checkout,
-        # and without leaving compiled files in what is about to be zipped.
+        # Chalice imports the app to find its routes: from the copy, never from the checkout, and
+        # without compiled files, which would be added to the zip.
         env={**environment, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )

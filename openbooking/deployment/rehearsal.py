@@ -1,7 +1,7 @@
-"""Plays a whole deployment against an imitation of AWS on this machine, and shows what stands.
+"""Runs a whole deployment against a simulated AWS on this machine, and shows the result.
 
-Proves that every step is accepted and that a second run finds nothing to do; proves nothing
-of AWS itself (moto checks no permission and runs no function).
+Shows that every step is accepted and that a second run has nothing to do. Shows nothing about AWS itself:
+moto checks no permissions and runs no functions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALARM_EMAIL = "alarms@example.org"
 
 
 class NotIdempotentError(DeploymentError):
-    sentence = "The second deployment of the same thing still had something to do."
+    sentence = "The second deployment of the same stage still changed something."
 
 
 class OtherCodeError(DeploymentError):
@@ -50,11 +50,11 @@ def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = pr
         aws = aws_at(url)
         first = _deploy(stage, aws, source, Path(scratch), say)
         say("")
-        say("Once more: nothing should be left to do beside Chalice's own update.")
+        say("Second run: nothing should change except Chalice's own update.")
         second = _deploy(stage, aws, source, Path(scratch), say)
         if second.steps or second.rest_api_id != first.rest_api_id:
             raise NotIdempotentError(str(second.steps))
-        lines = list(_standing(stage, aws, first))
+        lines = list(_deployed_lines(stage, aws, first))
     say("")
     for line in lines:
         say(line)
@@ -62,8 +62,8 @@ def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = pr
 
 
 def aws_at(url: str) -> Aws:
-    """An AWS at `url`. No profile or credential of this machine can reach into it."""
-    # A session of its own making, which looks at no profile and reads no file.
+    """An AWS at `url`. Profiles and credentials of this machine are not used."""
+    # A new session that uses no profile and reads no file.
     nothing = botocore.session.Session(
         session_vars={
             "profile": (None, None, None, None),
@@ -100,7 +100,7 @@ def _deploy(stage: str, aws: Aws, source: Path, scratch: Path, say: Callable[[st
     )
 
 
-def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
+def _deployed_lines(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
     name = templates.stack_name(stage)
     yield f"data stack {name}: {observation.found_stack(aws.client('cloudformation'), name).status}"  # type: ignore[union-attr]
     dynamodb = aws.client("dynamodb")
@@ -112,8 +112,10 @@ def _standing(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
     kms = aws.client("kms")
     key = deployed.exports[f"openbooking-{stage}-SigningKeyArn"]
     for alias in kms.list_aliases(KeyId=key)["Aliases"]:
-        turning = (
-            "turned every year" if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] else "kept"
+        rotation = (
+            "rotated every year"
+            if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
+            else "not rotated"
         )
         yield f"key {alias['AliasName']}: {key.rsplit(':', 1)[1]}, {turning}"
     yield from _functions(aws, deployed)
@@ -166,6 +168,6 @@ def _functions(aws: Aws, deployed: Deployed) -> Iterator[str]:
             f"{function['Architectures'][0]}, {function['MemorySize']} MB, "
             f"{function['Timeout']} s, may "
             + ", ".join(statement["Sid"] for statement in document["Statement"])
-            + "; is told "
+            + "; gets "
             + ", ".join(sorted(function["Environment"]["Variables"]))
         )

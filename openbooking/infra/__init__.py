@@ -1,1 +1,1 @@
-"""Reads the templates in `infra/`, for deployment and for the local stack."""
+"""Reads the templates in `infra/`, for deployments and for the local stack."""

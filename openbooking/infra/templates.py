@@ -1,7 +1,7 @@
-"""The one reader of `infra/`: what is wanted on AWS and imitated locally. Values only; nothing is called.
+"""The one reader of `infra/`, for deployments and for the local stack. Returns values; calls nothing.
 
-The same file serves both ways of deploying: `chalice package` merges `infra/gateway.json`,
-and the deploy command sets from it what `chalice deploy` cannot.
+Both ways of deployment use the same file: `chalice package` merges `infra/gateway.json`, and the deploy
+command sets from it what `chalice deploy` cannot.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ RUNTIME_PYTHON = (3, 13)
 STREAM_HANDLERS = {"orders_stream": "OrdersStream", "inventory_stream": "InventoryStream"}
 
 
-# What every engine accepts in CreateTable. The template's other properties (backups,
-# encryption, deletion protection, tags) guard data on AWS; engines on one machine refuse
-# or ignore them, and a table made for a test must be deletable.
+# Properties that every engine accepts in CreateTable. The template's other properties (backups,
+# encryption, deletion protection, tags) protect data on AWS; local engines refuse or ignore them,
+# and a table made for a test must be deletable.
 _CREATE_PROPERTIES = (
     "AttributeDefinitions",
     "KeySchema",
@@ -48,27 +48,27 @@ class UnknownExportError(LookupError):
 
 @dataclass(frozen=True)
 class GatewayResponse:
-    """What API Gateway answers itself, without asking the function."""
+    """A response that API Gateway sends itself, without calling the function."""
 
     response_type: str
     status: int
     headers: Mapping[str, str]
-    """Values without the quotes that API Gateway wants around a constant."""
+    """Values without the quotes that API Gateway requires around a constant."""
     template: str
-    """The body; `$context.requestId` in it stands for the id of the request."""
+    """The body; `$context.requestId` in it is replaced by the id of the request."""
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """How many requests the gateway lets through to one method, or to all that have no throttle of their own."""
+    """The throttling limits of one method, or of all methods without their own."""
 
     path: str
     """Of the resource as API Gateway writes it in settings, without its first slash: `~1auth~1token`, or `*`."""
     verb: str
     rate: float
-    """Requests a second in the long run."""
+    """Requests a second on average."""
     burst: int
-    """Requests at once."""
+    """Burst: requests at the same time."""
 
     def __str__(self) -> str:
         path = self.path.replace("~1", "/")
@@ -77,7 +77,7 @@ class Throttle:
 
 @dataclass(frozen=True)
 class StreamMapping:
-    """How Lambda follows one stream, and what becomes of records it cannot handle."""
+    """How Lambda reads one stream, and what happens to records that cannot be handled."""
 
     stream_arn: str
     failures_arn: str | None
@@ -91,7 +91,7 @@ class StreamMapping:
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """One table as the template has it, under the prefix of one stack."""
+    """One table of the template, with the prefix of one stack."""
 
     name: str
     create: Mapping[str, Any]
@@ -115,12 +115,12 @@ def alarms_template() -> dict[str, Any]:
 
 
 def tables_template() -> dict[str, Any]:
-    """The template of the data stack, as it stands."""
+    """The template of the data stack, unchanged."""
     return _read(TABLES)
 
 
 def gateway_template() -> dict[str, Any]:
-    """What is merged into the template that Chalice packages, as it stands."""
+    """The template that is merged into the one that Chalice packages, unchanged."""
     return _read(GATEWAY)
 
 
@@ -134,7 +134,7 @@ def table_definitions(prefix: str) -> list[TableDefinition]:
 
 
 def gateway_responses() -> list[GatewayResponse]:
-    """What the gateway answers by itself, an Open Booking error each (ERR-06)."""
+    """The gateway's own responses; each is an Open Booking error (ERR-06)."""
     api = gateway_template()["Resources"]["RestAPI"]["Properties"]
     return [
         GatewayResponse(
@@ -148,7 +148,7 @@ def gateway_responses() -> list[GatewayResponse]:
 
 
 def throttles() -> list[Throttle]:
-    """What the gateway is to let through at most (RATE-01)."""
+    """The wanted throttling limits of the gateway (RATE-01)."""
     api = gateway_template()["Resources"]["RestAPI"]["Properties"]
     return [
         Throttle(
@@ -162,7 +162,7 @@ def throttles() -> list[Throttle]:
 
 
 def environment(stage: str, exports: Mapping[str, str]) -> dict[str, str]:
-    """What every function is told of the data stack; all read the same settings."""
+    """The environment variables with values of the data stack; the same for all functions."""
     resources = gateway_template()["Resources"]
     variables: dict[str, str] = resolve(
         resources["APIHandler"]["Properties"]["Environment"]["Variables"], stage, exports
@@ -173,7 +173,7 @@ def environment(stage: str, exports: Mapping[str, str]) -> dict[str, str]:
 def stream_mappings(
     stage: str, exports: Mapping[str, str], template: Path = GATEWAY
 ) -> dict[str, StreamMapping]:
-    """Stream handler -> how it is to follow its stream, in terms of this stage's ARNs."""
+    """Stream handler -> the wanted mapping to its stream, with this stage's ARNs."""
     resources = gateway_template()["Resources"]
     wanted = {}
     for handler, logical_id in STREAM_HANDLERS.items():
@@ -191,10 +191,10 @@ def stream_mappings(
 
 
 def resolve(value: Any, stage: str, exports: Mapping[str, str]) -> Any:
-    """`value` with the references to the data stack replaced by what it exports.
+    """`value` with the references to the data stack replaced by its exports.
 
-    Understands the two functions our templates use: `Fn::ImportValue`, and `Fn::Sub` of
-    `${Stage}`. `chalice deploy` takes no CloudFormation functions, only plain values.
+    Supports the two functions that our templates use: `Fn::ImportValue`, and `Fn::Sub` of `${Stage}`.
+    `chalice deploy` supports no CloudFormation functions, only plain values.
     """
     if isinstance(value, list):
         return [resolve(item, stage, exports) for item in value]

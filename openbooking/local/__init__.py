@@ -1,1 +1,1 @@
-"""The whole system on one machine: what AWS does around our functions, imitated in one process."""
+"""The whole system on one machine: simulates in one process what AWS does around our functions."""

@@ -25,9 +25,9 @@ GIVEN_UP_AFTER = timedelta(days=1)
 
 
 def lambda_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
-    """A record of GetRecords as it stands in a Lambda event.
+    """A record of GetRecords in the form of a Lambda event.
 
-    boto3 makes a datetime of the time and bytes of binary values; an event is JSON.
+    boto3 returns the time as a datetime and binary values as bytes; an event is JSON.
     """
     change = dict(record["dynamodb"])
     created = change.get("ApproximateCreationDateTime", 0)
@@ -37,7 +37,7 @@ def lambda_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
     for image in ("Keys", "NewImage", "OldImage"):
         if image in change:
             change[image] = _as_json(change[image])
-    # Of moto: an image that does not exist is empty instead of absent.
+    # In moto, an image that does not exist is empty instead of absent.
     change = {name: value for name, value in change.items() if value != {}}
     change.setdefault("SizeBytes", 0)
     return {
@@ -65,7 +65,7 @@ def _as_json(value: Any) -> Any:
 class DeadLetters:
     """Records that have grown too old unhandled, one JSON line each, in the shape Lambda gives a queue.
 
-    As there, a line says where the record is in its stream, and nothing of what is in it.
+    As there, a line has the position of the record in its stream, and not its contents.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -134,7 +134,7 @@ def _age(record: Mapping[str, Any], now: datetime) -> timedelta:
 
 
 def _invoke(handler: Handler, records: Sequence[Mapping[str, Any]], context: Any) -> tuple[int, bool]:
-    """(records handled, whether the next one is known to be what failed)."""
+    """(number of records handled, whether the next record is known to be the one that failed)."""
     try:
         answer = handler({"Records": list(records)}, context)
     except Exception:
@@ -146,6 +146,6 @@ def _invoke(handler: Handler, records: Sequence[Mapping[str, Any]], context: Any
     numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
     named = [failure.get("itemIdentifier") for failure in failures]
     if not all(name in numbers for name in named):
-        # As Lambda has it: a name it does not know fails the batch as a whole.
+        # As in Lambda, an unknown identifier fails the whole batch.
         return 0, len(records) == 1
     return min(numbers.index(name) for name in named), True

@@ -1,7 +1,7 @@
 """Finds the servers that `make run` has started in this folder, for the other commands.
 
-Each server has a folder of its own, named after its port. A file in it gives the addresses; whether the
-server still runs is decided by whether its ports answer, not by the file.
+Each server has its own folder, named after its port. A file in it contains the addresses. A server is
+running if its ports answer; the file alone does not count.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class StackAddress:
 
 
 def state_directory() -> Path:
-    """Where stacks keep their files: `.local` beside app.py, else in the current folder.
+    """The folder for files of stacks: `.local` next to app.py, or else in the current folder.
 
-    OPENBOOKING_STATE_DIRECTORY names another place.
+    OPENBOOKING_STATE_DIRECTORY sets another folder.
     """
     if named := os.environ.get("OPENBOOKING_STATE_DIRECTORY"):
         return Path(named)
@@ -42,38 +42,38 @@ def state_directory() -> Path:
 
 
 def stack_directory(address: StackAddress, directory: Path | None = None) -> Path:
-    """Where one stack keeps what is of use while it runs; `withdraw` removes it."""
+    """The folder for files that one stack needs while it runs; `withdraw` removes it."""
     return (directory or state_directory()) / str(urlsplit(address.url).port)
 
 
 def announce(address: StackAddress, directory: Path | None = None) -> None:
-    """Lets other commands find `address`."""
-    # Two stacks may start within one tick of a file system's clock, so the file itself gives the time.
+    """Let other commands find `address`."""
+    # The time is in the file, because two stacks may start within one tick of the file system's clock.
     document = asdict(address) | {"started_at": time.time()}
     write_atomically(stack_directory(address, directory) / _FILE, json.dumps(document))
 
 
 def withdraw(address: StackAddress, directory: Path | None = None) -> None:
-    """Forgets `address`, unless another stack has announced itself on that port since."""
+    """Remove `address`, unless another stack was announced on that port since."""
     own = stack_directory(address, directory)
     if (announced := _read(own / _FILE)) and announced[1] == address:
         shutil.rmtree(own, ignore_errors=True)
 
 
 def running_stacks(directory: Path | None = None) -> list[StackAddress]:
-    """The stacks that were announced and answer, in the order in which they started."""
+    """The announced stacks that answer, in the order in which they were started."""
     files = (directory or state_directory()).glob(f"*/{_FILE}")
     announced = sorted((found for file in files if (found := _read(file))), key=lambda each: each[0])
     return [stack for _, stack in announced if _answers(stack.url) and _answers(stack.dynamodb_url)]
 
 
 def running_stack(directory: Path | None = None) -> StackAddress | None:
-    """The stack that commands work on: of those that run, the one that started first."""
+    """The stack that commands use: the running one that was started first."""
     return next(iter(running_stacks(directory)), None)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replaces the file as a whole: nobody reads half of it, also after a kill."""
+    """Replace the whole file: no reader sees a part of it, even if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
@@ -90,7 +90,7 @@ def _read(file: Path) -> tuple[float, StackAddress] | None:
         document = json.loads(file.read_text(encoding="utf-8"))
         return float(document.pop("started_at")), StackAddress(**document)
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
-        # Absent, cut short, or written by another version: no stack can be found through it.
+        # Absent, incomplete, or written by another version.
         return None
 
 

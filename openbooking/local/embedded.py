@@ -1,6 +1,6 @@
-"""The engine that comes along: moto in this process, on a port, so that other processes reach it.
+"""The embedded engine: moto in this process, on a port, so that other processes can use it.
 
-Mends what in moto would not last a day's work; refuses to be fast or to prove anything on races.
+Corrects what would make moto unusable after some hours. Not for measurements or race tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from openbooking.local.engine import REGION, Engine
 from openbooking.local.server import HttpServer, bind
 
-# What moto makes of our access key.
+# The account that moto derives from our access key.
 _ACCOUNT = "123456789012"
 _ITERATORS_KEPT = 1000
 
@@ -29,8 +29,8 @@ class EmbeddedEngine(Engine):
     def __init__(self, port: int = 0) -> None:
         """Raises PortTakenError."""
         sockets = bind("127.0.0.1", port)
-        # moto gives no isolation between threads: two requests at once would interleave
-        # inside one transaction. A single worker puts them in a queue.
+        # moto does not isolate threads: two concurrent requests would interleave inside one
+        # transaction. A single worker queues them.
         self._server = HttpServer(_Moto(), sockets, threads=1)
         super().__init__(f"http://127.0.0.1:{self._server.port}")
 
@@ -70,7 +70,7 @@ def _prepare_moto() -> None:
 
 
 class _RecentIterators(dict[str, Any]):
-    """The newest shard iterators. moto keeps every one it ever gave out, and polling never ends."""
+    """The newest shard iterators. moto keeps all of them, and polling never stops."""
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
@@ -79,12 +79,13 @@ class _RecentIterators(dict[str, Any]):
 
 
 def _transact(backend: Any, transact_items: list[dict[str, Any]]) -> None:
-    """moto's TransactWriteItems, with a rollback of our own.
+    """moto's TransactWriteItems, with our own rollback.
 
-    moto copies each table whole before a transaction, its stream too, once for every item in it:
-    the cost grows with all that was ever written. After a refusal it puts the copy in the place
-    of the table; iterators go on reading the stream of the discarded one, which holds what was
-    rolled back and never gets another record. Here only the rows named are kept, and put back.
+    moto copies each table before a transaction, including its stream, once for every item of the
+    transaction: the cost grows with everything that was ever written. After a refusal it replaces the
+    table by the copy; iterators continue to read the stream of the discarded table, which contains the
+    changes that were rolled back and never gets another record. Here only the rows of the transaction
+    are copied and restored.
     """
     rollback = _Rollback(backend, transact_items)
     try:
@@ -95,7 +96,7 @@ def _transact(backend: Any, transact_items: list[dict[str, Any]]) -> None:
 
 
 class _Rollback:
-    """The rows that a transaction names, and the lengths of the streams, as they are before it."""
+    """The rows of a transaction, and the lengths of the streams, before it."""
 
     def __init__(self, backend: Any, transact_items: list[dict[str, Any]]) -> None:
         from moto.dynamodb.models.dynamo_type import DynamoType
@@ -106,7 +107,7 @@ class _Rollback:
             table = backend.tables.get(request.get("TableName"))
             if table is None:
                 continue
-            # moto's own copy is then the table itself, and putting it back changes nothing.
+            # moto's own copy is then the table itself, and restoring it changes nothing.
             table.__deepcopy__ = functools.partial(_itself, table)
             if table.stream_shard is not None:
                 records = table.stream_shard.items

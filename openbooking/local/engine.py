@@ -1,6 +1,6 @@
-"""The DynamoDB engine under a local stack: how it is spoken to, whichever it is.
+"""The DynamoDB engine of a local stack: its clients and its environment variables.
 
-The one that comes along is in `embedded`; this knows those that run elsewhere.
+The embedded engine is in `embedded`; this module is for engines that run separately.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from openbooking.local.running import Running
 
 REGION = "eu-west-2"
 # DynamoDB Local keeps separate data for each pair of access key and region, so every process
-# that speaks to an engine uses these; none of the engines checks them.
+# that uses an engine uses these; none of the engines checks them.
 ACCESS_KEY = "local"
 
 
@@ -28,10 +28,10 @@ class EngineUnreachableError(Exception):
 
 
 def environment(url: str) -> dict[str, str | None]:
-    """What a process sets so that AWS's libraries speak to the engine at `url`, and nowhere else.
+    """The environment variables with which AWS's libraries use only the engine at `url`.
 
-    None stands for a variable that must not be set: a developer's own profile or session
-    would otherwise mix with the engine's credentials.
+    None means that a variable must not be set: a developer's own profile or session would otherwise be
+    combined with the engine's credentials.
     """
     return {
         "DYNAMODB_URL": url,
@@ -76,14 +76,14 @@ def _client(service: str, url: str, **options: Any) -> Any:
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        # An invalid port raises when it is read, and not before.
+        # An invalid port raises when it is read.
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
 class Engine(Running):
-    """An engine that runs elsewhere, at `url`. Its data outlives the stack if it keeps any."""
+    """An engine that runs separately, at `url`. Its data may outlive the stack."""
 
     keeps_data = True
 
@@ -103,4 +103,4 @@ class Engine(Running):
             client.close()
 
     def stop(self) -> None:
-        """Nothing: it is not ours to end."""
+        """Do nothing: the engine was not started by the stack."""

@@ -1,7 +1,7 @@
-"""API Gateway and its Lambda integration, imitated in front of Chalice's local gateway.
+"""Simulates API Gateway and its Lambda integration, on top of Chalice's local gateway.
 
-Decides what never reaches the app on AWS either (unknown paths, bodies that are too large)
-and shapes the rest into REST API events. Refuses to know any endpoint.
+Answers requests that do not reach the app on AWS either (unknown paths, bodies that are too large) and
+turns the others into REST API events. Knows no endpoint.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from openbooking.infra.templates import gateway_responses
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 """What Lambda takes at most; API Gateway itself takes 10 MB."""
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
-"""What Lambda hands back at most."""
+"""Lambda's limit for a response."""
 STAGE = "local"
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
@@ -47,9 +47,9 @@ class Gateway:
         after_write: Callable[[], None] = lambda: None,
         max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
-        """`app` keeps the requests that it answers at the same time apart, as ThreadedChalice does.
+        """`app` must separate concurrent requests, as ThreadedChalice does.
 
-        `after_write` is called when a request that may have changed something is answered."""
+        `after_write` is called after a request that may have changed something."""
         self._app = app
         self._gateway = LocalGateway(app, Config.create(app_name=app.app_name, lambda_timeout=30))
         self._gateway.event_converter = _EventConverter(app)
@@ -73,7 +73,7 @@ class Gateway:
         return [b"" if method == "HEAD" or status in _NO_BODY else body]
 
     def refuse(self, status: int) -> Answer:
-        """What is said where the HTTP server refuses a request before it is complete."""
+        """The response for a request that the HTTP server refuses before it is complete."""
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return self._own("REQUEST_TOO_LARGE")
         return self._own("DEFAULT_4XX" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_5XX")
@@ -89,7 +89,7 @@ class Gateway:
         response = self._gateway.handle_request(method, url, _headers(environ), body)
         answer = _unpacked(response)
         if len(answer[2]) > MAX_RESPONSE_BYTES:
-            log.error("%s: %d bytes are more than Lambda hands back", url, len(answer[2]))
+            log.error("%s: %d bytes are more than Lambda can return", url, len(answer[2]))
             return self._own("DEFAULT_5XX")
         return answer
 
@@ -98,8 +98,8 @@ class Gateway:
             methods = self._app.routes[self._routes.match_route(url).route]
         except ValueError:
             return False
-        # API Gateway has no 405: a verb that a path is not deployed with is as unknown to it
-        # as the path. Only with CORS does Chalice deploy OPTIONS of its own accord.
+        # API Gateway has no 405: a method that is not deployed is treated like an unknown path.
+        # Chalice deploys OPTIONS automatically with CORS only.
         return method in methods or (method == "OPTIONS" and any(route.cors for route in methods.values()))
 
     def _own(self, response_type: str) -> Answer:
@@ -110,10 +110,10 @@ class Gateway:
 
 
 class _Routes(RouteMatcher):
-    """Chalice's matcher, without its misreadings of odd paths.
+    """Chalice's matcher, corrected for unusual paths.
 
-    It parses the path as a URL, so that `//host/path` and `/path;x` match `/path`; and it lets
-    an empty segment stand for a parameter. API Gateway does neither.
+    Chalice parses the path as a URL, so that `//host/path` and `/path;x` match `/path`, and accepts an
+    empty segment as a parameter. API Gateway does neither.
     """
 
     def __init__(self, app: Chalice) -> None:
@@ -130,9 +130,9 @@ class _Routes(RouteMatcher):
 
 
 class _EventConverter(LambdaEventConverter):
-    """Makes the whole event of a REST API's proxy integration, of which Chalice's has a part.
+    """Creates the complete event of a REST API's proxy integration; Chalice's has only a part of it.
 
-    Path parameters stay percent-encoded, as REST APIs leave them.
+    Path parameters stay percent-encoded, as in REST APIs.
     """
 
     def __init__(self, app: Chalice) -> None:
@@ -164,7 +164,7 @@ class _EventConverter(LambdaEventConverter):
                     "sourceIp": headers["x-forwarded-for"],
                     "userAgent": headers.get("user-agent"),
                 },
-                # On AWS this has the stage in front, and `path` has not. Here neither has.
+                # On AWS this begins with the stage, and `path` does not. Here neither does.
                 "path": path,
                 "protocol": "HTTP/1.1",
                 "requestId": str(uuid.uuid4()),
@@ -183,8 +183,8 @@ class _EventConverter(LambdaEventConverter):
             try:
                 return body.decode("utf-8"), False
             except UnicodeDecodeError:
-                # An event is text. Decoded with replacement characters such a body could pass
-                # as valid JSON with a name spoilt; as bytes the app refuses it.
+                # An event is text. With replacement characters such a body could be valid JSON
+                # with a changed name; as bytes the app refuses it.
                 pass
         return base64.b64encode(body).decode("ascii"), True
 
@@ -193,7 +193,7 @@ def _url(environ: dict[str, Any]) -> str:
     """Path and query as they were sent, still percent-encoded."""
     uri: str = environ["REQUEST_URI"]
     if not uri.startswith("/"):
-        # The absolute form, which proxies' clients send (RFC 9112, 3.2.2).
+        # The absolute form, sent to proxies (RFC 9112, 3.2.2).
         parts = urlsplit(uri)
         uri = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return uri.partition("#")[0]
@@ -224,7 +224,7 @@ def _unpacked(response: dict[str, Any]) -> Answer:
     headers = [(name, str(value)) for name, value in response["headers"].items()]
     for name, values in (response.get("multiValueHeaders") or {}).items():
         headers += [(name, str(value)) for value in values]
-    # The length is the gateway's to say, and of nothing there is no type.
+    # The gateway sets the length; an answer without a body has no type.
     dropped = {"content-length"} | ({"content-type"} if status in _NO_BODY else set())
     headers = [(name, value) for name, value in headers if name.lower() not in dropped]
     if status not in _NO_BODY and not any(name.lower() == "content-type" for name, _ in headers):

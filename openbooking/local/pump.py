@@ -1,6 +1,6 @@
-"""Brings every change of the tables to the stream handlers, one thread for each stream.
+"""Delivers every change of the tables to the stream handlers, with one thread for each stream.
 
-Decides when streams are read; how they are read is in `streams`, how handed over in `delivery`.
+Decides when streams are read; reading is in `streams`, delivery in `delivery`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _PAUSES = Pauses()
 
 
 class StreamPump:
-    """One stream and its handler. Reading and handling are one step at a time, in any thread."""
+    """One stream and its handler. Steps run one at a time, in any thread."""
 
     def __init__(
         self,
@@ -90,14 +90,14 @@ class StreamPump:
                 self._reader.handled(batch, done)
                 return Step(done, failed=done < len(batch.records))
             except Exception:
-                # What was read is not handled; the next step reads it again.
+                # The records were not handled; the next step reads them again.
                 self._reader.rewind()
                 raise
 
     def run(self, idle_for: float) -> None:
         failures = 0
         while not self.stop.is_set():
-            # Before reading, so that a change made meanwhile is not waited for.
+            # Cleared before reading, so that a change during the read is handled without a wait.
             self.news.clear()
             try:
                 step = self.step()
@@ -115,10 +115,10 @@ class StreamPump:
 
 
 class Pump(Running):
-    """All streams together."""
+    """All streams."""
 
     def __init__(self, streams: Sequence[StreamPump], *, idle_for: float = 0.4) -> None:
-        """`idle_for` bounds how long a change made by another process waits, in seconds."""
+        """`idle_for` is the longest time that a change of another process waits, in seconds."""
         self._streams = streams
         self._idle_for = idle_for
         self._threads: list[threading.Thread] = []
@@ -141,7 +141,7 @@ class Pump(Running):
         self._threads = []
 
     def wake(self) -> None:
-        """Something was written: look at once, instead of at the next turn."""
+        """Read the streams now: something was written."""
         for stream in self._streams:
             stream.news.set()
 

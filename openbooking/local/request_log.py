@@ -1,6 +1,6 @@
-"""One short line for each request that is answered: time, method, path, status, milliseconds.
+"""One short line for each request: time, method, path, status, milliseconds.
 
-Wraps any WSGI application. Headers, bodies and query strings are never shown: they hold personal data,
+Wraps any WSGI application. Headers, bodies and query strings are never shown: they contain personal data,
 credentials and login codes.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 
 from openbooking.local.server import WSGIApplication
 
-# The name of a pass's image is the pass itself: whoever has it has the pass (ACCESS-04).
+# The file name of a pass's image is the pass itself (ACCESS-04).
 _PASS = re.compile(r"(?<=/passes/)[^/]+")
 _UNPRINTABLE = re.compile(r"[^!-~]")
 _LONGEST_PATH = 200
 
 
 class RequestLog:
-    """A WSGI application that serves another one and passes a line about each answer to `write`."""
+    """A WSGI application that wraps another one and calls `write` with a line for each answer."""
 
     def __init__(
         self,

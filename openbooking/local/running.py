@@ -1,4 +1,4 @@
-"""What runs beside the caller, in threads or on sockets, from `start` to `stop`."""
+"""The base of everything that runs in the background, in threads or on sockets, from `start` to `stop`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Running(ABC):
-    """Started and stopped by its methods, or by a `with` block for as long as that lasts."""
+    """Started and stopped with its methods, or with a `with` block."""
 
     @abstractmethod
     def start(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Calls a scheduled function again and again, as EventBridge would, until told to stop."""
+"""Calls a scheduled function at intervals, as EventBridge does, until it is stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def scheduled_event(name: str, at: datetime) -> dict[str, Any]:
-    """What EventBridge sends for a rule called `name`."""
+    """The event that EventBridge sends for the rule `name`."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -32,7 +32,7 @@ def scheduled_event(name: str, at: datetime) -> dict[str, Any]:
 
 
 class Schedule(Running):
-    """One function, called every so many seconds. A call that fails does not end it."""
+    """One function, called every `every` seconds. It continues if a call fails."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""Serves a WSGI application on sockets that were bound beforehand, in a thread that ends cleanly.
+"""Serves a WSGI application on sockets that are bound already, in a thread that ends cleanly.
 
-Knows waitress and its quirks; refuses to know what is served.
+The only module that uses waitress. Knows nothing about the application.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from waitress.task import ErrorTask, WSGITask
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 RenderRefusal = Callable[[int], tuple[int, list[tuple[str, str]], bytes]]
-"""Makes status, headers and body for a request that the server itself refuses with a status."""
+"""Returns status, headers and body for a request that the server itself refuses with a status."""
 
 _LOOPBACK = {
     "localhost": ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")),
     "127.0.0.1": ((socket.AF_INET, "127.0.0.1"),),
 }
-# A client that reuses a connection at the very moment the server gives it up sees a reset.
-# Brokers' pollers treat that as fatal, so idle connections are kept for longer than a day's work.
+# A client that reuses a connection at the moment the server closes it gets a reset. Some Brokers'
+# feed readers treat that as fatal, so idle connections stay open for a day.
 _IDLE_CONNECTIONS_KEPT_FOR = 24 * 3600
 _CONNECTION_LIMIT = 512
 _BACKLOG = 1024
@@ -35,17 +35,17 @@ _TASKS_MAY_TAKE = 5
 
 
 class PortTakenError(Exception):
-    """The port that was asked for cannot be had."""
+    """The requested port is not available."""
 
     def __init__(self, port: int, *, reserved: bool = False) -> None:
-        """`reserved`: the system keeps this port for administrators."""
+        """`reserved`: the operating system reserves this port for administrators."""
         why = "needs administrator rights" if reserved else "is in use by another program"
         super().__init__(f"Port {port} {why}.")
         self.port = port
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets on `host`; port 0 takes a free one. `localhost` is both its IPv4 and IPv6 form.
+    """Sockets on `host`; port 0 stands for a free one. `localhost` means both IPv4 and IPv6.
 
     Raises PortTakenError.
     """
@@ -61,14 +61,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
                 raise PortTakenError(wanted, reserved=error.errno == errno.EACCES) from error
             if not bound:
                 raise
-            # No IPv6 on this machine, or a free IPv4 port that IPv6 uses: IPv4 alone will do.
+            # No IPv6 on this machine, or the free IPv4 port is in use on IPv6: IPv4 is enough.
     return bound
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Lets a stack start again right after it was stopped; it does not share a port.
+        # Allows a stack to start again right after it was stopped; ports are not shared.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -118,9 +118,9 @@ class HttpServer:
         return int(self._sockets[0].getsockname()[1])
 
     def start(self) -> None:
-        """Answers from now on; until then connections are refused. Raises PortTakenError."""
+        """Accept connections from now on; before, they are refused. Raises PortTakenError."""
         self._listen()
-        # Waiting requests are normal with one worker; waitress warns of each.
+        # Waiting requests are normal with one worker; waitress warns about each.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
             self._application, map=self._map, sockets=self._sockets, **self._settings
@@ -131,7 +131,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Takes no more requests, lets those under way finish, then closes every connection."""
+        """Accept no more requests, wait for running ones, then close every connection."""
         if self._server is None or self._thread is None:
             _close(self._sockets)
             return
@@ -148,7 +148,7 @@ class HttpServer:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            # Sockets that do not listen yet can share a port: the first to listen has it.
+            # Sockets that do not listen yet can share a port: the first one to listen gets it.
             raise PortTakenError(self.port) from error
 
     def _listeners(self) -> list[BaseWSGIServer]:
@@ -172,10 +172,10 @@ class HttpServer:
 
 
 class _KeepAliveTask(WSGITask):
-    """An answer without a body, which leaves the connection open.
+    """An answer without a body that keeps the connection open.
 
-    waitress closes after every 204, because it has no Content-Length; but a 204 ends with
-    its headers (RFC 9112, 6.3), so the connection can go on.
+    waitress closes the connection after every 204, because it has no Content-Length; but a 204 ends with
+    its headers (RFC 9112, 6.3), so the connection can stay open.
     """
 
     def set_close_on_finish(self) -> None:

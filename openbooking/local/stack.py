@@ -1,6 +1,6 @@
 """Composes the local stack: engine, tables, samples, app, pump, schedule, server; `serve` runs it.
 
-Decides in which order they start and end. Refuses to know what the app does.
+Decides in which order they start and stop. Does not know what the app does.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ log = logging.getLogger(__name__)
 TABLE_PREFIX = "openbooking-local"
 _THREADS = 16
 _LARGEST_UPLOAD = 64 * 1024 * 1024
-"""What the server takes in, to a temporary file, before the gateway answers that it is too much.
-Refusing earlier would cut the connection while the client still sends, and hide the answer."""
+"""The server accepts uploads up to this size, in a temporary file, before the gateway answers that they are
+too large. An earlier refusal would close the connection while the client still sends, and hide the answer."""
 
-# Where the app's settings differ here from a deployment's. A person reads this terminal: what
-# goes well is not worth a line of JSON.
+# Settings that differ from a deployment's. The terminal is read by people, so successful requests are
+# not logged as JSON.
 _SETTINGS = {"AUTHENTICATION": "openid,api-keys,headers", "METRICS": "false", "LOG_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True)
 class LocalApp:
-    """The Lambda functions of a deployment, and how to make them forget what they have read."""
+    """The Lambda functions of a deployment, and a function that clears their cached state."""
 
     rest: Chalice
     orders_stream: Handler
@@ -61,7 +61,7 @@ class LocalApp:
 
 
 def load_app() -> LocalApp:
-    """app.py, with nothing in it that an earlier stack of this process has left."""
+    """Import app.py, without state of an earlier stack of this process."""
     from chalicelib.runtime.system import install
 
     def forget() -> None:
@@ -95,13 +95,12 @@ class LocalStack(Running):
         announced: bool = False,
         log_request: Callable[[str], None] | None = None,
     ) -> None:
-        """Ports that are 0 are free ones. Without `dynamodb_url` the engine is embedded.
+        """Port 0 stands for a free one. Without `dynamodb_url` the engine is embedded.
 
-        `settings` are the app's, over the local defaults. `seed` runs once the tables exist
-        and the environment is set; on an engine that keeps data it runs at every start.
-        `sweep_every` is in seconds; None leaves the lease sweep off. In `directory` the stack
-        keeps its positions and dead letters, and announces itself if `announced`. `log_request`
-        gets a line about each request that was answered.
+        `settings` override the local defaults of the app. `seed` runs when the tables exist and the
+        environment is set; on an engine that keeps data it runs at every start. `sweep_every` is in
+        seconds; None disables the sweep. In `directory` the stack stores its positions and dead letters,
+        and announces itself if `announced`. `log_request` gets a line for each request.
         """
         self._host = host
         self._port = port
@@ -129,16 +128,16 @@ class LocalStack(Running):
 
     @property
     def address(self) -> StackAddress:
-        """Where it runs, for other commands."""
+        """The address for other commands."""
         return StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid())
 
     def drain(self) -> None:
-        """Returns when every change so far has passed the stream handlers."""
+        """Return when the stream handlers have handled every change so far."""
         assert self._pump is not None, "the stack is not running"
         self._pump.drain()
 
     def _start(self, running: ExitStack) -> None:
-        # The port first: that it is taken is said at once, not after two seconds of work.
+        # The port first: a busy port is reported immediately, not after two seconds of work.
         sockets = bind(self._host, self._port)
         for each in sockets:
             running.callback(each.close)
@@ -195,7 +194,7 @@ class LocalStack(Running):
         return EmbeddedEngine(self._dynamodb_port)
 
     def _streams(self, app: LocalApp, dynamodb: Any, streams: Any, engine: Engine) -> list[StreamPump]:
-        # A file for each engine: it is replaced as a whole, and two stacks may run in one folder.
+        # A file for each engine: the whole file is replaced, and two stacks may run in one folder.
         file = self._directory / f"positions-{re.sub('[^a-z0-9]+', '-', urlsplit(engine.url).netloc)}.json"
         positions = Positions(file if engine.keeps_data else None)
         dead_letters = DeadLetters(self._directory / "dead-letters.jsonl")
@@ -221,7 +220,7 @@ class LocalStack(Running):
 
 @contextmanager
 def environment_variables(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Sets them, None meaning absent, and puts back what was there before."""
+    """Set the variables (None: unset), and restore their previous values afterwards."""
     before = {name: os.environ.get(name) for name in values}
     _set(values)
     try:

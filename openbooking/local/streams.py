@@ -1,6 +1,6 @@
-"""Reads one table's stream from the beginning, or from where the last run left off.
+"""Reads one table's stream from the beginning, or from the position of the last run.
 
-Knows shards, iterators and positions; refuses to know what is done with the records.
+Knows shards, iterators and positions, not the contents of records.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from openbooking.local.discovery import write_atomically
 
-# The position is gone: trimmed after a day, or of a stream that was made anew.
+# The position is no longer valid: trimmed after a day, or of a stream that was recreated.
 _POSITION_GONE = {
     "TrimmedDataAccessException",
     "ValidationException",
@@ -34,9 +34,9 @@ class Batch:
 
 
 class Positions:
-    """How far each stream was handled, in a file if there is one.
+    """How far each stream was handled, stored in a file if one is given.
 
-    Losing it is harmless: the streams are then handled from their beginning again.
+    Losing the file does no harm: the streams are then handled from their beginning again.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -65,7 +65,7 @@ class Positions:
 
 
 class StreamReader:
-    """The records of one table's stream, each until it is said to be handled."""
+    """The records of one table's stream; each is returned until `handled` is called for it."""
 
     def __init__(self, dynamodb: Any, streams: Any, table: str, positions: Positions) -> None:
         """`dynamodb` and `streams` are boto3 clients of the two services."""
@@ -80,11 +80,11 @@ class StreamReader:
         self._iterators: dict[str, str] = {}
 
     def read(self, limit: int) -> Batch | None:
-        """The next records, at most `limit`; None if there are none now."""
+        """The next records, at most `limit`; None if there are none at the moment."""
         self._list_shards()
         for shard_id, parent in list(self._open.items()):
             if parent in self._open:
-                # A child holds what came after its parent's last record: not before that.
+                # The records of a child shard come after those of its parent.
                 continue
             records = self._records(shard_id, limit)
             if records:
@@ -92,7 +92,7 @@ class StreamReader:
         return None
 
     def handled(self, batch: Batch, count: int) -> None:
-        """The first `count` records are done with; the others will be read again."""
+        """Record that the first `count` records are handled; the others are read again."""
         if count:
             number = batch.records[count - 1]["dynamodb"]["SequenceNumber"]
             self._positions.keep(batch.stream_arn, batch.shard_id, number)
@@ -100,7 +100,7 @@ class StreamReader:
             self.rewind()
 
     def rewind(self) -> None:
-        """Reads on from the kept positions, whatever was read since."""
+        """Read again from the stored positions."""
         self._open = {}
         self._ended = set()
         self._iterators = {}

@@ -1,6 +1,6 @@
-"""Creates the tables of `infra/tables.json` on any engine that speaks DynamoDB.
+"""Creates the tables of `infra/tables.json` on any engine with DynamoDB's API.
 
-Knows what an engine is asked for, and not what is kept in the tables. On AWS CloudFormation does this instead.
+Does not know the rows in them. On AWS, CloudFormation creates the tables.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from openbooking.infra.templates import TableDefinition, table_definitions
 
-# Engines that have no TTL answer with one of these; nothing depends on TTL (it only tidies).
+# Engines without TTL answer with one of these; nothing depends on TTL, which only removes old rows.
 _TTL_UNSUPPORTED = {
     "UnknownOperationException",
     "InternalFailure",
@@ -22,10 +22,10 @@ _TTL_UNSUPPORTED = {
 
 
 def create_tables(client: Any, prefix: str) -> list[str]:
-    """Creates the tables that are missing, waits until all are active, returns their names.
+    """Create the missing tables, wait until all are active, return their names.
 
-    `client` is a boto3 DynamoDB client for the engine. Tables that exist are left as they
-    are, so that an engine which keeps its data can be started again.
+    `client` is a boto3 DynamoDB client for the engine. Existing tables do not change, so that an engine
+    that keeps its data can be started again.
     """
     definitions = table_definitions(prefix)
     for definition in definitions:
@@ -40,14 +40,13 @@ def _create(client: Any, definition: TableDefinition) -> None:
     try:
         client.create_table(**definition.create)
     except ClientError as error:
-        # Also what a second process that starts at the same moment gets.
+        # Another process may create the table at the same moment.
         if error.response["Error"]["Code"] != "ResourceInUseException":
             raise
 
 
 def _wait_until_active(client: Any, name: str) -> None:
-    # Engines on one machine are active at once, so the first look is nearly always the
-    # last; AWS takes seconds.
+    # On local engines tables are active immediately; on AWS it takes seconds.
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
 
 

@@ -1,1 +1,1 @@
-"""A sample inventory of two sellers, for the local stack and for tests."""
+"""A sample inventory of two Sellers, for the local stack and for tests."""

@@ -1,7 +1,7 @@
-"""A fortnight's programme of two invented leisure operators, to try the system with.
+"""Two weeks of sessions and slots of two fictional operators, to try the system with.
 
-Gives the documents as the open feeds publish them, and beside them what is asked of
-attendees, which the feeds do not carry. Knows nothing of rows or of how they are stored.
+Returns the documents as the open feeds publish them, and the required attendee details, which feeds do not
+contain. Knows nothing about how they are stored.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from openbooking.samples.programme import OPERATORS, Class, Facility, Operator, 
 
 CONTEXT = "https://openactive.io/"
 
-# Concepts of the OpenActive lists that the samples name.
+# Concepts of the OpenActive lists that the samples use.
 ACTIVITIES = {
     "Aqua Aerobics": "6e31262b-ce37-4fc7-b3e3-d827ac5e8b42",
     "Boccia": "611363c5-8acf-4eeb-aeba-c33e9c70146e",
@@ -45,10 +45,10 @@ ONLINE = "https://schema.org/OnlineEventAttendanceMode"
 
 @dataclass(frozen=True)
 class SampleOpportunity:
-    """What can be booked, as published, and what its open feed does not say.
+    """A bookable Opportunity as published, and the details that its open feed does not contain.
 
-    Its remaining capacity is the capacity to start with. `attendee_details_required` holds
-    property IRIs (DETAILS-03), `intake_form` the fields of `orderItemIntakeForm` (DETAILS-06).
+    Its remaining capacity is the initial one. `attendee_details_required` are property IRIs (DETAILS-03),
+    `intake_form` the fields of `orderItemIntakeForm` (DETAILS-06).
     """
 
     document: Json
@@ -58,7 +58,7 @@ class SampleOpportunity:
 
 @dataclass(frozen=True)
 class SampleInventory:
-    """Everything two Sellers publish; `tax_rates` maps a Seller's id to a fraction, as text."""
+    """Everything that two Sellers publish; `tax_rates` maps a Seller's id to a fraction, as text."""
 
     sellers: list[Json]
     tax_rates: dict[str, str]
@@ -262,7 +262,7 @@ def _child_of(parent_id: str, kind: OpportunityType) -> Json:
 
 
 def _spaces(kind: OpportunityType, spaces: int, left: int | None) -> Json:
-    """All the spaces, and those that are left: all of them where `left` is None."""
+    """All spaces, and those that are left: all of them if `left` is None."""
     family = kind.traits.family
     return {family.capacity_term: spaces, family.spaces_term: spaces if left is None else left}
 

@@ -1,6 +1,6 @@
-"""What two invented leisure operators have on: the words and figures of the sample inventory.
+"""The sessions and facilities of two fictional operators: the texts and figures of the sample inventory.
 
-Days count from today. Says nothing of how it is published; `samples` turns it into documents.
+Days count from today. `inventory` turns it into published documents.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Class:
-    """A series of sessions: (day, "HH:MM", spaces left, or None where all of them are)."""
+    """A series of sessions: (day, "HH:MM", spaces left, or None for all)."""
 
     name: str
     activity: str
@@ -46,7 +46,7 @@ class Class:
 
 @dataclass(frozen=True)
 class Facility:
-    """Something to hire: its `courts` one at a time, or without courts `spaces` of it at once."""
+    """A facility to hire: one of its `courts` at a time, or without courts, `spaces` at the same time."""
 
     name: str
     facility_type: str
@@ -62,7 +62,7 @@ class Facility:
 
 @dataclass(frozen=True)
 class Operator:
-    """A Seller, its one place, and its programme. Prices include tax unless `tax_is_added`."""
+    """A Seller, its place, and its programme. Prices include tax unless `tax_is_added`."""
 
     name: str
     legal_name: str

@@ -1,4 +1,4 @@
-"""The sample inventory of two sellers, put into a store that is still empty."""
+"""Loads the sample inventory of two Sellers into an empty store."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -14,9 +14,9 @@ SOURCE = "samples"
 
 
 def load_samples(inventory: Inventory, now: datetime) -> int:
-    """Put the samples in unless they are there already; how many Opportunities were added.
+    """Load the samples unless they exist already; returns how many Opportunities were added.
 
-    Samples that are there keep their dates and their bookings.
+    Existing samples keep their dates and their bookings.
     """
     samples = sample_inventory(now)
     if inventory.store.seller(samples.sellers[0]["@id"]) is not None:

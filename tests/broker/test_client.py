@@ -201,7 +201,7 @@ def test_a_dataset_site_is_read(broker: Broker, site: Site404) -> None:
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        ("<p>nothing</p>", "holds no JSON-LD"),
+        ("<p>nothing</p>", "contains no JSON-LD"),
         (html("{"), "is not a JSON object"),
         (html([]), "is not a JSON object"),
         (html({}), "names no booking endpoint"),
@@ -229,7 +229,7 @@ def test_a_feed_is_followed_to_its_end(broker: Broker, site: Site404) -> None:
         ({"next": "https://x.example/feed"}, "lacks items or next"),
         ("[1]", "is not a JSON object"),
         ({"items": [1], "next": "https://x.example/feed"}, "names itself as the next page"),
-        ({"items": [], "next": "https://x.example/gone"}, "404 where 200 was expected"),
+        ({"items": [], "next": "https://x.example/gone"}, "404 instead of 200"),
     ],
 )
 def test_a_feed_that_breaks_the_rules_is_refused(
@@ -249,7 +249,7 @@ def test_an_error_of_an_order_item_is_told(broker: Broker, site: Site404) -> Non
     site.pages["https://x.example/q"] = httpx.Response(409, json={"orderedItem": [{"error": [error]}]})
     [choice] = choices(series(), {"s": session()}, NOW)
     told = refused(lambda: broker.call("C1", "PUT", "https://x.example/q", choice, {}, 200))
-    assert "C1 answered 409 where 200 was expected" in told
+    assert "C1 answered 409 instead of 200" in told
     assert "OpportunityIsFullError - Full." in told
 
 

@@ -61,7 +61,7 @@ def test_the_demo_passes_and_shows_every_step(recording: Recording) -> None:
     for number in range(1, 10):
         assert f"\n{number}. " in shown
     assert "CustomerCancelled" in shown
-    assert recording.lines[-1] == "All as a Broker expects it."
+    assert recording.lines[-1] == "All answers were as expected."
     steps = list(dict.fromkeys(each.step for each in recording.exchanges))
     assert sorted(steps) == sorted(STEPS)
 
@@ -130,7 +130,7 @@ ITEM = {"@type": "OrderItem", "@id": "x", "orderItemStatus": "https://openactive
     ("spoilt", "sentence"),
     [
         (Spoilt("GET", "/feeds/session-series", 503), "SessionSeries answered 503"),
-        (Spoilt("PUT", "/order-quote-templates/", 409), "C1 answered 409 where 200 was expected"),
+        (Spoilt("PUT", "/order-quote-templates/", 409), "C1 answered 409 instead of 200"),
         (Spoilt("PUT", "/order-quote-templates/", **{"@type": "Order"}), "not answer with an OrderQuote"),
         (Spoilt("PUT", "/order-quotes/", customer={"@type": "Person"}), "changed the customer"),
         (Spoilt("PUT", "/orders/", orderedItem=[ITEM]), "B says SellerCancelled"),

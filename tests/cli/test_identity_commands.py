@@ -45,7 +45,7 @@ def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:
     partner = system.credentials.partner(partner_id)
     assert partner is not None
     assert system.credentials.has_secret(partner, secret)
-    assert "shown only now" in told
+    assert "Save it now" in told
     new = value(terminal.says("partners", "rotate-secret", partner_id, "--keep-old", "0"), "client secret")
     partner = system.credentials.partner(partner_id)
     assert partner is not None
@@ -81,7 +81,7 @@ def test_an_api_key_that_is_shown_works_until_it_is_revoked(terminal: Terminal) 
     assert (caller.partner_id, caller.seller_id) == ("broker", SELLER)
     (row,) = terminal.rows("partners", "api-keys", "broker")
     assert "five minutes" in terminal.says("partners", "revoke-api-key", row["key"])
-    assert "It has no API keys." in terminal.says("partners", "api-keys", "broker")
+    assert "The partner has no API keys." in terminal.says("partners", "api-keys", "broker")
 
 
 def test_an_invitation_that_is_shown_works_until_it_is_withdrawn(terminal: Terminal) -> None:
@@ -115,7 +115,7 @@ def test_a_seller_comes_from_options_and_a_file(terminal: Terminal, tmp_path: Pa
     seller = terminal.system.store.seller("https://base.invalid/api/identifiers/sellers/kings-mead")
     assert seller is not None
     assert (seller.document["name"], seller.tax_mode) == ("Kings Mead", "TaxNet")
-    assert "already; --replace" in terminal.refuses(
+    assert "already; use --replace" in terminal.refuses(
         "sellers", "add", "--from", str(file), "--id", "kings-mead"
     )
     assert "is replaced" in terminal.says(
@@ -238,14 +238,14 @@ def test_refresh_tokens_are_listed_and_ended(terminal: Terminal) -> None:
 
 
 def test_keys_are_rotated_and_forgotten_after_a_question(terminal: Terminal) -> None:
-    assert "There are no keys yet" in terminal.says("tokens", "keys")
+    assert "There are no signing keys yet" in terminal.says("tokens", "keys")
     first = terminal.says("tokens", "rotate-keys").split()[1]
     second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
     assert [row["key"] for row in terminal.rows("tokens", "keys")] == [first, second]
     asked = terminal.run("tokens", "forget-key", first, typed="n\n")
     assert (asked.exit_code, asked.stderr.splitlines()[1:]) == (1, ["Nothing was changed."])
-    assert "is forgotten" in terminal.says("tokens", "forget-key", first, typed="y\n")
-    assert "is forgotten" in terminal.says("tokens", "forget-key", second, "--yes")
+    assert "The key is removed." in terminal.says("tokens", "forget-key", first, typed="y\n")
+    assert "The key is removed." in terminal.says("tokens", "forget-key", second, "--yes")
     assert terminal.rows("tokens", "keys") == []
 
 
@@ -255,7 +255,7 @@ def test_forgetting_is_asked_about_only_where_there_is_such_a_key(terminal: Term
     said = terminal.refuses("tokens", "forget-key", "x")
     assert said == "There is no signing key 'x': see `openbooking tokens keys`."
     warned = [
-        "signs tokens now" in terminal.run("tokens", "forget-key", key, typed="n\n").output
+        "This key is in use" in terminal.run("tokens", "forget-key", key, typed="n\n").output
         for key in (first, second)
     ]
     assert warned == [False, True]
@@ -269,7 +269,7 @@ def test_each_change_is_one_entry_of_the_journal_in_somebodys_name(terminal: Ter
     assert terminal.journal() == [("partner added", "kim"), ("partner authorised", "robin")]
     (row, _) = terminal.rows("journal", "--month", f"{datetime.now(UTC):%Y-%m}")
     assert row["ids"] == ["partner broker"]
-    assert "Nothing was done." in terminal.says("journal", "--month", "2020-01")
+    assert "No entries." in terminal.says("journal", "--month", "2020-01")
 
 
 def test_the_running_local_stack_is_found_and_ids_are_shown_as_its_feeds_have_them(
@@ -286,7 +286,7 @@ def test_the_running_local_stack_is_found_and_ids_are_shown_as_its_feeds_have_th
 def test_without_an_installation_a_command_says_so(tmp_path: Path, engine: EmbeddedEngine) -> None:
     with environment_variables({"OPENBOOKING_STATE_DIRECTORY": str(tmp_path), "DYNAMODB_URL": None}):
         for said, *options in (
-            ("No local stack runs",),
+            ("No local stack is running",),
             (
                 "openbooking-local-identity at http://127.0.0.1:1 cannot",
                 "--dynamodb-url",
@@ -394,7 +394,7 @@ def test_a_stage_that_lacks_something_is_a_sentence(aws: None) -> None:
         assert (result.exit_code, said in result.stderr, result.stdout) == (1, True, ""), result.output
     with environment_variables({"AWS_REGION": None, "AWS_DEFAULT_REGION": None}):
         result = CliRunner().invoke(app, ["partners", "list", "--stage", "dev"])
-    assert (result.exit_code, "Which region?" in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "No region is set" in result.stderr) == (1, True), result.output
 
 
 def test_without_credentials_a_stage_is_refused(aws: None, tmp_path: Path) -> None:

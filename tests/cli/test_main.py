@@ -124,7 +124,7 @@ def test_a_second_server_leaves_the_first_one_to_the_commands(tmp_path: Path) ->
     left = running_stack(tmp_path)
     first.process.send_signal(signal.SIGINT)
     first.end()
-    assert f"Other openbooking commands use the server at {address}, which started first." in told
+    assert f"Other openbooking commands use the server at {address}, which was started first." in told
     assert "For this one, add: --dynamodb-url http://127.0.0.1:" in told
     assert found is not None
     assert (found.url, found) == (address, left)
@@ -143,7 +143,7 @@ def test_tables_that_a_running_server_serves_are_not_served_twice(tmp_path: Path
     engine.stop()
     assert f"tables mine-* at {engine.url}" in shown
     assert code == 1
-    assert f"The tables mine-* at {engine.url} are served at http://localhost:" in rest
+    assert f"The tables mine-* at {engine.url} are already served at http://localhost:" in rest
     assert len(rest.splitlines()) == 1
 
 

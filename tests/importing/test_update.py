@@ -111,7 +111,7 @@ def test_types_that_are_no_longer_listed_or_not_supported_are_named(site: Operat
     del site.listed["ScheduledSession"]
     site.list_feed("Picnic")
     told = run(store, site)
-    assert "1 ScheduledSession of an earlier import stay: the site no longer lists a feed of them." in told
+    assert "1 ScheduledSession of an earlier import are kept: the site no longer lists their feed." in told
     assert "Not supported, and not read: Picnic." in told
 
 

@@ -192,7 +192,7 @@ def test_an_answer_that_lambda_could_not_hand_back_is_an_error(
     app.route("/huge", methods=["GET"])(lambda: Response("x" * (MAX_RESPONSE_BYTES + 1)))
     answer = ask(Gateway(app), "GET", "/huge")
     assert (answer.status, answer.json()["@type"]) == (500, "InternalApplicationError")
-    assert "more than Lambda hands back" in caplog.text
+    assert "more than Lambda can return" in caplog.text
 
 
 # --- what the gateway answers itself ---------------------------------------------------------
