@@ -267,7 +267,7 @@ def _cookie(call: Call) -> str | None:
 
 def _check_enabled(call: Call) -> None:
     if "openid" not in call.system.settings.ways:
-        raise UnknownOrIncorrectEndpointError("This system has no OpenID provider of its own.")
+        raise UnknownOrIncorrectEndpointError("This system has no built-in OpenID provider.")
 
 
 def _provider(call: Call) -> "Provider":

@@ -1,4 +1,4 @@
-"""The services behind the endpoints of our own OpenID provider. Wiring only."""
+"""The services behind the endpoints of the built-in OpenID provider. Wiring only."""
 
 from chalicelib.identity.oauth.backend import Backend
 from chalicelib.runtime.administration import Administration

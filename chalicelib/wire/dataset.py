@@ -112,7 +112,7 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
                 "endpointUrl": f"{base_url}/api/openbooking",
                 "landingPage": details.booking_access_url or site,
                 "termsOfService": details.booking_terms_url,
-                # Its presence tells Brokers that they log in with OpenID Connect.
+                # If it is present, Brokers authenticate with OpenID Connect.
                 "authenticationAuthority": details.authentication_authority,
             }
         ),

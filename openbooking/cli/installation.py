@@ -30,7 +30,7 @@ class Unreachable(AdministrationError):
 def check_reachable(system: System) -> None:
     """Read one row, so that a command fails before it prompts for input. Raises Unreachable."""
     try:
-        system.register.find(SellerStanding, SellerStanding.key_of("nobody"))
+        system.register.find(SellerStanding, SellerStanding.key_of("unknown"))
     except (StoreBusy, BotoCoreError, ClientError, PynamoDBException) as error:
         table = f"{system.settings.table_prefix}-identity"
         where = system.settings.dynamodb_url or system.settings.aws_region

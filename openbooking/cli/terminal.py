@@ -41,7 +41,7 @@ _STAGE = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,240}")
 
 # Old signing keys are kept for this time, for tokens that may still be valid. The lifetime of the stage's
-# tokens is one of its own settings, which are not available here.
+# tokens is one of its settings, which are not available here.
 _TOKENS_LIVE_AT_MOST = "86400"
 
 

@@ -85,7 +85,7 @@ def add_identities(profile: Profile, system: System) -> None:
         for each in known.get("logins", ())
     ]
     for entry in entries:
-        with suppress(RecordChanged):  # an engine that keeps data has it from an earlier run
+        with suppress(RecordChanged):  # it exists already on an engine that keeps data
             system.register.save(entry)
 
 

@@ -33,7 +33,7 @@ MACHINE = "x86_64"
 # The newest C library that Lambda's machines have: of Amazon Linux 2 for Python 3.11, else of 2023.
 GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-# Chalice's packager always adds two of its own files, of the version that builds.
+# Chalice's packager always adds two files of Chalice, of the version that builds.
 CHALICE_VERSION = "1.34.0"
 # Only templates are made: no region is called.
 FALLBACK_REGION = "eu-west-2"

@@ -1,4 +1,4 @@
-"""Every endpoint, asked by every kind of caller: what each gets, and what was read and written for it.
+"""Calls every endpoint with every kind of credentials: the answers, and what was read and written for them.
 
 `python -m tests.api.security_matrix` writes the table in docs/security.md; a test fails where it is out of date.
 """
@@ -47,20 +47,23 @@ APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApp
 
 # --- the endpoints ----------------------------------------------------------------------------
 
-# Whoever calls. A route that stands neither here nor in NAMES fails the tests: say who may call it.
+# Public routes. A route that is neither here nor in NAMES fails the tests: decide who may call it.
 PUBLIC: dict[str, tuple[str, str]] = {
     "/feeds/{name}": ("/feeds/scheduled-sessions", "open data (AUTH-01)"),
     "/openactive": ("/openactive", "open data (AUTH-01)"),
-    "/": ("/", "leads to the dataset site"),
+    "/": ("/", "redirects to the dataset site"),
     "/favicon.svg": ("/favicon.svg", "the icon of every page"),
     "/favicon.ico": ("/favicon.ico", "the icon of every page"),
-    "/api/passes/{file}": ("/api/passes/ABCDEFGH2345.svg", "who has the link has the pass"),
-    "/auth/.well-known/openid-configuration": ("/auth/.well-known/openid-configuration", "of the provider"),
-    "/auth/jwks": ("/auth/jwks", "of the provider: public keys"),
-    "/auth/authorize": ("/auth/authorize", "asks for the Seller's login"),
-    "/auth/token": ("/auth/token", "asks for the partner's secret"),
-    "/auth/register": ("/auth/register", "asks for an initial access token"),
-    "/auth/revoke": ("/auth/revoke", "asks for the partner's secret"),
+    "/api/passes/{file}": ("/api/passes/ABCDEFGH2345.svg", "the link is the pass"),
+    "/auth/.well-known/openid-configuration": (
+        "/auth/.well-known/openid-configuration",
+        "public metadata of the provider",
+    ),
+    "/auth/jwks": ("/auth/jwks", "public keys of the provider"),
+    "/auth/authorize": ("/auth/authorize", "requires the Seller's login"),
+    "/auth/token": ("/auth/token", "requires the partner's secret"),
+    "/auth/register": ("/auth/register", "requires an initial access token"),
+    "/auth/revoke": ("/auth/revoke", "requires the partner's secret"),
 }
 
 # Only where TEST_INTERFACE is on, which it cannot be in production; elsewhere there is no such endpoint.
@@ -321,9 +324,9 @@ def now(stage: Stage) -> int:
 
 
 CALLERS = (
-    Caller("nobody", lambda stage: {}, NOBODY),
+    Caller("no credentials", lambda stage: {}, NOBODY),
     Caller(
-        "development headers, which are not taken here",
+        "development headers, which are not enabled",
         lambda stage: {
             "X-OpenActive-Test-Client-Id": stage.partner.id,
             "X-OpenActive-Test-Seller-Id": outer(seller_id(1)),
@@ -336,11 +339,11 @@ CALLERS = (
     Caller("an empty token", bearer(lambda stage: ""), REFUSED),
     Caller("garbage", bearer(lambda stage: "not.a.token"), REFUSED),
     Caller("a token that has expired", bearer(lambda stage: stage.signed(exp=now(stage) - 31)), REFUSED),
-    Caller("one that has not begun", bearer(lambda stage: stage.signed(nbf=now(stage) + 31)), REFUSED),
-    Caller("one without an end", bearer(lambda stage: stage.signed(exp=...)), REFUSED),
+    Caller("a token that is not valid yet", bearer(lambda stage: stage.signed(nbf=now(stage) + 31)), REFUSED),
+    Caller("a token without an expiry", bearer(lambda stage: stage.signed(exp=...)), REFUSED),
     Caller("changed claims", bearer(lambda stage: with_claims(stage.token, client_id="x")), REFUSED),
     Caller("a changed signature", bearer(lambda stage: with_signature_changed(stage.token)), REFUSED),
-    Caller("another's signature under our key id", bearer(lambda stage: signed_by_another(stage.token)), REFUSED),
+    Caller("a signature of another key with our key id", bearer(lambda stage: signed_by_another(stage.token)), REFUSED),
     Caller("`alg: none`", bearer(lambda stage: unsigned(stage.token)), REFUSED),
     Caller(
         "`HS256` with our public key as the secret",
@@ -361,35 +364,35 @@ CALLERS = (
     ),
     Caller("a token of another issuer", bearer(Stage.foreign), REFUSED),
     Caller(
-        "one that names another issuer",
+        "a token with another issuer in its claims",
         bearer(lambda stage: stage.signed(iss="https://login.example")),
         REFUSED,
     ),
     Caller(
-        "one for another audience", bearer(lambda stage: stage.signed(aud="https://other.example")), REFUSED
+        "a token for another audience", bearer(lambda stage: stage.signed(aud="https://other.example")), REFUSED
     ),
-    Caller("one that names no partner", bearer(lambda stage: stage.signed(**{
+    Caller("a token without a partner", bearer(lambda stage: stage.signed(**{
         "https://openactive.io/clientId": ...})), REFUSED),
     Caller("an empty API key", key(lambda stage: ""), NO_KEY),
-    Caller("nothing, where API keys alone are taken", lambda stage: {}, NO_KEY, lambda stage: stage.only("api-keys")),
-    Caller("a token, where API keys alone are taken", bearer(lambda stage: stage.token), REFUSED, lambda stage: stage.only("api-keys")),
+    Caller("no credentials, if only API keys are enabled", lambda stage: {}, NO_KEY, lambda stage: stage.only("api-keys")),
+    Caller("a token, if only API keys are enabled", bearer(lambda stage: stage.token), REFUSED, lambda stage: stage.only("api-keys")),
     Caller("a wrong API key", key(lambda stage: stage.api_key()[:-1]), BAD_KEY),
-    Caller("an API key that nobody was given", key(lambda stage: make_api_key("of-nobody")), BAD_KEY),
-    Caller("an API key that has ended", key(Stage.api_key), BAD_KEY, end_key),
+    Caller("an API key that was never issued", key(lambda stage: make_api_key("of-nobody")), BAD_KEY),
+    Caller("an expired API key", key(Stage.api_key), BAD_KEY, end_key),
     Caller("the API key of a suspended partner", key(Stage.api_key), BAD_KEY, suspend_partner),
-    Caller("one that has made too many requests", bearer(lambda stage: stage.token), BUSY, use_up),
+    Caller("the right token, after too many requests", bearer(lambda stage: stage.token), BUSY, use_up),
     Caller(
-        "no scope at all", bearer(lambda stage: stage.signed(scope="openid offline_access")), REFUSED
+        "a token without a scope for this API", bearer(lambda stage: stage.signed(scope="openid offline_access")), REFUSED
     ),
-    Caller("only `openactive-ordersfeed`", bearer(lambda stage: stage.partner.feed_token()), FEEDS_ONLY),
+    Caller("a token with `openactive-ordersfeed` only", bearer(lambda stage: stage.partner.feed_token()), FEEDS_ONLY),
     Caller(
-        "only `openactive-openbooking`",
+        "a token with `openactive-openbooking` only",
         bearer(lambda stage: stage.signed(scope="openactive-openbooking")),
         BOOKING_ONLY,
     ),
-    Caller("names no Seller", bearer(lambda stage: stage.signed(**{"https://openactive.io/sellerId": ...})), FEEDS_ONLY),
+    Caller("a token without a Seller", bearer(lambda stage: stage.signed(**{"https://openactive.io/sellerId": ...})), FEEDS_ONLY),
     Caller(
-        "another Seller",
+        "a token for another Seller",
         bearer(
             lambda stage: str(
                 stage.partner.authorised("of-seller-2", f"{SCOPE} openactive-ordersfeed")["access_token"]
@@ -398,16 +401,16 @@ CALLERS = (
         FEEDS_ONLY,
     ),
     Caller("an API key for another Seller", key(lambda stage: stage.api_key(2)), FEEDS_ONLY),
-    Caller("an API key whose Seller has ended it", key(Stage.api_key), FEEDS_ONLY, revoke),
+    Caller("an API key whose Seller has revoked it", key(Stage.api_key), FEEDS_ONLY, revoke),
     Caller(
-        "another partner",
+        "a token of another partner",
         bearer(
             lambda stage: str(stage.other.authorised(scope=f"{SCOPE} openactive-ordersfeed")["access_token"])
         ),
         OTHER_PARTNER,
     ),
-    Caller("authorisation ended, token not yet", bearer(lambda stage: stage.token), RIGHT, revoke),
-    Caller("partner suspended, token not yet ended", bearer(lambda stage: stage.token), RIGHT, suspend_partner),
+    Caller("a token that is still valid after the revocation", bearer(lambda stage: stage.token), RIGHT, revoke),
+    Caller("a token that is still valid after the suspension of its partner", bearer(lambda stage: stage.token), RIGHT, suspend_partner),
     Caller("the right API key", key(Stage.api_key), RIGHT),
     Caller("the right token", bearer(lambda stage: stage.token), RIGHT),
 )  # fmt: skip
@@ -456,7 +459,7 @@ def public_answers() -> dict[Endpoint, dict[str, int]]:
     open_to_all = [(verb, path) for verb, path in endpoints() if path in PUBLIC]
     stage = Stage()
     credentials: dict[str, Headers] = {
-        "nobody": {},
+        "no credentials": {},
         "garbage": {"Authorization": "Bearer not.a.token"},
         "the right token": {"Authorization": f"Bearer {stage.token}"},
     }
@@ -495,33 +498,33 @@ def section(rows: Mapping[str, Mapping[str, Cell]], public: Mapping[Endpoint, Ma
     refused = {who: cells for who, cells in rows.items() if len(set(map(str, cells.values()))) == 1}
     others = {who: cells for who, cells in rows.items() if who not in refused}
     lines = [
-        "Refused at every endpoint of the booking API, both feeds of a partner included, before any order, "
-        "session or feed is read:",
+        "Refused at every endpoint of the booking API and both feeds of a partner, before any Order, Opportunity "
+        "or feed is read:",
         "",
-        "| Who calls with | Answer |",
+        "| Credentials | Answer |",
         "|---|---|",
         *(f"| {who} | {next(iter(cells.values()))} |" for who, cells in refused.items()),
         "",
-        "With good credentials it depends. The columns are the endpoints; every request is one that the right "
-        "token is granted, and where it is about an Order, that one is the partner's with Seller 1.",
+        "With valid credentials the answer depends on the endpoint. Every request would succeed with the right token; "
+        "its Order, if it has one, is the partner's with Seller 1.",
         "",
-        f"| Who calls with | {' | '.join(NAMES.values())} |",
+        f"| Credentials | {' | '.join(NAMES.values())} |",
         f"|---|{'---|' * len(NAMES)}",
         *(f"| {who} | {' | '.join(map(_short, cells.values()))} |" for who, cells in others.items()),
         "",
         "401 is `InvalidAuthorizationDetailsError`, 404 `UnknownOrderError`. Another partner's 200, 201 and 204 "
-        "are about Orders of its own under the same UUID, and its feeds are its own; OrderQuote Deletion is 204 "
-        "whatever there was. Who calls with an access token is refused a new one as soon as the Seller ends the "
-        "authorisation or the partner is suspended; the token itself ends within a quarter of an hour.",
+        "are about its own Orders with the same UUID, and its own feeds; OrderQuote Deletion always answers 204. "
+        "After the Seller has revoked the authorisation or the partner was suspended, a partner gets no new access "
+        "token; an existing one expires within 15 minutes.",
         "",
-        "Open to everyone; credentials are not looked at, or are others than those above:",
+        "Public endpoints; they ignore credentials, or use others than those above:",
         "",
-        "| Endpoint | Why | Answer to nobody |",
+        "| Endpoint | Why | Answer without credentials |",
         "|---|---|---|",
-        *(f"| {verb} `{path}` | {PUBLIC[path][1]} | {answers['nobody']} |" for (verb, path), answers in public.items()),
+        *(f"| {verb} `{path}` | {PUBLIC[path][1]} | {answers['no credentials']} |" for (verb, path), answers in public.items()),
         "",
-        f"`{NOT_IN_PRODUCTION}...` is there only with TEST_INTERFACE, which production refuses; elsewhere it is 404 "
-        "to everyone.",
+        f"`{NOT_IN_PRODUCTION}...` exists only with TEST_INTERFACE, which is refused in production; otherwise it "
+        "answers 404.",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -129,8 +129,8 @@ def test_open_endpoints_look_at_no_credentials_of_the_api(
     for endpoint, answers in public.items():
         assert len(set(answers.values())) == 1, endpoint
         expected = 303 if endpoint[1] == "/" else 200
-        assert answers["nobody"] == expected or endpoint[1].startswith("/auth/"), endpoint
-        assert answers["nobody"] < 500
+        assert answers["no credentials"] == expected or endpoint[1].startswith("/auth/"), endpoint
+        assert answers["no credentials"] < 500
 
 
 def test_page_is_up_to_date(rows: Rows, public: Mapping[Endpoint, Mapping[str, int]]) -> None:

@@ -1,0 +1,136 @@
+"""Plain technical English in code, docs and messages: words to avoid, and what to write instead.
+
+Comments, docstrings, texts and names are checked. `CHECKED` lists the files for which the test applies; add a package
+when its words have been revised. `ALLOWED` lists exceptions, each with its reason.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CHECKED = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs",
+    "app.py",
+    "chalicelib/api",
+    "chalicelib/booking",
+    "chalicelib/domain",
+    "chalicelib/pages",
+    "chalicelib/runtime",
+    "chalicelib/test_interface",
+    "chalicelib/wire",
+    "openbooking/broker",
+    "openbooking/cli",
+    "openbooking/conformance",
+    "openbooking/deployment",
+    "openbooking/infra",
+    "openbooking/local",
+    "openbooking/reference",
+    "openbooking/samples",
+)
+
+# A word as a regular expression, and what to write instead.
+WORDS = {
+    r"told|tells": "returned, reported, shown, passed in",
+    r"whoever|whomever": "the caller, any reader, the user",
+    r"(?:no|any|some)body(?:s)?": "no caller, any caller, a person",
+    r"stands?(?! for\b| alone\b)|standing": "is, exists, applies",
+    r"house|rooms?|doors?|walls?": "architecture, package, entry point, import contract",
+    r"believes?|believed": "accepts without a check",
+    r"(?:no|own|its|their|reader's) business(?! use)": "not handled here",
+    r"(?:goes|go|going|went) on": "continues",
+    r"has it": "contains, knows",
+    r"comes? across|came across": "finds",
+    r"(?:has|have) yet to": "must",
+    r"(?:makes?|made) up": "generates, consists of",
+    r"beforehand": "before",
+    r"by (?:itself|themselves)": "automatically, separately",
+    r"of (?:its|their|our) own(?! accord)": "its own, separate",
+    r"refuses? to know": "does not know",
+    r"(?:be|was|are|were|is) had": "available, issued",
+    r"(?:gives?|given|gave|puts?|put) back": "releases, returns, restores",
+    r"puts? right|set right": "corrects",
+    r"anew": "again, newly",
+    r"dearer": "more expensive",
+    r"quarter of an hour": "15 minutes",
+    r"for good": "permanently",
+    r"hands? (?:back|over|on)|handed (?:back|over|on)": "returns, passes",
+    r"whole way|all the way": "all steps",
+    r"as it stands|as they stand": "unchanged, current",
+}
+PATTERNS = {re.compile(rf"\b(?:{word})\b", re.IGNORECASE): plain for word, plain in WORDS.items()}
+
+# (file, text of the line that is allowed): reason.
+ALLOWED: dict[tuple[str, str], str] = {
+    ("chalicelib/api/authority.py", "authorisation.stands"): "a property of identity",
+    ("openbooking/samples/inventory.py", "Climbing Wall"): "a real wall",
+    ("openbooking/samples/programme.py", "wall"): "a real wall",
+    ("openbooking/samples/programme.py", "Wall"): "a real wall",
+}
+
+# The tests that a page names keep their names; a link's target is not text.
+_CODE_IN_PAGES = re.compile(r"`tests/[^`]*`|\]\([^)]*\)")
+
+
+def test_words_to_avoid_are_not_used() -> None:
+    found = [
+        f"{file}:{number}: {match[0]!r}: write {plain}"
+        for file in checked_files()
+        for number, line in enumerate((ROOT / file).read_text(encoding="utf-8").splitlines(), 1)
+        if not any(file == path and text in line for path, text in ALLOWED)
+        for pattern, plain in PATTERNS.items()
+        for match in pattern.finditer(words_of(file, line))
+    ]
+    assert not found, "\n".join(["Words to avoid:", *found])
+
+
+def test_every_exception_is_needed() -> None:
+    for path, text in ALLOWED:
+        lines = [line for line in (ROOT / path).read_text(encoding="utf-8").splitlines() if text in line]
+        assert any(p.search(words_of(path, line)) for line in lines for p in PATTERNS), (path, text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# whoever asks first",
+        "def test_nobody_waits() -> None:",
+        "told = {}",
+        '"""It stands in the row."""',
+        "The rest goes on.",
+        "Nobody's row",
+    ],
+)
+def test_a_word_to_avoid_is_found_in_texts_and_names(line: str) -> None:
+    assert any(pattern.search(words_of("x.py", line)) for pattern in PATTERNS)
+
+
+def test_every_checked_path_has_files() -> None:
+    files = checked_files()
+    assert [
+        path for path in CHECKED if not any(file == path or file.startswith(f"{path}/") for file in files)
+    ] == []
+
+
+def checked_files() -> list[str]:
+    """The text files below CHECKED, as paths from the root of the project."""
+    found = [
+        path
+        for each in CHECKED
+        for path in ((ROOT / each).rglob("*") if (ROOT / each).is_dir() else [ROOT / each])
+    ]
+    names = [path.relative_to(ROOT).as_posix() for path in found if path.suffix in (".py", ".md", ".html")]
+    return sorted(name for name in names if "__pycache__" not in name)
+
+
+def words_of(file: str, line: str) -> str:
+    """The line with the parts of its names as single words."""
+    if file.endswith(".md"):
+        line = _CODE_IN_PAGES.sub("", line)
+    return line.replace("_", " ").replace("'", " ")
