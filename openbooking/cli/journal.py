@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from openbooking.cli.desks import AsJson, Stage, desk_to_read
+from openbooking.cli.administration import AsJson, Stage, reading
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl
 
@@ -23,5 +23,5 @@ def journal(
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """List what was changed with these commands in a month, and by whom."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.journal.listed(month), as_json, none="No entries.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.journal.listed(month), as_json, none="No entries.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chalicelib.identity.hashing import new_secret
-from openbooking.cli.desks import AsJson, By, SellerId, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, SellerId, Stage, changing, reading
 from openbooking.cli.output import show, show_secrets
 from openbooking.cli.terminal import DynamodbUrl
 
@@ -29,10 +29,10 @@ def add_login(
     by: By = None,
 ) -> None:
     """Add a login. The command prompts for the password twice; it is never an argument."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        desk.logins.check_new(username, seller)  # before the prompt for a password
+    with changing(stage, dynamodb_url, by) as admin:
+        admin.logins.check_new(username, seller)  # before the prompt for a password
         password = _password(generate)
-        login = desk.logins.add(username, seller, password)
+        login = admin.logins.add(username, seller, password)
         if generate:
             show_secrets({"user name": login.username, "password": password})
         else:
@@ -42,8 +42,8 @@ def add_login(
 @app.command("list")
 def list_logins(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List all logins, and the Sellers they may act for."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.logins.listed(), as_json, none="There are no logins.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.logins.listed(), as_json, none="There are no logins.")
 
 
 @app.command("set-password")
@@ -55,10 +55,10 @@ def set_password(
     by: By = None,
 ) -> None:
     """Replace a password."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        user_name = desk.logins.find(username).username
+    with changing(stage, dynamodb_url, by) as admin:
+        user_name = admin.logins.find(username).username
         password = _password(generate)
-        desk.logins.set_password(username, password)
+        admin.logins.set_password(username, password)
         if generate:
             show_secrets({"user name": user_name, "password": password})
         else:
@@ -70,8 +70,8 @@ def allow_login(
     username: Username, seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Allow a login to act for one more Seller."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        desk.logins.allow(username, seller)
+    with changing(stage, dynamodb_url, by) as admin:
+        admin.logins.allow(username, seller)
         typer.echo(f"Login {username} may now act for {seller}.")
 
 
@@ -80,8 +80,8 @@ def disallow_login(
     username: Username, seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Stop a login from acting for a Seller. Consents that it gave for the Seller stay."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        desk.logins.disallow(username, seller)
+    with changing(stage, dynamodb_url, by) as admin:
+        admin.logins.disallow(username, seller)
         typer.echo(f"Login {username} may no longer act for {seller}.")
 
 
@@ -90,8 +90,8 @@ def suspend_login(
     username: Username, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Disable a login until it is resumed."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {desk.logins.suspend(username).username} is suspended.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Login {admin.logins.suspend(username).username} is suspended.")
 
 
 @app.command("resume")
@@ -99,8 +99,8 @@ def resume_login(
     username: Username, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Enable a suspended login again."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {desk.logins.resume(username).username} is active again.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Login {admin.logins.resume(username).username} is active again.")
 
 
 @app.command("remove")
@@ -108,8 +108,8 @@ def remove_login(
     username: Username, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Remove a login. Consents that it gave for its Sellers stay."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Login {desk.logins.remove(username).username} is removed.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Login {admin.logins.remove(username).username} is removed.")
 
 
 def _password(generate: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openbooking.cli.desks import AsJson, By, PartnerId, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, PartnerId, Stage, changing, reading
 from openbooking.cli.output import show, show_secrets, text_of
 from openbooking.cli.terminal import DynamodbUrl
 
@@ -32,8 +32,8 @@ def add_partner(
     by: By = None,
 ) -> None:
     """Add a booking partner, and show its client id and secret, once."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        partner, secret = desk.partners.add(
+    with changing(stage, dynamodb_url, by) as admin:
+        partner, secret = admin.partners.add(
             name, own_id=own_id, redirect_uris=redirect_uri or (), seller=seller, url=url
         )
         show_secrets({"client id": partner.id, "client secret": secret})
@@ -42,8 +42,8 @@ def add_partner(
 @app.command("list")
 def list_partners(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List all booking partners."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.partners.listed(), as_json, none="There are no booking partners.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.partners.listed(), as_json, none="There are no booking partners.")
 
 
 @app.command("show")
@@ -51,8 +51,8 @@ def show_partner(
     partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
 ) -> None:
     """Show one booking partner, with the Sellers that allow it."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        shown = desk.partners.shown(partner)
+    with reading(stage, dynamodb_url) as admin:
+        shown = admin.partners.shown(partner)
         if as_json:
             show([shown], as_json=True)
             return
@@ -67,8 +67,8 @@ def suspend_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Issue no tokens to a partner until it is resumed."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Booking partner {desk.partners.suspend(partner).id} is suspended.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Booking partner {admin.partners.suspend(partner).id} is suspended.")
 
 
 @app.command("resume")
@@ -76,8 +76,8 @@ def resume_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Enable a suspended partner again."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        resumed = desk.partners.resume(partner)
+    with changing(stage, dynamodb_url, by) as admin:
+        resumed = admin.partners.resume(partner)
         needs = "" if resumed.secrets else " It has no secret: create one with `rotate-secret`."
         typer.echo(f"Booking partner {resumed.id} is active again.{needs}")
 
@@ -91,8 +91,8 @@ def rotate_secret(
     by: By = None,
 ) -> None:
     """Create a new secret for a partner, and show it once. Its Orders are not affected."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        secret = desk.partners.rotate_secret(partner, keep_old=timedelta(hours=keep_old))
+    with changing(stage, dynamodb_url, by) as admin:
+        secret = admin.partners.rotate_secret(partner, keep_old=timedelta(hours=keep_old))
         show_secrets({"client id": partner, "client secret": secret})
         typer.echo(
             f"The old secret expires in {keep_old} hours." if keep_old else "The old secret has expired."
@@ -104,8 +104,8 @@ def revoke_partner(
     partner: PartnerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """End a partner's secrets, API keys, refresh tokens and authorisations. Its Orders stay."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        ended = desk.partners.revoke(partner)
+    with changing(stage, dynamodb_url, by) as admin:
+        ended = admin.partners.revoke(partner)
         counts = ", ".join(f"{what}: {number}" for what, number in ended.items())
         typer.echo(f"Booking partner {partner} is revoked. Ended with it: {counts}.")
 
@@ -123,8 +123,8 @@ def make_api_key(
     by: By = None,
 ) -> None:
     """Create an API key for a partner, and show it once."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        show_secrets({"API key": desk.api_keys.add(partner, seller=seller, note=note, days=days)})
+    with changing(stage, dynamodb_url, by) as admin:
+        show_secrets({"API key": admin.api_keys.add(partner, seller=seller, note=note, days=days)})
 
 
 @app.command("api-keys")
@@ -132,8 +132,8 @@ def list_api_keys(
     partner: PartnerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
 ) -> None:
     """List a partner's API keys, each with the first characters of its stored hash."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.api_keys.listed(partner), as_json, none="The partner has no API keys.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.api_keys.listed(partner), as_json, none="The partner has no API keys.")
 
 
 @app.command("revoke-api-key")
@@ -144,8 +144,8 @@ def revoke_api_key(
     by: By = None,
 ) -> None:
     """End an API key."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        ended = desk.api_keys.revoke(key)
+    with changing(stage, dynamodb_url, by) as admin:
+        ended = admin.api_keys.revoke(key)
         typer.echo(f"The API key of {ended.partner_id} is refused within five minutes.")
 
 
@@ -159,15 +159,15 @@ def invite_partner(
     by: By = None,
 ) -> None:
     """Create an initial access token, with which a partner can register itself, and show it once."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        show_secrets({"initial access token": desk.invitations.add(note=note, uses=uses, days=days)})
+    with changing(stage, dynamodb_url, by) as admin:
+        show_secrets({"initial access token": admin.invitations.add(note=note, uses=uses, days=days)})
 
 
 @app.command("invitations")
 def list_invitations(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List invitations that can still be used."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.invitations.listed(), as_json, none="There are no invitations.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.invitations.listed(), as_json, none="There are no invitations.")
 
 
 @app.command("uninvite")
@@ -178,6 +178,6 @@ def uninvite_partner(
     by: By = None,
 ) -> None:
     """Withdraw an invitation. Partners that have registered with it stay."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        desk.invitations.withdraw(invitation)
+    with changing(stage, dynamodb_url, by) as admin:
+        admin.invitations.withdraw(invitation)
         typer.echo("The invitation is withdrawn.")

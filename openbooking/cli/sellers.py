@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chalicelib.services.errors import AlreadyExists
-from openbooking.cli.desks import AsJson, By, PartnerId, SellerId, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, PartnerId, SellerId, Stage, changing, reading
 from openbooking.cli.output import show
 from openbooking.cli.seller_input import seller_file, tax_rate
 from openbooking.cli.terminal import DynamodbUrl, refuse
@@ -21,8 +21,8 @@ app = typer.Typer(
 @app.command("list")
 def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List all Sellers, and the booking partners they allow."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.sellers.listed(), as_json, none="There are no Sellers.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.sellers.listed(), as_json, none="There are no Sellers.")
 
 
 @app.command("add")
@@ -51,15 +51,15 @@ def add_seller(
     by: By = None,
 ) -> None:
     """Add a Seller. Options override the values in the file."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
+    with changing(stage, dynamodb_url, by) as admin:
         options = {"@id": own_id, "name": name, "legalName": legal_name, "taxMode": tax_mode}
         document = seller_file(file) if file else {}
         document |= {term: value for term, value in options.items() if value is not None}
         try:
-            seller, lacking = desk.sellers.add(document, tax_rate(vat_rate), replacing=replacing)
+            seller, lacking = admin.sellers.add(document, tax_rate(vat_rate), replacing=replacing)
         except AlreadyExists as error:
             refuse(f"{str(error).removesuffix('.')}; use --replace to replace it.")
-        typer.echo(f"Seller {desk.seller_ids.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
+        typer.echo(f"Seller {admin.seller_ids.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
         if lacking:
             typer.echo(f"Its receipts will lack {', '.join(lacking)}: add them with --from and --replace.")
 
@@ -77,11 +77,11 @@ def authorise_partner(
     by: By = None,
 ) -> None:
     """Allow a partner to act for a Seller with its own credentials only, without a login."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        given = desk.authorisations.authorise(seller, partner, *([scope] if scope else []))
+    with changing(stage, dynamodb_url, by) as admin:
+        given = admin.authorisations.authorise(seller, partner, *([scope] if scope else []))
         allowed = ", ".join(given.scopes)
         typer.echo(
-            f"Booking partner {given.partner_id} may act for {desk.seller_ids.shown(given.seller_id)}: {allowed}."
+            f"Booking partner {given.partner_id} may act for {admin.seller_ids.shown(given.seller_id)}: {allowed}."
         )
 
 
@@ -96,10 +96,10 @@ def revoke_authorisation(
     by: By = None,
 ) -> None:
     """Revoke a partner's authorisation for a Seller, or those of all partners."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        for ended in desk.authorisations.revoke(seller, partner):
+    with changing(stage, dynamodb_url, by) as admin:
+        for ended in admin.authorisations.revoke(seller, partner):
             typer.echo(
-                f"{desk.seller_ids.shown(ended.seller_id)} no longer allows booking partner {ended.partner_id}."
+                f"{admin.seller_ids.shown(ended.seller_id)} no longer allows booking partner {ended.partner_id}."
             )
 
 
@@ -108,8 +108,8 @@ def suspend_seller(
     seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Stop all partners from acting for a Seller until it is resumed."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.suspend(seller).seller_id)} is suspended.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Seller {admin.seller_ids.shown(admin.sellers.suspend(seller).seller_id)} is suspended.")
 
 
 @app.command("resume")
@@ -117,5 +117,7 @@ def resume_seller(
     seller: SellerId, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None
 ) -> None:
     """Enable a suspended Seller again."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Seller {desk.seller_ids.shown(desk.sellers.resume(seller).seller_id)} is active again.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(
+            f"Seller {admin.seller_ids.shown(admin.sellers.resume(seller).seller_id)} is active again."
+        )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show, text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
@@ -16,8 +16,8 @@ app = typer.Typer(help="Refresh tokens and signing keys.", no_args_is_help=True,
 @app.command("list")
 def list_tokens(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List valid refresh tokens by their grants; the tokens themselves are never shown."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.refresh_tokens.listed(), as_json, none="There are no refresh tokens.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.refresh_tokens.listed(), as_json, none="There are no refresh tokens.")
 
 
 @app.command("revoke")
@@ -30,16 +30,16 @@ def revoke_tokens(
     by: By = None,
 ) -> None:
     """Revoke refresh tokens. The Seller then has to log in again."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        typer.echo(f"Revoked: {len(desk.refresh_tokens.revoke(grant, partner=partner, seller=seller))}.")
+    with changing(stage, dynamodb_url, by) as admin:
+        typer.echo(f"Revoked: {len(admin.refresh_tokens.revoke(grant, partner=partner, seller=seller))}.")
 
 
 @app.command("keys")
 def list_keys(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List the signing keys of our tokens."""
-    with desk_to_read(stage, dynamodb_url) as desk:
+    with reading(stage, dynamodb_url) as admin:
         show(
-            desk.signing_keys.listed(),
+            admin.signing_keys.listed(),
             as_json,
             none="There are no signing keys yet: the first token creates one.",
         )
@@ -55,8 +55,8 @@ def rotate_keys(
     by: By = None,
 ) -> None:
     """Create a new signing key. This also happens automatically every 90 days."""
-    with desk_to_change(stage, dynamodb_url, by, signing_key=True) as desk:
-        key = desk.signing_keys.rotate(at_once=at_once)
+    with changing(stage, dynamodb_url, by, signing_key=True) as admin:
+        key = admin.signing_keys.rotate(at_once=at_once)
         typer.echo(f"Key {key.kid} signs from {text_of(key.signs_from)} UTC.")
 
 
@@ -69,12 +69,12 @@ def forget_key(
     by: By = None,
 ) -> None:
     """Remove a signing key that may have leaked: all tokens it has signed are refused."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        signs = desk.signing_keys.signs(key)  # before the prompt
+    with changing(stage, dynamodb_url, by) as admin:
+        signs = admin.signing_keys.signs(key)  # before the prompt
         warning = "This key is in use; the next token creates a new one. " if signs else ""
         if not yes and not typer.confirm(
             f"{warning}All tokens that it has signed will be refused. Remove it?"
         ):
             refuse("Nothing was changed.")
-        desk.signing_keys.forget(key)
+        admin.signing_keys.forget(key)
         typer.echo("The key is removed. Tokens that it signed are refused within 15 minutes.")

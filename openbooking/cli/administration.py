@@ -36,7 +36,7 @@ SellerId = Annotated[
 
 
 @contextmanager
-def desk_to_change(
+def changing(
     stage: str | None, dynamodb_url: str | None, by: str | None, *, signing_key: bool = False
 ) -> Iterator[Administration]:
     """The administration of the chosen installation, in the name of `by` or the current user.
@@ -44,15 +44,15 @@ def desk_to_change(
     `signing_key`: on a stage, with the key that seals signing keys. An error inside the block ends the
     command with one sentence.
     """
-    with desk_to_read(stage, dynamodb_url, signing_key=signing_key) as desk:
-        desk.by = by or _user(stage)
-        yield desk
-    if desk.journal.unwritten:
-        refuse(desk.journal.unwritten)
+    with reading(stage, dynamodb_url, signing_key=signing_key) as admin:
+        admin.by = by or _user(stage)
+        yield admin
+    if admin.journal.unwritten:
+        refuse(admin.journal.unwritten)
 
 
 @contextmanager
-def desk_to_read(
+def reading(
     stage: str | None, dynamodb_url: str | None, *, signing_key: bool = False
 ) -> Iterator[Administration]:
     """The administration of the chosen installation, for reading only."""
