@@ -33,6 +33,17 @@ CHECKED = (
     "openbooking/local",
     "openbooking/reference",
     "openbooking/samples",
+    "tests/booking",
+    "tests/broker",
+    "tests/cli",
+    "tests/domain",
+    "tests/local",
+    "tests/pages",
+    "tests/reference",
+    "tests/runtime",
+    "tests/samples",
+    "tests/test_interface",
+    "tests/wire",
 )
 
 # A word as a regular expression, and what to write instead.
@@ -60,6 +71,8 @@ WORDS = {
     r"dearer": "more expensive",
     r"quarter of an hour": "15 minutes",
     r"for good": "permanently",
+    r"for want of": "for lack of",
+    r"what (?:becomes|became) of": "what happens to",
     r"hands? (?:back|over|on)|handed (?:back|over|on)": "returns, passes",
     r"whole way|all the way": "all steps",
     r"as it stands|as they stand": "unchanged, current",

@@ -117,7 +117,7 @@ def _deployed_lines(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
             if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
             else "not rotated"
         )
-        yield f"key {alias['AliasName']}: {key.rsplit(':', 1)[1]}, {turning}"
+        yield f"key {alias['AliasName']}: {key.rsplit(':', 1)[1]}, {rotation}"
     yield from _functions(aws, deployed)
     for mapping in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
         yield (

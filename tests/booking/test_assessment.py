@@ -133,7 +133,7 @@ def test_seller_who_takes_no_bookings_has_nothing_to_book() -> None:
 
 
 def test_capacity_errors_go_to_the_highest_positions() -> None:
-    """ERR-07, C1-11: by position, wherever the item stands in the list."""
+    """ERR-07, C1-11: by position, whatever the order of the list."""
     request = a_request(*(an_item(YOGA, position) for position in (4, 0, 2, 1, 3)))
     found = assessed(request, a_snapshot(YOGA, spaces=2, leased=1))
     by_position = {item.position: kinds for item, kinds in zip(found.items, names(found), strict=True)}
@@ -163,7 +163,7 @@ def test_items_with_other_errors_take_no_spaces_from_the_rest() -> None:
 
 
 def test_own_lease_counts_as_free() -> None:
-    """C1-09, LEASE-03: a repeated quote does not stand in its own way."""
+    """C1-09, LEASE-03: a repeated quote does not conflict with its own lease."""
     hold = Hold(2, HoldState.leased, NOW + timedelta(minutes=5))
     snapshot = a_snapshot(YOGA, spaces=0, leased=1, hold=hold)
     found = assessed(a_request(*(an_item(YOGA, n) for n in range(3))), snapshot)
@@ -258,7 +258,7 @@ def test_item_that_is_out_anyway_conflicts_with_nothing() -> None:
 
 
 def test_currencies_do_not_mix() -> None:
-    """GEN-09: what differs from the first is told; the free item without a currency is no difference."""
+    """GEN-09: items that differ from the first get an error; a free item without a currency does not differ."""
     pounds, euros = with_offer("https://a.example/p"), with_offer("https://a.example/e", currency="EUR")
     free = with_offer("https://a.example/f", price=Decimal(0), currency=None)
     request = a_request(an_item(free), an_item(pounds, 1), an_item(euros, 2), an_item(pounds, 3))
@@ -289,9 +289,9 @@ def test_item_of_another_seller_is_a_matter_of_the_whole_order() -> None:
 def test_parties_are_judged_in_order() -> None:
     """ERR-09: Seller, then Broker, then Customer; the Customer only once there should be one."""
     wrong = a_request(broker=None, customer=None, seller_id="https://a.example/sellers/9")
-    nobody = replace(a_snapshot(), seller=None)
+    unknown_seller = replace(a_snapshot(), seller=None)
     with pytest.raises(SellerNotFoundError):
-        assessed(wrong, nobody)
+        assessed(wrong, unknown_seller)
     with pytest.raises(IncompleteBrokerDetailsError):
         assessed(wrong, a_snapshot())
     with pytest.raises(IncompleteCustomerDetailsError):

@@ -80,7 +80,7 @@ def test_order_is_made_with_ids_and_confirmed_items() -> None:
 
 
 def test_answer_is_kept_as_it_is_given() -> None:
-    """B-08; what remains is told after the booking and not kept (C1-09, STATUS-01)."""
+    """B-08; the remaining spaces are those after the booking, and are not stored (C1-09, STATUS-01)."""
     decision = booked(
         a_booking(an_item(YOGA), an_item(YOGA, 1), total_payment_due=Decimal(20)), a_snapshot(YOGA, spaces=5)
     )
@@ -91,7 +91,7 @@ def test_answer_is_kept_as_it_is_given() -> None:
 
 
 def test_lease_becomes_the_booking() -> None:
-    """B-06, B-15: no space is given back and taken again."""
+    """B-06, B-15: no space is released and taken again."""
     hold = Hold(1, HoldState.leased, NOW + timedelta(minutes=5))
     quote = replace(
         saved_order(booked(a_booking(), a_snapshot(YOGA))),
@@ -158,7 +158,7 @@ WANTED = {"accountId": "SN1593"}
         ({"payment": {"accountId": "other", "identifier": "1"}}, InvalidPaymentDetailsError),
     ],
 )
-def test_what_is_wrong_is_told_in_order(changes: dict[str, Any], error: type[OpenBookingError]) -> None:
+def test_errors_are_raised_in_order(changes: dict[str, Any], error: type[OpenBookingError]) -> None:
     """ERR-09, PAY-15: of several things that are wrong, the first."""
     changes = dict(changes)
     snapshot = a_snapshot(YOGA, FREE)
@@ -243,7 +243,7 @@ def test_uuid_of_a_proposal_is_not_booked_directly() -> None:
         booked(a_booking(), a_snapshot(YOGA, order=proposal))
 
 
-def test_fingerprint_tells_items_and_customer() -> None:
+def test_fingerprint_depends_on_items_and_customer() -> None:
     """T22: a multiset of pairs, so that twice is not once."""
     one, two = a_booking(an_item(YOGA)), a_booking(an_item(YOGA), an_item(YOGA, 1))
     assert fingerprint_of(one) != fingerprint_of(two)

@@ -58,7 +58,7 @@ def cancelled(order: Any, *indexes: int, now: Any = NOW, seller_id: str = SELLER
     return cancel_items(CancellationRequest(KEY, ids), Snapshot(order), a_moment(now), seller_id=seller_id)
 
 
-def test_cancelled_item_gives_back_its_place_and_its_price() -> None:
+def test_cancelled_item_releases_its_space_and_its_price() -> None:
     """CANCEL-11, CANCEL-01, TAX-09: items that were not named stay as they are; OFEED-03: it enters the feed."""
     order = an_order(YOGA, YOGA, CYCLING)
     decision = cancelled(order, 0)
@@ -93,7 +93,7 @@ def test_everything_cancelled_leaves_nothing_held_and_nothing_due() -> None:
 @pytest.mark.parametrize("status", [Status.CustomerCancelled, Status.SellerCancelled])
 @pytest.mark.parametrize("late", [False, True])
 def test_cancelling_once_more_is_granted_and_changes_nothing(status: OrderItemStatus, late: bool) -> None:
-    """CANCEL-03, CANCEL-12, GEN-02: also when it would be too late, and whoever it was."""
+    """CANCEL-03, CANCEL-12, GEN-02: even when it is too late, and for a cancellation by either side."""
     order = with_status(an_order(YOGA), status)
     now = NOW + timedelta(days=9) if late else NOW
     assert cancelled(order, 0, now=now).changes == ()
@@ -150,20 +150,20 @@ STUB = DeletedOrder(KEY, SELLER_ID)
 
 
 @pytest.mark.parametrize(
-    ("standing", "error"),
+    ("stored", "error"),
     [(None, UnknownOrderError), (QUOTE, UnknownOrderError), (STUB, GoneError)],
 )
-def test_only_an_order_can_be_cancelled(standing: Any, error: type[OpenBookingError]) -> None:
+def test_only_an_order_can_be_cancelled(stored: Any, error: type[OpenBookingError]) -> None:
     """CANCEL-10, DEL-08."""
     request = CancellationRequest(KEY, ("00000000-0000-4000-8000-000000000001",))
     with pytest.raises(error):
-        cancel_items(request, Snapshot(standing), a_moment(), seller_id=SELLER_ID)
+        cancel_items(request, Snapshot(stored), a_moment(), seller_id=SELLER_ID)
 
 
-@pytest.mark.parametrize("standing", [an_order(), STUB])
-def test_order_of_another_seller_is_not_touched(standing: Any) -> None:
+@pytest.mark.parametrize("stored", [an_order(), STUB])
+def test_order_of_another_seller_is_not_touched(stored: Any) -> None:
     """AUTH-06, AUTH-12."""
-    other, snapshot = "https://a.example/sellers/2", Snapshot(standing)
+    other, snapshot = "https://a.example/sellers/2", Snapshot(stored)
     request = CancellationRequest(KEY, ("00000000-0000-4000-8000-000000000001",))
     with pytest.raises(InvalidAuthorizationDetailsError):
         cancel_items(request, snapshot, a_moment(), seller_id=other)
@@ -187,7 +187,7 @@ def test_deleted_order_leaves_a_stub_and_no_hold(published: bool) -> None:
     assert "geoff" not in repr(stub)
 
 
-def test_cancelled_items_are_not_given_back_twice() -> None:
+def test_cancelled_items_are_not_released_twice() -> None:
     """DEL-07."""
     order = with_status(an_order(YOGA, CYCLING), Status.CustomerCancelled, Status.OrderItemConfirmed)
     decision = delete_order(Snapshot(order), seller_id=SELLER_ID)
@@ -201,32 +201,32 @@ def test_second_deletion_changes_nothing() -> None:
     assert delete_order(Snapshot(STUB), seller_id=SELLER_ID).changes == ()
 
 
-@pytest.mark.parametrize("standing", [None, QUOTE])
-def test_unknown_order_cannot_be_deleted(standing: Any) -> None:
+@pytest.mark.parametrize("stored", [None, QUOTE])
+def test_unknown_order_cannot_be_deleted(stored: Any) -> None:
     """DEL-02, T10."""
     with pytest.raises(UnknownOrderError):
-        delete_order(Snapshot(standing), seller_id=SELLER_ID)
+        delete_order(Snapshot(stored), seller_id=SELLER_ID)
 
 
 # --- status ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("standing", [QUOTE, an_order(), an_order(kind=OrderKind.OrderProposal)])
-def test_status_tells_what_stands_in_whichever_form(standing: Order) -> None:
+@pytest.mark.parametrize("stored", [QUOTE, an_order(), an_order(kind=OrderKind.OrderProposal)])
+def test_status_returns_the_order_in_each_form(stored: Order) -> None:
     """STATUS-01, STATUS-02."""
-    decision = read_status(Snapshot(standing), NOW, seller_id=SELLER_ID)
-    assert decision.answer is standing
+    decision = read_status(Snapshot(stored), NOW, seller_id=SELLER_ID)
+    assert decision.answer is stored
     assert decision.changes == ()
 
 
 @pytest.mark.parametrize(
-    ("standing", "now", "error"),
+    ("stored", "now", "error"),
     [
         (None, NOW, UnknownOrderError),
         (QUOTE, NOW + timedelta(minutes=1), UnknownOrderError),  # LEASE-09: it has lapsed
         (STUB, NOW, GoneError),  # DEL-08
     ],
 )
-def test_status_of_nothing(standing: Any, now: Any, error: type[OpenBookingError]) -> None:
+def test_status_of_nothing(stored: Any, now: Any, error: type[OpenBookingError]) -> None:
     with pytest.raises(error):
-        read_status(Snapshot(standing), now, seller_id=SELLER_ID)
+        read_status(Snapshot(stored), now, seller_id=SELLER_ID)

@@ -42,7 +42,7 @@ KEYS = [
 ]
 
 orders = st.sampled_from(KEYS)
-# Mostly few places of what has many, so that leases of several lengths stand side by side.
+# Mostly few places of what has many, so that leases of several durations exist together.
 YOGA, CYCLING, COURT = SPACES
 wanted = st.lists(st.sampled_from([YOGA, YOGA, YOGA, CYCLING, COURT]), min_size=1, max_size=3)
 lengths = st.sampled_from([60, 300, 900])
@@ -71,7 +71,7 @@ class Spaces(RuleBasedStateMachine):
         )
 
     def now(self, key: OrderKey, request: OrderRequest) -> Snapshot:
-        """How it stands at this moment."""
+        """The current state."""
         wanted = Wanted(key, SELLER_ID, tuple(request.opportunity_ids()))
         return current_snapshot(self.store, wanted, self.clock())
 
@@ -145,7 +145,7 @@ class Spaces(RuleBasedStateMachine):
             if meanwhile is not None:
                 others_booking, meanwhile = meanwhile, None
                 others_booking()
-                if not decision.changes:  # nothing to commit: what was decided stands, as of then
+                if not decision.changes:  # nothing to commit: the decision is valid, as of then
                     return book(request, self.now(key, request), moment, lambda order: "answer")
             return decision
 

@@ -87,7 +87,7 @@ class Play:
         return {name: deepcopy(value) for name, value in stored if name not in ("_lock", "pending")}
 
     def check_spaces(self, state: HoldState | None) -> None:
-        """The place is held as `state`, or given back; either way nothing is lost."""
+        """The place is held as `state`, or released; in both cases nothing is lost."""
         holds = self.world.store.holds(self.yoga.id)
         assert [hold.state for hold in holds.values()] == ([] if state is None else [state])
         capacity = self.world.capacity(self.yoga)
@@ -105,16 +105,16 @@ class Play:
         assert self.order.proposal is not None
         version = f"{BASE_URL}{API}/order-proposals/{UUID}/versions/{self.order.proposal.version}"
         body = {"@type": "Order", "orderProposalVersion": version, "payment": PAYMENT}
-        return _told(self.broker.send("PUT", f"{API}/orders/{UUID}", body))
+        return _error_of(self.broker.send("PUT", f"{API}/orders/{UUID}", body))
 
     def cancel(self) -> str | None:
-        return _told(
+        return _error_of(
             self.broker.cancel(UUID, f"{BASE_URL}{API}/orders/{UUID}#/orderedItem/{self.order.items[0].id}")
         )
 
     def reject(self) -> str | None:
         body = {"@type": "OrderProposal", "orderProposalStatus": "https://openactive.io/CustomerRejected"}
-        return _told(self.broker.send("PATCH", f"{API}/order-proposals/{UUID}", body))
+        return _error_of(self.broker.send("PATCH", f"{API}/order-proposals/{UUID}", body))
 
     # --- the Seller -----------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class Play:
         return self.decide(lambda snapshot: follow(change, changed, snapshot, self.world.system.moment()))
 
 
-def _told(answer: Answer) -> str | None:
+def _error_of(answer: Answer) -> str | None:
     return answer.json["@type"] if answer.status >= 400 else None
 
 
@@ -244,9 +244,9 @@ def with_proposal(play: Play, status: ProposalStatus) -> Play:
 
 def changes_nothing(play: Play, do: Callable[[Play], str | None]) -> str | None:
     before = play.everything()
-    told = do(play)
+    error = do(play)
     assert play.everything() == before
-    return told
+    return error
 
 
 # --- items ----------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def item_refusal(status: OrderItemStatus, operation: Operation) -> str | None:
     if status is OrderItemStatus.OrderItemProposed:
         return "UnknownOrderError"  # there is no Order before B (P-06)
     if status in CANCELLED or operation.quiet:
-        return None  # whoever is cancelled is not concerned
+        return None  # cancelled items are not concerned
     return {ItemEvent.customer_cancels: "CancellationNotPermittedError"}.get(event, "TransitionRefused")
 
 
@@ -311,8 +311,8 @@ def test_what_is_no_event_moves_no_item(
     if status in CANCELLED:
         assert changes_nothing(play, do) is None
         return
-    told = do(play)
-    assert told == ("UnknownOrderError" if told and status is OrderItemStatus.OrderItemProposed else None)
+    error = do(play)
+    assert error == ("UnknownOrderError" if error and status is OrderItemStatus.OrderItemProposed else None)
     assert play.item_status is status
     play.check_spaces(HoldState.proposed if play.order.kind is OrderKind.OrderProposal else HoldState.booked)
 
@@ -322,10 +322,10 @@ def test_an_order_is_deleted_in_whatever_state_its_item_is(play: Play, status: O
     """DEL-04, DEL-07: with its place; a proposal is no Order yet."""
     with_item(play, status)
     if status is OrderItemStatus.OrderItemProposed:
-        assert changes_nothing(play, lambda play: _told(play.broker.delete(UUID))) == "UnknownOrderError"
+        assert changes_nothing(play, lambda play: _error_of(play.broker.delete(UUID))) == "UnknownOrderError"
         return
     assert play.broker.delete(UUID).status == 204
-    assert _told(play.broker.status(UUID)) == "GoneError"
+    assert _error_of(play.broker.status(UUID)) == "GoneError"
     play.check_spaces(None)
 
 

@@ -108,7 +108,7 @@ def test_quote_is_kept_without_personal_data_but_answered_with_it() -> None:
 
 
 def a_quote(*items: Any, version: int = 3, **changes: Any) -> Order:
-    """A quote that stands, with a lease that ends in fifteen minutes."""
+    """A valid quote, with a lease that ends in fifteen minutes."""
     request = a_request(*items)
     ids = {item.opportunity_id for item in items}
     snapshot = a_snapshot(*(opportunity for opportunity in (YOGA, CYCLING) if opportunity.id in ids))
@@ -120,8 +120,8 @@ def a_quote(*items: Any, version: int = 3, **changes: Any) -> Order:
 
 def test_lease_follows_the_latest_items() -> None:
     """LEASE-03, C2-07: what is no longer asked for is released, the rest moves by the difference."""
-    standing = a_quote(an_item(YOGA), an_item(YOGA, 1))
-    decision = quoted(a_request(an_item(CYCLING)), a_snapshot(CYCLING, order=standing))
+    stored = a_quote(an_item(YOGA), an_item(YOGA, 1))
+    decision = quoted(a_request(an_item(CYCLING)), a_snapshot(CYCLING, order=stored))
     assert moves(decision) == [
         (CYCLING.id, None, a_lease(1)),
         (YOGA.id, a_lease(2), None),
@@ -132,10 +132,10 @@ def test_lease_follows_the_latest_items() -> None:
 
 def test_repeated_quote_keeps_its_spaces_and_extends_its_lease() -> None:
     """C2-06: from the Anonymous Lease to the Named one; LEASE-03."""
-    standing = a_quote(an_item(YOGA), an_item(YOGA, 1))
+    stored = a_quote(an_item(YOGA), an_item(YOGA, 1))
     own = a_lease(2, timedelta(minutes=10))
     decision = quoted(
-        a_request(*(an_item(YOGA, n) for n in range(3))), a_snapshot(YOGA, spaces=1, hold=own, order=standing)
+        a_request(*(an_item(YOGA, n) for n in range(3))), a_snapshot(YOGA, spaces=1, hold=own, order=stored)
     )
     [(_, before, after)] = moves(decision)
     assert (before, after) == (own, a_lease(3))
@@ -145,15 +145,15 @@ def test_repeated_quote_keeps_its_spaces_and_extends_its_lease() -> None:
 
 def test_named_lease_follows_a_later_c1_although_c1_makes_none() -> None:
     """LEASE-03, where only C2 leases."""
-    standing = a_quote(an_item(YOGA))
+    stored = a_quote(an_item(YOGA))
     amended = quoted(
         a_request(an_item(CYCLING)),
-        a_snapshot(CYCLING, order=standing),
+        a_snapshot(CYCLING, order=stored),
         with_customer=False,
         anonymous_leases=False,
     )
     assert moves(amended) == [(CYCLING.id, None, a_lease(1)), (YOGA.id, a_lease(1), None)]
-    lapsed = replace(standing, lease_expires_at=NOW)
+    lapsed = replace(stored, lease_expires_at=NOW)
     afresh = quoted(
         a_request(an_item(CYCLING)),
         a_snapshot(CYCLING, order=lapsed),
@@ -165,15 +165,15 @@ def test_named_lease_follows_a_later_c1_although_c1_makes_none() -> None:
 
 def test_quote_with_errors_changes_nothing() -> None:
     """C1-04, LEASE-03."""
-    standing = a_quote(an_item(YOGA))
-    decision = quoted(a_request(an_item(CYCLING)), a_snapshot(CYCLING, spaces=0, order=standing))
+    stored = a_quote(an_item(YOGA))
+    decision = quoted(a_request(an_item(CYCLING)), a_snapshot(CYCLING, spaces=0, order=stored))
     assert decision.answer.errors
     assert decision.changes == ()
     assert decision.answer.order.lease_expires_at is None
 
 
 def test_lapsed_quote_holds_nothing_any_more() -> None:
-    """LEASE-09: its spaces are given back by whoever comes first, not by this quote."""
+    """LEASE-09: its spaces are released by the next reader, not by this quote."""
     lapsed = a_quote(an_item(YOGA), lease_expires_at=NOW)
     decision = quoted(a_request(an_item(CYCLING)), a_snapshot(CYCLING, order=lapsed))
     assert moves(decision) == [(CYCLING.id, None, a_lease(1))]
@@ -256,32 +256,32 @@ def test_lease_that_ends_before_all_others_says_so() -> None:
 
 def test_deleted_quote_gives_its_spaces_back() -> None:
     """QDEL-02."""
-    standing = a_quote(an_item(YOGA), an_item(CYCLING, 1))
-    decision = delete_quote(replace(a_snapshot(), order=standing, opportunities={}), NOW, seller_id=SELLER_ID)
+    stored = a_quote(an_item(YOGA), an_item(CYCLING, 1))
+    decision = delete_quote(replace(a_snapshot(), order=stored, opportunities={}), NOW, seller_id=SELLER_ID)
     assert decision.changes[0] == RemoveOrder(KEY, 3)
     assert moves(decision) == [(CYCLING.id, a_lease(1), None), (YOGA.id, a_lease(1), None)]
 
 
 def test_lapsed_quote_is_removed_and_its_spaces_left_to_the_clock() -> None:
-    standing = a_quote(an_item(YOGA), lease_expires_at=NOW)
-    decision = delete_quote(replace(a_snapshot(), order=standing), NOW, seller_id=SELLER_ID)
+    stored = a_quote(an_item(YOGA), lease_expires_at=NOW)
+    decision = delete_quote(replace(a_snapshot(), order=stored), NOW, seller_id=SELLER_ID)
     assert decision.changes == (RemoveOrder(KEY, 3),)
 
 
 @pytest.mark.parametrize("kind", [None, OrderKind.Order, OrderKind.OrderProposal, "deleted"])
 def test_deletion_of_a_quote_touches_nothing_else(kind: Any) -> None:
     """QDEL-01, QDEL-03."""
-    standing: Any = None
+    stored: Any = None
     if kind == "deleted":
-        standing = DeletedOrder(KEY, SELLER_ID)
+        stored = DeletedOrder(KEY, SELLER_ID)
     elif kind is not None:
-        standing = replace(a_quote(an_item(YOGA)), kind=kind)
-    decision = delete_quote(replace(a_snapshot(), order=standing), NOW, seller_id=SELLER_ID)
+        stored = replace(a_quote(an_item(YOGA)), kind=kind)
+    decision = delete_quote(replace(a_snapshot(), order=stored), NOW, seller_id=SELLER_ID)
     assert decision.changes == ()
 
 
 def test_quote_of_another_seller_is_not_deleted() -> None:
     """AUTH-06."""
-    standing = a_quote(an_item(YOGA))
+    stored = a_quote(an_item(YOGA))
     with pytest.raises(InvalidAuthorizationDetailsError):
-        delete_quote(replace(a_snapshot(), order=standing), NOW, seller_id="https://a.example/sellers/2")
+        delete_quote(replace(a_snapshot(), order=stored), NOW, seller_id="https://a.example/sellers/2")

@@ -239,21 +239,21 @@ def test_a_feed_that_breaks_the_rules_is_refused(
     assert reason in refused(lambda: broker.harvest("Feed", "https://x.example/feed"))
 
 
-def test_an_error_is_told_with_its_type_and_its_words(broker: Broker) -> None:
-    told = refused(lambda: broker.harvest("Feed", "https://x.example/feed"))
-    assert "UnknownOrIncorrectEndpointError - No." in told
+def test_an_error_is_reported_with_its_type_and_text(broker: Broker) -> None:
+    message = refused(lambda: broker.harvest("Feed", "https://x.example/feed"))
+    assert "UnknownOrIncorrectEndpointError - No." in message
 
 
-def test_an_error_of_an_order_item_is_told(broker: Broker, site: Site404) -> None:
+def test_an_error_of_an_order_item_is_reported(broker: Broker, site: Site404) -> None:
     error = {"@type": "OpportunityIsFullError", "description": "Full."}
     site.pages["https://x.example/q"] = httpx.Response(409, json={"orderedItem": [{"error": [error]}]})
     [choice] = choices(series(), {"s": session()}, NOW)
-    told = refused(lambda: broker.call("C1", "PUT", "https://x.example/q", choice, {}, 200))
-    assert "C1 answered 409 instead of 200" in told
-    assert "OpportunityIsFullError - Full." in told
+    message = refused(lambda: broker.call("C1", "PUT", "https://x.example/q", choice, {}, 200))
+    assert "C1 answered 409 instead of 200" in message
+    assert "OpportunityIsFullError - Full." in message
 
 
-def test_a_site_without_anything_bookable_is_told(broker: Broker, site: Site404) -> None:
+def test_a_site_without_bookable_sessions_is_reported(broker: Broker, site: Site404) -> None:
     for kind in ("SessionSeries", "ScheduledSession"):
         url = f"https://x.example/{kind}"
         site.pages[url] = {"items": [], "next": url}

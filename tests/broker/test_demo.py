@@ -141,12 +141,12 @@ ITEM = {"@type": "OrderItem", "@id": "x", "orderItemStatus": "https://openactive
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_differs_is_told_in_a_sentence(stack: LocalStack, spoilt: Spoilt, sentence: str) -> None:
+def test_differences_are_reported_in_one_sentence(stack: LocalStack, spoilt: Spoilt, sentence: str) -> None:
     with pytest.raises(UnexpectedAnswer, match=sentence):
         Recording(stack, transport=spoilt)
 
 
-def test_that_nothing_runs_is_told_in_a_sentence() -> None:
+def test_a_missing_server_is_reported_in_one_sentence() -> None:
     with pytest.raises(UnexpectedAnswer, match="make run"):
         run_demo("http://127.0.0.1:1", lambda line: None)
 

@@ -32,20 +32,20 @@ PASSWORD = "sturdy umbrella kettle"
 SELLER = "https://base.invalid/api/identifiers/sellers/1"
 
 
-def value(told: str, name: str) -> str:
-    match = re.search(rf"^{name}: +(\S+)$", told, re.MULTILINE)
-    assert match is not None, told
+def value(output: str, name: str) -> str:
+    match = re.search(rf"^{name}: +(\S+)$", output, re.MULTILINE)
+    assert match is not None, output
     return match[1]
 
 
 def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:
-    told = terminal.says("partners", "add", "Broker Ltd", "--redirect-uri", "https://broker.example/cb")
-    partner_id, secret = value(told, "client id"), value(told, "client secret")
+    output = terminal.says("partners", "add", "Broker Ltd", "--redirect-uri", "https://broker.example/cb")
+    partner_id, secret = value(output, "client id"), value(output, "client secret")
     system = terminal.system
     partner = system.credentials.partner(partner_id)
     assert partner is not None
     assert system.credentials.has_secret(partner, secret)
-    assert "Save it now" in told
+    assert "Save it now" in output
     new = value(terminal.says("partners", "rotate-secret", partner_id, "--keep-old", "0"), "client secret")
     partner = system.credentials.partner(partner_id)
     assert partner is not None
@@ -56,9 +56,9 @@ def test_the_credentials_that_are_shown_work(terminal: Terminal) -> None:
 
 
 def test_secrets_are_never_listed(terminal: Terminal) -> None:
-    told = terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
+    output = terminal.says("partners", "add", "Broker Ltd", "--id", "broker")
     secrets = [
-        value(told, "client secret"),
+        value(output, "client secret"),
         value(terminal.says("partners", "api-key", "broker", "--seller", "1"), "API key"),
         value(terminal.says("partners", "invite"), "initial access token"),
     ]
@@ -85,8 +85,8 @@ def test_an_api_key_that_is_shown_works_until_it_is_revoked(terminal: Terminal) 
 
 
 def test_an_invitation_that_is_shown_works_until_it_is_withdrawn(terminal: Terminal) -> None:
-    told = terminal.says("partners", "invite", "--note", "Broker Ltd", "--uses", "2", "--days", "1")
-    token = value(told, "initial access token")
+    output = terminal.says("partners", "invite", "--note", "Broker Ltd", "--uses", "2", "--days", "1")
+    token = value(output, "initial access token")
     invitation = terminal.system.credentials.invitation(token)
     assert invitation is not None
     assert (invitation.note, invitation.uses_left) == ("Broker Ltd", 2)
@@ -109,9 +109,11 @@ def test_a_partner_is_suspended_resumed_and_revoked(terminal: Terminal) -> None:
 def test_a_seller_comes_from_options_and_a_file(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "seller.json"
     file.write_text(json.dumps({"name": "From the file", "taxMode": "https://openactive.io/TaxNet"}))
-    told = terminal.says("sellers", "add", "--from", str(file), "--id", "kings-mead", "--name", "Kings Mead")
-    assert "Seller kings-mead is added." in told
-    assert "address.postalCode" in told
+    output = terminal.says(
+        "sellers", "add", "--from", str(file), "--id", "kings-mead", "--name", "Kings Mead"
+    )
+    assert "Seller kings-mead is added." in output
+    assert "address.postalCode" in output
     seller = terminal.system.store.seller("https://base.invalid/api/identifiers/sellers/kings-mead")
     assert seller is not None
     assert (seller.document["name"], seller.tax_mode) == ("Kings Mead", "TaxNet")
@@ -142,19 +144,21 @@ def test_an_operator_allows_and_revokes(terminal: Terminal) -> None:
 
 
 def test_a_password_is_asked_for_twice_and_works(terminal: Terminal) -> None:
-    told = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", typed=f"{PASSWORD}\n" * 2)
-    assert PASSWORD not in told
+    output = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", typed=f"{PASSWORD}\n" * 2)
+    assert PASSWORD not in output
     assert sign_in(terminal, PASSWORD).seller_ids == (SELLER,)
-    told = terminal.says("logins", "set-password", "alex@kings.example", typed="another sturdy kettle\n" * 2)
-    assert "has a new password" in told
+    output = terminal.says(
+        "logins", "set-password", "alex@kings.example", typed="another sturdy kettle\n" * 2
+    )
+    assert "has a new password" in output
     sign_in(terminal, "another sturdy kettle")
 
 
 def test_a_generated_password_works(terminal: Terminal) -> None:
-    told = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", "--generate")
-    sign_in(terminal, value(told, "password"))
-    told = terminal.says("logins", "set-password", "alex@kings.example", "--generate")
-    sign_in(terminal, value(told, "password"))
+    output = terminal.says("logins", "add", "alex@kings.example", "--seller", "1", "--generate")
+    sign_in(terminal, value(output, "password"))
+    output = terminal.says("logins", "set-password", "alex@kings.example", "--generate")
+    sign_in(terminal, value(output, "password"))
 
 
 def sign_in(terminal: Terminal, password: str) -> Login:
@@ -171,9 +175,9 @@ def test_a_login_is_changed_and_removed(terminal: Terminal) -> None:
     terminal.says("logins", "resume", "alex")
     terminal.says("logins", "remove", "alex")
     assert "There are no logins." in terminal.says("logins", "list")
-    told = terminal.says("journal", "--json")
-    assert row["id"] in told
-    assert "alex" not in told
+    output = terminal.says("journal", "--json")
+    assert row["id"] in output
+    assert "alex" not in output
 
 
 def test_what_makes_no_sense_is_one_sentence_and_nothing_is_changed(terminal: Terminal) -> None:
@@ -216,8 +220,8 @@ def test_names_that_strangers_chose_do_not_move_the_cursor(terminal: Terminal) -
     register = terminal.system.register
     register.save(Partner("p", "\x1b[2J[bold]Broker[/bold]\n", datetime.now(UTC)))
     for command in ("list", "show p"):
-        told = terminal.says("partners", *command.split())
-        assert "?[2J[bold]Broker[/bold]?" in told
+        output = terminal.says("partners", *command.split())
+        assert "?[2J[bold]Broker[/bold]?" in output
 
 
 def test_refresh_tokens_are_listed_and_ended(terminal: Terminal) -> None:
@@ -262,7 +266,7 @@ def test_forgetting_is_asked_about_only_where_there_is_such_a_key(terminal: Term
     assert len(terminal.rows("tokens", "keys")) == 2
 
 
-def test_each_change_is_one_entry_of_the_journal_in_somebodys_name(terminal: Terminal) -> None:
+def test_each_change_is_one_entry_of_the_journal_with_its_user(terminal: Terminal) -> None:
     terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--by", "kim")
     with environment_variables(dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "robin")):
         terminal.says("sellers", "authorise", "1", "broker")
@@ -304,14 +308,14 @@ def test_a_stack_is_not_searched_for_tables_of_another_name(
 ) -> None:
     announce(StackAddress(engine.url, engine.url, TABLE_PREFIX, os.getpid()), tmp_path)
     with environment_variables({"TABLE_PREFIX": "mine"}):
-        told = Terminal(terminal.system, []).refuses("partners", "add", "Broker Ltd")
-    assert "TABLE_PREFIX=mine contradicts the tables openbooking-local-*" in told
+        output = Terminal(terminal.system, []).refuses("partners", "add", "Broker Ltd")
+    assert "TABLE_PREFIX=mine contradicts the tables openbooking-local-*" in output
 
 
 def test_on_a_named_engine_table_prefix_picks_the_tables(terminal: Terminal) -> None:
     with environment_variables({"TABLE_PREFIX": "mine"}):
-        told = terminal.refuses("partners", "list")
-    assert "mine-identity at http://127.0.0.1:" in told
+        output = terminal.refuses("partners", "list")
+    assert "mine-identity at http://127.0.0.1:" in output
     with environment_variables({"TABLE_PREFIX": "mine's"}):
         assert "TABLE_PREFIX=mine's cannot be used" in terminal.refuses("partners", "list")
 
@@ -331,7 +335,7 @@ STACK = {
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """An imitation of AWS with the tables and the key of the stage `dev`; whoever calls is meant for it."""
+    """A simulated AWS with the tables and the key of the stage `dev`; all calls go to it."""
     with imitation_of_aws() as url:
         here = {
             "AWS_ENDPOINT_URL": url,
@@ -360,18 +364,18 @@ def stage(aws: None) -> Iterator[Terminal]:
 
 
 def test_a_stage_is_worked_on_in_the_name_of_the_credentials(stage: Terminal) -> None:
-    told = stage.says("partners", "add", "Broker Ltd", "--id", "broker")
+    output = stage.says("partners", "add", "Broker Ltd", "--id", "broker")
     partner = stage.system.credentials.partner("broker")
     assert partner is not None
-    assert stage.system.credentials.has_secret(partner, value(told, "client secret"))
+    assert stage.system.credentials.has_secret(partner, value(output, "client secret"))
     (entry,) = stage.rows("journal")
     assert entry["by"].startswith("arn:aws:sts::123456789012:")
 
 
 def test_a_stage_has_its_own_tables_whatever_table_prefix_says(stage: Terminal) -> None:
     with environment_variables({"TABLE_PREFIX": "openbooking-old"}):
-        told = stage.refuses("partners", "add", "Broker Ltd")
-    assert "TABLE_PREFIX=openbooking-old contradicts the tables openbooking-dev-*" in told
+        output = stage.refuses("partners", "add", "Broker Ltd")
+    assert "TABLE_PREFIX=openbooking-old contradicts the tables openbooking-dev-*" in output
 
 
 def test_a_key_made_for_a_stage_is_sealed_by_its_kms_key(stage: Terminal) -> None:

@@ -23,7 +23,7 @@ from openbooking.local.server import bind
 
 
 class Serving:
-    """`openbooking serve` as a process of its own."""
+    """`openbooking serve` in its own process."""
 
     def __init__(self, directory: Path, *options: str, **variables: str) -> None:
         self.directory = directory
@@ -117,15 +117,15 @@ def test_a_second_server_leaves_the_first_one_to_the_commands(tmp_path: Path) ->
     address = "".join(first.lines_until("The Open Booking API runs at")).split()[-1]
     first.lines_until("Ctrl-C stops it.")
     second = Serving(tmp_path, "--port", "0")
-    told = "".join(second.lines_until("Ctrl-C stops it."))
+    output = "".join(second.lines_until("Ctrl-C stops it."))
     found = running_stack(tmp_path)
     second.process.send_signal(signal.SIGINT)
     second.end()
     left = running_stack(tmp_path)
     first.process.send_signal(signal.SIGINT)
     first.end()
-    assert f"Other openbooking commands use the server at {address}, which was started first." in told
-    assert "For this one, add: --dynamodb-url http://127.0.0.1:" in told
+    assert f"Other openbooking commands use the server at {address}, which was started first." in output
+    assert "For this one, add: --dynamodb-url http://127.0.0.1:" in output
     assert found is not None
     assert (found.url, found) == (address, left)
 
@@ -207,7 +207,7 @@ def test_a_command_finds_no_engine_where_none_runs(state: Path, capsys: pytest.C
     assert "make run" in capsys.readouterr().err
 
 
-def test_a_command_works_on_the_engine_it_is_told(state: Path) -> None:
+def test_a_command_works_on_the_given_engine(state: Path) -> None:
     engine = EmbeddedEngine()
     engine.start()
     with attached(engine.url) as url:

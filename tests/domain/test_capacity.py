@@ -1,4 +1,4 @@
-"""Spaces and who is told what."""
+"""Spaces, and which item gets which error."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ LEASED = OpportunityCapacityIsReservedByLeaseError
         (1, 0, 1, [LEASED]),
         (1, 0, 0, [FULL]),
         (3, 0, 0, [FULL] * 3),
-        (1, 1, 0, [None]),  # BOOKABLE-09, T6: the last space can be had
+        (1, 1, 0, [None]),  # BOOKABLE-09, T6: the last space is available
         (2, 1, 5, [None, LEASED]),
         (1, -1, -1, [FULL]),  # counters that are wrong never make a space
         (0, 4, 0, []),
@@ -74,7 +74,7 @@ def test_only_a_lease_expires_and_does_so_at_its_end(
 
 
 @pytest.mark.parametrize(("marked_in", "over"), [(None, False), (1, False), (0, True), (-1, True)])
-def test_capacity_tells_when_a_lease_on_it_has_ended(marked_in: int | None, over: bool) -> None:
+def test_capacity_knows_when_a_lease_on_it_has_ended(marked_in: int | None, over: bool) -> None:
     """LEASE-09."""
     mark = None if marked_in is None else NOW + timedelta(seconds=marked_in)
     assert Capacity(5, 3, 2, next_expiry_at=mark).has_expired_leases(NOW) is over

@@ -22,7 +22,7 @@ FIELD = "https://base.invalid/api/identifiers/session-series/1#/intakeForm/1"
         ({"givenName": "Geoff", "familyName": "Capes"}, []),
     ],
 )
-def test_each_missing_property_of_the_attendee_is_told(attendee: Any, missing: list[str]) -> None:
+def test_each_missing_property_of_the_attendee_is_an_error(attendee: Any, missing: list[str]) -> None:
     """DETAILS-04: one error each, with the property's IRI."""
     errors = attendee_errors((GIVEN, FAMILY), attendee)
     assert [error.instance for error in errors] == missing

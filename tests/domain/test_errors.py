@@ -90,13 +90,13 @@ def test_each_error_of_the_specification_has_its_class_and_status(name: str, sta
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - set(STATUSES) - ABSTRACT))
-def test_class_of_our_own_borrows_a_term_of_the_specification(name: str) -> None:
+def test_class_without_a_term_uses_a_term_of_the_specification(name: str) -> None:
     """ERR-04."""
     assert CLASSES[name].term in STATUSES
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - ABSTRACT))
-def test_name_is_one_sentence_of_its_own(name: str) -> None:
+def test_name_is_one_sentence(name: str) -> None:
     """ERR-01: `name` is a fixed text."""
     text = CLASSES[name]("this time").name
     assert text.endswith(".")

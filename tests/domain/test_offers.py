@@ -52,7 +52,7 @@ def test_windows_need_a_start() -> None:
         ("0", Prepayment.Optional, Prepayment.Unavailable),
     ],
 )
-def test_prepayment_is_required_unless_told_or_free(
+def test_prepayment_is_required_by_default_unless_free(
     price: str, prepayment: Prepayment | None, expected: Prepayment
 ) -> None:
     """PAY-01, PAY-03."""

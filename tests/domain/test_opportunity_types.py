@@ -1,4 +1,4 @@
-"""The table of types: complete, consistent, and in step with what the official suite is told."""
+"""The table of types: complete, consistent, and consistent with the configuration of the official suite."""
 
 import json
 from dataclasses import FrozenInstanceError
@@ -24,7 +24,7 @@ def test_every_type_has_its_row() -> None:
     assert list(OPPORTUNITY_TYPES) == list(OpportunityType)
 
 
-def test_each_type_has_a_feed_of_its_own() -> None:
+def test_each_type_has_its_feed() -> None:
     assert len(OPEN_FEEDS) == len(OpportunityType)
     assert all(OPEN_FEEDS[kind.traits.feed] is kind for kind in OpportunityType)
 
@@ -56,16 +56,16 @@ def test_the_test_interface_makes_what_can_be_booked_with_a_parent_of_the_right_
     assert set(traits.test_names.values()) <= parents | alone
 
 
-def test_the_official_suite_is_told_of_no_type_that_is_missing_here() -> None:
+def test_the_official_suite_tests_no_type_that_is_missing_here() -> None:
     ours = {name for traits in OPPORTUNITY_TYPES.values() for name in traits.test_names}
-    told: dict[str, bool] = {}
+    in_suite: dict[str, bool] = {}
     for path in sorted(SUITE.glob("*.json")):
         tests: Any = json.loads(path.read_text("utf-8")).get("suite", {}).get("integrationTests", {})
-        told |= {
-            name: told.get(name, False) or in_scope
+        in_suite |= {
+            name: in_suite.get(name, False) or in_scope
             for name, in_scope in tests.get("bookableOpportunityTypesInScope", {}).items()
         }
-    assert {name for name, in_scope in told.items() if in_scope} == ours
+    assert {name for name, in_scope in in_suite.items() if in_scope} == ours
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def test_no_row_can_be_changed() -> None:
         OpportunityType.Slot.traits.feed = "other"  # type: ignore[misc]
 
 
-def test_units_are_no_types_of_their_own() -> None:
+def test_units_are_not_types() -> None:
     assert not UNIT_TYPES & set(OpportunityType)

@@ -8,7 +8,7 @@ from chalicelib.domain.errors import IncompleteBrokerDetailsError, IncompleteCus
 from chalicelib.domain.parties import BrokerRole, check_broker, check_customer, is_business
 from tests.support.builders import BROKER, BUSINESS, CUSTOMER
 
-AGENT, RESELLER, NOBODY = BrokerRole.AgentBroker, BrokerRole.ResellerBroker, BrokerRole.NoBroker
+AGENT, RESELLER, NO_BROKER = BrokerRole.AgentBroker, BrokerRole.ResellerBroker, BrokerRole.NoBroker
 PERSON_AS_BROKER = {"@type": "Person", "name": "Geoff"}
 
 
@@ -25,8 +25,8 @@ PERSON_AS_BROKER = {"@type": "Person", "name": "Geoff"}
         (AGENT, "Acme", False),
         (RESELLER, BROKER, True),
         (RESELLER, None, False),  # ROLE-02
-        (NOBODY, None, True),
-        (NOBODY, BROKER, False),  # ROLE-03
+        (NO_BROKER, None, True),
+        (NO_BROKER, BROKER, False),  # ROLE-03
         (None, BROKER, False),  # ROLE-04: brokerRole is missing
         (None, None, False),
     ],
@@ -52,8 +52,8 @@ def test_broker_must_fit_its_role(role: BrokerRole | None, broker: Any, accepted
         (AGENT, {"email": "a@example.com"}, False),
         (AGENT, {"@type": "Robot", "email": "a@example.com"}, False),
         (AGENT, "Geoff", False),
-        (NOBODY, CUSTOMER, True),
-        (NOBODY, None, False),  # ROLE-03
+        (NO_BROKER, CUSTOMER, True),
+        (NO_BROKER, None, False),  # ROLE-03
         (RESELLER, None, True),  # ROLE-02
         (RESELLER, CUSTOMER, True),
         (RESELLER, {"@type": "Person"}, False),  # what is given must still be whole
@@ -74,9 +74,9 @@ def test_customer_must_have_a_type_and_an_email(role: BrokerRole, customer: Any,
         (AGENT, CUSTOMER, False),
         (AGENT, BUSINESS, True),
         (AGENT, None, False),  # TAX-10
-        (NOBODY, CUSTOMER, False),
-        (NOBODY, BUSINESS, True),
-        (NOBODY, None, False),
+        (NO_BROKER, CUSTOMER, False),
+        (NO_BROKER, BUSINESS, True),
+        (NO_BROKER, None, False),
         (RESELLER, None, True),
         (RESELLER, CUSTOMER, True),
     ],

@@ -158,7 +158,7 @@ def test_prepayment_of_an_order(offers: list[tuple[str, Prepayment | None]], exp
     [
         ([("10", R), ("10", U)], [True, True]),
         ([("10", None), ("10", U)], [True, True]),
-        ([("10", R), ("10", U), ("0", None)], [True, True, False]),  # the free one stands apart
+        ([("10", R), ("10", U), ("0", None)], [True, True, False]),  # the free one does not conflict
         ([("10", R), ("10", U), ("10", O)], [True, True, False]),
         ([("10", R), ("10", O)], [False, False]),
         ([("10", U), ("10", O)], [False, False]),

@@ -42,7 +42,7 @@ def numbers(event: dict[str, Any]) -> list[int]:
     return [int(each["dynamodb"]["SequenceNumber"]) for each in event["Records"]]
 
 
-def hand_over(
+def deliver_all(
     handler: Handler, count: int, dead_letters: Path | None = None, age: timedelta = timedelta(hours=23)
 ) -> int:
     return deliver(
@@ -117,7 +117,7 @@ def test_chalice_understands_the_event() -> None:
         seen.extend(event.to_dict()["Records"])
         return {"batchItemFailures": []}
 
-    assert hand_over(stream, 3) == 3
+    assert deliver_all(stream, 3) == 3
     assert [each["eventID"] for each in seen] == ["event-0", "event-1", "event-2"]
 
 
@@ -126,13 +126,13 @@ def test_chalice_understands_the_event() -> None:
 
 def test_without_failures_it_is_one_call() -> None:
     calls: list[list[int]] = []
-    assert hand_over(reporting(lambda _: False, calls), 5) == 5
+    assert deliver_all(reporting(lambda _: False, calls), 5) == 5
     assert calls == [[0, 1, 2, 3, 4]]
 
 
 def test_what_comes_before_the_lowest_reported_failure_is_done_with() -> None:
     calls: list[list[int]] = []
-    assert hand_over(reporting(lambda number: number == 2, calls), 5) == 2
+    assert deliver_all(reporting(lambda number: number == 2, calls), 5) == 2
     assert calls == [[0, 1, 2, 3, 4]]
 
 
@@ -140,13 +140,13 @@ def test_the_lowest_counts_in_whatever_order_they_are_reported() -> None:
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"batchItemFailures": [{"itemIdentifier": f"{number:021}"} for number in (4, 1, 3)]}
 
-    assert hand_over(handler, 5) == 1
+    assert deliver_all(handler, 5) == 1
 
 
 @pytest.mark.parametrize("poison", [0, 3, 6])
 def test_an_exception_holds_up_only_the_record_that_causes_it_and_those_after(poison: int) -> None:
     handled: list[int] = []
-    assert hand_over(raising(lambda number: number == poison, handled), 7) == poison
+    assert deliver_all(raising(lambda number: number == poison, handled), 7) == poison
     assert handled == list(range(poison))
 
 
@@ -154,9 +154,9 @@ def test_however_often_a_record_fails_it_is_given_up_for_its_age_alone(tmp_path:
     path = tmp_path / "state" / "dead-letters.jsonl"
     fails = reporting(lambda number: number == 2, [])
     for _ in range(50):
-        assert hand_over(fails, 5, path) == 2
+        assert deliver_all(fails, 5, path) == 2
     assert not path.exists()
-    assert hand_over(fails, 5, path, age=GIVEN_UP_AFTER + timedelta(seconds=1)) == 5
+    assert deliver_all(fails, 5, path, age=GIVEN_UP_AFTER + timedelta(seconds=1)) == 5
     [letter] = [json.loads(line) for line in path.read_text().splitlines()]
     info = letter["DDBStreamBatchInfo"]
     assert info["startSequenceNumber"] == info["endSequenceNumber"] == f"{2:021}"
@@ -189,10 +189,10 @@ def test_a_failure_of_no_known_record_fails_the_batch(answer: dict[str, Any]) ->
         calls.append(numbers(event))
         return answer if len(calls) == 1 else {}
 
-    assert hand_over(handler, 4) == 4
+    assert deliver_all(handler, 4) == 4
     assert calls == [[0, 1, 2, 3], [0, 1], [2, 3]]
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": None}])
 def test_an_answer_without_failures_is_success(answer: Any) -> None:
-    assert hand_over(lambda event, context: answer, 3) == 3
+    assert deliver_all(lambda event, context: answer, 3) == 3

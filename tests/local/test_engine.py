@@ -37,7 +37,7 @@ def test_tables_and_their_streams_exist_on_the_engine(engine: Engine) -> None:
 
 
 def test_its_environment_is_all_that_a_library_needs_to_reach_it(engine: Engine) -> None:
-    mixed_up = {"AWS_PROFILE": "somebody", "AWS_SESSION_TOKEN": "theirs"}
+    mixed_up = {"AWS_PROFILE": "another", "AWS_SESSION_TOKEN": "theirs"}
     with environment_variables({**mixed_up, **environment(engine.url)}):
         assert "AWS_PROFILE" not in os.environ
         client = boto3.client("dynamodb", endpoint_url=os.environ["DYNAMODB_URL"])
@@ -193,7 +193,7 @@ def test_a_refused_transaction_leaves_neither_rows_nor_records(ledger: Ledger) -
     assert ledger.news() == []
 
 
-def test_after_a_refused_transaction_the_stream_goes_on(ledger: Ledger) -> None:
+def test_after_a_refused_transaction_the_stream_continues(ledger: Ledger) -> None:
     with pytest.raises(ledger.client.exceptions.TransactionCanceledException):
         ledger.write(allowed=False)
     ledger.write(allowed=True)

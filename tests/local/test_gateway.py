@@ -186,7 +186,7 @@ def test_a_binary_answer_is_decoded(app: Chalice) -> None:
     assert answer.body == b"\x00\xff"
 
 
-def test_an_answer_that_lambda_could_not_hand_back_is_an_error(
+def test_an_answer_that_lambda_could_not_return_is_an_error(
     app: Chalice, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.route("/huge", methods=["GET"])(lambda: Response("x" * (MAX_RESPONSE_BYTES + 1)))
@@ -295,17 +295,17 @@ def test_what_the_server_refuses_is_an_open_booking_error_too(
 # --- around it -------------------------------------------------------------------------------
 
 
-def test_after_a_write_the_pump_is_told(app: Chalice) -> None:
-    told: list[str] = []
-    gateway = Gateway(app, after_write=lambda: told.append("x"))
+def test_after_a_write_the_pump_is_called(app: Chalice) -> None:
+    calls: list[str] = []
+    gateway = Gateway(app, after_write=lambda: calls.append("x"))
     ask(gateway, "GET", "/orders/abc")
-    assert told == []
+    assert calls == []
     ask(gateway, "DELETE", "/orders/abc")
-    assert told == ["x"]
+    assert calls == ["x"]
 
 
 def _two_at_once(app: Chalice, request: Callable[[str], Any]) -> dict[str, str]:
-    """What each of two requests that are under way together believes to be its own uuid."""
+    """The uuid that each of two concurrent requests sees as its own."""
     both_inside = threading.Barrier(2)
     seen: dict[str, str] = {}
 

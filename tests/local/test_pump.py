@@ -19,7 +19,7 @@ _prefixes = (f"pump{number}" for number in itertools.count())
 
 
 class Table:
-    """An orders table of its own, on the engine."""
+    """A separate orders table on the engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.dynamodb = dynamodb_client(engine.url)
@@ -63,7 +63,7 @@ def keys(event: dict[str, Any]) -> list[str]:
 
 
 class Seen:
-    """A handler that notes the keys, fails on those it is told to, and can be waited for."""
+    """A handler that notes the keys, fails on the given ones, and can be waited for."""
 
     def __init__(self, *, fail_on: frozenset[str] = frozenset(), fails: int = 1000) -> None:
         self.keys: list[str] = []
@@ -124,7 +124,7 @@ def test_a_pump_that_comes_later_starts_at_the_beginning(table: Table) -> None:
     assert (first.keys, second.keys) == (["early"], ["early", "late"])
 
 
-def test_a_pump_goes_on_where_the_last_run_stopped(table: Table, tmp_path: Path) -> None:
+def test_a_pump_continues_where_the_last_run_stopped(table: Table, tmp_path: Path) -> None:
     path = tmp_path / "positions.json"
     first, second = Seen(), Seen()
     table.put("a", "b")

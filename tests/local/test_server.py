@@ -93,11 +93,11 @@ def test_what_is_not_http_is_refused_in_the_given_form(server: HttpServer) -> No
 
 def test_stopping_lets_a_request_finish_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
-    inside, go_on = threading.Event(), threading.Event()
+    inside, proceed = threading.Event(), threading.Event()
 
     def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         inside.set()
-        go_on.wait(timeout=10)
+        proceed.wait(timeout=10)
         start_response("200 OK", [("Content-Length", "4")])
         return [b"done"]
 
@@ -108,11 +108,11 @@ def test_stopping_lets_a_request_finish_and_leaves_no_thread() -> None:
     inside.wait(timeout=10)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
-    go_on.set()
+    proceed.set()
     assert connection.getresponse().read() == b"done"
     stopping.join()
     connection.close()
-    # The worker is told to end and does so by itself; nothing else may be left.
+    # The worker ends after a request to stop; no other thread may be left.
     left = {each for each in set(threading.enumerate()) - before if "waitress" not in each.name}
     assert left == set()
 
@@ -128,7 +128,7 @@ def test_localhost_answers_on_both_of_its_addresses() -> None:
     server.stop()
 
 
-def test_a_port_can_be_taken_again_right_after_it_was_given_back() -> None:
+def test_a_port_can_be_taken_again_right_after_it_was_released() -> None:
     port = 0
     for _ in range(3):
         server = HttpServer(application, bind("localhost", port), threads=1)
@@ -151,7 +151,7 @@ def test_an_address_that_is_not_ours_is_the_callers_mistake() -> None:
         bind("192.0.2.1", 0)
 
 
-def test_of_two_on_one_port_the_first_to_answer_has_it() -> None:
+def test_of_two_on_one_port_the_first_to_answer_gets_it() -> None:
     # Both can bind it, because neither answers yet: a second `make run` while the first one starts.
     first = HttpServer(application, bind("127.0.0.1", 0), threads=1)
     second = HttpServer(application, bind("127.0.0.1", first.port), threads=1)

@@ -104,7 +104,7 @@ def test_the_seed_finds_tables_and_its_changes_reach_the_handlers(tmp_path: Path
     assert stub.records == ["seeded"]
 
 
-def test_nobody_is_answered_before_the_seed_has_passed_the_handlers(tmp_path: Path) -> None:
+def test_no_request_is_answered_before_the_handlers_have_handled_the_seed(tmp_path: Path) -> None:
     stub, refused = Stub(), []
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_on_an_engine_of_its_own_a_restart_repeats_and_loses_nothing(tmp_path: Path) -> None:
+def test_on_a_separate_engine_a_restart_repeats_and_loses_nothing(tmp_path: Path) -> None:
     engine = EmbeddedEngine()
     engine.start()
     runs = [Stub(), Stub()]

@@ -57,7 +57,7 @@ def test_first_json_ld_of_the_page_is_the_document() -> None:
     assert json.loads(Reading(page_of(DETAILS)).json_ld[0]) == document
 
 
-def test_page_tells_its_language_title_and_width() -> None:
+def test_page_has_language_title_and_width() -> None:
     reading = Reading(page_of(DETAILS))
     assert reading.attributes("html") == [{"lang": "en-GB"}]
     assert reading.texts["title"] == DETAILS.name

@@ -102,7 +102,7 @@ def test_page_names_the_icon_where_the_service_is_reached() -> None:
 
 
 class TestSupport:
-    """Whoever cannot log in is told whom to ask."""
+    """The pages show a contact for people who cannot log in."""
 
     @pytest.mark.parametrize(
         ("support", "shown"),

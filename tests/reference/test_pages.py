@@ -25,7 +25,7 @@ def test_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
 
 
-def test_every_error_has_its_occasion_and_no_other_is_told() -> None:
+def test_every_error_and_no_other_has_an_occasion() -> None:
     assert set(OCCASIONS) == set(error_classes())
     assert all(occasion.endswith(".") for _, occasion in OCCASIONS.values())
 
@@ -36,7 +36,7 @@ def test_every_place_is_an_endpoint() -> None:
     assert {place for places, _ in OCCASIONS.values() for place in places} == set(ENDPOINTS.values())
 
 
-def test_errors_that_cannot_arise_are_told_apart() -> None:
+def test_errors_that_cannot_occur_are_listed_separately() -> None:
     arising, waiting = errors_page().split("## In the specification, but not used")
     for kind in error_classes():
         missing = OCCASIONS[kind][0] == NOT_YET
@@ -44,7 +44,7 @@ def test_errors_that_cannot_arise_are_told_apart() -> None:
     assert OCCASIONS[errors.NotFoundError][0] == NOT_YET
 
 
-def test_errors_that_cannot_arise_are_raised_nowhere() -> None:
+def test_errors_that_cannot_occur_are_not_raised() -> None:
     """What the page says cannot happen does not happen, and what it says happens can."""
     root = DOCS.parent
     source = "".join(
@@ -53,13 +53,13 @@ def test_errors_that_cannot_arise_are_raised_nowhere() -> None:
         if path.name != "errors.py"
     )
     named = {kind for kind in error_classes() if re.search(rf"\b{kind.__name__}\b", source)}
-    told = {kind for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
-    assert named == told
+    listed = {kind for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
+    assert named == listed
 
 
 def test_every_error_that_can_arise_has_a_test_that_shows_it() -> None:
-    told = {kind.__name__ for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
-    assert set(shown_by()) == told
+    listed = {kind.__name__ for kind, (where, _) in OCCASIONS.items() if where != NOT_YET}
+    assert set(shown_by()) == listed
 
 
 def test_two_tests_cannot_both_be_the_one(tmp_path: Path) -> None:
@@ -70,10 +70,10 @@ def test_two_tests_cannot_both_be_the_one(tmp_path: Path) -> None:
         shown_by(tmp_path)
 
 
-def test_type_and_status_tell_errors_apart() -> None:
+def test_type_and_status_identify_an_error() -> None:
     """So that an answer says which class it came from, also where a `@type` is borrowed."""
-    told = [(kind.term, kind.status) for kind in error_classes()]
-    assert len(set(told)) == len(told)
+    listed = [(kind.term, kind.status) for kind in error_classes()]
+    assert len(set(listed)) == len(listed)
 
 
 # --- the mark, which must not be able to lie ------------------------------------------------

@@ -37,7 +37,7 @@ def test_environment_is_read_when_it_is_first_needed(monkeypatch: pytest.MonkeyP
     assert system.installed() is first
 
 
-def test_nobody_is_known_unless_development_headers_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_caller_is_known_unless_development_headers_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """AUTH-11."""
     monkeypatch.delenv("AUTHENTICATION", raising=False)
     assert [type(way) for way in system.installed().callers.ways] == [BearerTokens]
@@ -73,7 +73,7 @@ def test_policy_follows_the_settings() -> None:
     assert policy.reconciliation == {"name": "AcmeBroker Points"}
 
 
-def test_booking_service_is_told_in_full() -> None:
+def test_booking_service_is_complete() -> None:
     """MODEL-03, TERMS-01, TERMS-02."""
     bare = World().system.booking_service()
     assert bare == {"@type": "BookingService", "name": "Open Booking"}

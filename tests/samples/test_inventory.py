@@ -109,7 +109,7 @@ def test_two_sellers_state_their_prices_each_in_one_tax_mode(inventory: SampleIn
     assert set(inventory.tax_rates) == {seller["@id"] for seller in inventory.sellers}
 
 
-def test_sellers_are_told_in_full(inventory: SampleInventory) -> None:
+def test_sellers_are_complete(inventory: SampleInventory) -> None:
     expected = {
         *("name", "legalName", "taxMode", "address", "email", "telephone", "vatID", "url", "logo"),
         *("termsOfService", "isOpenBookingAllowed"),
@@ -119,7 +119,7 @@ def test_sellers_are_told_in_full(inventory: SampleInventory) -> None:
         assert all(terms["url"].startswith("https://") for terms in seller["termsOfService"])
 
 
-def test_ids_are_unique_and_of_our_own_base(inventory: SampleInventory) -> None:
+def test_ids_are_unique_and_have_our_base(inventory: SampleInventory) -> None:
     ids = [document["@id"] for document in inventory.parents]
     ids += [court["@id"] for parent in inventory.parents for court in parent.get("individualFacilityUse", [])]
     ids += [opportunity.document["@id"] for opportunity in inventory.opportunities]

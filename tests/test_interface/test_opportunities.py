@@ -212,7 +212,7 @@ def test_price_alternates_with_the_number_where_it_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("types", TYPES, ids=str)
-def test_ids_are_of_our_own_base_and_differ_with_the_number(
+def test_ids_have_our_base_and_differ_with_the_number(
     types: tuple[OpportunityType, str | None],
 ) -> None:
     ids: list[str] = []
@@ -241,7 +241,7 @@ def test_attendee_details_and_intake_form_come_with_their_criteria_only() -> Non
         assert bool(child.intake_form) is (FlowRequirement.OpenBookingIntakeForm in needs)
 
 
-def test_the_intake_form_has_a_field_of_each_kind_with_an_id_of_its_own() -> None:
+def test_the_intake_form_has_a_field_of_each_kind_with_its_own_id() -> None:
     form = build("TestOpportunityBookableAdditionalDetails").intake_form
     assert len({field["@type"] for field in form}) == len({field["@id"] for field in form}) == 4
 

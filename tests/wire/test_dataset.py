@@ -51,10 +51,10 @@ def test_document_names_the_booking_api_without_a_trailing_slash() -> None:
     assert service["endpointUrl"] == "http://localhost:8000/api/openbooking"
 
 
-def test_authentication_authority_is_told_only_where_there_is_one() -> None:
+def test_authentication_authority_is_shown_only_if_there_is_one() -> None:
     assert "authenticationAuthority" not in dataset_document(BASE_URL, DETAILS)["accessService"]
-    told = dataset_document(BASE_URL, full_details())["accessService"]
-    assert told["authenticationAuthority"] == "https://login.example"
+    access = dataset_document(BASE_URL, full_details())["accessService"]
+    assert access["authenticationAuthority"] == "https://login.example"
 
 
 def test_each_feed_has_its_own_identifier_name_and_address() -> None:
@@ -65,8 +65,8 @@ def test_each_feed_has_its_own_identifier_name_and_address() -> None:
         ("https://openactive.io/FacilityUse", f"{BASE_URL}/feeds/facility-uses"),
         ("https://openactive.io/Slot", f"{BASE_URL}/feeds/slots"),
     ]
-    for told in ("identifier", "name", "contentUrl"):
-        assert len({feed[told] for feed in distribution}) == len(FEEDS)
+    for term in ("identifier", "name", "contentUrl"):
+        assert len({feed[term] for feed in distribution}) == len(FEEDS)
 
 
 def test_absent_details_leave_no_property_behind() -> None:

@@ -107,7 +107,7 @@ def test_slot_of_a_court_has_its_sellers_facility() -> None:
     assert published.spaces == 1
 
 
-def test_offer_of_its_own_replaces_the_inherited_one() -> None:
+def test_own_offer_replaces_the_inherited_one() -> None:
     """BOOKABLE-02."""
     own = OFFER | {"price": 7, "identifier": "adult"}
     series = {

@@ -151,7 +151,7 @@ def test_each_cell_of_the_table_of_orders(term: str, where: str) -> None:
 @pytest.mark.parametrize("where", ALL)
 @pytest.mark.parametrize("term", ITEM_LEVEL)
 def test_each_cell_of_the_table_of_items(term: str, where: str) -> None:
-    """Section 3.2; C1-10, C1-12, STATUS-03, OFEED-08, OFEED-09; T20: customerNotice stands on the item."""
+    """Section 3.2; C1-10, C1-12, STATUS-03, OFEED-08, OFEED-09; T20: customerNotice is in the item."""
     assert (term in documents()[where]["orderedItem"][0]) is (where in ITEM_LEVEL[term])
 
 
@@ -208,7 +208,7 @@ def test_without_a_broker_none_is_shown() -> None:
     assert "broker" not in document
 
 
-def test_tax_is_told_per_item_and_in_total() -> None:
+def test_tax_is_shown_per_item_and_in_total() -> None:
     """TAX-06: T14 gross, as a price with its currency, rate and name; never prepayment."""
     document = documents()["C1"]
     charge = {
@@ -248,7 +248,7 @@ def test_without_tax_calculation_there_is_no_tax_and_the_price_is_net() -> None:
 
 
 @pytest.mark.parametrize("prepayment", [*Prepayment, None])
-def test_prepayment_is_told_where_it_is_supported(prepayment: Prepayment | None) -> None:
+def test_prepayment_is_shown_if_it_is_supported(prepayment: Prepayment | None) -> None:
     """PAY-01, PAY-02."""
     order = an_order(OrderKind.Order, totals=Totals(Decimal(1), "GBP", prepayment))
     shown = order_document(order, SERVICE)["totalPaymentDue"].get("openBookingPrepayment")
@@ -264,7 +264,7 @@ def test_free_order_has_a_price_of_nought_and_no_currency() -> None:
     assert "totalPaymentTax" not in document
 
 
-def test_lease_is_told_with_its_end() -> None:
+def test_lease_is_shown_with_its_end() -> None:
     """LEASE-02."""
     assert documents()["C1"]["lease"] == {"@type": "Lease", "leaseExpires": "2026-06-01T12:15:00Z"}
     without = order_document(an_order(OrderKind.OrderQuote, lease_expires_at=None), SERVICE)
@@ -272,13 +272,13 @@ def test_lease_is_told_with_its_end() -> None:
 
 
 @pytest.mark.parametrize("approval", [True, False])
-def test_approval_is_always_told_in_a_quote(approval: bool) -> None:
+def test_approval_is_always_shown_in_a_quote(approval: bool) -> None:
     """C1-13, T24."""
     order = an_order(OrderKind.OrderQuote, requires_approval=approval)
     assert order_document(order, SERVICE)["orderRequiresApproval"] is approval
 
 
-def test_errors_stand_in_their_items_and_the_others_are_whole() -> None:
+def test_errors_are_in_their_items_and_the_others_are_complete() -> None:
     """C1-04, ERR-02; an Order that was not made has no items with ids (T7)."""
     for kind in (OrderKind.OrderQuote, OrderKind.Order):
         order = an_order(kind)
@@ -292,7 +292,7 @@ def test_errors_stand_in_their_items_and_the_others_are_whole() -> None:
             assert {"position", "orderedItem", "acceptedOffer"} <= set(item)
 
 
-def test_what_could_not_be_resolved_is_given_back_as_it_came() -> None:
+def test_unresolved_references_are_returned_unchanged() -> None:
     """Section 3.2: position, references and error; no tax."""
     item = OrderItem(3, opportunity_id="https://a.example/unknown", offer_id="https://a.example/o")
     order = an_order(OrderKind.OrderQuote, items=(item, OrderItem(4, opportunity_id="https://a.example/x")))
@@ -315,7 +315,7 @@ def test_second_context_is_there_for_barcodes_only() -> None:
     assert feed_document(plain)["@context"] == "https://openactive.io/"
 
 
-def test_instants_are_told_to_the_second_in_utc() -> None:
+def test_instants_are_written_to_the_second_in_utc() -> None:
     """RPDE-14."""
     summer = timezone(timedelta(hours=1))
     assert instant(datetime(2026, 6, 1, 13, 0, 0, 999_999, tzinfo=summer)) == "2026-06-01T12:00:00Z"

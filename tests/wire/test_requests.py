@@ -227,7 +227,7 @@ def test_attendee_may_have_any_property_that_is_no_extension() -> None:
 
 
 def test_answers_to_our_own_questions_are_known_inside() -> None:
-    """DETAILS-07: `propertyID` is an id of ours, or somebody else's."""
+    """DETAILS-07: `propertyID` is one of our ids, or any other."""
     answers = [
         {"@type": "PropertyValue", "propertyID": f"{BASE_URL}/api/identifiers/x#/intakeForm/1", "value": "a"},
         {"@type": "PropertyValue", "propertyID": "https://operator.example/1", "value": True, "acme:x": 1},
