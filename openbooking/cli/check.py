@@ -15,7 +15,7 @@ from rich.text import Text
 from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.checking.check import PAUSE_SECONDS, Report
 from chalicelib.services.checking.findings import Finding
-from openbooking.cli.desks import AsJson, Stage, desk_to_read
+from openbooking.cli.administration import AsJson, Stage, reading
 from openbooking.cli.output import text_of
 from openbooking.cli.terminal import DynamodbUrl, console
 
@@ -47,8 +47,8 @@ def check(
 
     Ends with 0 where nothing is damaged, or everything is mended; else with 1.
     """
-    with desk_to_read(stage, dynamodb_url) as desk:
-        upkeep = Upkeep(desk.system)
+    with reading(stage, dynamodb_url) as admin:
+        upkeep = Upkeep(admin.system)
         made = upkeep.check(pause, parts)
         report = made.run()
         left = upkeep.repair(made).run(report.findings) if repair else report.findings

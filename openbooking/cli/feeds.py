@@ -14,7 +14,7 @@ from chalicelib.services.parked import ParkedAdministration
 from chalicelib.services.rebuilding import Rebuild, is_beyond, number_beyond_all
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
@@ -31,8 +31,8 @@ All = Annotated[bool, typer.Option("--all", help="All that are parked.")]
 @app.command("parked")
 def list_parked(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List the changes that could not be published, by ids, without their content."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.parked.listed(), as_json, none="No record is parked.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.parked.listed(), as_json, none="No record is parked.")
 
 
 @app.command("replay")
@@ -47,11 +47,11 @@ def replay(
 
     A feed that shows a later version of the same item already stays as it is.
     """
-    with desk_to_change(stage, dynamodb_url, by) as desk:
+    with changing(stage, dynamodb_url, by) as admin:
         failed = replayed = 0
-        for parked in _meant(desk.parked, record, every):
+        for parked in _meant(admin.parked, record, every):
             try:
-                desk.parked.replay(parked)
+                admin.parked.replay(parked)
                 replayed += 1
             except NotPossible as error:
                 typer.echo(str(error), err=True)
@@ -71,12 +71,12 @@ def discard(
     by: By = None,
 ) -> None:
     """Remove a parked change with its content. It cannot be replayed after that."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        meant = _meant(desk.parked, record, every)
-        if not yes and not typer.confirm(f"Records to be removed for good: {len(meant)}. Remove them?"):
+    with changing(stage, dynamodb_url, by) as admin:
+        meant = _meant(admin.parked, record, every)
+        if not yes and not typer.confirm(f"Records to be removed permanently: {len(meant)}. Remove them?"):
             refuse("Nothing was changed.")
         for parked in meant:
-            desk.parked.discard(parked)
+            admin.parked.discard(parked)
         typer.echo(f"Discarded: {len(meant)}.")
 
 
@@ -117,14 +117,14 @@ def rebuild(
 ) -> None:
     """Publish feeds again from the store, at change numbers above any that a reader may have seen.
 
-    Safe while the system runs. If it is interrupted, give the same command again: it goes on.
+    Safe while the system runs. If it is interrupted, give the same command again: it continues.
     """
     if [partner is not None, feed is not None, every].count(True) != 1:
         refuse("Which feeds? Give one of --partner ID, --feed NAME and --all.")
     if feed is not None and feed not in OPEN_FEEDS:
         refuse(f"There is no open feed {feed!r}: {', '.join(OPEN_FEEDS)}.")
-    with desk_to_read(stage, dynamodb_url) as desk:
-        system = desk.system
+    with reading(stage, dynamodb_url) as admin:
+        system = admin.system
         if old_prefix == system.settings.table_prefix:
             refuse("--old-prefix names the feeds that are to be rebuilt.")
         upkeep = Upkeep(system)

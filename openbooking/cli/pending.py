@@ -1,4 +1,4 @@
-"""`openbooking pending`: unfinished work that failed too often and was set aside."""
+"""`openbooking pending`: pending work that failed too often and was set aside."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import typer
 
 from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.storage.pending import PendingWork
-from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
 app = typer.Typer(
-    help="Unfinished work that failed too often and was set aside.",
+    help="Pending work that failed too often and was set aside.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -25,8 +25,8 @@ All = Annotated[bool, typer.Option("--all", help="All that were set aside.")]
 @app.command("list")
 def list_set_aside(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List what was set aside, by ids, without its content."""
-    with desk_to_read(stage, dynamodb_url) as desk:
-        show(desk.set_aside.listed(), as_json, none="Nothing is set aside.")
+    with reading(stage, dynamodb_url) as admin:
+        show(admin.set_aside.listed(), as_json, none="Nothing is set aside.")
 
 
 @app.command("replay")
@@ -37,11 +37,11 @@ def replay(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Let the sweep try it again, within a minute."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        meant = _meant(desk.set_aside, entry, every)
+    """Let the sweep retry pending work that was set aside, within a minute."""
+    with changing(stage, dynamodb_url, by) as admin:
+        meant = _meant(admin.set_aside, entry, every)
         for each in meant:
-            desk.set_aside.replay(each)
+            admin.set_aside.replay(each)
         typer.echo(f"Replayed: {len(meant)}.")
 
 
@@ -54,13 +54,13 @@ def discard(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Remove it: what it was to do is never done."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        meant = _meant(desk.set_aside, entry, every)
-        if not yes and not typer.confirm(f"Entries to be removed for good: {len(meant)}. Remove them?"):
+    """Remove pending work that was set aside. It will never be done."""
+    with changing(stage, dynamodb_url, by) as admin:
+        meant = _meant(admin.set_aside, entry, every)
+        if not yes and not typer.confirm(f"Entries to be removed permanently: {len(meant)}. Remove them?"):
             refuse("Nothing was changed.")
         for each in meant:
-            desk.set_aside.discard(each)
+            admin.set_aside.discard(each)
         typer.echo(f"Discarded: {len(meant)}.")
 
 

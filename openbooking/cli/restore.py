@@ -11,7 +11,7 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from openbooking.cli.desks import Stage
+from openbooking.cli.administration import Stage
 from openbooking.cli.terminal import DynamodbUrl, attached, on_stage, refuse, table_prefix
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.restoring import restore as restore_table
@@ -67,14 +67,14 @@ def restore(
         wanted = table or _TOGETHER
         names = ", ".join(f"{prefix}-{name}" for name in wanted)
         if not yes and not typer.confirm(
-            f"Make {names} as {from_prefix}-* are? What has come since is deleted."
+            f"Make {names} as {from_prefix}-* are? Rows that were added since are deleted."
         ):
             refuse("Nothing was changed.")
         try:
             for name in wanted:
                 done = restore_table(client, f"{from_prefix}-{name}", f"{prefix}-{name}", pause=time.sleep)
-                typer.echo(f"{done.table}: {done.put} rows put back, {done.deleted} deleted.")
+                typer.echo(f"{done.table}: {done.put} rows restored, {done.deleted} deleted.")
         except DeploymentError as error:
             refuse(str(error))
         except (BotoCoreError, ClientError) as error:
-            refuse(f"This cannot be done: {error}.")
+            refuse(f"The command failed: {error}.")

@@ -71,7 +71,7 @@ def deploy(
     if deployed.alarm_email:
         typer.echo(f"Alarms go to {deployed.alarm_email}, once that address has confirmed.")
     else:
-        typer.echo(f"Nobody receives the alarms: make deploy STAGE={stage} ALARM_EMAIL=you@example.org")
+        typer.echo(f"No address receives the alarms: make deploy STAGE={stage} ALARM_EMAIL=you@example.org")
 
 
 @contextmanager

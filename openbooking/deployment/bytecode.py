@@ -85,8 +85,8 @@ def _compiled_name(module: str) -> str:
 
 
 def _compile(directory: Path) -> None:
-    # In a process of its own, always with the same seed: what else a process has loaded, and the order of its
-    # sets, would otherwise show in the bytes.
+    # In a separate process, always with the same seed: other modules that a process has loaded, and the order
+    # of its sets, would otherwise change the bytes.
     options = ("--invalidation-mode", "unchecked-hash", "-s", str(directory), "-p", TASK_ROOT)
     done = subprocess.run(
         [sys.executable, "-S", "-W", "ignore", "-m", "compileall", "-q", *options, str(directory)],

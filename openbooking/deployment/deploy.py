@@ -110,14 +110,14 @@ def deploy(
     chosen = {} if alarm_email is None else {"AlarmEmail": alarm_email}
     alarm_steps = _plan_stack(name, templates.alarms_template(), {"Stage": stage, **chosen}, aws)
     executor.execute(alarm_steps)
-    standing = observation.found_stack(aws.client("cloudformation"), name)
-    assert standing is not None
+    current = observation.found_stack(aws.client("cloudformation"), name)
+    assert current is not None
     return Deployed(
         rest_api["rest_api_url"],
         api_id,
         exports,
         [*stack_steps, *steps, *alarm_steps],
-        standing.parameters.get("AlarmEmail", ""),
+        current.parameters.get("AlarmEmail", ""),
         made,
     )
 

@@ -1,7 +1,7 @@
 """Makes the zip that Lambda runs, for both ways of deploying, and checks what is in it.
 
-For teams that deploy by pipeline it makes the templates, too. Beside Chalice's template and zip stands the
-plain zip (`dist/openbooking.zip`): the same code, for tests and for those who configure Lambda themselves.
+For deployment by pipeline it also makes the templates. In addition to Chalice's template and zip there is
+the plain zip (`dist/openbooking.zip`): the same code, for tests and for other ways to create Lambda functions.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Package:
 
 
 def require_python(python: tuple[int, int], command: str) -> None:
-    """Refuses to go on with any other Python than `python`, on which the functions are to run.
+    """Refuse any other Python than `python`, the version of the functions.
 
     `command` is the `make` command to run with the right one. Raises WrongPythonError.
     """

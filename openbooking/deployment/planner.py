@@ -104,7 +104,7 @@ Step = (
 
 @dataclass(frozen=True)
 class FoundStack:
-    """A stack as it stands."""
+    """A current stack."""
 
     status: str
     template: str
@@ -134,7 +134,7 @@ _UPDATABLE = {
 def plan_stack(
     name: str, template: str, parameters: Mapping[str, str], found: FoundStack | None
 ) -> list[Step]:
-    """The way to the wanted stack; nothing when it stands already."""
+    """The steps to the wanted stack; none if it exists already."""
     if found is None:
         return [CreateStack(name, template, parameters)]
     if found.status not in _UPDATABLE:

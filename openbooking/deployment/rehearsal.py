@@ -40,7 +40,7 @@ class OtherCodeError(DeploymentError):
 
 
 def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = print) -> list[str]:
-    """Deploys `stage` twice to a moto server of its own; returns the lines of what exists."""
+    """Deploy `stage` twice to a new moto server; return lines that describe the result."""
     if PYTHON != RUNTIME_PYTHON:
         this, wanted = (f"{major}.{minor}" for major, minor in (PYTHON, RUNTIME_PYTHON))
         say(

@@ -16,7 +16,7 @@ _ATTEMPTS = 10
 
 
 class NotACopyError(DeploymentError):
-    sentence = "The tables have different keys: one is no copy of the other."
+    sentence = "The tables have different keys: one is not a copy of the other."
 
 
 class TableMissingError(DeploymentError):
@@ -29,7 +29,7 @@ class StillThrottledError(DeploymentError):
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of one table."""
+    """The result for one table."""
 
     table: str
     put: int
@@ -41,7 +41,7 @@ def restore(
 ) -> Restored:
     """Put every row of `source` into `target`, and delete what `source` does not have.
 
-    May be repeated, and must be after an interruption. Nobody else may write to `target` meanwhile. `client`
+    May be repeated, and must be after an interruption. Nothing else may write to `target` meanwhile. `client`
     is a boto3 DynamoDB client. Raises DeploymentError.
     """
     keys = _keys_of(client, source)
@@ -72,7 +72,7 @@ class Copying:
         return copied
 
     def delete(self, part: int, of: int) -> int:
-        """Rows that have come since: they are nobody's any more."""
+        """Delete rows that `source` does not have."""
         deleted = 0
         for items in self._pages(self.target, part, of, _GETS):
             keys = [{name: item[name] for name in self.keys} for item in items]

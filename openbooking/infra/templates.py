@@ -110,7 +110,7 @@ def alarms_stack_name(stage: str) -> str:
 
 
 def alarms_template() -> dict[str, Any]:
-    """The template of the alarms stack, as it stands."""
+    """The template of the alarms stack, unchanged."""
     return _read(ALARMS)
 
 
