@@ -43,7 +43,7 @@ def check(
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """Verify that spaces, orders, feeds and unfinished work agree, while the system runs.
+    """Verify that spaces, orders, feeds and pending work agree, while the system runs.
 
     Ends with 0 where nothing is damaged, or everything is mended; else with 1.
     """

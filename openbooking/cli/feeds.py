@@ -19,7 +19,7 @@ from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
 app = typer.Typer(
-    help="Changes that could not reach a feed, and feeds published again.",
+    help="Changes that could not reach a feed, and rebuilding of feeds.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -88,7 +88,7 @@ def _meant(parked: ParkedAdministration, record: str | None, every: bool) -> lis
 
 @app.callback()
 def feeds() -> None:
-    """Changes that could not reach a feed, and feeds published again."""
+    """Changes that could not reach a feed, and rebuilding of feeds."""
 
 
 @app.command("rebuild")
