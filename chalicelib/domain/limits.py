@@ -37,7 +37,7 @@ MAX_DETAILS_BYTES = 128 * 1024
 MAX_NOTE_BYTES = 2_000
 MAX_NOTES = 40
 
-# DynamoDB's longest sort key is 1,024 bytes; an id stands in one behind a short word.
+# DynamoDB's longest sort key is 1,024 bytes; an id is part of one, after a short word.
 MAX_ID_BYTES = 1_000
 MAX_OPPORTUNITY_BYTES = 360_000
 MAX_CHANNEL_BYTES = 1_000

@@ -346,7 +346,7 @@ def limits_page() -> str:
         [
             "# Limits",
             "",
-            "Made from the code by `python -m openbooking.reference.pages`; do not edit.",
+            "Generated from the code by `python -m openbooking.reference.pages`; do not edit.",
             "",
             "Sizes are bytes of compact JSON in UTF-8, unless the unit says otherwise. A refusal names the property and its",
             "bound, and changes nothing. Why these, and what an Order leaves out where space is short:",

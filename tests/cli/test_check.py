@@ -125,7 +125,7 @@ def test_one_open_feed_is_published_again(here: Site) -> None:
     assert Reader(SESSIONS).read(here.system).known == reader.known
 
 
-def test_an_interrupted_rebuild_goes_on(here: Site) -> None:
+def test_an_interrupted_rebuild_continues(here: Site) -> None:
     here.system.pending.exchange((), [Rebuild(partner_id="partner-1").pending()])
     result = run(here, "feeds", "rebuild", "--partner", "partner-1")
     assert result.exit_code == 0 and "Continuing" in result.stderr
