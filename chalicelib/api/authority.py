@@ -35,8 +35,8 @@ _ANSWERED = pages.Message(
     "Your answer was received",
     "This page works once. If nothing happens, go back to the service that sent you here and start again.",
 )
-_DEAD_LINK = "This link does not work"
-# For somebody who followed a link and knows nothing of OAuth.
+_INVALID_LINK = "This link does not work"
+# For people who followed a link and do not know OAuth.
 _REFUSALS = {
     "invalid_client": "This booking system does not know the service that sent you here.",
     "unsupported_response_type": "The service that sent you here made a request that this booking system does not support.",
@@ -109,7 +109,7 @@ class _SignIn:
 
         repeated = [name for name in self._call.repeated_query() if name in PARAMETERS]
         if repeated:  # RFC 6749, section 3.1: which of them is meant?
-            return self._trouble(400, pages.Message(_DEAD_LINK, f"Duplicate parameter: {repeated[0]}."))
+            return self._error_page(400, pages.Message(_INVALID_LINK, f"Duplicate parameter: {repeated[0]}."))
         return self._begin(self._call.query)
 
     def _begin(self, given: Mapping[str, str]) -> Reply:
@@ -134,7 +134,7 @@ class _SignIn:
         from chalicelib.identity.sign_in import TicketRefused, read_ticket
 
         try:
-            form = _asked(self._call).form()
+            form = _oauth_request(self._call).form()
             if "ticket" not in form:  # a request that came by POST (OpenID Connect Core 1.0, section 3.1.2.1)
                 return self._begin(form)
             ticket = read_ticket(form["ticket"], self._browser, self._system.keys, self._system.clock())
@@ -167,7 +167,7 @@ class _SignIn:
             return self._page(429 if too_many else 403, page)
         signed_in_at, sellers = self._system.clock(), self._system.logins.sellers_of(login)
         if not sellers:
-            return self._trouble(403, _NO_SELLER)
+            return self._error_page(403, _NO_SELLER)
         sellers = [seller for seller in sellers if asked_for.seller_id in (None, seller.id)]
         if not sellers:
             return _protocol_reply(self._provider.deny_other_seller(asked_for))
@@ -195,14 +195,14 @@ class _SignIn:
 
         login = self._system.logins.find(ticket.username) if ticket.username else None
         if login is None or login.suspended or ticket.signed_in_at is None:
-            return self._trouble(403, _STALE)
+            return self._error_page(403, _STALE)
         allows = form.get("decision") == "allow"
         sellers = {seller.id for seller in self._system.logins.sellers_of(login)}
         chosen = identifiers.inward(form.get("seller", ""), self._call.base_url)
         if allows and (chosen not in sellers or asked_for.seller_id not in (None, chosen)):
-            return self._trouble(403, _NO_SELLER)
+            return self._error_page(403, _NO_SELLER)
         if not use_up(ticket, self._system.register, self._system.clock()):
-            return self._trouble(400, _ANSWERED)
+            return self._error_page(400, _ANSWERED)
         if not allows:
             return _protocol_reply(self._provider.deny(asked_for))
         return self._allow(asked_for, chosen, login, ticket.signed_in_at)

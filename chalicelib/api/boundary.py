@@ -247,10 +247,10 @@ def _base_url(request: Request) -> str:
     host = str(context.get("domainName") or request.headers.get("host") or "")
     if not _HOST.fullmatch(host):
         raise MalformedRequestError("The Host header is not valid.")
-    # API Gateway speaks https alone, and names its domain; no header says so, which a caller could send as well
-    # (RFC 9700, section 4.13). Who serves the app behind another proxy sets BASE_URL.
+    # API Gateway uses https only, and its event contains its domain; a header could be sent by any caller
+    # (RFC 9700, section 4.13). Behind another proxy, BASE_URL must be set.
     scheme = "https" if context.get("domainName") else "http"
-    # API Gateway tells the path with the stage in one place and without it in another.
+    # API Gateway gives the path with the stage in one place and without it in another.
     path, whole = str(event.get("path") or ""), str(context.get("path") or "")
     if path == "/" and not whole.endswith("/"):
         whole += "/"  # the stage without a trailing slash is the path "/" too
