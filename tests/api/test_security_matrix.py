@@ -115,7 +115,11 @@ def _challenge(caller: Caller, name: str, cell: Cell) -> str | None:
         return None
     if cell.error == "InvalidAPITokenError":
         return "Bearer"
-    if caller.name in ("no scope at all", "only `openactive-ordersfeed`", "only `openactive-openbooking`"):
+    if caller.name in (
+        "a token without a scope for this API",
+        "a token with `openactive-ordersfeed` only",
+        "a token with `openactive-openbooking` only",
+    ):
         scope = "openactive-ordersfeed" if name in FEEDS else "openactive-openbooking"
         return f'Bearer error="insufficient_scope", scope="{scope}"'
     return 'Bearer error="invalid_token"'

@@ -235,9 +235,9 @@ def test_refresh_tokens_are_listed_and_ended(terminal: Terminal) -> None:
     )  # fmt: skip
     token = system.grants.open(code)
     assert [row["grant"] for row in terminal.rows("tokens", "list")] == ["grant-1"]
-    assert "Ended: 1." in terminal.says("tokens", "revoke", "--partner", "broker")
+    assert "Revoked: 1." in terminal.says("tokens", "revoke", "--partner", "broker")
     assert system.grants.find(token, "broker") is None
-    assert "Ended: 0." in terminal.says("tokens", "revoke", "--seller", "1")
+    assert "Revoked: 0." in terminal.says("tokens", "revoke", "--seller", "1")
     assert "There are no refresh tokens." in terminal.says("tokens", "list")
 
 
