@@ -27,8 +27,8 @@ def moves(
 ) -> tuple[MoveHold, ...]:
     """One move for each Opportunity whose hold changes.
 
-    Spaces of an Opportunity that is in the `snapshot` are only taken, or kept as something else, at the
-    revision there. They are given back at any: also those of a session that is off sale.
+    Spaces of an Opportunity in the `snapshot` are only taken, or changed to another state, at the revision
+    there. They are released at any revision, even if the session cannot be booked any more.
     """
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     return tuple(_move(key, order, before.get(key), after.get(key), snapshot) for key in changed)
@@ -44,17 +44,17 @@ def _move(
     ends_first = (
         after.expires_at is not None and others_end_at is not None and after.expires_at < others_end_at
     )
-    gives_back = before is not None and before.state is after.state and before.spaces >= after.spaces
-    revision = None if gives_back else known.opportunity.revision
+    releases = before is not None and before.state is after.state and before.spaces >= after.spaces
+    revision = None if releases else known.opportunity.revision
     return MoveHold(key, order, before, after, revision, ends_first)
 
 
 def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:
     """Turn the holds of the Order into a lease that cannot be renewed.
 
-    The Broker may still be showing the Customer what was turned down; giving the spaces away in the
-    same moment helps nobody, and the official suite expects them to be held a while longer. Those of
-    what has been withdrawn, which is not in the snapshot, go at once: nobody can take them.
+    The Broker may still be showing the rejected proposal to the Customer, and the official suite expects
+    the spaces to be held for a while after a rejection. Spaces of an Opportunity that was withdrawn, which
+    is not in the snapshot, are released immediately: they cannot be booked.
     """
     return tuple(
         replace(_move(key, order.key, hold, lease, snapshot), revision=None)

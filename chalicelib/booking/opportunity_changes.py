@@ -21,24 +21,24 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 
-# What a Customer reads beside a proposal that is rejected because it is no longer what was proposed.
+# The note on a proposal that is rejected because the session was changed.
 MOVED_NOTE = "The time or place has changed since this was proposed."
 
 
 class ChangeKind(StrEnum):
-    """What those who hold an Opportunity have yet to follow."""
+    """What kind of change must be applied to the Orders that hold an Opportunity."""
 
-    cancelled = "cancelled"  # it was cancelled; whatever has changed besides
+    cancelled = "cancelled"  # it was cancelled; other properties may have changed too
     logistics = "logistics"  # its name, time, place, status or description has changed
 
 
 @dataclass(frozen=True)
 class OpportunityChange:
-    """That every Order holding the Opportunity has yet to be brought in line with it.
+    """A change that must be applied to every Order that holds the Opportunity.
 
-    `revision` is the one of the Opportunity that it came with, and tells it from a later change.
-    `message` goes with a cancellation. `cancelled_in` is the revision that was cancelled: whoever booked
-    an earlier one is cancelled, even where the Opportunity has been restored meanwhile (CANCEL-12).
+    `revision` is the Opportunity's revision after the change; it distinguishes the change from a later one.
+    `message` belongs to a cancellation. `cancelled_in` is the revision that was cancelled: items that were
+    booked at an earlier one are cancelled, even if the Opportunity was restored meanwhile (CANCEL-12).
     """
 
     opportunity_id: str
@@ -116,7 +116,7 @@ def _follow_as_proposal(
 
 def _followed(item: OrderItem, change: OpportunityChange, opportunity: Opportunity) -> OrderItem:
     if item.status in CANCELLED:
-        return item  # whoever is cancelled stays so, and needs no other news (CANCEL-12)
+        return item  # a cancelled item stays cancelled, and gets no other change (CANCEL-12)
     if _is_cancelled_for(item, change, opportunity):
         assert item.status is not None
         try:

@@ -77,14 +77,14 @@ def print_summary(console: Console, harvest: Harvest, intake: Intake, changes: C
     _print_reasons(console, "Left out", ((each.kind, each.id, each.reason) for each in left_out))
     _print_reasons(console, "Withdrawn", ((each.kind, each.id, each.reason) for each in changes.withdrawn))
     for kind, count in sorted(changes.kept.items()):
-        _say(console, f"{count} {kind} of an earlier import stay: the site no longer lists a feed of them.")
+        _say(console, f"{count} {kind} of an earlier import are kept: the site no longer lists their feed.")
     _print_standing(console, changes)
     if harvest.site.unsupported:
         _say(console, f"Not supported, and not read: {', '.join(harvest.site.unsupported)}.")
 
 
 def write_report(file: TextIO, intake: Intake, changes: Changes) -> None:
-    """Everything left out or withdrawn, and where Orders stand; one JSON object a line."""
+    """Write everything that was skipped or withdrawn, and Orders on deleted sessions, one JSON object per line."""
     for outcome, entries in (
         ("left out", [*intake.left_out, *changes.left_out]),
         ("withdrawn", changes.withdrawn),
@@ -119,10 +119,10 @@ def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table
 
 
 def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
-    told = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
-    _say(console, f"Sellers: {told or 'none'}.")
+    counts = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
+    _say(console, f"Sellers: {counts or 'none'}.")
     for seller_id in changes.others_sellers:
-        _say(console, f"  {seller_id} stays as it is: it was there before, and not from this site")
+        _say(console, f"  {seller_id} is not changed: it existed before, and is not from this site")
     for gap in intake.seller_gaps:
         name = " (its name is used)" if "legalName" in gap.missing and "name" not in gap.missing else ""
         missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
@@ -135,7 +135,7 @@ def _print_standing(console: Console, changes: Changes) -> None:
     if not changes.standing:
         return
     orders = sum(each.orders for each in changes.standing)
-    _say(console, f"Orders that stand ({orders}) on what the site no longer has. To cancel them:")
+    _say(console, f"Orders ({orders}) on sessions that the site no longer has. To cancel them:")
     for each in sorted(changes.standing, key=lambda each: (str(each.starts_at or ""), each.id)):
         when = f"{each.starts_at:%Y-%m-%d %H:%M %Z}" if each.starts_at else "without a start"
         _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {when}:")

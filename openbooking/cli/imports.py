@@ -112,10 +112,10 @@ def import_rpde(
         with progress(console) as show:
             imported = rpde.import_rpde(inventory, options, retry=retry, show=show, web=web)
             with suppress(StillBusy, StoreBusy):  # the schedule continues
-                told = 0
+                followed = 0
                 while done := follow():
-                    told += done
-                    show("Bringing changes to orders", told, None)
+                    followed += done
+                    show("Applying changes to orders", followed, None)
         print_summary(console, imported.harvest, imported.intake, imported.changes)
         if file is not None:
             write_report(file, imported.intake, imported.changes)

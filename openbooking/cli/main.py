@@ -20,7 +20,7 @@ COMMANDS = {
         "demo",
         "Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.",
     ),
-    "import": ("imports", "Take an operator's data into the inventory."),
+    "import": ("imports", "Import an operator's data into the inventory."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "proposals": ("proposals", "Order proposals that wait for an answer."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),

@@ -16,17 +16,19 @@ from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
 from chalicelib.storage.store import StoredProposal
-from openbooking.cli.desks import AsJson, By, Stage, desk_to_change, desk_to_read
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl
 
 app = typer.Typer(help="Order proposals that wait for an answer.", no_args_is_help=True, add_completion=False)
 
-Uuid = Annotated[str, typer.Argument(metavar="UUID", help="Of the proposal, as `proposals list` has it.")]
+Uuid = Annotated[
+    str, typer.Argument(metavar="UUID", help="The UUID of the proposal, as `proposals list` shows it.")
+]
 Partner = Annotated[
     str | None, typer.Option(help="The booking partner's client id, where several use the same UUID.")
 ]
-Note = Annotated[str | None, typer.Option(help="What the customer is told with the answer.")]
+Note = Annotated[str | None, typer.Option(help="A note for the customer.")]
 
 
 @app.command("list")
@@ -37,7 +39,7 @@ def list_proposals(
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """The proposals that wait for the Seller, in no order. Reads the whole table of orders."""
-    with desk_to_read(stage, dynamodb_url) as desk:
+    with reading(stage, dynamodb_url) as admin:
         unreadable = 0
 
         def waiting(found: StoredProposal) -> bool:
@@ -46,8 +48,8 @@ def list_proposals(
             proposal = found.order.proposal if found.order else None
             return proposal is not None and proposal.status is ProposalStatus.AwaitingSellerConfirmation
 
-        found = list(islice(filter(waiting, desk.system.store.proposals()), limit + 1))
-        rows = [_row(desk, each.order) for each in found[:limit] if each.order is not None]
+        found = list(islice(filter(waiting, admin.system.store.proposals()), limit + 1))
+        rows = [_row(admin, each.order) for each in found[:limit] if each.order is not None]
         show(rows, as_json, none="No proposal waits for an answer.")
         if len(found) > limit:
             typer.echo(f"There are more than {limit}: see them with --limit.", err=True)
@@ -65,10 +67,10 @@ def accept_proposal(
     by: By = None,
 ) -> None:
     """Accept a proposal: the Broker may then book it."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        key = _key(desk, uuid, partner)
-        _answer(desk, key, lambda: desk.system.seller_actions.accept(key, note=note))
-        desk.journal.note("proposal accepted", partner=key.partner_id, proposal=key.uuid)
+    with changing(stage, dynamodb_url, by) as admin:
+        key = _key(admin, uuid, partner)
+        _answer(admin, key, lambda: admin.system.seller_actions.accept(key, note=note))
+        admin.journal.note("proposal accepted", partner=key.partner_id, proposal=key.uuid)
         typer.echo(f"Proposal {key.uuid} of booking partner {key.partner_id} is accepted.")
 
 
@@ -82,36 +84,36 @@ def reject_proposal(
     by: By = None,
 ) -> None:
     """Reject a proposal, also one that was accepted and is not booked yet."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        key = _key(desk, uuid, partner)
-        _answer(desk, key, lambda: desk.system.seller_actions.reject(key, note=note))
-        desk.journal.note("proposal rejected", partner=key.partner_id, proposal=key.uuid)
+    with changing(stage, dynamodb_url, by) as admin:
+        key = _key(admin, uuid, partner)
+        _answer(admin, key, lambda: admin.system.seller_actions.reject(key, note=note))
+        admin.journal.note("proposal rejected", partner=key.partner_id, proposal=key.uuid)
         typer.echo(f"Proposal {key.uuid} of booking partner {key.partner_id} is rejected.")
 
 
-def _answer(desk: Administration, key: OrderKey, answer: Callable[[], None]) -> None:
+def _answer(admin: Administration, key: OrderKey, answer: Callable[[], None]) -> None:
     """Give the answer. Raises NotPossible where it is too late for it."""
     try:
         answer()
     except RequestTooLargeError as error:
         raise InvalidValue(str(error)) from None
     except (TransitionRefused, OpenBookingError):
-        order = desk.entries.patiently(lambda: desk.system.store.snapshot(Wanted(key))).order
+        order = admin.entries.patiently(lambda: admin.system.store.snapshot(Wanted(key))).order
         status = "no proposal any more"
         if isinstance(order, Order) and order.kind is OrderKind.OrderProposal and order.proposal:
             status = f"{order.proposal.status} already"
         raise NotPossible(f"Proposal {key.uuid} is {status}: nothing was changed.") from None
 
 
-def _key(desk: Administration, uuid: str, partner: str | None) -> OrderKey:
+def _key(admin: Administration, uuid: str, partner: str | None) -> OrderKey:
     """The proposal that is meant. Raises NotFound, InvalidValue where there are several."""
     uuid = uuid.strip()
     if partner is not None:
         key = OrderKey(partner, uuid)
-        order = desk.entries.patiently(lambda: desk.system.store.snapshot(Wanted(key))).order
+        order = admin.entries.patiently(lambda: admin.system.store.snapshot(Wanted(key))).order
         found = [key] if isinstance(order, Order) and order.proposal is not None else []
     else:
-        found = [each.key for each in desk.system.store.proposals() if each.key.uuid == uuid]
+        found = [each.key for each in admin.system.store.proposals() if each.key.uuid == uuid]
     if not found:
         raise NotFound("proposal", uuid)
     if len(found) > 1:
@@ -122,7 +124,7 @@ def _key(desk: Administration, uuid: str, partner: str | None) -> OrderKey:
     return found[0]
 
 
-def _row(desk: Administration, order: Order) -> dict[str, Any]:
+def _row(admin: Administration, order: Order) -> dict[str, Any]:
     items = Counter(
         f"{item.opportunity.name or item.opportunity.type}"
         + (f", {item.opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if item.opportunity.starts_at else "")
@@ -134,7 +136,7 @@ def _row(desk: Administration, order: Order) -> dict[str, Any]:
     return {
         "uuid": order.key.uuid,
         "partner": order.key.partner_id,
-        "seller": desk.seller_ids.shown(order.seller_id),
+        "seller": admin.seller_ids.shown(order.seller_id),
         "since": order.created_at,
         "items": [f"{count} x {what}" for what, count in items.items()],
         "due": due,

@@ -12,7 +12,7 @@ from chalicelib.services import following
 from chalicelib.services.errors import InvalidValue, NotFound
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.store import Listing
-from openbooking.cli.desks import By, Stage, desk_to_change
+from openbooking.cli.administration import By, Stage, changing
 from openbooking.cli.output import text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
@@ -31,46 +31,44 @@ def cancel_session(
     session: Annotated[
         str, typer.Argument(metavar="ID", help="Its @id, as feeds and the reports of imports show it.")
     ],
-    message: Annotated[
-        str | None, typer.Option(help="What the customers are told; else they are told no reason.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")] = False,
+    message: Annotated[str | None, typer.Option(help="A message for the customers; by default none.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
     """Cancel a session or slot for everyone who holds it, also one that is no longer for sale."""
-    with desk_to_change(stage, dynamodb_url, by) as desk:
-        listing = _found(desk, session)
+    with changing(stage, dynamodb_url, by) as admin:
+        listing = _found(admin, session)
         opportunity = listing.opportunity
-        inventory = desk.system.inventory
+        inventory = admin.system.inventory
         if not opportunity.type.is_bookable:
             refuse(f"{session} is a {opportunity.type}: cancel the sessions or slots that belong to it.")
-        standing = desk.entries.patiently(lambda: inventory.standing(opportunity.id))
+        standing = admin.entries.patiently(lambda: inventory.standing(opportunity.id))
         start = f"{opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if opportunity.starts_at else "without a start"
         typer.echo(f"{text_of(opportunity.name) or opportunity.type}, {start}: {_counted(standing)}.")
         if not yes:
             typer.confirm("Cancel it for everyone?", abort=True)
         try:
-            desk.entries.patiently(lambda: inventory.cancel(opportunity.id, message))
+            admin.entries.patiently(lambda: inventory.cancel(opportunity.id, message))
         except RequestTooLargeError as error:
             raise InvalidValue(str(error)) from None
-        desk.journal.note("session cancelled", opportunity=desk.seller_ids.shown(opportunity.id))
+        admin.journal.note("session cancelled", opportunity=admin.seller_ids.shown(opportunity.id))
         try:
-            desk.system.worker.finish(following.KIND, opportunity.id)
+            admin.system.worker.finish(following.KIND, opportunity.id)
         except (CommitRefused, StillBusy, StoreBusy):
             typer.echo("It is cancelled. The engine is busy: the schedule brings that to the orders.")
             return
-        left = desk.entries.patiently(lambda: inventory.standing(opportunity.id))
+        left = admin.entries.patiently(lambda: inventory.standing(opportunity.id))
         typer.echo(f"It is cancelled, and with it {_counted(max(standing - left, 0))}.")
         if left:
             typer.echo(f"{_counted(left)} stay: they were attended, or the schedule tries them again.")
 
 
-def _found(desk: Administration, text: str) -> Listing:
+def _found(admin: Administration, text: str) -> Listing:
     """The listing with this id, which may be one of ours under whatever host. Raises NotFound."""
-    meant = desk.seller_ids.meant(text)
-    found = desk.entries.patiently(lambda: desk.system.store.listings(meant))
+    meant = admin.seller_ids.meant(text)
+    found = admin.entries.patiently(lambda: admin.system.store.listings(meant))
     for opportunity_id in meant:
         if opportunity_id in found:
             return found[opportunity_id][0]

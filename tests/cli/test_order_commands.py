@@ -57,10 +57,12 @@ def test_a_session_is_cancelled_for_everyone_with_a_message(terminal: Terminal, 
     """CANCEL-14: by its id as feeds show it."""
     yoga = world.session()
     uuids = [order(world, yoga, 1), order(world, yoga, 2)]
-    told = terminal.says("sessions", "cancel", yoga.outer_id, "--message", "Flooded.", "--yes", "--by", "sam")
-    assert told.startswith("Yoga, ")
-    assert "2 orders or proposals." in told
-    assert "It is cancelled, and with it 2 orders or proposals." in told
+    output = terminal.says(
+        "sessions", "cancel", yoga.outer_id, "--message", "Flooded.", "--yes", "--by", "sam"
+    )
+    assert output.startswith("Yoga, ")
+    assert "2 orders or proposals." in output
+    assert "It is cancelled, and with it 2 orders or proposals." in output
     assert [status(world, uuid) for uuid in uuids] == ["SellerCancelled"] * 2
     item = Broker(world).status(uuids[0]).json["orderedItem"][0]
     assert item["cancellationMessage"] == "Flooded."
@@ -76,7 +78,7 @@ def test_so_is_one_that_is_no_longer_for_sale(terminal: Terminal, world: World) 
     assert status(world, uuid) == "SellerCancelled"
 
 
-def test_it_is_asked_whether_to_go_on(terminal: Terminal, world: World) -> None:
+def test_the_command_asks_for_confirmation(terminal: Terminal, world: World) -> None:
     yoga = world.session()
     uuid = order(world, yoga, 4)
     refused = terminal.run("sessions", "cancel", yoga.id, typed="n\n")

@@ -442,7 +442,7 @@ def test_orders_on_what_was_deleted_stand_and_the_import_says_so(
     site.delete(session(1, of=1), session(2, of=1))
     for _ in range(2):
         told = run(store, site, report=tmp_path / "report.jsonl")
-        assert "Orders that stand (1) on what the site no longer has" in told
+        assert "Orders (1) on sessions that the site no longer has" in told
         assert "1 on Yoga 1, 2031-05-01 09:00 UTC:" in told
         assert f"openbooking sessions cancel {session(1, of=1)['@id']}" in told
     lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
@@ -460,7 +460,7 @@ def test_orders_on_what_was_deleted_stand_and_the_import_says_so(
     assert item_of(store).status is OrderItemStatus.OrderItemConfirmed
     Inventory(store, store.pending, RETRY).cancel(session(1, of=1)["@id"])
     assert follow(store) == 1
-    assert "Orders that stand" not in run(store, site)
+    assert "on sessions that the site no longer has" not in run(store, site)
 
 
 def test_past_sessions_that_disappear_concern_nobody(store: MemoryStore, site: OperatorSite) -> None:
@@ -470,7 +470,7 @@ def test_past_sessions_that_disappear_concern_nobody(store: MemoryStore, site: O
     book_a_space(store, session(1, of=1))
     site.delete(session(1, of=1))
     told = run(store, site, deleted_means_cancelled=True)
-    assert "Orders that stand" not in told and follow(store) == 0
+    assert "on sessions that the site no longer has" not in told and follow(store) == 0
     assert item_of(store).status is OrderItemStatus.OrderItemConfirmed
 
 
@@ -479,7 +479,7 @@ def test_an_operator_may_delete_what_it_cancels(store: MemoryStore, site: Operat
     book_a_space(store, session(1, of=1))
     site.delete(session(1, of=1))
     told = run(store, site, deleted_means_cancelled=True)
-    assert "which means that it is cancelled" in told and "Orders that stand" not in told
+    assert "which means that it is cancelled" in told and "on sessions that the site no longer has" not in told
     assert follow(store) == 1
     assert item_of(store).status is OrderItemStatus.SellerCancelled
 
@@ -490,7 +490,7 @@ def test_what_cannot_be_read_any_more_is_not_deleted(store: MemoryStore, site: O
     book_a_space(store, session(1, of=1))
     site.publish(session(1, of=1, startDate="soon"))
     told = run(store, site, deleted_means_cancelled=True)
-    assert "Orders that stand (1)" in told and follow(store) == 0
+    assert "Orders (1) on sessions" in told and follow(store) == 0
 
 
 def test_a_seller_of_another_source_stays_as_it_is(store: MemoryStore, site: OperatorSite) -> None:
@@ -505,7 +505,7 @@ def test_a_seller_of_another_source_stays_as_it_is(store: MemoryStore, site: Ope
     }
     other.publish(series(7, organizer=theirs), session(7, of=7, organizer=theirs))
     told = run(store, other, source="other")
-    assert f"{SELLER['@id']} stays as it is" in told
+    assert f"{SELLER['@id']} is not changed" in told
     assert store.seller(SELLER["@id"]) == before
     site.publish(series(1, organizer={**SELLER, "name": "New name"}), session(1, of=1))
     site.publish(facility_use(1, 1, 2, provider={**SELLER, "name": "New name"}))
@@ -516,5 +516,5 @@ def test_a_seller_that_a_command_has_added_stays_as_it_is(store: MemoryStore, si
     mine = read_seller({**SELLER, "name": "As the operator of this system wants it"})
     store.save_seller(mine)
     for _ in range(2):  # the second time, this source has sessions of it
-        assert f"{SELLER['@id']} stays as it is" in run(store, site)
+        assert f"{SELLER['@id']} is not changed" in run(store, site)
     assert store.seller(SELLER["@id"]) == mine
