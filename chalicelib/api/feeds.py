@@ -23,7 +23,15 @@ def open_feed(call: Call) -> Reply:
     if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
     feed_url, after, now = f"{identifiers.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
-    page = read_page(call.system.feeds, name, feed_url, after, now, is_open=True)
+    page = read_page(
+        call.system.feeds,
+        name,
+        feed_url,
+        after,
+        now,
+        is_open=True,
+        with_prepayment=call.system.settings.prepayment,
+    )
     return _page_reply(page, OPEN_FEED_MEDIA_TYPE)
 
 
@@ -42,7 +50,15 @@ def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
     caller.needs(ORDERS_FEED)
     feed_id = feed_of(caller.partner_id)
     after, now = read_after(call.query), call.system.clock()
-    page = read_page(call.system.feeds, feed_id, f"{identifiers.API}/{path}", after, now, is_open=False)
+    page = read_page(
+        call.system.feeds,
+        feed_id,
+        f"{identifiers.API}/{path}",
+        after,
+        now,
+        is_open=False,
+        with_prepayment=call.system.settings.prepayment,
+    )
     return _page_reply(page, BOOKING_MEDIA_TYPE)
 
 

@@ -1,5 +1,7 @@
 """The booking endpoints: C1, C2, OrderQuote Deletion, P and its update, B, Order Cancellation, Deletion, Status."""
 
+from collections.abc import Mapping
+
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, register
@@ -8,13 +10,14 @@ from chalicelib.booking.decisions import Answer
 from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
 from chalicelib.domain.errors import (
     CancellationNotPermittedError,
+    OrderItemError,
     OrderItemIdInvalidError,
     TemporarilyUnableToCreateOrderError,
     TemporarilyUnableToDeleteOrderError,
     TemporarilyUnableToProduceOrderQuoteError,
     TemporarilyUnableToUpdateOrderError,
 )
-from chalicelib.domain.orders import OrderKey, OrderKind
+from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import read_body
 from chalicelib.wire.orders import order_text
@@ -36,7 +39,7 @@ def c2(call: Call) -> Reply:
 def _quote(call: Call, *, with_customer: bool) -> Reply:
     request = _read_order(call, OrderKind.OrderQuote)
     answer = call.system.bookings.quote(request, with_customer=with_customer)
-    return Reply(409 if answer.errors else 200, _text_with_errors(call, answer))
+    return Reply(409 if answer.errors else 200, _text(call, answer.order, answer.errors))
 
 
 def delete_order_quote(call: Call) -> Reply:
@@ -69,17 +72,28 @@ def b(call: Call) -> Reply:
 
 
 def _renderer(call: Call) -> Render:
-    service = call.system.booking_service()
-    return lambda order: order_text(order, service)
+    return lambda order: _text(call, order)
 
 
-def _text_with_errors(call: Call, answer: Answer) -> str:
-    return order_text(answer.order, call.system.booking_service(), answer.errors)
+def _text(
+    call: Call,
+    order: Order,
+    errors: Mapping[int, tuple[OrderItemError, ...]] | None = None,
+    *,
+    with_positions: bool = True,
+) -> str:
+    return order_text(
+        order,
+        call.system.booking_service(),
+        errors,
+        with_positions=with_positions,
+        with_prepayment=call.system.settings.prepayment,
+    )
 
 
 def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
     if answer.errors:
-        return Reply(409, _text_with_errors(call, answer))
+        return Reply(409, _text(call, answer.order, answer.errors))
     return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
 
 
@@ -120,7 +134,7 @@ def status(call: Call) -> Reply:
     caller = call.caller()
     seller_id = caller.authorised_seller()
     order = call.system.bookings.status(call.order_key(caller), seller_id=seller_id)
-    return Reply(200, order_text(order, call.system.booking_service(), with_positions=False))
+    return Reply(200, _text(call, order, with_positions=False))
 
 
 def _read_order(call: Call, kind: OrderKind) -> OrderRequest:

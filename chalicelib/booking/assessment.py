@@ -22,8 +22,9 @@ from chalicelib.domain.errors import (
     UnknownOfferError,
     UnknownOpportunityError,
 )
+from chalicelib.domain.lifecycle import OrderState
 from chalicelib.domain.offers import Offer
-from chalicelib.domain.orders import OrderItem
+from chalicelib.domain.orders import Order, OrderItem, order_state
 from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
 from chalicelib.domain.pricing import Totals, UnitPrice, payment_conflicts, total, unit_price
 
@@ -58,10 +59,18 @@ def check_parties(
     return snapshot.seller, role
 
 
-def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_customer: bool) -> Assessment:
+def assess(
+    request: OrderRequest,
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    with_customer: bool,
+    as_quoted: bool = False,
+) -> Assessment:
     """Resolve, check and price every item.
 
-    At C1 there is no Customer yet, and details that only a Customer can supply are not required.
+    At C1 there is no Customer yet, and details that only a Customer can supply are not required. With
+    `as_quoted` a leased item has the price of its quote, whatever the Seller has changed since (LEASE-05).
 
     Raises the errors of `check_parties`, and SellerMismatchError if an item is another Seller's.
     """
@@ -71,6 +80,8 @@ def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_cu
 
     items: list[OrderItem] = []
     found: list[list[OrderItemError]] = []
+    quoted = _quoted_offers(snapshot, moment) if as_quoted else {}
+    requires_approval = False
     for requested in request.items:
         item, errors = _resolve(requested, snapshot, with_details=with_customer)
         if item.opportunity is not None and item.opportunity.seller_id != seller.id:
@@ -78,8 +89,11 @@ def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_cu
                 "The opportunity belongs to another seller.", instance=item.opportunity_id
             )
         if item.offer is not None:
-            item = replace(item, price=unit_price(item.offer, seller, tax_excluded=tax_excluded))
+            # Whether it may be sold, and by which flow, is judged by the Offer as it is now.
             errors = _not_bookable(item, seller, moment)
+            requires_approval = requires_approval or item.offer.needs_approval
+            offer = quoted.get((item.opportunity_id, item.offer_id), item.offer)
+            item = replace(item, offer=offer, price=unit_price(offer, seller, tax_excluded=tax_excluded))
         items.append(item)
         found.append(errors)
 
@@ -101,7 +115,7 @@ def assess(request: OrderRequest, snapshot: Snapshot, moment: Moment, *, with_cu
             tax_excluded=tax_excluded,
             prepayment_supported=moment.policy.prepayment_supported,
         ),
-        requires_approval=any(item.offer is not None and item.offer.needs_approval for item in items),
+        requires_approval=requires_approval,
     )
 
 
@@ -139,6 +153,14 @@ def _resolve(
     if offer is None:
         return item, [_offer_error(offer_id, snapshot)]
     return replace(item, offer=offer), []
+
+
+def _quoted_offers(snapshot: Snapshot, moment: Moment) -> dict[tuple[str | None, str | None], Offer]:
+    """The Offers as the quote has them that this UUID stands for, while its lease lives."""
+    order = snapshot.order
+    if not isinstance(order, Order) or order_state(order, moment.now) is not OrderState.quote:
+        return {}
+    return {(item.opportunity_id, item.offer_id): item.offer for item in order.items if item.offer}
 
 
 def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:

@@ -36,7 +36,7 @@ from chalicelib.domain.orders import (
     order_state,
     spaces_wanted,
 )
-from chalicelib.domain.pricing import check_payment, check_reconciliation
+from chalicelib.domain.pricing import check_payment, check_reconciliation, is_due
 
 Render = Callable[[Order], str]
 
@@ -116,8 +116,10 @@ def check_total(request: OrderRequest, assessment: Assessment) -> None:
 
     Raises TotalPaymentDueMismatchError.
     """
-    if request.total_payment_due != assessment.totals.due:
-        raise TotalPaymentDueMismatchError(f"The total payment due is {assessment.totals.due}.")
+    totals = assessment.totals
+    if not is_due(request.total_payment_due, request.total_currency, totals):
+        shown = f"{totals.due} {totals.currency or ''}".rstrip()
+        raise TotalPaymentDueMismatchError(f"The total payment due is {shown}.")
 
 
 def fingerprint_of(request: OrderRequest) -> str:
@@ -141,7 +143,7 @@ def _place(
     check_parties(request, snapshot, with_customer=True)
     next_order_state(state, event)
 
-    assessment = assess(request, snapshot, moment, with_customer=True)
+    assessment = assess(request, snapshot, moment, with_customer=True, as_quoted=True)
     order = _made(request, assessment, moment, fingerprint, kind)
     if assessment.errors:
         return Decision(Answer(order, assessment.errors))

@@ -26,7 +26,7 @@ class OrderRequest:
     """The body of C1, C2, P or B.
 
     `broker` and `customer` are as sent, even if they are not objects: they are checked later.
-    `total_payment_due` is the price that the Broker expects.
+    `total_payment_due` is the price that the Broker expects, in `total_currency` if it names one.
     """
 
     key: OrderKey
@@ -37,6 +37,7 @@ class OrderRequest:
     customer: object = None
     payment: Json | None = None
     total_payment_due: Decimal | None = None
+    total_currency: str | None = None
     customer_note: str | None = None
 
     def opportunity_ids(self) -> list[str]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
+from chalicelib.domain.currencies import rounded
 from chalicelib.domain.errors import (
     IncompletePaymentDetailsError,
     InvalidPaymentDetailsError,
@@ -14,11 +15,6 @@ from chalicelib.domain.offers import Offer, Prepayment
 from chalicelib.domain.parties import Json, Seller, TaxMode
 
 ZERO = Decimal("0.00")
-
-
-def to_pence(amount: Decimal) -> Decimal:
-    """Rounded half up to two decimal places."""
-    return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
 @dataclass(frozen=True)
@@ -63,19 +59,19 @@ def unit_price(offer: Offer, seller: Seller, *, tax_excluded: bool = False) -> U
     A gross price includes its tax; tax is added to a net price. Without tax calculation every price is net.
     """
     rate = offer.tax_rate or seller.tax_rate
-    price = to_pence(offer.price)
+    price, currency = rounded(offer.price, offer.currency), offer.currency
     if rate is None or offer.is_free:
-        return UnitPrice(price, price, offer.currency)
+        return UnitPrice(price, price, currency)
     if seller.tax_mode is TaxMode.TaxGross:
-        tax = to_pence(price - price / (1 + rate.rate))
+        tax = rounded(price - price / (1 + rate.rate), currency)
         net, gross = price - tax, price
     else:
-        tax = to_pence(price * rate.rate)
+        tax = rounded(price * rate.rate, currency)
         net, gross = price, price + tax
     if tax_excluded:
-        return UnitPrice(net, net, offer.currency)
-    charge = TaxCharge(rate.name, tax, offer.currency, rate.rate, rate.identifier)
-    return UnitPrice(price, gross, offer.currency, (charge,))
+        return UnitPrice(net, net, currency)
+    charge = TaxCharge(rate.name, tax, currency, rate.rate, rate.identifier)
+    return UnitPrice(price, gross, currency, (charge,))
 
 
 def total(
@@ -126,6 +122,17 @@ def payment_conflicts(offers: Sequence[Offer | None]) -> list[bool]:
     return [False] * len(kinds)
 
 
+def is_due(expected: Decimal | None, currency: str | None, totals: Totals) -> bool:
+    """Whether a total is the one that is due, to the smallest unit of the currency (B-05).
+
+    A Broker that adds up in binary arrives at 0.30000000000000004. One that names no currency means that
+    of the Order.
+    """
+    if expected is None or (currency and totals.currency and currency != totals.currency):
+        return False
+    return rounded(expected, totals.currency) == rounded(totals.due, totals.currency)
+
+
 def check_payment(payment: Json | None, totals: Totals) -> None:
     """Refuse a payment that is missing, not expected or incomplete, in that order (PAY-09 to PAY-16).
 
@@ -140,15 +147,16 @@ def check_payment(payment: Json | None, totals: Totals) -> None:
         return
     if due is Prepayment.Unavailable:
         raise UnnecessaryPaymentDetailsError("No payment is due for this Order.")
-    if not payment.get("identifier"):
-        raise IncompletePaymentDetailsError("The payment must have an identifier.")
+    identifier = payment.get("identifier")
+    if not isinstance(identifier, str) or not identifier.strip():
+        raise IncompletePaymentDetailsError("The payment must have an identifier, as text.")  # PAY-11
 
 
 def check_reconciliation(payment: Json | None, expected: Json) -> None:
-    """Refuse payment details that cannot be reconciled (PAY-04, PAY-12).
+    """Refuse payment details that cannot be reconciled (PAY-04, PAY-06, PAY-12).
 
-    `expected` maps properties of Payment to the value each must have; if it is empty, nothing is
-    checked. A missing payment is not checked here.
+    `expected` maps properties of Payment to the value each must have. A payment must also be of type
+    Payment, and its details must be text. A missing payment is not checked here.
 
     Raises InvalidPaymentDetailsError.
     """
@@ -156,6 +164,11 @@ def check_reconciliation(payment: Json | None, expected: Json) -> None:
         return
     if payment.get("@type") == "DynamicPayment":
         raise InvalidPaymentDetailsError("DynamicPayment is not supported.")  # DYN-03
+    if payment.get("@type", "Payment") != "Payment":
+        raise InvalidPaymentDetailsError("The @type of payment must be Payment.")
+    for name in ("name", "accountId", "paymentProviderId"):
+        if not isinstance(payment.get(name, ""), str):
+            raise InvalidPaymentDetailsError(f"The payment's {name} must be text.")
     for name, value in expected.items():
         if payment.get(name) != value:
             raise InvalidPaymentDetailsError(f"The payment's {name} is not one that can be reconciled.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.wire.rpde import PAGE_SIZE, cache_control, next_url, page_text
+from chalicelib.wire.rpde import PAGE_SIZE, cache_control, item_without_prepayment, next_url, page_text
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,16 @@ def read_page(
     *,
     is_open: bool,
     limit: int = PAGE_SIZE,
+    with_prepayment: bool = True,
 ) -> FeedPage:
-    """The items after change number `after` (RPDE-04, RPDE-08), in one read nearly always."""
+    """The items after change number `after` (RPDE-04, RPDE-08), in one read nearly always.
+
+    Without `with_prepayment` no item says whether it is paid through the Broker (PAY-02).
+    """
     rows = store.page(feed_id, after, limit, now)
     link = next_url(feed_url, rows.last if rows.last is not None else after)
     cached = cache_control(is_open=is_open, is_full=rows.more)
     if rows.last is not None and not rows.items:
         return FeedPage("", cached, continues_at=link)
-    return FeedPage(page_text(rows.items, link, is_open=is_open), cached)
+    items = rows.items if with_prepayment else [item_without_prepayment(item) for item in rows.items]
+    return FeedPage(page_text(items, link, is_open=is_open), cached)

@@ -52,7 +52,9 @@ class Settings:
     named_leasing: bool = _setting("Lease spaces at C2.", True)
     lease_seconds: int = _setting("Duration of a lease, in seconds.", 900)
     prepayment: bool = _setting(
-        "Support `openBookingPrepayment`: each Offer states whether the Broker takes the payment.", True
+        "Support `openBookingPrepayment`: each Offer states whether the Broker takes the payment. If false, no "
+        "answer and no feed contains it, and a payment is due for everything that is not free.",
+        True,
     )
     business_tax: bool = _setting("Calculate tax between businesses too.", True)
     reconciliation_name: str = _setting("The `name` that every payment must have. If empty, any.", "")

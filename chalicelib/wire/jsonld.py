@@ -1,6 +1,7 @@
 """JSON-LD documents: reading a body safely, writing an answer, terms and namespaces."""
 
 import json
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +13,11 @@ from chalicelib.domain.parties import Json
 BOOKING_MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 CONTEXT = "https://openactive.io/"
 BETA_CONTEXT = "https://openactive.io/ns-beta"
+
+# The two names of the property (T2).
+_PREPAYMENT = frozenset({"openBookingPrepayment", "prepayment"})
+
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 # No document of this API is nested more than about ten levels deep.
 MAX_DEPTH = 32
@@ -63,6 +69,15 @@ def without_extensions(value: Any) -> Any:
     return value
 
 
+def without_prepayment(value: Any) -> Any:
+    """The same value, in which nothing says whether a payment is taken through the Broker (PAY-02)."""
+    if isinstance(value, dict):
+        return {term: without_prepayment(inner) for term, inner in value.items() if term not in _PREPAYMENT}
+    if isinstance(value, list):
+        return [without_prepayment(inner) for inner in value]
+    return value
+
+
 def is_extension(term: str) -> bool:
     return ":" in term
 
@@ -73,8 +88,21 @@ def only(document: Json, terms: Iterable[str]) -> Json:
 
 
 def number(amount: Decimal) -> int | float:
-    """An amount as a JSON number with at most two decimal places (MEDIA-10)."""
+    """An amount as a JSON number, with the decimal places that it was rounded to (MEDIA-10)."""
     return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def read_amount(value: Any) -> Decimal | None:
+    """An amount of money given as a number, or as text in plain digits (MEDIA-10); None for anything else.
+
+    `Decimal` itself would also take other scripts' digits, underscores, NaN and an exponent of any size.
+    """
+    if isinstance(value, str):
+        return Decimal(value) if _AMOUNT.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    amount = Decimal(str(value))
+    return amount if amount.is_finite() else None
 
 
 def term_iri(member: StrEnum) -> str:

@@ -3,22 +3,26 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import isodate
 
+from chalicelib.domain.currencies import DECIMAL_PLACES, rounded
 from chalicelib.domain.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES, MAX_OPPORTUNITY_BYTES, json_bytes
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
-from chalicelib.wire.jsonld import CONTEXT, number, without_empty
+from chalicelib.wire.jsonld import CONTEXT, number, read_amount, without_empty
 
 # What an Offer shows in open data only (OPEN-03).
 _NOT_IN_ACCEPTED_OFFERS = frozenset({"openBookingFlowRequirement", "availableChannel"})
 
 # What the row says of an Offer beside its document.
 _AROUND_AN_OFFER_BYTES = 400
+
+# No place costs more; a price above it is a mistake of the source.
+MAX_PRICE = 1_000_000
 
 _ONLINE = "https://schema.org/OnlineEventAttendanceMode"
 _MIXED = "https://schema.org/MixedEventAttendanceMode"
@@ -87,7 +91,7 @@ def read_opportunity(
     For a Slot of an IndividualFacilityUse, `parent` is that one with the FacilityUse as its
     `aggregateFacilityUse`. Raises Unreadable, with a reason for people.
     """
-    document = without_empty(document)
+    document = _with_rounded_prices(without_empty(document))
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
         raise Unreadable("it has no @id")
@@ -232,15 +236,42 @@ def _read_offer(document: Json, organizer: Json, starts_at: datetime | None) -> 
 
 
 def _price(document: Json) -> Decimal:
-    try:
-        price = Decimal(str(document["price"]))
-    except (KeyError, InvalidOperation):
-        raise Unreadable(f"its offer {document['@id']} has no price") from None
-    if not price.is_finite() or price < 0:
-        raise Unreadable(f"its offer {document['@id']} has the price {document['price']}")
-    if price and not document.get("priceCurrency"):
-        raise Unreadable(f"its offer {document['@id']} has no priceCurrency")
-    return price
+    """The price, rounded once and for all; it is what is charged. Raises Unreadable."""
+    named = f"its offer {document.get('@id')}"
+    price, currency = document.get("price"), document.get("priceCurrency")
+    amount = read_amount(price)
+    if amount is None:
+        stated = "" if price is None else f" that is an amount, but {str(price)[:40]!r}"
+        raise Unreadable(f"{named} has no price{stated}")
+    if not 0 <= amount <= MAX_PRICE:
+        raise Unreadable(f"{named} has the price {str(price)[:40]}; it must be from 0 to {MAX_PRICE:,}")
+    if currency is None and amount:
+        raise Unreadable(f"{named} has no priceCurrency")
+    if currency is not None and (not isinstance(currency, str) or currency not in DECIMAL_PLACES):
+        raise Unreadable(
+            f"{named} has the priceCurrency {str(currency)[:40]!r}, which is not one of ISO 4217"
+        )
+    return rounded(amount, currency)
+
+
+def _with_rounded_prices(document: Json) -> Json:
+    """The document with the prices that are charged, where the source states finer ones.
+
+    Open data and an `acceptedOffer` must not differ. Raises Unreadable.
+    """
+    changed = dict(document)
+    for term in ("offers", "individualFacilityUse"):
+        if isinstance(found := document.get(term), list):
+            round_one = _with_rounded_price if term == "offers" else _with_rounded_prices
+            changed[term] = [round_one(each) if isinstance(each, dict) else each for each in found]
+    return changed
+
+
+def _with_rounded_price(offer: Json) -> Json:
+    if not offer.get("@id"):
+        return offer  # it cannot be named, and so not be booked with
+    price = _price(offer)
+    return offer if read_amount(offer["price"]) == price else {**offer, "price": number(price)}
 
 
 def _instant(document: Json, term: str) -> datetime | None:

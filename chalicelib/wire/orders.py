@@ -12,7 +12,15 @@ from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.domain.pricing import TaxCharge, Totals
 from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.wire.errors import item_error
-from chalicelib.wire.jsonld import BETA_CONTEXT, CONTEXT, number, term_iri, without_empty, write
+from chalicelib.wire.jsonld import (
+    BETA_CONTEXT,
+    CONTEXT,
+    number,
+    term_iri,
+    without_empty,
+    without_prepayment,
+    write,
+)
 from chalicelib.wire.links import order_id, order_item_id, proposal_version_id
 from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_item_in_feed
 
@@ -23,11 +31,13 @@ def order_document(
     errors: Mapping[int, tuple[OrderItemError, ...]] | None = None,
     *,
     with_positions: bool = True,
+    with_prepayment: bool = True,
 ) -> Json:
     """The answer to C1, C2, P, B, or with `with_positions` off to Order Status (STATUS-03).
 
     `errors` are those of the items by their index. An Order with errors was not created, so its items
-    have neither id nor status.
+    have neither id nor status. Without `with_prepayment` the answer contains no `openBookingPrepayment`
+    (PAY-02).
     """
     is_made = order.kind is not OrderKind.OrderQuote and not errors
     document: Json = {
@@ -54,7 +64,7 @@ def order_document(
             document["lease"] = {"@type": "Lease", "leaseExpires": instant(order.lease_expires_at)}
     if is_made:
         document |= _proposal(order)
-    pruned: Json = without_empty(document)
+    pruned: Json = without_empty(document if with_prepayment else without_prepayment(document))
     return pruned
 
 
@@ -64,12 +74,20 @@ def order_text(
     errors: Mapping[int, tuple[OrderItemError, ...]] | None = None,
     *,
     with_positions: bool = True,
+    with_prepayment: bool = True,
 ) -> str:
     """The same as text, with as much detail of its Opportunities as an answer can carry."""
     text = ""
     for detail in Detail:
         shown = trimmed(order, detail)
-        text = write(order_document(shown, booking_service, errors, with_positions=with_positions))
+        document = order_document(
+            shown,
+            booking_service,
+            errors,
+            with_positions=with_positions,
+            with_prepayment=with_prepayment,
+        )
+        text = write(document)
         if carried_bytes(text) <= MAX_ANSWER_BYTES:
             break
     return text

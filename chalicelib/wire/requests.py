@@ -1,7 +1,7 @@
 """Reads the body of a request into values. The rules are checked in `booking`."""
 
 from collections import Counter
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from chalicelib.booking.requests import (
@@ -41,8 +41,19 @@ from chalicelib.domain.limits import (
 )
 from chalicelib.domain.orders import OrderKey, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
-from chalicelib.wire.jsonld import CONTEXT, is_extension, only, reference, term_iri, without_extensions
+from chalicelib.wire.jsonld import (
+    CONTEXT,
+    is_extension,
+    only,
+    read_amount,
+    reference,
+    term_iri,
+    without_extensions,
+)
 from chalicelib.wire.links import is_identifier, parse_order_item_id, parse_proposal_version
+
+# Far above what so many places can cost. A total that is larger is not the one due, whatever that is.
+MAX_TOTAL = Decimal(10) ** 12
 
 _PARTY_TERMS = (
     *("@type", "@id", "identifier", "name", "givenName", "familyName", "legalName", "email"),
@@ -64,6 +75,7 @@ def read_order(body: Json, key: OrderKey, expected: OrderKind, base_url: str) ->
     if len(items) > MAX_ITEMS:
         raise RequestTooLargeError(f"An order may have at most {MAX_ITEMS} items.")
     seller = reference(body.get("seller"))
+    total = body.get("totalPaymentDue")
     request = OrderRequest(
         key=key,
         seller_id=inward(seller, base_url) if seller else None,
@@ -72,7 +84,8 @@ def read_order(body: Json, key: OrderKey, expected: OrderKind, base_url: str) ->
         broker=_party(body.get("broker")),
         customer=_party(body.get("customer")),
         payment=_payment(body),
-        total_payment_due=_price(body.get("totalPaymentDue")),
+        total_payment_due=_total(total),
+        total_currency=_currency(total),
         customer_note=_note(body),
     )
     check_sizes(request)
@@ -286,12 +299,12 @@ def _party(value: Any) -> Any:
     return only(value, _PARTY_TERMS) if isinstance(value, dict) else value
 
 
-def _price(specification: Any) -> Decimal | None:
-    price = specification.get("price") if isinstance(specification, dict) else None
-    if isinstance(price, bool) or not isinstance(price, int | float | str):
-        return None
-    try:
-        amount = Decimal(str(price))
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
+def _total(specification: Any) -> Decimal | None:
+    amount = read_amount(specification.get("price")) if isinstance(specification, dict) else None
+    return amount if amount is not None and abs(amount) < MAX_TOTAL else None
+
+
+def _currency(specification: Any) -> str | None:
+    """What `priceCurrency` says, also where it is no text and so no currency that an Offer has."""
+    currency = specification.get("priceCurrency") if isinstance(specification, dict) else None
+    return None if currency is None else str(currency)

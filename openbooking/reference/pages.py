@@ -109,14 +109,17 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
         _BOOKINGS,
         "`payment` is present although nothing is to be paid through the Broker.",
     ),
-    errors.IncompletePaymentDetailsError: (_BOOKINGS, "`payment` has no `identifier`."),
+    errors.IncompletePaymentDetailsError: (
+        _BOOKINGS,
+        "`payment` has no `identifier`, or one that is not text.",
+    ),
     errors.InvalidPaymentDetailsError: (
         _WITH_ITEMS,
-        "`payment` differs from the settings for reconciliation, or is a DynamicPayment.",
+        "`payment` differs from the settings for reconciliation, is not of the type `Payment`, or has a detail that is not text.",
     ),
     errors.TotalPaymentDueMismatchError: (
         _BOOKINGS,
-        "`totalPaymentDue` is missing or differs from the current price of the items. A lease stays.",
+        "`totalPaymentDue` is missing, is not a number in the digits 0 to 9, or differs in price or currency from the price of the items: the one in the quote while its lease is active, otherwise the current one. A lease stays.",
     ),
     errors.OrderAlreadyExistsError: (
         _WITH_ITEMS,

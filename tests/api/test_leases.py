@@ -1,12 +1,13 @@
 """Leases over the wire. No sweep runs here: they end by the clock alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.services.leases import sweep
 from tests.support.builders import NOW, Observed
-from tests.support.world import Broker, World
+from tests.support.world import Answer, Bookable, Broker, World
 
 UUID = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
@@ -156,19 +157,80 @@ def test_stored_quote_can_be_asked_for_and_holds_no_personal_data(world: World, 
     assert "eoff" not in repr(world.order(UUID))
 
 
-def test_price_that_has_changed_under_a_lease_is_told(world: World, broker: Broker) -> None:
-    """GEN-07: B is priced afresh."""
-    yoga = world.session(spaces=2)
-    broker.c2(UUID, yoga.item())
+def change_price(world: World, yoga: Bookable, price: float) -> None:
+    """The Seller publishes the session with another price."""
     listing, _ = world.store.listings([yoga.id])[yoga.id]
     document, parent = listing.opportunity.document, listing.opportunity.parent
     assert parent is not None
-    dearer = {"@type": "Offer", "@id": yoga.offer_id, "price": 11, "priceCurrency": "GBP"}
+    offer = {"@type": "Offer", "@id": yoga.offer_id, "price": price, "priceCurrency": "GBP"}
     seller = world.store.seller(listing.opportunity.seller_id)
     assert seller is not None
-    world.publish(document | {"offers": [dearer], "organizer": seller.document}, parent)
+    world.publish(document | {"offers": [offer], "organizer": seller.document}, parent)
+
+
+def due_of(answer: Answer) -> object:
+    return answer.json["totalPaymentDue"]["price"]
+
+
+def test_price_of_a_quote_stands_while_its_lease_lives(world: World, broker: Broker) -> None:
+    """LEASE-05."""
+    yoga = world.session(spaces=3)
+    broker.c2(UUID, yoga.item())
+    change_price(world, yoga, 11)
+    assert broker.b(UUID, yoga.item(), due=11).json["@type"] == "TotalPaymentDueMismatchError"
+    answer = broker.b(UUID, yoga.item(), due=10)
+    assert (answer.status, due_of(answer)) == (201, 10)
+    assert answer.json["orderedItem"][0]["acceptedOffer"]["price"] == 10  # B-13
+    assert due_of(broker.status(UUID)) == 10
+    assert broker.b(OTHER, yoga.item(), due=10).status == 400  # nobody promised it to this one
+
+
+def test_price_that_has_changed_is_shown_to_who_asks_again(world: World, broker: Broker) -> None:
+    """LEASE-05: a new quote replaces the old one, and its price stands from then on."""
+    yoga = world.session(spaces=3)
+    broker.c1(UUID, yoga.item())
+    change_price(world, yoga, 11)
+    assert due_of(broker.c2(UUID, yoga.item())) == 11
+    change_price(world, yoga, 12)
     assert broker.b(UUID, yoga.item(), due=10).json["@type"] == "TotalPaymentDueMismatchError"
     assert broker.b(UUID, yoga.item(), due=11).status == 201
+
+
+@pytest.mark.parametrize(("after", "due"), [(899, 10), (900, 11), (901, 11)])
+def test_price_of_a_quote_stands_until_the_lease_ends(
+    world: World, broker: Broker, after: float, due: float
+) -> None:
+    """LEASE-05, LEASE-09: before, at and after its end."""
+    yoga = world.session(spaces=3)
+    broker.c2(UUID, yoga.item())
+    change_price(world, yoga, 11)
+    world.clock.advance(seconds=after)
+    assert broker.b(UUID, yoga.item(), due=due).status == 201
+
+
+def test_price_stands_only_for_what_is_leased(world: World, broker: Broker) -> None:
+    """LEASE-05: not for what was added to the quote, and not where nothing is leased."""
+    yoga, pilates = world.session(spaces=3), world.session(spaces=3)
+    broker.c2(UUID, yoga.item())
+    for session in (yoga, pilates):
+        change_price(world, session, 11)
+    assert broker.b(UUID, yoga.item(0), pilates.item(1), due=21).status == 201
+    world.set(anonymous_leasing=False, named_leasing=False)
+    broker.c2(OTHER, yoga.item())
+    change_price(world, yoga, 12)
+    assert broker.b(OTHER, yoga.item(), due=11).json["@type"] == "TotalPaymentDueMismatchError"
+
+
+def test_offer_with_a_promised_price_may_still_be_withdrawn(world: World, broker: Broker) -> None:
+    """LEASE-05 is about the price; whether it is for sale is judged as it is now (BOOKABLE-04)."""
+    yoga = world.session(spaces=3)
+    broker.c2(UUID, yoga.item())
+    listing, _ = world.store.listings([yoga.id])[yoga.id]
+    offers = tuple(replace(offer, bookable_in_advance=False) for offer in listing.opportunity.offers)
+    opportunity = replace(listing.opportunity, offers=offers, revision=2)
+    world.store.publish(replace(listing, opportunity=opportunity, version=2), 3)
+    answer = broker.b(UUID, yoga.item())
+    assert answer.error_types() == [["OpportunityOfferPairNotBookableError"]]
 
 
 def test_lease_lasts_as_long_as_set(world: World, broker: Broker) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.domain.currencies import rounded
 from chalicelib.domain.errors import (
     IncompletePaymentDetailsError,
     InvalidPaymentDetailsError,
@@ -21,7 +22,6 @@ from chalicelib.domain.pricing import (
     check_payment,
     check_reconciliation,
     payment_conflicts,
-    to_pence,
     total,
     unit_price,
 )
@@ -68,11 +68,11 @@ def test_rate_of_the_offer_goes_before_that_of_the_seller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "rounded"), [("0.005", "0.01"), ("0.004", "0.00"), ("1.675", "1.68"), ("2.665", "2.67")]
+    ("amount", "result"), [("0.005", "0.01"), ("0.004", "0.00"), ("1.675", "1.68"), ("2.665", "2.67")]
 )
-def test_halves_are_rounded_up(amount: str, rounded: str) -> None:
+def test_halves_are_rounded_up(amount: str, result: str) -> None:
     """MEDIA-10: computed in decimal, where 1.675 is what it looks like."""
-    assert to_pence(D(amount)) == D(rounded)
+    assert rounded(D(amount), "GBP") == D(result)
 
 
 def test_taxes_of_one_kind_are_summed_and_kinds_kept_apart() -> None:
@@ -114,7 +114,7 @@ def test_totals_are_the_sums_of_the_units(
     shown = sum((unit.amount for unit in units), D(0))
     assert totals.due == (shown + tax if mode is TaxMode.TaxNet and not excluded else shown)
     assert not (excluded and totals.taxes)
-    assert all(unit.due == to_pence(unit.due) for unit in units)
+    assert all(unit.due == rounded(unit.due, "GBP") for unit in units)
 
 
 @given(prices)

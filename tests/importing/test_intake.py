@@ -185,6 +185,14 @@ LONG = f"{BASE}/{'ü' * 600}"
         ),
         (series(1, organizer={**SELLER, "@id": LONG}), "the @id of its organizer or provider"),
         (series(1, organizer={**SELLER, "taxMode": None}), "its organizer or provider states no taxMode"),
+        (
+            series(1, offers=[{"@id": f"{BASE}/offers/1", "price": 5, "priceCurrency": "QQQ"}]),
+            "its offer https://operator.example/offers/1 has the priceCurrency 'QQQ', which is not one of",
+        ),
+        (
+            series(1, offers=[{"@id": f"{BASE}/offers/1", "price": 2e6, "priceCurrency": "GBP"}]),
+            "its offer https://operator.example/offers/1 has the price 2000000.0; it must be from 0 to",
+        ),
         (series(1, offers="free"), "a property of it has not the shape"),
         (session(1, of=1, superEvent=series(1), remainingAttendeeCapacity=10**20), "it states 1000"),
     ],

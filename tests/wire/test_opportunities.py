@@ -11,6 +11,7 @@ from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import TaxMode
+from chalicelib.domain.pricing import unit_price
 from chalicelib.wire.opportunities import (
     Unreadable,
     accepted_offer,
@@ -230,7 +231,19 @@ def test_source_that_has_oversold_has_nothing_left() -> None:
         (SESSION, SERIES | {"offers": [{"@id": "https://a.example/o"}]}, "no price"),
         (SESSION, SERIES | {"offers": [OFFER | {"price": "free"}]}, "no price"),
         (SESSION, SERIES | {"offers": [OFFER | {"price": -1}]}, "the price -1"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": "NaN"}]}, "the price NaN"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": "NaN"}]}, "no price that is an amount, but 'NaN'"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": float("inf")}]}, "no price that is an amount"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": True}]}, "no price that is an amount"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": [9]}]}, "no price that is an amount"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": "1_0"}]}, "no price that is an amount"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": "\u0661\u0660"}]}, "no price that is an amount"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": 1_000_000.01}]}, "from 0 to 1,000,000"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": 1e300}]}, "from 0 to 1,000,000"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": 10**4000}]}, "from 0 to 1,000,000"),
+        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": "QQQ"}]}, "not one of ISO 4217"),
+        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": "gbp"}]}, "not one of ISO 4217"),
+        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": {"@id": "GBP"}}]}, "not one of ISO 4217"),
+        (SESSION, SERIES | {"offers": [OFFER | {"price": 0, "priceCurrency": "QQQ"}]}, "not one of ISO 4217"),
         (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": None}]}, "no priceCurrency"),
         (SESSION, SERIES | {"offers": [OFFER | {"validFromBeforeStartDate": "soon"}]}, "not a duration"),
     ],
@@ -241,6 +254,49 @@ def test_what_cannot_be_sold_is_left_out_with_a_reason(
     """BOOKABLE-06."""
     with pytest.raises(Unreadable, match=reason):
         read_opportunity(document, parent)
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "charged"),
+    [
+        (14.95, "GBP", "14.95"),
+        (9.995, "GBP", "10.00"),  # half up
+        (9.994, "GBP", "9.99"),
+        ("9.995", "GBP", "10.00"),
+        (0.004, "GBP", "0"),
+        (1000, "JPY", "1000"),
+        (999.5, "JPY", "1000"),
+        (999.4, "JPY", "999"),
+        (1.2345, "KWD", "1.235"),
+        (1.234, "KWD", "1.234"),
+        (1_000_000, "EUR", "1000000"),
+    ],
+)
+def test_price_is_rounded_once_when_it_is_read(price: Any, currency: str, charged: str) -> None:
+    """MEDIA-10: by the decimals of its currency; the feed shows what is charged, and so does an Order."""
+    published = OFFER | {"price": price, "priceCurrency": currency}
+    series = read_opportunity(SERIES | {"offers": [published]}).opportunity
+    [offer] = series.offers
+    assert offer.price == Decimal(charged)
+    [shown] = feed_data(series, None)["offers"]
+    assert Decimal(str(shown["price"])) == Decimal(charged)
+    assert accepted_offer(offer, unit_price(offer, read_seller(ORGANIZER)).amount)["price"] == float(charged)
+
+
+def test_price_that_needs_no_rounding_stays_as_published() -> None:
+    """MEDIA-10: as text, if it was text."""
+    published = OFFER | {"price": "12.50"}
+    unit = {"@type": "IndividualFacilityUse", "@id": "https://a.example/unit", "offers": [published]}
+    facility = FACILITY | {"offers": [published], "individualFacilityUse": [unit]}
+    assert read_opportunity(facility).opportunity.document["offers"] == [published]
+    assert read_opportunity(facility).opportunity.document["individualFacilityUse"] == [unit]
+
+
+def test_prices_of_the_units_of_a_facility_are_rounded_too() -> None:
+    finer = OFFER | {"price": 12.345}
+    unit = {"@type": "IndividualFacilityUse", "@id": "https://a.example/unit", "offers": [finer]}
+    document = read_opportunity(FACILITY | {"individualFacilityUse": [unit]}).opportunity.document
+    assert document["individualFacilityUse"][0]["offers"][0]["price"] == 12.35
 
 
 def test_free_offer_needs_no_currency() -> None:
