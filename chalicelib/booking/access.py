@@ -1,12 +1,19 @@
-"""How a Customer gets access: codes and passes for a place, a channel for an online session (ACCESS)."""
+"""How a Customer gets access: codes and passes for a place, a channel for an online session (ACCESS).
+
+Codes and passes are created here. A channel never is: only the Seller knows where an online session is held.
+"""
 
 from dataclasses import replace
 
 from chalicelib.booking.decisions import Moment
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import OrderItem
 from chalicelib.domain.parties import AccessMethod, Json
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without letters and digits that look alike
+
+# The notice for the Customer until the Seller has given a channel (ACCESS-06).
+CHANNEL_FOLLOWS = "The seller will send the details for joining online before the activity starts."
 
 
 def with_access(
@@ -16,17 +23,12 @@ def with_access(
     *,
     codes: bool = True,
     passes: bool = True,
-    channel: bool = True,
 ) -> OrderItem:
-    """The item with new codes, passes and channel, where they apply to it and are requested.
+    """The item with new codes and passes, where they apply to it and are requested.
 
     Each is unique to the item. Barcodes that the Broker supplied are kept (ACCESS-05).
     """
-    opportunity = item.opportunity
-    assert opportunity is not None
-    if channel and opportunity.is_online:
-        item = replace(item, access_channel=_channel(item, moment))
-    if not opportunity.is_physical:
+    if not _opportunity_of(item).is_physical:
         return item
     if codes and AccessMethod.code in methods:
         code: Json = {"@type": "PropertyValue", "name": "Access code", "description": _secret(moment, 6)}
@@ -37,26 +39,51 @@ def with_access(
     return item
 
 
+def with_channel(item: OrderItem, channel: Json | None) -> OrderItem:
+    """The item with the Seller's channel, or with a notice that the channel follows (ACCESS-06).
+
+    An item that is not online has no channel. Another notice of the Seller stays.
+    """
+    if not _opportunity_of(item).is_online:
+        return replace(item, access_channel=None)
+    if not channel:
+        return replace(item, access_channel=None, customer_notice=item.customer_notice or CHANNEL_FOLLOWS)
+    notice = None if item.customer_notice == CHANNEL_FOLLOWS else item.customer_notice
+    return replace(item, access_channel={**channel, "@type": "VirtualLocation"}, customer_notice=notice)
+
+
+def with_all_access(item: OrderItem, methods: tuple[AccessMethod, ...], moment: Moment) -> OrderItem:
+    """The item as booked: with codes, passes, and the channel of its Opportunity."""
+    return with_channel(with_access(item, methods, moment), _opportunity_of(item).access_channel)
+
+
+def with_access_after_replacement(
+    item: OrderItem, before: Opportunity, methods: tuple[AccessMethod, ...], moment: Moment
+) -> OrderItem:
+    """The item with access to its new Opportunity.
+
+    Codes and passes stay valid. They are created if only the new Opportunity has a place, and removed if only
+    the Opportunity `before` had one.
+    """
+    opportunity = _opportunity_of(item)
+    if not opportunity.is_physical:
+        item = replace(item, access_codes=(), access_passes=())
+    elif not before.is_physical:
+        item = with_access(item, methods, moment)
+    return with_channel(item, opportunity.access_channel)
+
+
+def _opportunity_of(item: OrderItem) -> Opportunity:
+    assert item.opportunity is not None
+    return item.opportunity
+
+
 def _pass(method: AccessMethod, moment: Moment) -> Json:
     text = _secret(moment, 12)
     url = f"{moment.policy.pass_url}/{text}.svg"
     if method is AccessMethod.image:
         return {"@type": "ImageObject", "url": url}
     return {"@type": "Barcode", "text": text, "url": url, "beta:codeType": "qrcode"}
-
-
-def _channel(item: OrderItem, moment: Moment) -> Json:
-    assert item.opportunity is not None
-    published: Json = item.opportunity.access_channel or {
-        "name": "Online session",
-        "description": "The seller will tell you how to join before the start.",
-    }
-    return {
-        "@type": "VirtualLocation",
-        **published,
-        "accessId": _secret(moment, 9),
-        "accessCode": _secret(moment, 6),
-    }
 
 
 def _secret(moment: Moment, length: int) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from chalicelib.booking.access import with_access
+from chalicelib.booking.access import with_all_access
 from chalicelib.booking.assessment import Assessment, assess, check_parties
 from chalicelib.booking.decisions import Answer, Decision, Moment, Snapshot, save_order
 from chalicelib.booking.existing import check_seller
@@ -188,7 +188,7 @@ def _made(
     items = tuple(replace(item, id=moment.new_id(), status=status) for item in assessment.items)
     if is_order and not assessment.errors:
         methods = assessment.seller.access_methods
-        items = tuple(with_access(item, methods, moment) for item in items)
+        items = tuple(with_all_access(item, methods, moment) for item in items)
     return Order(
         key=request.key,
         kind=kind,
@@ -225,4 +225,4 @@ def may_exchange_messages(items: tuple[OrderItem, ...]) -> bool:
 def _confirmed(item: OrderItem, order: Order, moment: Moment) -> OrderItem:
     assert item.status is not None
     item = replace(item, status=next_item_status(item.status, ItemEvent.confirm))
-    return with_access(item, order.access_methods, moment)
+    return with_all_access(item, order.access_methods, moment)

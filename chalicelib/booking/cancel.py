@@ -52,7 +52,12 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
         ),
         published=True,
     )
-    return (save_order(changed, order), *moves(order.key, order.holds(), changed.holds(), snapshot))
+    # What is given back is given back whatever has become of the Opportunity since.
+    held = (
+        move if move.spaces_taken > 0 else replace(move, revision=None)
+        for move in moves(order.key, order.holds(), changed.holds(), snapshot)
+    )
+    return (save_order(changed, order), *held)
 
 
 def check_notes(before: tuple[OrderItem, ...], after: tuple[OrderItem, ...]) -> None:

@@ -7,6 +7,7 @@ there was: several changes in a row need one write, and repeating it changes not
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from chalicelib.booking.access import with_channel
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
 from chalicelib.booking.proposals import decide_proposal
@@ -14,6 +15,7 @@ from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.lifecycle import (
     CANCELLED,
     ItemEvent,
+    OrderItemStatus,
     ProposalEvent,
     TransitionRefused,
     next_item_status,
@@ -160,5 +162,11 @@ def _is_moved(item: OrderItem, opportunity: Opportunity) -> bool:
 
 
 def _shown_as(item: OrderItem, opportunity: Opportunity) -> OrderItem:
-    """The item on the Opportunity as it is now; at the Offer that it was booked with (B-13)."""
-    return replace(item, opportunity=replace(opportunity, offers=()))
+    """The item on the Opportunity as it is now; at the Offer that it was booked with (B-13).
+
+    A channel that the Seller gave one Order alone stays, unless that of the Opportunity has changed.
+    """
+    channel, known = opportunity.access_channel, item.opportunity.access_channel if item.opportunity else None
+    item = replace(item, opportunity=replace(opportunity, offers=()))
+    is_booked = item.status is not OrderItemStatus.OrderItemProposed  # else it has no access yet (ACCESS-07)
+    return with_channel(item, channel) if is_booked and channel != known else item

@@ -9,7 +9,7 @@ from chalicelib.booking.existing import existing_order
 from chalicelib.booking.holding import release_as_lease
 from chalicelib.booking.quote import lease_end
 from chalicelib.booking.requests import ProposalUpdateRequest
-from chalicelib.booking.seller import check_opportunities, replacement
+from chalicelib.booking.seller import check_opportunities, check_spaces, replacement
 from chalicelib.domain.errors import PatchNotAllowedOnPropertyError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import (
     OrderEvent,
@@ -77,8 +77,8 @@ def amend_proposal(
     lower price. This requires an Offer that allows negotiation. Spaces move with them.
 
     Raises UnknownOrderError, GoneError; TransitionRefused where it is too late; UnacceptableOfferError,
-    OpportunityOfferPairNotBookableError, OpportunityIsFullError, OpportunityIsInConflictError,
-    RequestTooLargeError.
+    OpportunityOfferPairNotBookableError, OpportunityIsFullError, OpportunityHasInsufficientCapacityError,
+    OpportunityIsInConflictError, RequestTooLargeError.
     """
     order = _proposal_in(snapshot)
     proposal = _proposal_of(order)
@@ -91,6 +91,7 @@ def amend_proposal(
         else item
         for item in order.items
     )
+    check_spaces(items, choices or {}, snapshot)
     changed = replace(
         proposal,
         status=next_proposal_status(proposal.status, ProposalEvent.amend),

@@ -5,15 +5,16 @@ changes, nothing is written. They raise UnknownOrderError or GoneError where the
 RequestTooLargeError where a notice or message is too long, or one too many.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from chalicelib.booking.access import with_access
+from chalicelib.booking.access import with_access, with_access_after_replacement, with_channel
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.existing import existing_order
 from chalicelib.domain.errors import (
+    OpportunityHasInsufficientCapacityError,
     OpportunityIsFullError,
     OpportunityIsInConflictError,
     OpportunityOfferPairNotBookableError,
@@ -27,7 +28,8 @@ from chalicelib.domain.lifecycle import (
     next_item_status,
 )
 from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
-from chalicelib.domain.orders import Order, OrderItem
+from chalicelib.domain.orders import Order, OrderItem, spaces_wanted
+from chalicelib.domain.parties import Json
 from chalicelib.domain.pricing import unit_price
 
 _Change: TypeAlias = Callable[[OrderItem], OrderItem]
@@ -73,16 +75,24 @@ def notify_customer(
 
 
 def renew_access(
-    snapshot: Snapshot, moment: Moment, *, codes: bool = False, passes: bool = False, channel: bool = False
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    codes: bool = False,
+    passes: bool = False,
+    channel: Json | None = None,
 ) -> Decision[None]:
-    """Replace codes, passes or channels with new ones (NOTIF-02)."""
-    order = _order_in(snapshot)
-    return _change(
-        snapshot,
-        lambda item: with_access(
-            item, order.access_methods, moment, codes=codes, passes=passes, channel=channel
-        ),
-    )
+    """Replace codes or passes with new ones, or the channel with the one that the Seller gives (NOTIF-02).
+
+    `channel` holds properties of a VirtualLocation. It is set on items that are online.
+    """
+    methods = _order_in(snapshot).access_methods
+
+    def renewed(item: OrderItem) -> OrderItem:
+        item = with_access(item, methods, moment, codes=codes, passes=passes)
+        return with_channel(item, channel) if channel else item
+
+    return _change(snapshot, renewed)
 
 
 def replace_items(
@@ -90,22 +100,58 @@ def replace_items(
 ) -> Decision[None]:
     """Replace the Opportunity and Offer of items: `choices` by item id (REPL-01).
 
-    The new pair must be bookable and not more expensive; the item keeps its id. Spaces move with it.
+    The new pair must be bookable, have the same prepayment and not be more expensive, so that totals only fall
+    (REPL-02). The item keeps its id. Spaces move with it. `notice` explains the change to the Customer (REPL-04).
 
-    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError,
-    OpportunityIsInConflictError.
+    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError,
+    OpportunityHasInsufficientCapacityError, OpportunityIsInConflictError, UnacceptableOfferError.
     """
+    order = _order_in(snapshot)
 
     def replaced(item: OrderItem) -> OrderItem:
         new = replacement(item, choices[item.id or ""], snapshot, moment)
-        assert new.offer is not None and item.offer is not None
-        if new.offer.price > item.offer.price:
-            raise UnacceptableOfferError("A replacement may not be more expensive.", instance=new.offer_id)
-        return replace(new, customer_notice=notice)
+        _check_terms(item, new, prepayment_supported=order.totals.prepayment is not None)
+        assert item.opportunity is not None
+        new = replace(new, customer_notice=notice)
+        return with_access_after_replacement(new, item.opportunity, order.access_methods, moment)
 
-    order = _order_in(snapshot)
     check_opportunities(order.items, choices)
-    return _change(snapshot, replaced, choices.keys())
+    items = _changed(order, replaced, choices.keys())
+    check_spaces(items, choices, snapshot)
+    return Decision(None, change_items(order, items, snapshot))
+
+
+def _check_terms(item: OrderItem, new: OrderItem, *, prepayment_supported: bool) -> None:
+    """Refuse an Offer with worse terms for the Customer than the one it replaces (REPL-01).
+
+    Raises UnacceptableOfferError.
+    """
+    assert item.offer is not None and item.price is not None
+    assert new.offer is not None and new.price is not None
+    # Both without and with tax: the tax may be higher although the price is not.
+    if new.price.amount > item.price.amount or new.price.due > item.price.due:
+        raise UnacceptableOfferError("A replacement may not be more expensive.", instance=new.offer_id)
+    if prepayment_supported and new.offer.effective_prepayment() is not item.offer.effective_prepayment():
+        raise UnacceptableOfferError("A replacement must have the same prepayment.", instance=new.offer_id)
+
+
+def check_spaces(
+    items: Sequence[OrderItem], choices: Mapping[str, tuple[str, str]], snapshot: Snapshot
+) -> None:
+    """Refuse replacements that need more spaces than are left, counted for all items together.
+
+    Raises OpportunityIsFullError, OpportunityHasInsufficientCapacityError.
+    """
+    wanted = spaces_wanted(items)
+    for opportunity_id, _ in choices.values():
+        if opportunity_id not in wanted:
+            continue
+        known = snapshot.opportunities[opportunity_id]
+        free = known.capacity.spaces_free_to(known.hold)
+        if free <= 0:
+            raise OpportunityIsFullError(instance=opportunity_id)
+        if wanted[opportunity_id] > free:
+            raise OpportunityHasInsufficientCapacityError(instance=opportunity_id)
 
 
 def check_opportunities(items: tuple[OrderItem, ...], choices: Mapping[str, tuple[str, str]]) -> None:
@@ -123,7 +169,9 @@ def check_opportunities(items: tuple[OrderItem, ...], choices: Mapping[str, tupl
 def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, moment: Moment) -> OrderItem:
     """The item with another Opportunity and Offer of the same Seller, at their current price.
 
-    Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
+    Spaces are not checked here: see `check_spaces`.
+
+    Raises OpportunityOfferPairNotBookableError, UnacceptableOfferError.
     """
     order, seller = snapshot.order, snapshot.seller
     assert isinstance(order, Order) and seller is not None, "a replacement needs both in its snapshot"
@@ -133,12 +181,11 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
     offer = known.opportunity.offer(offer_id) if known else None
     if known is None or offer is None or known.opportunity.seller_id != seller.id:
         raise UnacceptableOfferError(instance=offer_id)
-    if reason := known.opportunity.why_not_bookable(offer, moment.now):
-        raise OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)
+    reason = known.opportunity.why_not_bookable(offer, moment.now)
+    if reason or not known.capacity.open_for_booking:
+        raise OpportunityOfferPairNotBookableError(reason or "Booking is closed.", instance=opportunity_id)
     if offer.currency != item.offer.currency:
         raise UnacceptableOfferError("The offer has another currency.", instance=offer_id)
-    if known.capacity.spaces_left == 0 and known.hold is None:
-        raise OpportunityIsFullError(instance=opportunity_id)
     return replace(
         item,
         opportunity_id=opportunity_id,
@@ -151,8 +198,11 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
 
 def _change(snapshot: Snapshot, change: _Change, item_ids: Collection[str] | None = None) -> Decision[None]:
     order = _order_in(snapshot)
-    items = tuple(change(item) if _is_concerned(item, item_ids) else item for item in order.items)
-    return Decision(None, change_items(order, items, snapshot))
+    return Decision(None, change_items(order, _changed(order, change, item_ids), snapshot))
+
+
+def _changed(order: Order, change: _Change, item_ids: Collection[str] | None = None) -> tuple[OrderItem, ...]:
+    return tuple(change(item) if _is_concerned(item, item_ids) else item for item in order.items)
 
 
 def _is_concerned(item: OrderItem, item_ids: Collection[str] | None) -> bool:

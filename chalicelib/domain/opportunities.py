@@ -87,7 +87,7 @@ class Opportunity:
             for term, value in without_terms(self.document, NOT_IN_ORDERS).items()
             if term not in SPACES_TERMS
         }
-        return replace(self, offers=(), document=document, access_channel=None, revision=0)
+        return replace(self, offers=(), document=document, revision=0)
 
     def is_elsewhere_than(self, other: "Opportunity") -> bool:
         """Whether it takes place at another time or place; that a place is described in other words is neither."""

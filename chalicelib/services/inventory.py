@@ -94,6 +94,9 @@ class Inventory:
             return Outcome.elsewhere
         if not current.deleted and current.source_digest == document.digest:
             return Outcome.unchanged
+        if opportunity.access_channel is None:
+            # Open data never has one: the Seller gave it here, and no import takes it away.
+            opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
         self._publish_next(current, _listing(document, opportunity, current.version + 1), capacity, spaces)
         return Outcome.changed
 

@@ -1,7 +1,7 @@
 """What a Seller does to what people have booked: one Order, one OrderProposal, or everyone on an Opportunity."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
@@ -13,7 +13,9 @@ from chalicelib.booking.seller import (
     replace_items,
 )
 from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
+from chalicelib.domain.limits import MAX_CHANNEL_BYTES, check_bytes, json_bytes
 from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.parties import Json
 from chalicelib.services import following
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.inventory import Inventory
@@ -51,7 +53,8 @@ class SellerActions:
     def amend(self, key: OrderKey, *, choices: Choices | None = None, note: str | None = None) -> None:
         """A new version of an OrderProposal, which the Seller has yet to accept (A-04).
 
-        Raises UnacceptableOfferError, OpportunityOfferPairNotBookableError, OpportunityIsFullError.
+        Raises UnacceptableOfferError, OpportunityOfferPairNotBookableError, OpportunityIsFullError,
+        OpportunityHasInsufficientCapacityError.
         """
         self._on(
             key,
@@ -68,7 +71,8 @@ class SellerActions:
     def replace(self, key: OrderKey, choices: Choices, *, notice: str | None = None) -> None:
         """Put another Opportunity in the place of an item's own (REPL-01).
 
-        Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError, UnacceptableOfferError.
+        Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError,
+        OpportunityHasInsufficientCapacityError, UnacceptableOfferError.
         """
         self._on(
             key,
@@ -87,9 +91,14 @@ class SellerActions:
         self._on(key, lambda snapshot, _: record_attendance(snapshot, event, item_ids=item_ids))
 
     def renew_access(
-        self, key: OrderKey, *, codes: bool = False, passes: bool = False, channel: bool = False
+        self, key: OrderKey, *, codes: bool = False, passes: bool = False, channel: Json | None = None
     ) -> None:
-        """Give new codes, passes or channels in place of the old ones (NOTIF-02)."""
+        """Give new codes or passes in place of the old ones, or another channel (NOTIF-02).
+
+        `channel` holds the properties of a VirtualLocation, as the Seller gives them (ACCESS-06). Raises
+        RequestTooLargeError.
+        """
+        _check_channel(channel)
         self._on(
             key,
             lambda snapshot, now: renew_access(snapshot, now, codes=codes, passes=passes, channel=channel),
@@ -101,6 +110,16 @@ class SellerActions:
         Raises NotListed. If the process ends half-way, the schedule continues.
         """
         self.inventory.change(opportunity_id, lambda current: with_logistics(current, change))
+        return self.worker.finish(following.KIND, opportunity_id)
+
+    def change_access_channel(self, opportunity_id: str, channel: Json) -> int:
+        """Say where an Opportunity is held online, to everyone who holds it; how many (ACCESS-06, NOTIF-02).
+
+        `channel` as in `renew_access`. Raises NotListed, RequestTooLargeError. If the process ends half-way, the
+        schedule continues.
+        """
+        _check_channel(channel)
+        self.inventory.change(opportunity_id, lambda current: replace(current, access_channel=channel))
         return self.worker.finish(following.KIND, opportunity_id)
 
     def cancel_opportunity(self, opportunity_id: str, *, message: str | None = None) -> int:
@@ -122,6 +141,10 @@ class SellerActions:
         self.attempts.carry_out_on_order(
             key, lambda snapshot: decide(snapshot, moment), moment.now, also=also
         )
+
+
+def _check_channel(channel: Json | None) -> None:
+    check_bytes("accessChannel", json_bytes(channel), MAX_CHANNEL_BYTES)
 
 
 def _opportunities(choices: Choices) -> tuple[str, ...]:

@@ -39,6 +39,16 @@ _PLACE = {
     "geo": {"@type": "GeoCoordinates", "latitude": 51.76, "longitude": -1.26},
 }
 
+# The channel that a Seller would enter after moving a video call; differs from the Opportunity's own.
+_CHANNEL = {
+    "@type": "VirtualLocation",
+    "name": "Video call",
+    "description": "In another room than before.",
+    "url": "https://video.example/another-room",
+    "accessId": "another-room",
+    "accessCode": "731664",
+}
+
 # The source of a listing begins with this; the name of its dataset follows.
 _SOURCE = "test-interface:"
 
@@ -53,7 +63,7 @@ ACTIONS: Mapping[SimulatedAction, Callable[[SellerActions, OrderKey], None]] = {
     SimulatedAction.AttendeeAbsent: lambda seller, key: seller.record_attendance(key, ItemEvent.is_absent),
     SimulatedAction.AccessCodeUpdate: lambda seller, key: seller.renew_access(key, codes=True),
     SimulatedAction.AccessPassUpdate: lambda seller, key: seller.renew_access(key, passes=True),
-    SimulatedAction.AccessChannelUpdate: lambda seller, key: seller.renew_access(key, channel=True),
+    SimulatedAction.AccessChannelUpdate: lambda seller, key: seller.renew_access(key, channel=_CHANNEL),
     SimulatedAction.SellerAcceptOrderProposal: lambda seller, key: seller.accept(key),
     SimulatedAction.SellerRejectOrderProposal: lambda seller, key: seller.reject(key),
     SimulatedAction.SellerAmendOrderProposal: lambda seller, key: seller.amend(key),

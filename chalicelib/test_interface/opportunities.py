@@ -227,6 +227,8 @@ def _access_channel(number: int) -> Json:
         "name": "Video call",
         "description": "Opens ten minutes before the start.",
         "url": f"https://video.example/{number}",
+        "accessId": str(number),
+        "accessCode": f"{number % 10**6:06}",
     }
 
 

@@ -247,11 +247,16 @@ def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedIt
     )
 
 
+# What a scanner needs to know of a Barcode besides its text: in the beta namespace, which our own passes use,
+# and as CR3 names it (ACCESS-04).
+_CODE_TYPES = ("beta:codeType", "ext:codeType")
+
+
 def _barcodes(document: Json) -> tuple[Json, ...]:
     """The passes that the Broker supplies (ACCESS-05)."""
     passes = document.get("accessPass")
     return tuple(
-        only(each, ("@type", "text", "url"))
+        only(each, ("@type", "text", "url", *_CODE_TYPES))
         for each in (passes if isinstance(passes, list) else [])
         if isinstance(each, dict) and each.get("@type") == "Barcode" and isinstance(each.get("text"), str)
     )

@@ -48,12 +48,14 @@ class SampleOpportunity:
     """A bookable Opportunity as published, and the details that its open feed does not contain.
 
     Its remaining capacity is the initial one. `attendee_details_required` are property IRIs (DETAILS-03),
-    `intake_form` the fields of `orderItemIntakeForm` (DETAILS-06).
+    `intake_form` the fields of `orderItemIntakeForm` (DETAILS-06), and `access_channel` a VirtualLocation that is
+    shown in Orders (ACCESS-06).
     """
 
     document: Json
     attendee_details_required: list[str] = field(default_factory=list)
     intake_form: list[Json] = field(default_factory=list)
+    access_channel: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,17 @@ def _sessions(series: Json, programme: Class, midnight: datetime) -> Iterator[Sa
             document=document,
             attendee_details_required=[f"https://schema.org/{term}" for term in programme.asks_attendee],
             intake_form=form,
+            access_channel=_access_channel(number) if programme.online else None,
         )
+
+
+def _access_channel(number: int) -> Json:
+    return {
+        "@type": "VirtualLocation",
+        "name": "Video call",
+        "description": "Opens ten minutes before the start.",
+        "url": f"https://video.example/{number}",
+    }
 
 
 def _facility_use(facility: Facility, number: int, site: str, seller: Json, place: Json) -> Json:

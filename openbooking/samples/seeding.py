@@ -41,5 +41,6 @@ def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
         parent,
         attendee_details_required=sample.attendee_details_required,
         intake_form=sample.intake_form,
+        access_channel=sample.access_channel,
     )
     return Document(published, SOURCE, (document, parent))

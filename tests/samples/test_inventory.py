@@ -180,7 +180,11 @@ VARIETY: dict[str, Callable[[SampleOpportunity, Json, Json], bool]] = {
     "not cancellable": lambda o, p, f: f["allowCustomerCancellationFullRefund"] is False,
     "attendee details": lambda o, p, f: bool(o.attendee_details_required),
     "an intake form": lambda o, p, f: bool(o.intake_form),
-    "online": lambda o, p, f: "Online" in p.get("eventAttendanceMode", "") and "attendeeInstructions" in p,
+    "online": lambda o, p, f: (
+        "Online" in p.get("eventAttendanceMode", "")
+        and "attendeeInstructions" in p
+        and bool(o.access_channel)
+    ),
     "approval": lambda o, p, f: (
         "https://openactive.io/OpenBookingApproval" in f.get("openBookingFlowRequirement", [])
     ),
