@@ -1,10 +1,12 @@
 """Between Chalice and the views: routes, and the one place where exceptions are turned into answers."""
 
+import base64
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from http import HTTPStatus
 
 from chalice.app import Blueprint, Request, Response
 
@@ -34,6 +36,12 @@ from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.wire import links
 from chalicelib.wire.errors import error_document
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write
+
+# Most throttles and conflicts have passed after this time.
+_BUSY_SECONDS = 5
+
+# A page may read `Retry-After` only if it is named here.
+_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
 
 _VERBS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
 _PLAIN_JSON = "application/json"
@@ -74,12 +82,23 @@ class Call:
         return [] if query is None else [name for name in query if len(query.getlist(name)) > 1]
 
     def body(self) -> bytes:
-        """Raises RequestTooLargeError, MalformedRequestError."""
+        """The body in the gateway's event. Raises RequestTooLargeError, MalformedRequestError."""
+        event = self.request.to_original_event()
+        raw = event.get("body")
+        if raw is None:
+            return b""
+        if not isinstance(raw, str | bytes):
+            raise MalformedRequestError("The body is not text.")
         try:
-            raw = self.request.raw_body
-            body = raw.encode() if isinstance(raw, str) else raw
+            # Chalice's own decoding ignores characters that are not base64.
+            if event.get("isBase64Encoded"):
+                body = base64.b64decode(raw, validate=True)
+            else:
+                body = raw.encode() if isinstance(raw, str) else raw
         except UnicodeEncodeError:  # a lone surrogate, which the event of a gateway can contain
             raise MalformedRequestError("The body is not UTF-8.") from None
+        except ValueError:
+            raise MalformedRequestError("The body is not base64, although its event says so.") from None
         if len(body) > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES:,} bytes.")
         return body
@@ -122,7 +141,8 @@ class Resource:
     """A path with a view for each verb it supports, and the error to return if the store stays busy.
 
     `reads` are the accepted media types of bodies. `fault_page` is shown to people instead of an error in
-    JSON when the service is busy or has failed.
+    JSON when the service is busy or has failed. `any_origin` lets pages of any website read the answers
+    (CORS), for open data that needs no authentication.
     """
 
     path: str
@@ -130,6 +150,12 @@ class Resource:
     busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
     reads: tuple[str, ...] = (BOOKING_MEDIA_TYPE.partition(";")[0], _PLAIN_JSON)
     fault_page: Callable[[Service, OpenBookingError], Page] | None = None
+    any_origin: bool = False
+
+    @property
+    def verbs(self) -> list[str]:
+        """What `Allow` names (RFC 9110, section 10.2.1)."""
+        return [*self.views, *(["OPTIONS"] if self.any_origin else [])]
 
 
 def register(blueprint: Blueprint, resource: Resource) -> None:
@@ -165,13 +191,14 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         Telemetry(metrics=False).failure("settings", fault)
         return _response(_error_reply(InternalLibraryConfigurationError()), "")
     call = Call(system, request, params)
-    base_url, error = "", None
+    base_url, error, busy = "", None, None
     try:
         base_url = call.base_url
         reply = _view(resource, call)(call)
     except OpenBookingError as refusal:
         error = refusal
-    except (StillBusy, StoreBusy):
+    except (StillBusy, StoreBusy) as fault:
+        busy = str(fault)
         error = resource.busy.get(request.method, TemporarilyUnavailableError)(
             "Please try again in a moment."
         )
@@ -185,17 +212,23 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
     if error is not None:
         reply = _error_reply(error, resource)
         if resource.fault_page is not None and error.status >= 500:
-            reply = page_reply(error.status, resource.fault_page(call.service, error))
+            page = resource.fault_page(call.service, error)
+            reply = page_reply(error.status, page, **_retry_after(error))
+    if resource.any_origin:
+        reply = replace(reply, headers={**reply.headers, **_ANY_ORIGIN})
     system.telemetry.request(
         status=reply.status,
         milliseconds=(time.perf_counter() - started) * 1000,
         verb=request.method,
         path=resource.path,
         error=error.term if error else None,
+        busy=busy,
         **call.log_ids,
     )
     system.telemetry.flush()
-    return _response(reply, base_url, with_body=request.method != "HEAD")
+    # With the body also for HEAD: the HTTP server counts its length and does not send it. On API Gateway a
+    # function cannot set Content-Length itself (RFC 9110, section 8.6).
+    return _response(reply, base_url)
 
 
 def _view(resource: Resource, call: Call) -> View:
@@ -205,17 +238,17 @@ def _view(resource: Resource, call: Call) -> View:
         if order_uuid is None:
             raise UnknownOrIncorrectEndpointError("The path must end in a UUID.")  # T27
         call.params["uuid"] = order_uuid
+    if verb == "OPTIONS" and resource.any_origin:
+        return _preflight
     if verb not in resource.views:
         raise MethodNotAllowedError(f"Supported methods: {', '.join(resource.views)}.")
     return resource.views[verb]
 
 
 def _error_reply(error: OpenBookingError, resource: Resource | None = None) -> Reply:
-    headers = {}
+    headers = _retry_after(error)
     if isinstance(error, MethodNotAllowedError) and resource is not None:
-        headers["Allow"] = ", ".join(resource.views)  # RFC 9110, section 15.5.6
-    if isinstance(error, TooManyRequestsError):
-        headers["Retry-After"] = str(error.retry_after)
+        headers["Allow"] = ", ".join(resource.verbs)  # RFC 9110, section 15.5.6
     if error.status == 401:
         headers["WWW-Authenticate"] = _challenge(error)  # RFC 9110, section 15.5.2
     return Reply(error.status, error_document(error), headers)
@@ -230,9 +263,31 @@ def _challenge(error: OpenBookingError) -> str:
     return f'Bearer error="insufficient_scope", scope="{error.missing_scope}"'
 
 
-def _response(reply: Reply, base_url: str, *, with_body: bool = True) -> Response:
+def _retry_after(error: OpenBookingError) -> dict[str, str]:
+    """The seconds to wait: those of the rate limit, or the usual ones for a busy store."""
+    if isinstance(error, TooManyRequestsError):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": str(_BUSY_SECONDS)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
+def _preflight(call: Call) -> Reply:
+    """The answer to a CORS preflight, which a browser sends before some requests (Fetch Standard)."""
+    methods = "GET, HEAD, OPTIONS"
+    return Reply(
+        204,
+        None,
+        {
+            "Allow": methods,
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": "*",
+            "Access-Control-Max-Age": "86400",
+        },
+    )
+
+
+def _response(reply: Reply, base_url: str) -> Response:
     text = ""
-    if reply.body is not None and with_body:
+    if reply.body is not None:
         text = reply.body if isinstance(reply.body, str) else write(reply.body)
     outward = partial(identifiers.outward, base_url=base_url) if base_url else str
     headers: dict[str, str | list[str]] = {name: outward(value) for name, value in reply.headers.items()}

@@ -12,7 +12,7 @@ from chalicelib.feeds.pages import FeedPage, read_page
 from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.scopes import ORDERS_FEED
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE
-from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after
+from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after, read_limit
 
 blueprint = Blueprint(__name__)
 
@@ -22,16 +22,7 @@ def open_feed(call: Call) -> Reply:
     name = call.params["name"]
     if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
-    feed_url, after, now = f"{identifiers.BASE}/feeds/{name}", read_after(call.query), call.system.clock()
-    page = read_page(
-        call.system.feeds,
-        name,
-        feed_url,
-        after,
-        now,
-        is_open=True,
-        with_prepayment=call.system.settings.prepayment,
-    )
+    page = _page(call, name, f"{identifiers.BASE}/feeds/{name}", is_open=True)
     return _page_reply(page, OPEN_FEED_MEDIA_TYPE)
 
 
@@ -48,17 +39,7 @@ def order_proposals_rpde(call: Call) -> Reply:
 def _own_feed(call: Call, feed_of: Callable[[str], str], path: str) -> Reply:
     caller = call.caller()
     caller.needs(ORDERS_FEED)
-    feed_id = feed_of(caller.partner_id)
-    after, now = read_after(call.query), call.system.clock()
-    page = read_page(
-        call.system.feeds,
-        feed_id,
-        f"{identifiers.API}/{path}",
-        after,
-        now,
-        is_open=False,
-        with_prepayment=call.system.settings.prepayment,
-    )
+    page = _page(call, feed_of(caller.partner_id), f"{identifiers.API}/{path}", is_open=False)
     return _page_reply(page, BOOKING_MEDIA_TYPE)
 
 
@@ -69,8 +50,23 @@ def _page_reply(page: FeedPage, media_type: str) -> Reply:
     return Reply(200, page.text, headers, media_type)
 
 
+def _page(call: Call, feed_id: str, feed_url: str, *, is_open: bool) -> FeedPage:
+    """The page that the query asks for. Raises InvalidParameterError."""
+    after, limit, system = read_after(call.query), read_limit(call.query), call.system
+    return read_page(
+        system.feeds,
+        feed_id,
+        feed_url,
+        after,
+        system.clock(),
+        is_open=is_open,
+        asked_limit=limit,
+        with_prepayment=system.settings.prepayment,
+    )
+
+
 for _resource in (
-    Resource("/feeds/{name}", {"GET": open_feed}),
+    Resource("/feeds/{name}", {"GET": open_feed}, any_origin=True),
     Resource("/api/openbooking/orders-rpde", {"GET": orders_rpde}),
     Resource("/api/openbooking/order-proposals-rpde", {"GET": order_proposals_rpde}),
 ):

@@ -30,8 +30,8 @@ def favicon(call: Call) -> Reply:
 
 
 for _resource in (
-    Resource("/", {"GET": home}),
-    Resource("/openactive", {"GET": dataset_site}),
+    Resource("/", {"GET": home}, any_origin=True),
+    Resource("/openactive", {"GET": dataset_site}, any_origin=True),
     Resource("/favicon.svg", {"GET": favicon}),
     Resource("/favicon.ico", {"GET": favicon}),
 ):

@@ -164,8 +164,10 @@ def _quoted_offers(snapshot: Snapshot, moment: Moment) -> dict[tuple[str | None,
 
 
 def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
-    """An Offer of another item's Opportunity exists but does not apply; any other is unknown."""
-    elsewhere = any(known.opportunity.offer(offer_id) for known in snapshot.opportunities.values())
+    """An Offer that exists elsewhere does not apply; any other is unknown (ERR-05)."""
+    elsewhere = offer_id in snapshot.other_offers or any(
+        known.opportunity.offer(offer_id) for known in snapshot.opportunities.values()
+    )
     return (UnacceptableOfferError if elsewhere else UnknownOfferError)(instance=offer_id)
 
 

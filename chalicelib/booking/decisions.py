@@ -19,11 +19,12 @@ from chalicelib.domain.parties import Json, Seller
 
 @dataclass(frozen=True)
 class Wanted:
-    """The keys of one snapshot."""
+    """The keys of one snapshot. Of Opportunities in `offers_of`, only the ids of their Offers are needed."""
 
     order: OrderKey
     seller_id: str | None = None
     opportunity_ids: tuple[str, ...] = ()
+    offers_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class OpportunitySnapshot:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything a stage may look at, read at one moment. Unknown Opportunities are not in it."""
+    """Everything a stage may look at, read at one moment. Unknown Opportunities are not in it.
+
+    `other_offers` are the ids of Offers that belong to the Opportunities in `Wanted.offers_of`.
+    """
 
     order: Order | DeletedOrder | None = None
     seller: Seller | None = None
     opportunities: Mapping[str, OpportunitySnapshot] = field(default_factory=dict)
+    other_offers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,9 @@ class OpenBookingError(Exception):
 
 
 # --- before any Order could be read -------------------------------------------------------
-# The specification has no class for these three, nor for `TemporarilyUnavailableError` at the
-# end. They use the nearest one, here "the body is not an Order of the type expected", with the
-# status that HTTP has for the case.
+# The specification has no class for these four, nor for `TemporarilyUnavailableError` at the
+# end. They use the nearest one, "the body is not an Order of the type expected" for a body and "there is
+# no such endpoint" for the rest of a URL, with the status that HTTP has for the case.
 
 
 class MalformedRequestError(OpenBookingError):
@@ -63,6 +63,12 @@ class UnsupportedMediaTypeError(OpenBookingError):
     name = "The media type of the request is not supported."
     status = 415
     term = "UnexpectedOrderTypeError"
+
+
+class InvalidParameterError(OpenBookingError):
+    name = "A parameter of the URL has a value that cannot be used."
+    status = 400  # 404 would tell the reader of a feed that it is gone (RPDE-15)
+    term = "UnknownOrIncorrectEndpointError"
 
 
 class UnknownOrIncorrectEndpointError(OpenBookingError):

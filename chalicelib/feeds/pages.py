@@ -29,14 +29,16 @@ def read_page(
     *,
     is_open: bool,
     limit: int = PAGE_SIZE,
+    asked_limit: int | None = None,
     with_prepayment: bool = True,
 ) -> FeedPage:
     """The items after change number `after` (RPDE-04, RPDE-08), in one read nearly always.
 
-    Without `with_prepayment` no item says whether it is paid through the Broker (PAY-02).
+    At most `limit` of them, or `asked_limit` if the reader wants fewer (RPDE-13). Without `with_prepayment`
+    no item says whether it is paid through the Broker (PAY-02).
     """
-    rows = store.page(feed_id, after, limit, now)
-    link = next_url(feed_url, rows.last if rows.last is not None else after)
+    rows = store.page(feed_id, after, min(asked_limit or limit, limit), now)
+    link = next_url(feed_url, rows.last if rows.last is not None else after, asked_limit)
     cached = cache_control(is_open=is_open, is_full=rows.more)
     if rows.last is not None and not rows.items:
         return FeedPage("", cached, continues_at=link)

@@ -6,7 +6,7 @@ meanings. They are read when first needed, never on import.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +77,10 @@ class Settings:
         "",
     )
     service_terms_url: str = _setting("Its terms of use (https).", "")
+    service_terms_consent: bool = _setting("Customers must agree to its terms expressly.", False)
+    service_terms_date: str = _setting(
+        "The day on which its terms last changed, such as 2026-01-31; needed with SERVICE_TERMS_CONSENT.", ""
+    )
     dataset_name: str = _setting("Name of the open dataset.", "Sessions and facilities")
     dataset_description: str = _setting(
         "Description of the open dataset.", "Sessions and facilities that can be booked."
@@ -157,6 +161,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError("AUTHENTICATION by issuer needs ISSUER and ISSUER_AUDIENCE.")
     if settings.issuer and not _is_secure(settings.issuer, settings.production):
         raise SettingsError("ISSUER must be an https URL, or http on localhost outside production.")
+    if settings.service_terms_date and not _is_date(settings.service_terms_date):
+        raise SettingsError("SERVICE_TERMS_DATE must be a date such as 2026-01-31.")
+    if settings.service_terms_consent and not (settings.service_terms_url and settings.service_terms_date):
+        raise SettingsError("SERVICE_TERMS_CONSENT needs SERVICE_TERMS_URL and SERVICE_TERMS_DATE.")
     for name in ("lease_seconds", "access_token_seconds", "refresh_token_days", "parked_days"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
@@ -182,6 +190,13 @@ def _is_secure(url: str, production: bool) -> bool:
         return False
     local = parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
     return parts.scheme == "https" or (local and not production)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _is_url(text: str) -> bool:

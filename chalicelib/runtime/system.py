@@ -281,7 +281,13 @@ class System:
     def booking_service(self) -> Json:
         """The `bookingService` of every answer (MODEL-03)."""
         settings = self.settings
-        return booking_service(settings.service_name, settings.service_url, settings.service_terms_url)
+        return booking_service(
+            settings.service_name,
+            settings.service_url,
+            settings.service_terms_url,
+            terms_date=settings.service_terms_date,
+            needs_consent=settings.service_terms_consent,
+        )
 
     def dataset_details(self, base_url: str) -> DatasetDetails:
         """The details of the dataset site, served at `base_url`."""

@@ -29,8 +29,9 @@ def carry_out(
 ) -> T:
     """Decide on a snapshot and commit the decision's changes as one; the decision's answer.
 
-    What `decide` raises passes through, with nothing written. Raises StillBusy.
+    What `decide` raises passes through, with nothing written. Raises StillBusy, from the last refusal.
     """
+    last: Exception | None = None
     for _ in retry.tries():
         try:
             decision = decide(current_snapshot(store, wanted, now))
@@ -38,11 +39,12 @@ def carry_out(
                 store.commit(decision.changes)
             return decision.answer
         except CommitRefused as refusal:
+            last = refusal
             on_refusal(refusal.reasons)
             wanted = _with_holds(wanted, refusal.reasons)
-        except StoreBusy:
-            continue
-    raise StillBusy
+        except StoreBusy as busy:
+            last = busy
+    raise StillBusy(str(last)) from last
 
 
 def carry_out_on_order(

@@ -18,6 +18,7 @@ from chalicelib.booking.requests import (
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.room import leaving_room
+from chalicelib.storage.store import KEYS_IN_ONE_READ, KEYS_OF_AN_ORDER, KEYS_OF_ONE_OPPORTUNITY
 from chalicelib.wire.links import is_identifier
 
 
@@ -111,4 +112,22 @@ class Bookings:
 def _wanted(request: OrderRequest) -> Wanted:
     """What to read; what cannot be an id is not looked up."""
     seller_id = request.seller_id if request.seller_id and is_identifier(request.seller_id) else None
-    return Wanted(request.key, seller_id, tuple(filter(is_identifier, request.opportunity_ids())))
+    opportunity_ids = tuple(filter(is_identifier, request.opportunity_ids()))
+    return Wanted(request.key, seller_id, opportunity_ids, _whose_offers(request, opportunity_ids))
+
+
+def _whose_offers(request: OrderRequest, opportunity_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """What else the Offers asked for may belong to, by their ids: as far as one read has room.
+
+    An Offer that is none of an Opportunity's own may exist elsewhere or nowhere (ERR-05). Its id begins with
+    that of what it belongs to, so that both are told apart without another round trip.
+    """
+    owners = dict.fromkeys(
+        owner
+        for item in request.items
+        if item.offer_id and is_identifier(item.offer_id)
+        for owner, fragment, _ in [item.offer_id.partition("#")]
+        if fragment and owner not in opportunity_ids
+    )
+    room = KEYS_IN_ONE_READ - KEYS_OF_ONE_OPPORTUNITY * len(opportunity_ids) - KEYS_OF_AN_ORDER
+    return tuple(owners)[: max(room, 0)]

@@ -17,6 +17,13 @@ from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 MAX_ACTIONS = 100
 
 
+# Keys that one read can have, and what a snapshot needs of them: an Opportunity with its counters and the
+# hold on it, an Order with its Seller.
+KEYS_IN_ONE_READ = 100
+KEYS_OF_ONE_OPPORTUNITY = 3
+KEYS_OF_AN_ORDER = 2
+
+
 @dataclass(frozen=True)
 class Listing:
     """An Opportunity in the inventory, with where it came from; `version` counts its changes.

@@ -36,12 +36,12 @@ class KmsVault:
         return get_session().create_client("kms", region_name=self._region, config=config)
 
     def seal(self, content: bytes) -> str:
-        with passing_faults():
+        with passing_faults("the KMS key that signing keys are sealed with"):
             answer = self._client.encrypt(KeyId=self._key_id, Plaintext=content, EncryptionContext=_CONTEXT)
         return b64encode(answer["CiphertextBlob"]).decode()
 
     def unseal(self, sealed: str) -> bytes:
-        with passing_faults():
+        with passing_faults("the KMS key that signing keys are sealed with"):
             answer = self._client.decrypt(
                 KeyId=self._key_id, CiphertextBlob=b64decode(sealed), EncryptionContext=_CONTEXT
             )

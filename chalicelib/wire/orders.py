@@ -111,20 +111,26 @@ def feed_document(order: Order) -> Json:
     return pruned
 
 
-def booking_service(name: str, url: str = "", terms_url: str = "") -> Json:
-    """The `bookingService` of every answer, without empty properties (MODEL-03)."""
+def booking_service(
+    name: str, url: str = "", terms_url: str = "", *, terms_date: str = "", needs_consent: bool = False
+) -> Json:
+    """The `bookingService` of every answer, without empty properties (MODEL-03, TERMS-02).
+
+    `terms_date` is the ISO 8601 date on which the terms last changed.
+    """
     service: Json = {"@type": "BookingService", "name": name}
     if url:
         service["url"] = url
     if terms_url:
-        service["termsOfService"] = [
-            {
-                "@type": "TermsOfUse",
-                "name": "Terms of use",
-                "url": terms_url,
-                "requiresExplicitConsent": False,
-            }
-        ]
+        terms: Json = {
+            "@type": "TermsOfUse",
+            "name": "Terms of use",
+            "url": terms_url,
+            "requiresExplicitConsent": needs_consent,
+        }
+        if terms_date:
+            terms["dateModified"] = f"{terms_date}T00:00:00Z"  # the models want an instant
+        service["termsOfService"] = [terms]
     return service
 
 

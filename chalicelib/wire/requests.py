@@ -50,7 +50,14 @@ from chalicelib.wire.jsonld import (
     term_iri,
     without_extensions,
 )
-from chalicelib.wire.links import is_identifier, parse_order_item_id, parse_proposal_version
+from chalicelib.wire.links import is_identifier, order_id, parse_order_item_id, parse_proposal_version
+
+# The largest whole number that every reader of JSON can hold.
+MAX_POSITION = 2**53 - 1
+
+# What an error names of the properties it refuses.
+_NAMED_PROPERTIES = 10
+_NAMED_LENGTH = 60
 
 # Far above what so many places can cost. A total that is larger is not the one due, whatever that is.
 MAX_TOTAL = Decimal(10) ** 12
@@ -162,7 +169,9 @@ def read_cancellation(body: Json, key: OrderKey, base_url: str) -> CancellationR
     OrderItemNotWithinOrderError, MalformedRequestError.
     """
     check_type(body, OrderKind.Order)
-    check_properties(body, {"@context", "@type", "orderedItem"})
+    check_properties(body, {"@context", "@type", "@id", "orderedItem"})
+    if "@id" in body and not _is_id_of(body["@id"], key, base_url):
+        raise PatchContainsExcessivePropertiesError("@id can only be that of this Order.")
     items = body.get("orderedItem")
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise MalformedRequestError("orderedItem must be a list of at least one OrderItem.")
@@ -187,11 +196,21 @@ def check_type(body: Json, expected: OrderKind) -> None:
 
 def check_properties(document: Json, allowed: set[str]) -> None:
     """Raises PatchContainsExcessivePropertiesError (CANCEL-05); other namespaces are ignored."""
-    excessive = sorted(term for term in document if term not in allowed and not is_extension(term))
-    if excessive:
+    excessive = [term for term in document if term not in allowed and not is_extension(term)]
+    if not excessive:
+        return
+    if len(excessive) > _NAMED_PROPERTIES or max(map(len, excessive)) > _NAMED_LENGTH:
+        # An answer that repeats all of them could be as large as the request.
         raise PatchContainsExcessivePropertiesError(
-            f"These properties cannot be changed: {', '.join(excessive)}."
+            f"{len(excessive)} properties cannot be changed. Allowed here: {', '.join(sorted(allowed))}."
         )
+    raise PatchContainsExcessivePropertiesError(
+        f"These properties cannot be changed: {', '.join(sorted(excessive))}."
+    )
+
+
+def _is_id_of(iri: Any, key: OrderKey, base_url: str) -> bool:
+    return isinstance(iri, str) and inward(iri, base_url) == order_id(OrderKind.Order, key.uuid)
 
 
 def _read_item_id(iri: Any, base_url: str) -> tuple[str, str]:
@@ -291,8 +310,11 @@ def _read_answer(document: Json, base_url: str) -> Json:
 
 
 def _position(document: Json) -> int | None:
+    """A whole number, also where JSON writes it as 0.0 (JSON knows one kind of number)."""
     value = document.get("position")
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_POSITION:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _broker_role(value: Any) -> BrokerRole | None:

@@ -6,7 +6,7 @@ The items of a page are joined as they were stored. They are parsed only if prop
 import json
 from collections.abc import Sequence
 
-from chalicelib.domain.errors import MalformedRequestError
+from chalicelib.domain.errors import InvalidParameterError
 from chalicelib.domain.parties import Json
 from chalicelib.wire.jsonld import without_prepayment, write
 
@@ -43,19 +43,40 @@ def page_text(items: Sequence[str], next_url: str, *, is_open: bool) -> str:
     return f'{{"next":{write(next_url)},"items":[{",".join(items)}]{license_part}}}'
 
 
-def next_url(feed_url: str, after: int) -> str:
-    """The link to the page after change number `after`; the URL of the feed itself if it is 0."""
-    return f"{feed_url}?afterChangeNumber={after}" if after else feed_url
+def next_url(feed_url: str, after: int, limit: int | None = None) -> str:
+    """The link to the page after change number `after`; the URL of the feed itself if it is 0.
+
+    It includes the `limit` of the request, so that the last page links to itself (RPDE-09).
+    """
+    parameters = {"afterChangeNumber": after or None, "limit": limit}
+    query = "&".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
+    return f"{feed_url}?{query}" if query else feed_url
 
 
 def read_after(query: dict[str, str] | None) -> int:
-    """`afterChangeNumber` of a request, 0 without one. Raises MalformedRequestError."""
+    """`afterChangeNumber` of a request, 0 without one. Raises InvalidParameterError."""
     value = (query or {}).get("afterChangeNumber")
+    number = 0 if value is None else _whole_number(value)
+    if number is None:
+        raise InvalidParameterError("afterChangeNumber must be a change number from a page of this feed.")
+    return number
+
+
+def read_limit(query: dict[str, str] | None) -> int | None:
+    """The requested maximum of items on a page, None without one. Raises InvalidParameterError."""
+    value = (query or {}).get("limit")
     if value is None:
-        return 0
-    if not (value.isascii() and value.isdigit()) or len(value) > 16 or int(value) > MAX_CHANGE_NUMBER:
-        raise MalformedRequestError("afterChangeNumber must be a change number from a page of this feed.")
-    return int(value)
+        return None
+    number = _whole_number(value)
+    if not number:
+        raise InvalidParameterError("limit must be a whole number of at least 1.")
+    return number
+
+
+def _whole_number(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > MAX_CHANGE_NUMBER:
+        return None
+    return int(text)
 
 
 def cache_control(*, is_open: bool, is_full: bool) -> str:

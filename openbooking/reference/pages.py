@@ -53,7 +53,11 @@ NOT_YET: tuple[str, ...] = ()
 OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.MalformedRequestError: (
         (*_WITH_BODY, *_FEEDS),
-        "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; `afterChangeNumber` is not from a page of the feed; the Host header is invalid.",
+        "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; the Host header is invalid.",
+    ),
+    errors.InvalidParameterError: (
+        _FEEDS,
+        "`afterChangeNumber` is not from a page of the feed, or `limit` is not a whole number of at least 1.",
     ),
     errors.RequestTooLargeError: (
         _WITH_BODY,

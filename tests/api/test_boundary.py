@@ -1,5 +1,6 @@
 """What comes before any Order: media types, bodies, verbs, callers, and faults of our own."""
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from chalicelib.booking.decisions import Change, Snapshot, Wanted
 from chalicelib.runtime import system
+from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.errors import CommitRefused, OrderChanged, OrderTooLarge, StoreBusy
 from chalicelib.storage.feeds import PageRows
 from tests.support.builders import KEY
@@ -138,6 +140,24 @@ def test_gateway_event_with_half_a_character_or_an_odd_verb_is_refused(world: Wo
     document = json.loads(app.app(event, None)["body"])
     assert document["@type"] == "UnexpectedOrderTypeError"
     assert document["statusCode"] == 500  # the body is read now, and is of another type
+    for body, is_base64 in [
+        (7, False),
+        ({"@type": "Order"}, False),
+        (7, True),
+        ("not base64!", True),
+        ("e30", True),  # without its padding
+        ("\u0661\u0662", True),
+        ("e3 0=", True),
+        ("/w==", True),  # base64 of what is no UTF-8
+        (None, False),
+    ]:
+        event |= {"body": body, "isBase64Encoded": is_base64}
+        response = app.app(event, None)
+        document = json.loads(response["body"])
+        assert (response["statusCode"], document["@type"]) == (400, "UnexpectedOrderTypeError"), body
+    whole = json.dumps(broker.body("OrderQuote")).encode()
+    event |= {"body": base64.b64encode(whole).decode(), "isBase64Encoded": True}
+    assert json.loads(app.app(event, None)["body"])["statusCode"] == 500  # read, and of another type
     event["requestContext"]["httpMethod"] = "TRACE"
     response = app.app(event, None)
     assert response["statusCode"] == 405
@@ -191,8 +211,8 @@ def test_ids_that_no_row_can_have_are_not_looked_up(world: World, broker: Broker
         (QUOTE, {"PUT", "DELETE"}),
         (ORDER, {"GET", "PUT", "PATCH", "DELETE", "HEAD"}),
         (f"{API}/orders-rpde", {"GET", "HEAD"}),
-        ("/feeds/slots", {"GET", "HEAD"}),
-        ("/openactive", {"GET", "HEAD"}),
+        ("/feeds/slots", {"GET", "HEAD", "OPTIONS"}),
+        ("/openactive", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"])
@@ -394,7 +414,9 @@ def test_store_that_stays_busy_is_a_matter_of_trying_again(
     """The error table's 503s."""
     item = world.session().item()
     world.system.store = Failing(error)
-    assert_error(call(broker, stage, item, ITEM_ID), 503, kind)
+    answer = call(broker, stage, item, ITEM_ID)
+    assert_error(answer, 503, kind)
+    assert answer.headers["Retry-After"] == "5"
 
 
 @pytest.mark.shows("TemporarilyUnavailableError")
@@ -402,7 +424,29 @@ def test_feeds_that_cannot_be_read_are_temporarily_unavailable(world: World, bro
     """RPDE-15: neither gone nor a reason to stop reading."""
     world.system.feeds = FailingFeeds()
     for path in ("/feeds/slots", f"{API}/orders-rpde"):
-        assert_error(broker.send("GET", path), 503, "InternalApplicationError")
+        answer = broker.send("GET", path)
+        assert_error(answer, 503, "InternalApplicationError")
+        assert answer.headers["Retry-After"] == "5"
+
+
+def test_log_line_of_a_request_says_what_was_busy(world: World, broker: Broker) -> None:
+    """So that an operator knows which table to look at."""
+    item, lines = world.session().item(), []
+
+    class Noting(Telemetry):
+        def request(self, *, status: int, milliseconds: float, **ids: Any) -> None:
+            lines.append({"status": status, "busy": ids.get("busy")})
+
+    world.system.telemetry = Noting(level="CRITICAL", metrics=False)
+    assert broker.c1(UUID, item).status == 200
+    world.system.store = Failing(StoreBusy("ThrottlingException: openbooking-orders partner-1#1"))
+    broker.c1(UUID, item)
+    world.system.store = Failing(CommitRefused([OrderChanged(KEY)]))
+    broker.c1(UUID, item)
+    assert [line["status"] for line in lines] == [200, 503, 503]
+    assert lines[0]["busy"] is None
+    assert lines[1]["busy"] == "ThrottlingException: openbooking-orders partner-1#1"
+    assert KEY.uuid in lines[2]["busy"]
 
 
 @pytest.mark.parametrize("stage", [stage for stage, _ in STAGES])

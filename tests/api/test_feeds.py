@@ -194,7 +194,59 @@ def parent_id(bookable: Bookable) -> str:
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", "9" * 17])
 def test_place_that_no_page_has_given_is_refused(world: World, broker: Broker, after: str) -> None:
     answer = read(broker, f"/feeds/slots?afterChangeNumber={after}")
-    assert (answer.status, answer.json["@type"]) == (400, "UnexpectedOrderTypeError")
+    assert (answer.status, answer.json["@type"]) == (400, "UnknownOrIncorrectEndpointError")
+    assert "afterChangeNumber" in answer.json["description"]
+    assert "body" not in json.dumps(answer.json)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", "", "9" * 17])
+@pytest.mark.shows("InvalidParameterError")
+def test_limit_that_is_no_number_of_items_is_refused(world: World, broker: Broker, limit: str) -> None:
+    """RPDE-13."""
+    for feed in ("/feeds/slots", f"{API}/orders-rpde"):
+        answer = read(broker, f"{feed}?limit={limit}")
+        assert (answer.status, answer.json["@type"]) == (400, "UnknownOrIncorrectEndpointError")
+        assert answer.json["description"] == "limit must be a whole number of at least 1."
+
+
+@pytest.mark.parametrize(
+    ("limit", "pages"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0]), (10**6, [3, 0])]
+)
+def test_reader_sets_how_many_items_a_page_has(
+    world: World, broker: Broker, limit: int, pages: list[int]
+) -> None:
+    """RPDE-13; and the last page links to itself (RPDE-09)."""
+    sessions = [world.session() for _ in range(3)]
+    inventory_changed(world, *sessions)
+    path, found, seen = f"/feeds/scheduled-sessions?limit={limit}", [], []
+    for _ in pages:
+        page = read(broker, path).json
+        found.append(len(page["items"]))
+        seen += [item["id"] for item in page["items"]]
+        last, path = path, page["next"].removeprefix(BASE_URL)
+    assert (found, path) == (pages, last)
+    assert seen == [outer(session.id) for session in sessions]
+
+
+def test_limit_of_an_empty_feed_is_in_its_link(world: World, broker: Broker) -> None:
+    """RPDE-08, RPDE-09."""
+    for feed in ("/feeds/slots", f"{API}/orders-rpde", f"{API}/order-proposals-rpde"):
+        assert read(broker, f"{feed}?limit=7").json["next"] == f"{BASE_URL}{feed}?limit=7"
+
+
+def test_page_has_never_more_than_its_size(world: World, broker: Broker) -> None:
+    """RPDE-13: whatever the reader asks for."""
+    asked: list[int] = []
+
+    class Noting(MemoryFeeds):
+        def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
+            asked.append(limit)
+            return super().page(feed_id, after, limit, now)
+
+    world.system.feeds = Noting()
+    for query in ("", "?limit=499", "?limit=500", "?limit=501", "?limit=9007199254740991"):
+        assert read(broker, f"/feeds/slots{query}").status == 200
+    assert asked == [500, 499, 500, 500, 500]
 
 
 def test_reader_who_is_at_the_end_finds_what_comes_later(world: World, broker: Broker) -> None:

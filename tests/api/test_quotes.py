@@ -1,12 +1,15 @@
 """C1, C2 and OrderQuote Deletion over the wire."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib.booking.decisions import Snapshot, Wanted
 from tests.support.builders import BUSINESS, CUSTOMER
+from tests.support.memory import MemoryStore
 from tests.support.world import API, BASE_URL, MEDIA_TYPE, Answer, Broker, World, outer, seller_id
 
 UUID = "10000000-0000-4000-8000-000000000001"
@@ -187,6 +190,62 @@ ITEM_ERRORS = [
     "InvalidIntakeFormError",
 ]
 DETAILS = {"IncompleteAttendeeDetailsError", "IncompleteIntakeFormError", "InvalidIntakeFormError"}
+
+
+@STAGES
+def test_offer_of_another_opportunity_is_known_also_where_that_is_not_ordered(
+    world: World, broker: Broker, stage: str
+) -> None:
+    """ERR-05: the most specific error. It is found in the same read as everything else."""
+    yoga, series_offer, slot = world.session(), world.session().offer_id, world.slot()
+    gone = world.session()
+    listing, _ = world.store.listings([gone.offer_id.partition("#")[0]])[gone.offer_id.partition("#")[0]]
+    world.store.publish(replace(listing, version=2, deleted=True), None)
+    reads: list[Wanted] = []
+
+    class Counted(MemoryStore):
+        def snapshot(self, wanted: Wanted) -> Snapshot:
+            reads.append(wanted)
+            return super().snapshot(wanted)
+
+    counted = Counted()
+    vars(counted).update(vars(world.store))
+    world.system.store = counted
+    for offer_id, kind in {
+        series_offer: "UnacceptableOfferError",
+        slot.offer_id: "UnacceptableOfferError",
+        f"{series_offer}0": "UnknownOfferError",
+        f"{yoga.offer_id}0": "UnknownOfferError",
+        gone.offer_id: "UnknownOfferError",
+        "https://base.invalid/api/identifiers/session-series/999#/offers/1": "UnknownOfferError",
+        "https://operator.example/offers/1": "UnknownOfferError",
+    }.items():
+        reads.clear()
+        answer = at(stage)(broker, UUID, yoga.item(acceptedOffer=outer(offer_id)))
+        assert answer.error_types() == [[kind]], offer_id
+        assert len(reads) == 1
+
+
+def test_one_read_has_room_for_all_that_offers_may_belong_to(world: World, broker: Broker) -> None:
+    """ERR-05: 100 keys at most, which is what one BatchGetItem takes."""
+    reads: list[Wanted] = []
+
+    class Counted(MemoryStore):
+        def snapshot(self, wanted: Wanted) -> Snapshot:
+            reads.append(wanted)
+            return super().snapshot(wanted)
+
+    counted = Counted()
+    vars(counted).update(vars(world.store))
+    world.system.store = counted
+    sessions = [world.session() for _ in range(24)]
+    items = [
+        session.item(n, acceptedOffer=f"https://a.example/{n}#/offers/1")
+        for n, session in enumerate(sessions * 8)
+    ]
+    assert broker.c1(UUID, *items).status == 409
+    [wanted] = reads
+    assert len(wanted.opportunity_ids) * 3 + len(wanted.offers_of) + 2 == 100
 
 
 @STAGES

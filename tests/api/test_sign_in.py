@@ -515,6 +515,7 @@ def test_fault_of_ours_is_a_page_too(error: Exception, status: int, title: str) 
     identities.error = error
     answer = browser.sign_in()
     is_page(answer, status, f"<h1>{title}</h1>", "Need help?")
+    assert answer.headers.get("Retry-After") == ("5" if status == 503 else None)
     assert b"secret" not in answer.body
     install(None)
 

@@ -67,11 +67,24 @@ def test_each_setting_is_read_from_its_variable() -> None:
         ("BASE_URL", "http://["),
         ("BASE_URL", "https://booking.example/"),
         ("DYNAMODB_URL", "127.0.0.1:8000"),
+        ("SERVICE_TERMS_DATE", "31 January 2026"),
+        ("SERVICE_TERMS_DATE", "20260131"),
+        ("SERVICE_TERMS_DATE", "2026-02-30"),
+        ("SERVICE_TERMS_CONSENT", "true"),
     ],
 )
 def test_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({name: value})
+
+
+def test_consent_to_terms_needs_the_terms_and_their_date() -> None:
+    """TERMS-02."""
+    terms = {"SERVICE_TERMS_URL": "https://a.example/terms", "SERVICE_TERMS_DATE": "2026-01-31"}
+    assert read_settings(terms | {"SERVICE_TERMS_CONSENT": "true"}).service_terms_consent
+    for missing in terms:
+        with pytest.raises(SettingsError, match="SERVICE_TERMS_CONSENT needs"):
+            read_settings(terms | {"SERVICE_TERMS_CONSENT": "true", missing: ""})
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,24 @@ def test_booking_service_is_complete() -> None:
     }
 
 
+def test_terms_of_the_booking_service_may_need_consent() -> None:
+    """TERMS-02."""
+    settings = Settings(
+        service_terms_url="https://a.example/terms",
+        service_terms_date="2026-01-31",
+        service_terms_consent=True,
+    )
+    assert World(settings=settings).system.booking_service()["termsOfService"] == [
+        {
+            "@type": "TermsOfUse",
+            "name": "Terms of use",
+            "url": "https://a.example/terms",
+            "requiresExplicitConsent": True,
+            "dateModified": "2026-01-31T00:00:00Z",
+        }
+    ]
+
+
 class Heard(logging.Handler):
     """What was logged."""
 

@@ -12,6 +12,8 @@ from chalicelib.booking.book import book
 from chalicelib.booking.decisions import Answer, Decision, Snapshot, Wanted
 from chalicelib.domain.orders import Order
 from chalicelib.services.attempts import carry_out
+from chalicelib.storage.dynamodb.calls import busy_with
+from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.errors import StillBusy, StoreBusy
@@ -98,6 +100,51 @@ def test_a_fault_that_stays_is_given_up_and_nothing_is_written(store: DynamoStor
         booked(store, pauses, attempts=5)
     assert len(pauses.taken) == 4
     assert spaces_left(store) == 10
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault", "said"),
+    [
+        (READ, throttled, f"ThrottlingException: {{prefix}}-inventory {SESSION_ID} details"),
+        (READ, timed_out, f"ReadTimeoutError: {{prefix}}-inventory {SESSION_ID} details"),
+        (WRITE, throttled, f"ThrottlingException: {{prefix}}-orders {KEY}"),
+        (
+            WRITE,
+            cancelled("None", "None", "TransactionConflict"),
+            f"TransactionConflict: {{prefix}}-inventory {SESSION_ID} capacity",
+        ),
+        (
+            WRITE,
+            cancelled("TransactionConflict", "None", "None"),
+            f"TransactionConflict: {{prefix}}-orders {KEY}",
+        ),
+    ],
+)
+def test_what_was_busy_is_named(
+    store: DynamoStore, tables: Tables, calls: Calls, operation: str, fault: Callable[[], None], said: str
+) -> None:
+    """By table and key, of a cancelled transaction those that were in the way."""
+    calls.before(operation, fault)
+    with pytest.raises(StillBusy) as refused:
+        booked(store, Pauses(), attempts=1)
+    assert str(refused.value).startswith(said.format(prefix=tables.engine.prefix))
+    if fault is not throttled and operation == WRITE:
+        assert str(refused.value) == said.format(prefix=tables.engine.prefix)
+
+
+def test_no_key_of_an_identity_is_named(tables: Tables, calls: Calls) -> None:
+    """It may be a person's username."""
+    identities = DynamoIdentities(tables)
+    calls.before("GetItem", throttled)
+    calls.before(READ, throttled)
+    with pytest.raises(StoreBusy) as refused:
+        identities.get("login#geoff@example.com", "profile")
+    assert str(refused.value) == f"ThrottlingException: {tables.name('identity')}"
+
+
+def test_only_the_first_of_many_rows_are_named() -> None:
+    said = busy_with("ThrottlingException", [f"row-{n}" for n in range(9)])
+    assert said == "ThrottlingException: row-0, row-1, row-2, row-3, row-4 and 4 more"
 
 
 def test_pauses_grow_up_to_a_second(store: DynamoStore, calls: Calls) -> None:

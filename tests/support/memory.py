@@ -75,6 +75,14 @@ class MemoryStore:
                     for key in wanted.opportunity_ids
                     if key in self._listings and not self._listings[key].deleted
                 },
+                other_offers=frozenset(
+                    offer.id
+                    for key in wanted.offers_of
+                    if key in self._listings
+                    and not self._listings[key].deleted
+                    and key not in wanted.opportunity_ids
+                    for offer in self._listings[key].opportunity.offers
+                ),
             )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:

@@ -160,7 +160,9 @@ class Broker:
         response = self.world.client.http.request(
             verb, path, headers={name: value for name, value in mine.items() if value is not None}, body=raw
         )
-        answer = Answer(response.status_code, response.headers, response.body)
+        # As everything that speaks HTTP to a caller does.
+        received = b"" if verb == "HEAD" else response.body
+        answer = Answer(response.status_code, response.headers, received)
         # The provider's own errors are OAuth's.
         if answer.status >= 400 and answer.body and answer.media_type == MEDIA_TYPE:
             errors_seen.note(answer.status, answer.json, verb, path)

@@ -192,6 +192,19 @@ def test_total_that_the_broker_expects(total: Any, expected: Decimal | None) -> 
     assert read(a_body(totalPaymentDue=total)).total_payment_due == expected
 
 
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [(0, 0), (0.0, 0), (3.0, 3), (2**53 - 1, 2**53 - 1), (-0.0, 0)]
+    + [(wrong, None) for wrong in (-1, 0.5, -1.0, 2**53, 1e300, True, "0", [0])],
+)
+def test_position_is_a_whole_number_however_it_is_written(position: Any, expected: int | None) -> None:
+    """C1-06: JSON has one kind of number, and 0.0 is 0."""
+    [item] = read(a_body(orderedItem=[an_item(position=position)])).items
+    assert item.position == expected
+    assert isinstance(item.position, int) is (expected is not None)
+    assert bool(item.errors) is (expected is None)
+
+
 def test_parties_keep_what_the_specification_knows() -> None:
     """GEN-10, DETAILS-02, MEDIA-04: extensions and unknown properties are not kept."""
     customer = {
@@ -326,3 +339,39 @@ def test_cancellation_that_asks_for_something_else_is_refused(
     """CANCEL-04, CANCEL-05, CANCEL-09, CANCEL-10, CANCEL-15."""
     with pytest.raises(error):
         read_cancellation(body, KEY, BASE_URL)
+
+
+def test_cancellation_may_name_its_own_order() -> None:
+    """CANCEL-05."""
+    body = a_cancellation(to_cancel(), **{"@id": f"{BASE_URL}/api/openbooking/orders/{KEY.uuid}"})
+    request = read_cancellation(body, KEY, BASE_URL)
+    assert len(request.item_ids) == 1
+
+
+@pytest.mark.parametrize(
+    "iri", [f"{BASE_URL}/api/openbooking/order-quotes/{KEY.uuid}", KEY.uuid, {"@id": KEY.uuid}, [], "", 7]
+)
+def test_cancellation_may_name_no_other_order(iri: Any) -> None:
+    """CANCEL-05."""
+    with pytest.raises(PatchContainsExcessivePropertiesError, match="@id"):
+        read_cancellation(a_cancellation(to_cancel(), **{"@id": iri}), KEY, BASE_URL)
+
+
+def test_properties_that_cannot_be_changed_are_named_while_they_are_few() -> None:
+    """CANCEL-05."""
+    with pytest.raises(PatchContainsExcessivePropertiesError, match="changed: customer, seller"):
+        read_cancellation(a_cancellation(to_cancel(), seller="x", customer="y"), KEY, BASE_URL)
+
+
+@pytest.mark.parametrize(
+    "excessive",
+    [{f"property{n}": n for n in range(50_000)}, {"x" * 1_000_000: 1}],
+    ids=["many", "long"],
+)
+def test_properties_that_cannot_be_changed_are_not_echoed(excessive: dict[str, int]) -> None:
+    """CANCEL-05: an answer is never as large as what was sent."""
+    for body in (a_cancellation(to_cancel(), **excessive), a_cancellation(to_cancel(**excessive))):
+        with pytest.raises(PatchContainsExcessivePropertiesError) as refused:
+            read_cancellation(body, KEY, BASE_URL)
+        assert len(str(refused.value)) < 200
+        assert str(refused.value).startswith(f"{len(excessive)} properties cannot be changed.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chalicelib.domain.errors import MalformedRequestError
+from chalicelib.domain.errors import InvalidParameterError
 from chalicelib.wire.rpde import (
     MAX_CHANGE_NUMBER,
     cache_control,
@@ -72,7 +72,7 @@ def test_place_in_the_feed_is_read(query: dict[str, str] | None, expected: int) 
     "value", ["", "-1", "1.5", "abc", "1e3", "٣", "²", str(MAX_CHANGE_NUMBER + 1), "9" * 30, "1 "]
 )
 def test_place_that_no_page_has_given_is_refused(value: str) -> None:
-    with pytest.raises(MalformedRequestError):
+    with pytest.raises(InvalidParameterError):
         read_after({"afterChangeNumber": value})
 
 

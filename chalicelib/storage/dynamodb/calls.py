@@ -33,21 +33,45 @@ PASSING = {
     "TransactionInProgressException",
 }
 
+_NAMED = 5  # of what was busy, in one line of the log
+
 # No answer, or half of one. Whether the call took effect is not known.
 _UNANSWERED = (HTTPClientError, ConnectionError, IncompleteReadError)
 
 
+def row_name(table: str, *key: str) -> str:
+    """A row, or without a key a whole table, as the log names it.
+
+    A key of the identity table may be a person's username, and no log has one.
+    """
+    return table if table.endswith("identity") else " ".join((table, *key))
+
+
 @contextmanager
-def passing_faults() -> Iterator[None]:
-    """Turn what will pass by itself (throttles, conflicts, timeouts) into StoreBusy."""
+def passing_faults(*busy: str) -> Iterator[None]:
+    """Turn what will pass by itself (throttles, conflicts, timeouts) into StoreBusy.
+
+    `busy` names the tables or rows that the call is about, as `row_name` does.
+    """
     try:
         yield
     except (PynamoDBException, ClientError, *_UNANSWERED) as error:
         cause = error.cause if isinstance(error, PynamoDBException) else error
         code = cause.response["Error"].get("Code") if isinstance(cause, ClientError) else None
         if code in PASSING or isinstance(cause, _UNANSWERED):
-            raise StoreBusy(str(error)) from error
+            raise StoreBusy(busy_with(code or type(cause).__name__, busy)) from error
         raise
+
+
+def busy_with(reason: str, names: Sequence[str]) -> str:
+    """What the error says: the reason, and the first few of what was busy, each once."""
+    named = list(dict.fromkeys(names))
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"{reason}: {', '.join(named[:_NAMED])}{more}" if named else reason
+
+
+def _key_name(table: str, key: Raw) -> str:
+    return row_name(table, *(str(value["S"]) for value in key.values()))
 
 
 def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[str, list[Raw]]:
@@ -62,13 +86,14 @@ def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[s
         request: dict[str, Any] = {}
         for table, key in batch:
             request.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
-        with passing_faults():
+        with passing_faults(*(_key_name(table, key) for table, key in batch)):
             answer = connection.dispatch("BatchGetItem", {"RequestItems": request})
         for table, items in answer["Responses"].items():
             found.setdefault(table, []).extend(items)
         left = answer.get("UnprocessedKeys") or {}
         again = [(table, key) for table, part in left.items() for key in part["Keys"]]
         if len(again) == len(batch):
-            raise StoreBusy("no key of a read was processed")
+            names = [_key_name(*key) for key in again]
+            raise StoreBusy(busy_with("no key of a read was processed", names))
         waiting += again
     return found

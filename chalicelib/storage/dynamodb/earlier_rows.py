@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.storage.dynamodb.calls import passing_faults
+from chalicelib.storage.dynamodb.calls import passing_faults, row_name
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingWork
 
@@ -40,7 +40,7 @@ def unfinished_work(tables: Tables, dataset: str | None = None, limit: int = 100
 
 
 def _rows(tables: Tables, model: Any, partition: str, kind: str, limit: int) -> list[EarlierRow]:
-    with passing_faults():
+    with passing_faults(row_name(model.Meta.table_name, partition)):
         answer: dict[str, Any] = tables.connection.query(
             model.Meta.table_name, partition, consistent_read=True, limit=limit
         )

@@ -13,7 +13,7 @@ from pynamodb.exceptions import PynamoDBException, TransactWriteError, UpdateErr
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.storage import codec
 from chalicelib.storage.codec import Undecodable
-from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults, row_name
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.scans import scan_whole
 from chalicelib.storage.dynamodb.tables import Tables
@@ -111,7 +111,7 @@ class DynamoFeeds:
         is_free = feeds.turn_ends_at.does_not_exist() | (feeds.turn_ends_at <= _milliseconds(now))
         actions: list[Any] = [feeds.turn_of.set(writer), feeds.turn_ends_at.set(_milliseconds(until))]
         try:
-            with passing_faults():
+            with passing_faults(row_name(self._tables.name("feeds"), feed_id)):
                 feeds(feed_id, _COUNTER).update(actions, feeds.change_number.exists() & is_free)
         except UpdateError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":
@@ -121,7 +121,7 @@ class DynamoFeeds:
         feeds = self._tables.feeds
         # Ids are UUIDs: a blank comes before all of their characters, a tilde after.
         following = feeds.entry.between(f"{_ITEM}{after} ", f"{_ITEM}~")
-        with passing_faults():
+        with passing_faults(row_name(self._tables.name("feeds"), feed_id)):
             found = list(feeds.query(feed_id, following, consistent_read=True, limit=limit))
         return [row.entry.removeprefix(_ITEM) for row in found]
 
@@ -236,7 +236,7 @@ class DynamoFeeds:
         found: list[Raw] = []
         start = None
         while len(found) < limit:
-            with passing_faults():
+            with passing_faults(row_name(self._tables.name("feeds"), feed_id)):
                 answer: dict[str, Any] = self._tables.connection.query(
                     self._tables.feeds.Meta.table_name,
                     feed_id,
@@ -257,7 +257,7 @@ class DynamoFeeds:
     ) -> tuple[list[Raw], bool]:
         """The next rows that have settled, at most `limit`, and whether there may be more of these."""
         feeds = self._tables.feeds
-        with passing_faults():
+        with passing_faults(row_name(self._tables.name("feeds"), feed_id)):
             answer: dict[str, Any] = self._tables.connection.query(
                 feeds.Meta.table_name,
                 feed_id,

@@ -54,17 +54,17 @@ class DynamoIdentities:
         return replace(record, version=record.version + 1)
 
     def delete(self, record: Record) -> None:
-        with passing_faults():
+        with passing_faults(self._rows.Meta.table_name):
             self._rows(record.principal, record.part).delete()
 
     def parts(self, principal: str) -> list[Record]:
-        with passing_faults():
+        with passing_faults(self._rows.Meta.table_name):
             return [
                 _record(row.to_dynamodb_dict()) for row in self._rows.query(principal, consistent_read=True)
             ]
 
     def all(self, kind: str) -> Iterator[Record]:
-        with passing_faults():
+        with passing_faults(self._rows.Meta.table_name):
             ours = self._rows.principal.startswith(f"{kind}#")
             for row in self._rows.scan(ours, consistent_read=True):
                 yield _record(row.to_dynamodb_dict())
@@ -75,7 +75,7 @@ class DynamoIdentities:
         actions: list[Any] = [rows.counted.add(amount), rows.expires_at.set(int(expires_at.timestamp()))]
         if amount > limit:
             return False
-        with passing_faults():
+        with passing_faults(self._rows.Meta.table_name):
             try:
                 rows(principal, part).update(actions, condition=below)
             except UpdateError as error:

@@ -9,7 +9,7 @@ from pynamodb.exceptions import DoesNotExist, UpdateError
 
 from chalicelib.domain.capacity import HoldState
 from chalicelib.storage.dynamodb import rows
-from chalicelib.storage.dynamodb.calls import Raw, passing_faults
+from chalicelib.storage.dynamodb.calls import Raw, passing_faults, row_name
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
@@ -36,7 +36,7 @@ def reclaim(
     seconds, ended, transactions = rows.to_seconds(now), 0, 0
     put_away: list[str] = []
     while True:
-        with passing_faults():
+        with passing_faults(row_name(tables.name("inventory"), opportunity_id, CAPACITY)):
             try:
                 # Read before the leases: the mark is raised only if this is still the version.
                 version = int(tables.capacity.get(opportunity_id, CAPACITY, consistent_read=True).version)
@@ -85,7 +85,7 @@ def _query(
     tables: Tables, key: str, index: str, limit: int, until: Any = None, *, consistent: bool = False
 ) -> list[Raw]:
     # As raw rows: one that is damaged must not hide the others.
-    with passing_faults():
+    with passing_faults(row_name(tables.name("inventory"), key)):
         answer: dict[str, Any] = tables.connection.query(
             tables.holds.Meta.table_name,
             key,
@@ -162,7 +162,7 @@ def _raise_mark(tables: Tables, opportunity_id: str, version: int, following: Se
     mark = capacity.next_expiry_at
     action = mark.set(following[0]) if following else mark.remove()
     try:
-        with passing_faults():
+        with passing_faults(row_name(tables.name("inventory"), opportunity_id, CAPACITY)):
             capacity(opportunity_id, CAPACITY).update([action], condition=capacity.version == version)
     except UpdateError as error:
         if error.cause_response_code != "ConditionalCheckFailedException":

@@ -9,7 +9,7 @@ from typing import Any
 from pynamodb.exceptions import DeleteError, PutError
 
 from chalicelib.storage.dynamodb import earlier_rows
-from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults, row_name
 from chalicelib.storage.dynamodb.rows import check_format, to_seconds
 from chalicelib.storage.dynamodb.scans import scan_whole
 from chalicelib.storage.dynamodb.tables import PendingRow, Tables
@@ -27,7 +27,7 @@ class DynamoPending:
 
     def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
         following = self._rows.id > after if after else None
-        with passing_faults():
+        with passing_faults(row_name(self._rows.Meta.table_name, kind)):
             answer: dict[str, Any] = self._tables.connection.query(
                 self._rows.Meta.table_name,
                 kind,
@@ -44,7 +44,7 @@ class DynamoPending:
         return _read(found[0]) if found else None
 
     def count(self, kind: str, at_most: int) -> int:
-        with passing_faults():
+        with passing_faults(row_name(self._rows.Meta.table_name, kind)):
             answer: dict[str, Any] = self._tables.connection.query(
                 self._rows.Meta.table_name, kind, consistent_read=True, limit=at_most, select="COUNT"
             )
@@ -93,7 +93,7 @@ class DynamoPending:
     @contextmanager
     def _unless_changed(self) -> Iterator[None]:
         try:
-            with passing_faults():
+            with passing_faults(self._rows.Meta.table_name):
                 yield
         except (PutError, DeleteError) as error:
             if error.cause_response_code != "ConditionalCheckFailedException":

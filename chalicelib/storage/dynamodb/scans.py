@@ -23,7 +23,7 @@ def scan(
     attributes: Sequence[str] | None = None,
 ) -> ScanPage[Raw]:
     """One page of a table, eventually consistent. `cursor` is the key of the last row before it, as JSON."""
-    with passing_faults():
+    with passing_faults(table):
         answer: dict[str, Any] = tables.connection.scan(
             table,
             filter_condition=only,

@@ -14,7 +14,7 @@ from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb import corrections, leases, rows, scans
-from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
+from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults, row_name
 from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_PREFIX, Tables
@@ -52,15 +52,21 @@ class DynamoStore:
             for opportunity_id in wanted.opportunity_ids
             for part in (DETAILS, CAPACITY, rows.hold_part(wanted.order))
         ]
+        others = [each for each in wanted.offers_of if each not in wanted.opportunity_ids]
+        keys += [(self._inventory, _part(each, DETAILS)) for each in others]
         keys.append((self._orders, {"order_key": {"S": str(wanted.order)}}))
         if wanted.seller_id:
             keys.append((self._identity, _seller_key(wanted.seller_id)))
         found = batch_get(self._tables.connection, keys)
         orders, sellers = found.get(self._orders), found.get(self._identity)
+        inventory = _opportunities(found.get(self._inventory, []))
         return Snapshot(
             order=rows.read_order(orders[0]) if orders else None,
             seller=_read_seller(sellers[0]) if sellers else None,
-            opportunities=_opportunities(found.get(self._inventory, [])),
+            opportunities={key: inventory[key] for key in wanted.opportunity_ids if key in inventory},
+            other_offers=frozenset(
+                offer.id for key in others if key in inventory for offer in inventory[key].opportunity.offers
+            ),
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
@@ -91,7 +97,7 @@ class DynamoStore:
             if after
             else holds.part.startswith(HOLD_PREFIX)
         )
-        with passing_faults():
+        with passing_faults(row_name(self._inventory, opportunity_id)):
             found = list(holds.query(opportunity_id, following, consistent_read=True, limit=limit))
         return {rows.key_of_hold(row.part): rows.read_hold(row.to_dynamodb_dict()) for row in found}
 
@@ -140,7 +146,7 @@ class DynamoStore:
 
     def _scan(self, table: str, condition: Any, start: Any = None) -> tuple[list[Raw], Any]:
         """The rows of one page that meet the condition, and the key of the last one looked at."""
-        with passing_faults():
+        with passing_faults(table):
             answer: dict[str, Any] = self._tables.connection.scan(
                 table, condition, consistent_read=True, limit=_PAGE, exclusive_start_key=start
             )
@@ -201,7 +207,7 @@ class DynamoStore:
             )
 
     def save_seller(self, seller: Seller) -> None:
-        with passing_faults():
+        with passing_faults(self._identity):
             self._tables.identity(seller.id, _SELLER, document=codec.to_json(seller)).save()
 
     def import_seller(self, seller: Seller, source: str) -> None:
@@ -213,7 +219,7 @@ class DynamoStore:
             | identity.row_format.does_not_exist()
         )
         try:
-            with passing_faults():
+            with passing_faults(self._identity):
                 row.save(may_be_put)
         except PutError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":

@@ -8,7 +8,7 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from chalicelib.storage.dynamodb.calls import PASSING, Raw, passing_faults
+from chalicelib.storage.dynamodb.calls import PASSING, Raw, busy_with, passing_faults, row_name
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, Reason, StoreBusy, StoreContended
 from chalicelib.storage.store import MAX_ACTIONS
 
@@ -21,11 +21,11 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self._transaction = TransactWrite(connection=connection)
         # PynamoDB sends checks, then deletes, then puts, then updates, whatever the order of calls; the
-        # reasons of a refusal come back in that order.
-        self._checks: list[Explain] = []
-        self._deletes: list[Explain] = []
-        self._puts: list[Explain] = []
-        self._updates: list[Explain] = []
+        # reasons of a refusal come back in that order. Each action has the name of its row.
+        self._checks: list[tuple[str, Explain]] = []
+        self._deletes: list[tuple[str, Explain]] = []
+        self._puts: list[tuple[str, Explain]] = []
+        self._updates: list[tuple[str, Explain]] = []
 
     def check(
         self,
@@ -38,44 +38,55 @@ class Transaction:
     ) -> None:
         """A condition on a row that is not written."""
         self._transaction.condition_check(model, hash_key, range_key, condition=condition)
-        self._checks.append(lambda _: reason)
+        name = row_name(model.Meta.table_name, hash_key, *([range_key] if range_key else []))
+        self._checks.append((name, lambda _: reason))
 
     def delete(self, row: Model, condition: Any, reason: Reason | None = None) -> None:
         self._transaction.delete(row, condition=condition)
-        self._deletes.append(lambda _: reason)
+        self._deletes.append((_name(row), lambda _: reason))
 
     def put(self, row: Model, condition: Any = None, reason: Reason | None = None) -> None:
         self._transaction.save(row, condition=condition)
-        self._puts.append(lambda _: reason)
+        self._puts.append((_name(row), lambda _: reason))
 
     def update(
         self, row: Model, actions: list[Any], condition: Any = None, explain: Explain = lambda _: None
     ) -> None:
         """`explain` makes the reason from the row as it was found, None where there was none."""
         self._transaction.update(row, actions=actions, condition=condition, return_values="ALL_OLD")
-        self._updates.append(explain)
+        self._updates.append((_name(row), explain))
 
     def write(self) -> None:
         """Raises CommitRefused with every reason that can be told, StoreBusy where it should pass.
 
         StoreContended is the StoreBusy that only other transactions on the same rows have caused.
         """
-        explanations = [*self._checks, *self._deletes, *self._puts, *self._updates]
-        if len(explanations) > MAX_ACTIONS:
-            raise OrderTooLarge(f"{len(explanations)} rows do not fit one transaction")
+        written = [*self._checks, *self._deletes, *self._puts, *self._updates]
+        if len(written) > MAX_ACTIONS:
+            raise OrderTooLarge(f"{len(written)} rows do not fit one transaction")
         try:
-            with passing_faults(), self._transaction:
+            with passing_faults(*(name for name, _ in written)), self._transaction:
                 pass
         except TransactWriteError as error:
             codes = [cause.code for cause in error.cancellation_reasons if cause is not None]
             if passing := PASSING.intersection(codes):
-                busy = StoreContended if passing == {"TransactionConflict"} else StoreBusy
-                raise busy(", ".join(codes)) from error
+                busy = [
+                    name
+                    for cause, (name, _) in zip(error.cancellation_reasons, written, strict=True)
+                    if cause is not None and cause.code in PASSING
+                ]
+                kind = StoreContended if passing == {"TransactionConflict"} else StoreBusy
+                raise kind(busy_with(", ".join(sorted(passing)), busy)) from error
             if "ConditionalCheckFailed" not in codes:
                 raise
             reasons = [
                 explain(cause.raw_item)
-                for cause, explain in zip(error.cancellation_reasons, explanations, strict=True)
+                for cause, (_, explain) in zip(error.cancellation_reasons, written, strict=True)
                 if cause is not None and cause.code == "ConditionalCheckFailed"
             ]
             raise CommitRefused([reason for reason in reasons if reason is not None]) from error
+
+
+def _name(row: Model) -> str:
+    keys = (row._hash_keyname, row._range_keyname)
+    return row_name(row.Meta.table_name, *(str(getattr(row, key)) for key in keys if key))
