@@ -52,7 +52,7 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
         ),
         published=True,
     )
-    # What is given back is given back whatever has become of the Opportunity since.
+    # Spaces are released whatever has happened to the Opportunity since.
     held = (
         move if move.spaces_taken > 0 else replace(move, revision=None)
         for move in moves(order.key, order.holds(), changed.holds(), snapshot)

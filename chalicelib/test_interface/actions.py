@@ -43,9 +43,9 @@ _PLACE = {
 _CHANNEL = {
     "@type": "VirtualLocation",
     "name": "Video call",
-    "description": "In another room than before.",
-    "url": "https://video.example/another-room",
-    "accessId": "another-room",
+    "description": "With a new link.",
+    "url": "https://video.example/new-link",
+    "accessId": "new-link",
     "accessCode": "731664",
 }
 

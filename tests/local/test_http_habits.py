@@ -33,7 +33,7 @@ class Received:
 
 
 class Site:
-    """The whole app behind the local gateway, on a port of its own."""
+    """The whole app behind the local gateway, on its own port."""
 
     def __init__(self, port: int) -> None:
         self._port = port
