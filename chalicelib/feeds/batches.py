@@ -1,9 +1,9 @@
-"""One batch of a stream: what becomes of each record in it.
+"""Publish one batch of a stream: publish, park or retry each record in it.
 
-A record that can never be published is parked with its content, and its neighbours go on. Whatever else
-fails is tried again for as long as the stream keeps the record: the position of the first record that has
-to come again is returned, and what was published already is a no-op then. Each feed is written by itself,
-several at a time, so that one that is busy, or full of large items, holds up no other.
+A record that can never be published is parked with its content, and the other records are published. Other
+failures are retried for as long as the stream keeps the record: the batch returns the position of the first
+record to retry, and publishing a record a second time changes nothing. Each feed is written separately,
+several at a time, so that a feed that is busy or has large items does not delay the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,34 +20,34 @@ from chalicelib.storage.retry import RetryPolicy
 
 BUSY = (StillBusy, StoreBusy)
 
-# Feeds that are written at the same time.
+# The number of feeds that are written at the same time.
 _THREADS = 8
 
-# Seconds after which no further feed is begun: the functions have 60, and a feed that is throttled takes
-# up to 20 of them. What was not begun comes again with the batch.
+# Seconds after which no further feed is started: the functions have 60, and a feed that is throttled takes
+# up to 20 of them. The feeds that were not started are written when the batch is retried.
 _BEGINS_WITHIN = 25.0
 
-# While one release replaces another, functions of both run. A row in a later format is left to the later
-# release for so long; after that it was rolled back, and the row would hold up all others.
+# While one release replaces another, functions of both run. For this long, a row in a later format is left to
+# the later release. After that, the later release was rolled back, and the row would block all others.
 RELEASES_MEET_FOR = timedelta(minutes=15)
 
 
 class Observer(Protocol):
-    """Where a stream reports what people have to know. Ids and types of errors only, nothing personal."""
+    """Receives a stream's reports for operators: ids and types of errors only, no personal data."""
 
     def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
-        """A record will not be tried again until an operator replays it.
+        """A record is not retried until an operator replays it.
 
-        Reported once more where the batch of the record comes again.
+        Reported again if the batch of the record is retried.
         """
 
     def batch_retried(self, stream: str, position: str, error: BaseException, *, busy: bool) -> None:
-        """The batch comes again from this position on; `busy` where that should pass by itself."""
+        """The batch is retried from this position on; `busy` if the cause is temporary."""
 
 
 @dataclass(frozen=True)
 class FeedChange:
-    """What one record brings to a feed."""
+    """The change to a feed that one record causes."""
 
     record: Record
     feed_id: str
@@ -56,7 +56,7 @@ class FeedChange:
 
 @dataclass(frozen=True)
 class Handled:
-    """What became of a batch: the position from which it has to come again and why, and what was parked."""
+    """The result of a batch: the position to retry from and the reason, and the parked records."""
 
     retry_from: str | None = None
     error: BaseException | None = None
@@ -65,7 +65,7 @@ class Handled:
 
 @dataclass(frozen=True)
 class Outlet:
-    """What every stream writes to and reports to. `now` is the present for what is written."""
+    """Where every stream writes and reports. `now` is the current time for what is written."""
 
     ledger: Ledger
     parked: ParkedRecords
@@ -77,7 +77,7 @@ class Outlet:
 
 @dataclass
 class Batch:
-    """The records of one invocation, in their order, all of one stream."""
+    """The records of one invocation of one stream, in order."""
 
     stream: str
     records: Sequence[Record]
@@ -92,15 +92,15 @@ class Batch:
         self._began = self.outlet.retry.clock()
 
     def has_time(self) -> bool:
-        """Whether more may be begun in this invocation."""
+        """Whether more work may be started in this invocation."""
         return self.outlet.retry.clock() - self._began <= _BEGINS_WITHIN
 
     def retry(self, record: Record, error: BaseException) -> None:
-        """This record, and so all after it, has to come again."""
+        """Retry the batch from this record on."""
         self._retried.setdefault(self._index[id(record)], error)
 
     def park(self, record: Record, error: BaseException) -> None:
-        """This record can never be published: keep it, with its content, where an operator finds it."""
+        """Keep a record that can never be published, with its content, for an operator."""
         outlet, now = self.outlet, self.outlet.now()
         if isinstance(error, LaterFormat):
             written_at = outlet.records.written_at(record)
@@ -110,15 +110,15 @@ class Batch:
         position, row = outlet.records.position(record), outlet.records.row_key(record)
         try:
             parked, _ = outlet.parked.park(self.stream, position, row, record, error, now)
-        except Exception as failure:  # what was not parked must come again
+        except Exception as failure:  # a record that was not parked must be retried
             self.retry(record, failure)
             return
         self._parked.append(parked)
-        # Also where it was parked before: the process may have been killed before it could report that.
+        # Report it even if it was parked before: the process may have ended before it reported that.
         outlet.observer.record_parked(parked, error)
 
     def publish(self, changes: Iterable[FeedChange]) -> None:
-        """Bring each feed up to its changes, several feeds at a time."""
+        """Publish the changes to each feed, several feeds at a time."""
         by_feed: dict[str, list[FeedChange]] = {}
         for change in changes:
             by_feed.setdefault(change.feed_id, []).append(change)
@@ -135,12 +135,12 @@ class Batch:
                 self.retry(each[0].record, error)
 
     def handled(self) -> Handled:
-        """What became of it, reported."""
+        """Report the result of the batch, and return it."""
         if not self._retried:
             return Handled(parked=tuple(self._parked))
         first = min(self._retried)
         position = self.outlet.records.position(self.records[first])
-        # One line for each kind of reason: a store that is busy must not hide that something is broken.
+        # One line for each kind of reason: a busy store must not hide an error.
         for busy in (True, False):
             reasons = [error for error in self._retried.values() if isinstance(error, BUSY) is busy]
             if reasons:
@@ -148,24 +148,24 @@ class Batch:
         return Handled(position, self._retried[first], tuple(self._parked))
 
     def _rotated(self, feeds: list[list[FeedChange]]) -> list[list[FeedChange]]:
-        """Begun anywhere, so that feeds which use up the time are not always the same ones first."""
+        """The feeds from a random start, so that slow feeds do not always come first and use up the time."""
         first = int(self.outlet.retry.jitter() * len(feeds)) % len(feeds) if feeds else 0
         return [*feeds[first:], *feeds[:first]]
 
     def _attempt(self, changes: Sequence[FeedChange]) -> Exception | None:
-        """Publish to one feed; what has failed. Runs in threads, and changes nothing of the batch."""
+        """Publish to one feed and return what failed. Runs in threads and does not change the batch."""
         if not self.has_time():
             return StoreBusy("no time is left in this invocation")
         try:
             self.outlet.ledger.publish(
                 changes[0].feed_id, [change.item for change in changes], self.outlet.now()
             )
-        except Exception as error:  # whatever it is, it concerns this feed alone
+        except Exception as error:  # any error affects only this feed
             return error
         return None
 
     def _refused(self, changes: Sequence[FeedChange], error: Exception | None) -> None:
-        """Park what a feed can never take, and publish what these items were before."""
+        """Park the changes that a feed can never accept, and publish the earlier versions of their items."""
         waiting = list(changes)
         while isinstance(error, ItemsRefused):
             reasons = {(item.id, item.version): reason for item, reason in error.refused}

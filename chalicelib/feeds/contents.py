@@ -1,6 +1,6 @@
-"""What each feed has to show, from the rows of the store: for those who check or rebuild feeds.
+"""The expected content of each feed, from the rows of the store: for checking and rebuilding feeds.
 
-The stream handlers publish changes as they come; this says what must be so when all have come.
+The stream handlers publish changes as they arrive; this module returns the state after all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +17,19 @@ from chalicelib.wire.opportunities import feed_data
 
 IsRevoked = Callable[[str, str], bool]
 
-# The id of a partner's feed is one of these and the partner's id.
+# A partner's feed id is one of these followed by the partner's id.
 ORDERS, PROPOSALS = orders_feed(""), proposals_feed("")
 
 
 @dataclass(frozen=True)
 class FeedContents:
-    """The items of every feed as they have to be now. `is_revoked` is asked of a partner and a Seller."""
+    """The expected current items of every feed. `is_revoked` takes the ids of a partner and a Seller."""
 
     store: Store
     is_revoked: IsRevoked
 
     def current(self, feed_id: str, item_ids: Sequence[str]) -> Mapping[str, FeedItem]:
-        """These items; one without `data` must not be shown, except as deleted. Raises StoreBusy."""
+        """The expected items of these ids; one without `data` may only be shown as deleted. Raises StoreBusy."""
         if feed_id in OPEN_FEEDS:
             return self._open(feed_id, item_ids)
         partner_id = partner_of(feed_id)
@@ -43,19 +43,20 @@ class FeedContents:
         return items
 
     def _shown(self, order: Order | DeletedOrder, feed_id: str, kind: str) -> FeedItem | None:
-        """As its feed has to show it, where it is there at all.
+        """The item that a feed must show for an Order, if the feed has one.
 
-        That may be also if the store says it never was: a restore has taken that back (OFEED-02).
+        The feed may have one even if the store says that it never had: a restore may have undone that
+        (OFEED-02).
         """
         if isinstance(order, Order) and order.kind.value == kind and not order.published:
             return self.of_order(replace(order, published=True)).get(feed_id)
         return self.of_order(order).get(feed_id)
 
     def of_order(self, order: Order | DeletedOrder) -> dict[str, FeedItem]:
-        """What the feeds of its partner have of an Order, by feed; without `data` where it may have been shown.
+        """The items of an Order in its partner's feeds, by feed; without `data` if it may have been shown.
 
-        An Order is in its feed from its first update on (OFEED-02), a proposal until B (OFEED-14), and
-        nothing of it for a partner whom the Seller no longer allows to see it (OFEED-15).
+        An Order is in its feed from its first update on (OFEED-02) and a proposal until B (OFEED-14). Neither
+        is shown to a partner whom the Seller no longer allows to see it (OFEED-15).
         """
         partner_id, uuid = order.key.partner_id, order.key.uuid
         orders, proposals = orders_feed(partner_id), proposals_feed(partner_id)
@@ -90,7 +91,7 @@ class FeedContents:
 
 
 def listing_item(listing: Listing, capacity: Capacity | None) -> FeedItem:
-    """An Opportunity as its open feed has to show it. Details and capacity are two rows: versions add up."""
+    """An Opportunity's item in its open feed. Details and capacity are two rows: its version is their sum."""
     opportunity = listing.opportunity
     data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
     version = listing.version + (capacity.version if capacity else 0)
@@ -98,7 +99,7 @@ def listing_item(listing: Listing, capacity: Capacity | None) -> FeedItem:
 
 
 def feed_of(order: Order) -> str | None:
-    """The feed in which an Order is shown once it has changed; None for a quote."""
+    """The feed that shows an Order after a change; None for a quote."""
     match order.kind:
         case OrderKind.OrderQuote:
             return None
@@ -109,7 +110,7 @@ def feed_of(order: Order) -> str | None:
 
 
 def partner_of(feed_id: str) -> str:
-    """The booking partner whose feed this is; "" for an open feed and for what is no feed of ours."""
+    """The booking partner whose feed this is; "" for an open feed and for an unknown feed."""
     for prefix in (ORDERS, PROPOSALS):
         if feed_id.startswith(prefix):
             return feed_id.removeprefix(prefix)

@@ -1,8 +1,8 @@
-"""Appending to a feed so that no reader can miss an item (RPDE-06).
+"""Append to a feed so that no reader can miss an item (RPDE-06).
 
-Change numbers are drawn and written in one transaction that fails if another writer was faster, so
-that the order of commits is the order of change numbers. Each item carries the version it was made
-from: what arrives twice, late or out of order changes nothing.
+Change numbers are assigned and written in one transaction that fails if another writer was faster, so
+that the order of commits is the order of change numbers. Each item has the version that it was made
+from: an item that arrives twice, late or out of order changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,20 +16,20 @@ from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStor
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.rpde import item_text
 
-# DynamoDB takes 4 MB in one transaction.
+# DynamoDB accepts 4 MB in one transaction.
 _MAX_BYTES = 3_000_000
 
-# How long the others leave the feed to a writer that has lost a race: a read and a transaction. The turn ends by
-# itself where its writer has gone.
+# How long the other writers wait for a writer that has lost a race: a read and a transaction. If that writer
+# has stopped, its turn expires.
 _TURN = timedelta(seconds=2)
 
-# Seconds after which a writer that waits looks again whether the turn has ended.
+# Seconds after which a waiting writer checks again whether the turn has ended.
 _LOOKS_EVERY = 0.1
 
 
 @dataclass(frozen=True)
 class FeedItem:
-    """One version of an item; without `data` it is deleted."""
+    """One version of an item; a deleted item has no `data`."""
 
     id: str
     kind: str
@@ -38,7 +38,7 @@ class FeedItem:
 
 
 class ItemsRefused(Exception):
-    """Some items can never be published. All others were."""
+    """Some items can never be published. All others were published."""
 
     def __init__(self, refused: Sequence[tuple[FeedItem, EntryRefused]]) -> None:
         super().__init__(f"{len(refused)} items cannot be published")
@@ -54,9 +54,9 @@ class Ledger:
         self._name = str(retry.jitter())
 
     def publish(self, feed_id: str, items: Iterable[FeedItem], now: datetime) -> int:
-        """Bring the feed up to these items; how many of them were news to it.
+        """Publish these items to the feed; the number of items that were new to it.
 
-        Raises StillBusy, and ItemsRefused once all others are published.
+        Raises StillBusy, and ItemsRefused after all other items are published.
         """
         newest: dict[str, FeedItem] = {}
         for item in items:
@@ -69,7 +69,7 @@ class Ledger:
             try:
                 handled, appended, has_lost = self._append(feed_id, part, now, began)
             except EntryRefused as error:
-                if len(part) > 1:  # one of them: which is it?
+                if len(part) > 1:  # find out which item it was
                     size = len(part) // 2
                     continue
                 refused.append((part[0], error))
@@ -78,7 +78,7 @@ class Ledger:
             news += appended
             size = MAX_ENTRIES
             is_contended |= has_lost
-            if waiting and is_contended:  # the rest of the batch in one go
+            if waiting and is_contended:  # the rest of the batch in one transaction
                 self._take_turn(feed_id, now + timedelta(seconds=self._retry.clock() - began))
         if refused:
             raise ItemsRefused(refused)
@@ -91,12 +91,13 @@ class Ledger:
     def _append(
         self, feed_id: str, items: Sequence[FeedItem], now: datetime, began: float
     ) -> tuple[int, int, bool]:
-        """Append as many of the items as one transaction takes.
+        """Append as many of the items as fit one transaction.
 
-        How many those are, how many of them were news, and whether another writer was faster once. It was `now` when the clock of the retry policy said `began`. Raises EntryRefused, StillBusy.
+        Returns how many those are, how many of them were new, and whether another writer was ever faster. `began`
+        is the retry policy's clock at the time `now`. Raises EntryRefused, StillBusy.
         """
-        # A writer that has lost the counter to another one does not wait longer each time: those that
-        # win do not wait at all, and it would starve. Only a store that is busy is given more time.
+        # A writer that has lost the counter to another one does not wait longer each time: the winners do
+        # not wait at all, and it would never succeed. Only if the store is busy do the pauses grow.
         tries, turns = self._retry.tries(), self._retry.turns()
         next(tries), next(turns)
         has_lost, waits, waited = False, True, 0
@@ -105,7 +106,7 @@ class Ledger:
             try:
                 state = self._store.state(feed_id, [item.id for item in items])
                 if state.is_left_to_another(self._name, present):
-                    waited += 1  # who has waited longest looks most often, and so is next
+                    waited += 1  # the writer that has waited longest checks most often, and so is next
                     self._retry.pause(max(_LOOKS_EVERY / waited, self._retry.first_pause))
                     waits = next(turns, None) is not None
                     continue
@@ -131,8 +132,8 @@ def _entries(state: FeedState, items: Sequence[FeedItem]) -> tuple[int, list[Fee
         if pointer is not None and pointer.version >= item.version:
             continue
         if item.data is None and (pointer is None or not pointer.change_number):
-            # It has never been shown, so there is nothing to take back (DEL-03). Its version is noted:
-            # an older one that comes late must not bring it to life.
+            # It was never shown, so there is nothing to delete (DEL-03). Its version is noted: an older
+            # version that arrives late must not show it.
             entries.append(FeedEntry(item.id, 0, item.version, None, pointer))
             continue
         text, length = _rendered(item, number + 1)
@@ -149,5 +150,5 @@ def _rendered(item: FeedItem, number: int) -> tuple[str, int]:
     try:
         text = item_text("deleted" if item.data is None else "updated", item.kind, item.id, number, item.data)
         return text, len(text.encode())
-    except Exception as error:  # whatever is in it, it is no text
+    except Exception as error:  # whatever it contains cannot be written as text
         raise EntryRefused(f"the item {item.id} cannot be rendered") from error

@@ -1,4 +1,4 @@
-"""The data of an Order's feed item: as much detail as its row and a page can carry."""
+"""The data of an Order's feed item: as much detail as its row and a page can hold."""
 
 from chalicelib.domain.limits import MAX_PAGE_BYTES, MAX_ROW_BYTES, carried_bytes
 from chalicelib.domain.orders import Order
@@ -8,15 +8,15 @@ from chalicelib.storage import codec
 from chalicelib.wire.jsonld import write
 from chalicelib.wire.orders import feed_document
 
-# What stands around the data in its item.
+# The size of the rest of the item, without its data.
 _AROUND_BYTES = 5_000
 
 
 def order_data(order: Order) -> Json:
     """The `data` of an Order or OrderProposal in its partner's feed (OFEED-07 to OFEED-10).
 
-    What `services.room` let in fits, at the least with minimal detail. An Order of an earlier release may
-    be larger; it is given as it is, and the feed's store decides.
+    An Order that `services.row_size` accepted fits, at least with minimal detail. An Order of an earlier
+    release may be larger; it is returned unchanged, and the feed's store decides.
     """
     data: Json = {}
     for detail in Detail:

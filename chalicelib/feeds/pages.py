@@ -1,4 +1,4 @@
-"""A page of a feed, as its readers get it."""
+"""A page of a feed, as it is sent to its readers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,8 @@ from chalicelib.wire.rpde import PAGE_SIZE, cache_control, item_without_prepayme
 class FeedPage:
     """The text of a page and how long it may be cached.
 
-    `continues_at` is set instead where too much that has moved on had to be looked through: the link under
-    which the next item is looked for, from there on. A page without items would say that the feed has ended.
+    `continues_at` is set instead if the read found too many rows of moved items: it is the link that continues
+    the search for the next item. A page without items would mean the end of the feed.
     """
 
     text: str
@@ -32,10 +32,10 @@ def read_page(
     asked_limit: int | None = None,
     with_prepayment: bool = True,
 ) -> FeedPage:
-    """The items after change number `after` (RPDE-04, RPDE-08), in one read nearly always.
+    """The items after change number `after` (RPDE-04, RPDE-08), usually in one read.
 
-    At most `limit` of them, or `asked_limit` if the reader wants fewer (RPDE-13). Without `with_prepayment`
-    no item says whether it is paid through the Broker (PAY-02).
+    At most `limit` items, or `asked_limit` if that is lower (RPDE-13). Without `with_prepayment`, no item
+    contains whether it is paid through the Broker (PAY-02).
     """
     rows = store.page(feed_id, after, min(asked_limit or limit, limit), now)
     link = next_url(feed_url, rows.last if rows.last is not None else after, asked_limit)

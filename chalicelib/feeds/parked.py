@@ -1,7 +1,7 @@
-"""Stream records that can never be published, kept with their content until an operator has seen to them.
+"""Stream records that can never be published, kept with their content until an operator handles them.
 
-They are entries of the `pending` table, which DynamoDB encrypts at rest. What is listed holds no personal
-data; the content, which does, is apart from it, compressed, and read only to be replayed. DynamoDB's TTL
+They are entries of the `pending` table, which DynamoDB encrypts at rest. The listed entry has no personal
+data. The content has; it is stored separately, compressed, and is read only for a replay. DynamoDB's TTL
 removes both.
 """
 
@@ -21,17 +21,17 @@ from chalicelib.storage.records import Record
 
 STREAMS = ("orders", "inventory")
 
-# In front of the stream, the kinds of the two entries.
+# The prefixes of the stream in the kinds of the two entries.
 PARKED, PARKED_CONTENT = "parked#", "parked-content#"
 
-# A row takes 400 KB; a record with two images of an Order takes about a megabyte as text.
+# A row can hold 400 KB; a record with two images of an Order takes about a megabyte as text.
 _PART_BYTES = 300_000
 _ON_ONE_PAGE = 100
 
 
 @dataclass(frozen=True)
 class ParkedRecord:
-    """What is known of a parked record without reading its content: ids, instants and the kind of error."""
+    """A parked record without its content: ids, instants and the kind of error."""
 
     stream: str
     id: str
@@ -43,16 +43,16 @@ class ParkedRecord:
 
 @dataclass(frozen=True)
 class _Head:
-    """The document of the entry that is listed."""
+    """The document of the listed entry."""
 
     row: str
     parts: int
 
 
 def where(error: BaseException) -> str:
-    """The type of an error and the place in this code where it arose, without its message.
+    """The type of an error and the place in this code that raised it, without its message.
 
-    A message may quote what could not be read, and that may be personal data.
+    A message may quote the content that could not be read, which may be personal data.
     """
     name = type(error).__name__
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -73,8 +73,8 @@ class ParkedRecords:
     def park(
         self, stream: str, position: str, row: str, record: Record, error: BaseException, now: datetime
     ) -> tuple[ParkedRecord, bool]:
-        """Keep a record with its content; and whether that is new: a batch may come again."""
-        # The sequence number is unique in a shard, a row's records are all in one.
+        """Keep a record with its content. Returns whether it is new: a batch may be retried."""
+        # The sequence number is unique in a shard, and all records of a row are in one shard.
         record_id = f"{position}-{zlib.crc32(row.encode()):08x}"
         if known := self.find(stream, record_id):
             return replace(known, error=where(error)), False
@@ -97,7 +97,7 @@ class ParkedRecords:
         return _read(stream, head), True
 
     def listed(self, stream: str) -> Iterator[ParkedRecord]:
-        """All that are parked, in the order of their ids."""
+        """All parked records of a stream, in the order of their ids."""
         after = ""
         while heads := self._store.entries(_heads(stream), _ON_ONE_PAGE, after):
             yield from (_read(stream, head) for head in heads)
@@ -109,7 +109,7 @@ class ParkedRecords:
         return None if head is None else _read(stream, head)
 
     def content(self, parked: ParkedRecord) -> Record:
-        """The record itself. Raises Undecodable where not all of it is there."""
+        """The record itself. Raises Undecodable if a part of it is missing."""
         text = "".join(part.document for part in self._parts(parked))
         try:
             data = base64.b64decode(text, validate=True)
@@ -118,13 +118,13 @@ class ParkedRecords:
         return codec.unpack(data, Record)
 
     def discard(self, parked: ParkedRecord) -> bool:
-        """Remove a record and its content; False where it has gone."""
+        """Remove a record and its content; False if it was removed already."""
         head = self._store.entry(_heads(parked.stream), parked.id)
         if head is None:
             return False
         try:
             self._store.exchange([head, *self._parts(parked)], ())
-        except CommitRefused:  # somebody else discards it
+        except CommitRefused:  # another call discards it
             return False
         return True
 

@@ -1,7 +1,7 @@
-"""Publishing items again as they are now, whatever version their feed has of them.
+"""Publish items again in their current state, whatever version their feed has.
 
-The ledger never goes back to an earlier version. After a restore the store itself has gone back: what readers
-have seen since must be replaced all the same, at a higher change number.
+The ledger never publishes an earlier version. A restore sets the store itself to an earlier time: items that
+readers have seen since must still be replaced, at a higher change number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,33 +15,33 @@ from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStor
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.rpde import item_text
 
-# DynamoDB takes 4 MB in one transaction.
+# DynamoDB accepts 4 MB in one transaction.
 _MAX_BYTES = 3_000_000
 
 
 @dataclass(frozen=True)
 class Republisher:
-    """Writes items of any feed again, while the streams write into the same feeds."""
+    """Publishes items of any feed again, while the streams write to the same feeds."""
 
     feeds: FeedStore
     contents: FeedContents
     retry: RetryPolicy
 
     def publish(self, feed_id: str, item_ids: Sequence[str], now: datetime) -> int:
-        """Publish these items as the store has them; what it does not have, as deleted. How many were written.
+        """Publish these items as stored, and items missing in the store as deleted; the number written.
 
-        What can never be written is left out; the check names it. Raises StillBusy.
+        Items that can never be written are skipped; the check reports them. Raises StillBusy.
         """
         waiting, written, size = list(dict.fromkeys(item_ids)), 0, MAX_ENTRIES
         while waiting:
             batch = waiting[:size]
             try:
                 entries = self.retry.run(
-                    lambda: self._append(feed_id, batch, now),  # noqa: B023 - it runs before the next turn
+                    lambda: self._append(feed_id, batch, now),  # noqa: B023 - it runs before the next iteration
                     on=(FeedMoved, StoreBusy),
                 )
             except EntryRefused:
-                if len(batch) > 1:  # one of them: which is it?
+                if len(batch) > 1:  # find out which item it was
                     size = len(batch) // 2
                 else:
                     waiting, size = waiting[1:], MAX_ENTRIES
@@ -51,8 +51,8 @@ class Republisher:
         return written
 
     def _append(self, feed_id: str, item_ids: Sequence[str], now: datetime) -> list[FeedEntry]:
-        # The feed is read first: whatever a stream publishes after that moves the counter, and this write
-        # is refused. So an item is never replaced by an older version than the one in its feed.
+        # The feed is read first: a stream that publishes after that moves the counter, and this write is
+        # refused. So an item is never replaced by an older version than the one in its feed.
         state = self.feeds.state(feed_id, item_ids)
         current = self.contents.current(feed_id, item_ids)
         entries = _entries(state, [current[item_id] for item_id in item_ids])
@@ -60,10 +60,10 @@ class Republisher:
         return entries
 
     def _overtaken(self, feed_id: str, entries: Sequence[FeedEntry]) -> list[str]:
-        """Items that were changed meanwhile, and whose change the streams took for an old one.
+        """Items that were changed meanwhile, and whose change the streams skipped as an old one.
 
-        That can only be where the feed was ahead of the store. From here on it is not, and no change is
-        passed over any more.
+        This can only happen if the feed was ahead of the store. After this write it is not, and the streams
+        skip no further change.
         """
         were_ahead = {
             entry.item_id: entry.version
@@ -79,7 +79,7 @@ class Republisher:
 
 
 def _entries(state: FeedState, items: Sequence[FeedItem]) -> list[FeedEntry]:
-    """Entries for the first items, as many as one transaction takes."""
+    """Entries for the first items, as many as fit one transaction."""
     entries: list[FeedEntry] = []
     size = 0
     for number, item in enumerate(items, state.counter + 1):

@@ -1,6 +1,6 @@
 """The two streams: which feeds and items a record concerns.
 
-What becomes of a record that cannot be published, or not now, is decided in `batches`.
+`batches` decides what happens to a record that cannot be published.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from chalicelib.wire.opportunities import feed_data
 
 IsRevoked = Callable[[str, str], bool]
 
-# What a row or a record raises that is not what it should be.
+# The errors that an invalid row or record raises.
 _UNREADABLE = (UnreadableRow, LookupError, ValueError, TypeError)
 
 
@@ -34,17 +34,17 @@ def proposals_feed(partner_id: str) -> str:
 
 
 class Stream(Protocol):
-    """One stream's handler; replaying a parked record goes through it as well."""
+    """One stream's handler; it also replays parked records."""
 
     def handle(self, records: Sequence[Record]) -> Handled:
-        """Bring the feeds up to these records."""
+        """Publish the changes of these records to the feeds."""
 
 
 @dataclass(frozen=True)
 class OrdersStream:
-    """The stream of the Orders table, into the Orders feeds of booking partners.
+    """Publishes the stream of the Orders table to the Orders feeds of booking partners.
 
-    `is_revoked` answers for a partner and a Seller whether the one may no longer see the other's Orders.
+    `is_revoked` takes a partner and a Seller: whether the partner may no longer see the Seller's Orders.
     """
 
     outlet: Outlet
@@ -57,16 +57,16 @@ class OrdersStream:
         for record in records:
             try:
                 found = self.outlet.records.order_change(record)
-            except Exception as error:  # whatever it is, this record cannot be read
+            except Exception as error:  # this record cannot be read
                 batch.park(record, error)
                 continue
             if found is None:
-                continue  # a quote that was deleted or has lapsed: it was never in a feed
+                continue  # a quote that was deleted or has expired: it was never in a feed
             try:
                 changes += list(_order_changes(record, found, revocations.of))
-            except _NotKnown as unknown:  # the store has failed, not the record
+            except _NotKnown as unknown:  # the store failed; the record is valid
                 batch.retry(record, unknown.reason)
-            except Exception as error:  # whatever it is, this record cannot be rendered
+            except Exception as error:  # this record cannot be rendered
                 batch.park(record, error)
         batch.publish(changes)
         return batch.handled()
@@ -74,10 +74,10 @@ class OrdersStream:
 
 @dataclass(frozen=True)
 class InventoryStream:
-    """The stream of the Inventory table, into the open feeds.
+    """Publishes the stream of the Inventory table to the open feeds.
 
-    A record only names the Opportunity: what is published is how it stands now. Details and capacity
-    are two rows, each with a version that grows, and so does their sum.
+    A record only names the Opportunity; its current state is published. Details and capacity are two rows,
+    each with a version that grows, and so does their sum.
     """
 
     outlet: Outlet
@@ -89,7 +89,7 @@ class InventoryStream:
         for record in records:
             try:
                 opportunity_id = self.outlet.records.opportunity_id(record)
-            except Exception as error:  # whatever it is, this record cannot be read
+            except Exception as error:  # this record cannot be read
                 batch.park(record, error)
                 continue
             if opportunity_id is not None:
@@ -99,13 +99,13 @@ class InventoryStream:
             record = named[opportunity_id]
             try:
                 changes.append(_listing_change(record, listing, capacity))
-            except Exception as error:  # whatever it is, this Opportunity cannot be rendered
+            except Exception as error:  # this Opportunity cannot be rendered
                 batch.park(record, error)
         batch.publish(changes)
         return batch.handled()
 
     def _listings(self, named: dict[str, Record], batch: Batch) -> dict[str, tuple[Listing, Capacity | None]]:
-        """How the Opportunities stand now, without those that cannot be read."""
+        """The current Opportunities, without those that cannot be read."""
         if not named:
             return {}
         try:
@@ -113,7 +113,7 @@ class InventoryStream:
         except BUSY as error:
             batch.retry(next(iter(named.values())), error)
             return {}
-        except _UNREADABLE:  # one of them: which is it?
+        except _UNREADABLE:  # find out which one it was
             pass
         found: dict[str, tuple[Listing, Capacity | None]] = {}
         for opportunity_id, record in named.items():
@@ -127,7 +127,7 @@ class InventoryStream:
 
 
 class _NotKnown(Exception):
-    """Whether a partner may see an Order could not be read."""
+    """It could not be read whether a partner may see an Order."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -135,7 +135,7 @@ class _NotKnown(Exception):
 
 
 class _Revocations:
-    """Whether partners may see Sellers' Orders, read once a batch."""
+    """Whether partners may see Sellers' Orders, read once for each batch."""
 
     def __init__(self, is_revoked: IsRevoked, has_time: Callable[[], bool]) -> None:
         self._is_revoked = is_revoked
@@ -172,7 +172,7 @@ def _listing_change(record: Record, listing: Listing, capacity: Capacity | None)
 def _order_changes(
     record: Record, change: OrderChange, is_revoked: Callable[[Order], bool]
 ) -> Iterator[FeedChange]:
-    """The feeds and items that a record concerns; often none (OFEED-02, DEL-03, OFEED-15)."""
+    """The feeds and items that a record affects; often none (OFEED-02, DEL-03, OFEED-15)."""
     order = change.order
     partner_id, uuid = order.key.partner_id, order.key.uuid
     if isinstance(order, Order) and order.kind is OrderKind.OrderProposal:
@@ -182,7 +182,7 @@ def _order_changes(
             yield FeedChange(record, proposals_feed(partner_id), item)
         return
     if change.was_proposal:
-        # B has made an Order of it, or it was deleted (OFEED-14); if it was never shown, nor is this.
+        # It became an Order at B, or was deleted (OFEED-14); an item that was never shown needs no deletion.
         item = FeedItem(uuid, "OrderProposal", order.version, None)
         yield FeedChange(record, proposals_feed(partner_id), item)
     elif order.published:

@@ -1,1 +1,1 @@
-"""What the stores promise, how they refuse, and the codec; `storage.dynamodb` implements it."""
+"""The interfaces of the stores, their errors and the codec; `storage.dynamodb` implements them."""

@@ -1,6 +1,6 @@
-"""Domain values to text and back, by their type annotations.
+"""Encode domain values as text and decode them, by their type annotations.
 
-Fields that a newer version adds have defaults, so that older rows still read.
+Fields that a newer version adds have defaults, so that older rows can still be read.
 """
 
 import zlib
@@ -29,7 +29,7 @@ def from_json(text: str | bytes, kind: type[T]) -> T:
 
 
 def pack(value: Any) -> bytes:
-    """The value as compressed JSON. The same activity stands many times in an order: about a tenth is left."""
+    """The value as compressed JSON. An order repeats the same activity: compression leaves about a tenth."""
     return zlib.compress(msgspec.json.encode(value))
 
 
@@ -42,19 +42,19 @@ def unpack(data: bytes, kind: type[T]) -> T:
     return from_json(text, kind)
 
 
-# Beyond this, zlib no longer finds what stands twice.
+# Beyond this distance, zlib no longer finds repeated text.
 WINDOW_BYTES = 32_768
 
 # No JSON text has these two characters outside an escape.
 _SHARED, _BETWEEN = "\x01", "\x02"
-_MARK = b"\x01"  # no zlib stream begins with it
-_SHARED_FROM = 24  # characters of a text that is worth a reference
+_MARK = b"\x01"  # no zlib stream begins with this byte
+_SHARED_FROM = 24  # characters; shorter texts are not shared
 
 
 def pack_texts(*texts: str) -> bytes:
-    """JSON texts, compressed together. Each long string in them is kept once, however far apart they are.
+    """JSON texts, compressed together. Each long string in them is kept once, at any distance.
 
-    The same description stands in an order once for each place, at distances that zlib does not look back.
+    An order repeats the same description for each place, at distances beyond what zlib searches.
     """
     whole = _BETWEEN.join(texts)
     plain = whole.encode()

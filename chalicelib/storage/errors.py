@@ -1,4 +1,4 @@
-"""How a store refuses: what was found instead of what was expected, and what passes by itself."""
+"""The errors of a store: conditions that did not hold, and temporary failures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,35 +17,35 @@ class TooFewSpaces:
 
 @dataclass(frozen=True)
 class OpportunityChanged:
-    """The Seller has changed, closed or withdrawn it since it was read."""
+    """The Seller has changed, closed or withdrawn the Opportunity since it was read."""
 
     opportunity_id: str
 
 
 @dataclass(frozen=True)
 class LeaseEndsEarlier:
-    """This lease ends earlier than any other on the Opportunity; it has to say so."""
+    """This lease ends earlier than any other on the Opportunity; the change must say so."""
 
     opportunity_id: str
 
 
 @dataclass(frozen=True)
 class HoldChanged:
-    """What the Order holds is not what was read: its lease has ended, or it was changed elsewhere."""
+    """The Order's hold is not as it was read: its lease has ended, or another request changed it."""
 
     opportunity_id: str
 
 
 @dataclass(frozen=True)
 class SellerChanged:
-    """The Seller is not the one that was read: another import or a command has put it."""
+    """The Seller is not as it was read: another import or a command has written it."""
 
     seller_id: str
 
 
 @dataclass(frozen=True)
 class OrderChanged:
-    """The Order is not the version that was read: another request came in between."""
+    """The Order is not the version that was read: another request changed it."""
 
     key: OrderKey
 
@@ -54,7 +54,7 @@ Reason = TooFewSpaces | OpportunityChanged | LeaseEndsEarlier | HoldChanged | Or
 
 
 class CommitRefused(Exception):
-    """A condition of the commit no longer holds. Nothing was written; decide again on a fresh snapshot."""
+    """A condition of the commit no longer holds. Nothing was written; decide again on a new snapshot."""
 
     def __init__(self, reasons: Sequence[Reason]) -> None:
         super().__init__("; ".join(map(str, reasons)))
@@ -62,11 +62,11 @@ class CommitRefused(Exception):
 
 
 class StoreBusy(Exception):
-    """The store could not do it just now: a conflict, a throttle, a timeout. Try again after a pause."""
+    """A temporary failure of the store: a conflict, a throttle, a timeout. Try again after a pause."""
 
 
 class StoreContended(StoreBusy):
-    """Another transaction is changing the same rows at this moment. Nothing was written."""
+    """Another transaction is changing the same rows. Nothing was written."""
 
 
 class OrderTooLarge(Exception):
@@ -74,7 +74,7 @@ class OrderTooLarge(Exception):
 
 
 class StillBusy(Exception):
-    """Every attempt was refused or failed. Nothing was written, as far as was answered."""
+    """Every attempt was refused or failed. Nothing was written, unless an answer was lost."""
 
 
 class RecordChanged(Exception):
@@ -82,15 +82,15 @@ class RecordChanged(Exception):
 
 
 class UnreadableRow(Exception):
-    """A row lacks what every row of its kind has, or was written by a later release."""
+    """A row has no valid value for a required attribute, or was written by a later release."""
 
 
 class LaterFormat(UnreadableRow):
-    """A row was written by a later release, in a format that this one does not know."""
+    """A row was written by a later release, in a format that this release cannot read."""
 
 
 class EntryRefused(Exception):
-    """An entry of a feed that can never be written, such as one that is too large. Nothing was written."""
+    """A feed entry can never be written, for example because it is too large. Nothing was written."""
 
 
 class FeedMoved(Exception):

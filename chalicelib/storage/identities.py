@@ -1,4 +1,4 @@
-"""What an identity store promises: small documents that change only as they were read, and bounded counters."""
+"""The interface of an identity store: small documents with optimistic locking, and bounded counters."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from chalicelib.storage.pending import PendingWork
 
 @dataclass(frozen=True)
 class Record:
-    """One row. `version` counts its writes; 0 is a row that is not there yet.
+    """One row. `version` counts its writes; 0 is a row that does not exist yet.
 
-    After `expires_at` DynamoDB removes it in its own time: readers look at the instant themselves.
+    DynamoDB removes it some time after `expires_at`: readers check the instant themselves.
     """
 
     principal: str
@@ -23,21 +23,21 @@ class Record:
 
 
 class IdentityStore(Protocol):
-    """Who may call. Every method may raise StoreBusy."""
+    """The identities of callers. Every method may raise StoreBusy."""
 
     def get(self, principal: str, part: str) -> Record | None:
-        """The row as it stands, read consistently."""
+        """The current row, strongly consistent."""
 
     def save(self, record: Record, *others: Record, pending: Sequence[PendingWork] = ()) -> Record:
-        """Write the next version of what was read at `record.version`; of `others` too, all or none.
+        """Write the next version of a record that was read at `record.version`, and of `others`: all or none.
 
-        `pending` is what is to follow, written in the same transaction.
+        `pending` is the follow-up work, written in the same transaction.
 
         Raises RecordChanged.
         """
 
     def delete(self, record: Record) -> None:
-        """Remove the row, whatever has become of it."""
+        """Remove the row, in any version."""
 
     def parts(self, principal: str) -> list[Record]:
         """All rows of one principal, in the order of their parts."""
@@ -46,4 +46,4 @@ class IdentityStore(Protocol):
         """All rows whose principal begins with `kind` and a #. Reads the whole table: for commands only."""
 
     def count(self, principal: str, part: str, amount: int, limit: int, expires_at: datetime) -> bool:
-        """Add `amount` to a counter unless it would pass `limit`; whether it was added. A negative one gives back."""
+        """Add `amount` to a counter unless it would pass `limit`; whether it was added. It may be negative."""

@@ -1,4 +1,4 @@
-"""The document of an Order's row: compressed, and always of a size that the row takes."""
+"""The document of an Order's row: compressed, and never larger than the row allows."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from chalicelib.storage.errors import OrderTooLarge
 
 
 def pack_order(order: Order) -> bytes:
-    """The Order as its row keeps it: whole, or with as much detail of its Opportunities as fits.
+    """The Order as stored in its row: whole, or with as much detail of its Opportunities as fits.
 
     Raises OrderTooLarge.
     """
@@ -26,8 +26,8 @@ def pack_order(order: Order) -> bytes:
 def packed(order: Order) -> bytes:
     """The whole Order, compressed.
 
-    A small one is a single text. Of a large one the answers stand beside it instead of inside, where their
-    quotes would be escaped: so their strings are found to be the same as the Order's own.
+    A small Order is a single text. The answers of a large Order are separate texts: inside the Order their
+    quotes would be escaped, and their strings would not match the Order's strings.
     """
     text = codec.to_json(order)
     if len(text) <= codec.WINDOW_BYTES:
@@ -37,7 +37,7 @@ def packed(order: Order) -> bytes:
 
 
 def unpack_order(data: bytes) -> Order:
-    """The Order that `packed` wrote, or release 0.1.0. Raises Undecodable."""
+    """The Order that `packed` or release 0.1.0 wrote. Raises Undecodable."""
     texts = codec.unpack_texts(data)
     order = codec.from_json(texts[0], Order)
     if len(texts) == 1:

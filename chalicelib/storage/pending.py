@@ -1,6 +1,6 @@
-"""Unfinished work: one row shape for everything that has to continue later, and what its store promises.
+"""Unfinished work: one row shape for all work that continues later, and the interface of its store.
 
-Knows neither what a kind of work does nor how often it is tried: `services.pending` does.
+What each kind of work does and how often it is tried is defined in `services.pending`.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-# In front of the kind of an entry that could not be handled; it waits there for an operator.
+# The prefix of the kind of an entry that was set aside: it could not be handled and waits for an operator.
 SET_ASIDE = "set-aside#"
 
 
@@ -16,10 +16,10 @@ SET_ASIDE = "set-aside#"
 class PendingWork:
     """One piece of work that has been accepted and is not finished.
 
-    `document` says what is to be done, `progress` how far it has been done ("" for not begun). `attempts`
-    counts the failures since the last progress. `revision` tells this entry from a later one under the same
+    `document` describes the work, `progress` how much of it is done ("" for not started). `attempts` counts
+    the failures since the last progress. `revision` distinguishes this entry from a later one under the same
     id, and does not change while the work progresses; it is None for a row without a valid one. `error` and
-    `failed_at` belong to an entry that was set aside, `expires_at` to one that is removed by itself.
+    `failed_at` are for an entry that was set aside, `expires_at` for one that is removed automatically.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class PendingStore(Protocol):
     def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
         """The next entries of a kind after the id `after`, in the order of their ids, strongly consistent.
 
-        A row that cannot be read is returned as well, with its whole content as `document`.
+        A row that cannot be read is returned too, with its whole content as `document`.
         """
 
     def entry(self, kind: str, entry_id: str) -> PendingWork | None:
@@ -49,21 +49,21 @@ class PendingStore(Protocol):
         """How many entries a kind has, counted up to `at_most`."""
 
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
-        """Remove some entries and put others, all or none.
+        """Remove some entries and add others, all or none.
 
-        Raises CommitRefused where one of `finished` is no longer there, or is a later one.
+        Raises CommitRefused if one of `finished` no longer exists, or a later one has replaced it.
         """
 
     def save(self, entry: PendingWork) -> None:
-        """Save progress and attempts. Does nothing where the entry is finished or a later one has come."""
+        """Save progress and attempts. Does nothing if the entry is finished or a later one has replaced it."""
 
     def finish(self, entry: PendingWork) -> None:
-        """Remove a finished entry. Does nothing where that was done already or a later one has come."""
+        """Remove a finished entry. Does nothing if it was removed already or a later one has replaced it."""
 
     def take_over(self, dataset: str | None = None) -> int:
         """Turn unfinished work in rows of earlier releases into entries; how many.
 
-        With `dataset`, what a test dataset has noted there.
+        With `dataset`, the notes of that test dataset.
         """
 
     def kinds(self) -> list[str]:

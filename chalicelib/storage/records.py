@@ -1,4 +1,4 @@
-"""The records of the tables' streams: what can be read from one, whichever engine has written it."""
+"""The records of the tables' streams, independent of the engine that wrote them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,29 +12,29 @@ Record: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class OrderChange:
-    """An Order as its row has it after a change, and whether it was an OrderProposal before."""
+    """An Order as stored after a change, and whether it was an OrderProposal before."""
 
     order: Order | DeletedOrder
     was_proposal: bool
 
 
 class RecordReader(Protocol):
-    """How records are read. What a record lacks or has in another form raises LookupError, ValueError or TypeError."""
+    """Reads records. An invalid or missing part of a record raises LookupError, ValueError or TypeError."""
 
     def position(self, record: Record) -> str:
-        """Where it is in its stream: its sequence number."""
+        """The record's position in its stream: its sequence number."""
 
     def written_at(self, record: Record) -> datetime | None:
-        """When the row was changed, None where the record does not say."""
+        """When the row was changed, None if the record does not contain that."""
 
     def row_key(self, record: Record) -> str:
-        """The key of its row, for people; empty where it has none."""
+        """The key of its row, to show to people; empty if it has none."""
 
     def order_change(self, record: Record) -> OrderChange | None:
-        """What a record of the Orders stream says; None where the row was removed.
+        """The change in a record of the Orders stream; None if the row was removed.
 
-        Raises UnreadableRow as well.
+        Raises UnreadableRow too.
         """
 
     def opportunity_id(self, record: Record) -> str | None:
-        """The Opportunity whose listing a record of the Inventory stream has changed; None for a hold."""
+        """The Opportunity whose listing changed in a record of the Inventory stream; None for a hold."""

@@ -1,4 +1,4 @@
-"""One way to try again: how often, with which pauses, and for how long."""
+"""The retry policy: how often, with which pauses, and for how long."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from chalicelib.storage.errors import StillBusy
 
 T = TypeVar("T")
 
-# So many short attempts of a race fit into the time of one that waits longer and longer.
+# This many short attempts of a race take as long as one series of growing pauses.
 _TURNS = 50
 
 
@@ -17,11 +17,11 @@ _TURNS = 50
 class RetryPolicy:
     """How often and how long to try.
 
-    `pause` sleeps for some seconds, `jitter` gives a number from 0 to 1 and `clock` seconds that
-    only grow; all are passed in so that tests neither sleep nor gamble. Pauses double from
-    `first_pause` up to `longest_pause`; no attempt starts later than `gives_up_after` seconds.
-    A request that loses every time is given up after about 5 seconds, and one whose calls all
-    time out before API Gateway gives it up, at 29.
+    `pause` sleeps for some seconds, `jitter` returns a number from 0 to 1, and `clock` returns
+    monotonic seconds; they are passed in so that tests neither sleep nor depend on chance. Pauses
+    double from `first_pause` up to `longest_pause`; no attempt starts later than `gives_up_after`
+    seconds. A request that loses every race fails after about 5 seconds. One whose calls all time
+    out fails before API Gateway ends it, at 29 seconds.
     """
 
     pause: Callable[[float], None]
@@ -44,10 +44,10 @@ class RetryPolicy:
             yield attempt
 
     def turns(self) -> Iterator[int]:
-        """The number of each attempt in a race that somebody wins each time, with a short pause before all but the first.
+        """The number of each attempt in a race that one caller always wins; a short pause before all but the first.
 
-        The pauses are as long as an attempt takes, and do not grow: whoever has lost would come ever later, and
-        the others win again meanwhile.
+        The pauses are as long as an attempt takes, and do not grow: otherwise a caller that has lost would try
+        less and less often, and the others would win again meanwhile.
         """
         started, took = self.clock(), 0.0
         for attempt in range(self.attempts * _TURNS):
@@ -60,7 +60,7 @@ class RetryPolicy:
             took = self.clock() - before
 
     def run(self, action: Callable[[], T], *, on: tuple[type[Exception], ...]) -> T:
-        """What `action` returns, tried again where it raises one of `on`; in the end StillBusy, from the last."""
+        """What `action` returns, retried if it raises one of `on`. Raises StillBusy from the last error."""
         last: Exception | None = None
         for _ in self.tries():
             try:

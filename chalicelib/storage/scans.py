@@ -1,4 +1,4 @@
-"""Reading whole tables a page at a time: pages, parts that are read side by side, and rows that are damaged."""
+"""Reading whole tables a page at a time: pages, parts that are read in parallel, and damaged rows."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -19,7 +19,7 @@ WHOLE = Part()
 
 @dataclass(frozen=True)
 class ScanPage(Generic[T]):
-    """Some rows, and where the next page begins: None at the end. A page may be empty before the end."""
+    """Some rows, and the cursor of the next page: None at the end. A page may be empty before the end."""
 
     rows: tuple[T, ...]
     cursor: str | None = None
@@ -27,7 +27,7 @@ class ScanPage(Generic[T]):
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that cannot be read, by its key; `error` is the type of the error and nothing of the content."""
+    """A row that cannot be read, by its key; `error` is the type of the error, without any content."""
 
     key: str
     error: str

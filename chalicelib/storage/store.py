@@ -1,4 +1,4 @@
-"""What a store of inventory and orders promises. `storage.errors` has the ways in which it refuses."""
+"""The interface of the store of inventory and orders. Its errors are in `storage.errors`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from chalicelib.domain.parties import Seller
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 
-# Rows that one commit can write: DynamoDB takes no more in one transaction.
+# Rows that one commit can write: DynamoDB accepts no more in one transaction.
 MAX_ACTIONS = 100
 
 
@@ -26,9 +26,9 @@ KEYS_OF_AN_ORDER = 2
 
 @dataclass(frozen=True)
 class Listing:
-    """An Opportunity in the inventory, with where it came from; `version` counts its changes.
+    """An Opportunity in the inventory, with its source; `version` counts its changes.
 
-    `source` and `source_digest` tell an import what it has brought in and whether it has changed.
+    From `source` and `source_digest` an import knows what it has imported and whether that has changed.
     """
 
     opportunity: Opportunity
@@ -39,13 +39,13 @@ class Listing:
 
     @property
     def is_open(self) -> bool:
-        """Whether its spaces may be taken at all (BOOKABLE-08)."""
+        """Whether its spaces may be booked or leased (BOOKABLE-08)."""
         return not self.deleted and self.opportunity.status not in NOT_TAKING_PLACE
 
 
 @dataclass(frozen=True)
 class ImportedPage:
-    """Some Listings of a source, and where the next page starts (None: there is none)."""
+    """Some Listings of a source, and the cursor of the next page (None: there is none)."""
 
     listings: tuple[Listing, ...]
     following: str | None
@@ -65,7 +65,7 @@ class SellerEntry:
 
 @dataclass(frozen=True)
 class StoredProposal:
-    """An OrderProposal found by a scan; `order` is None where its row cannot be read."""
+    """An OrderProposal found by a scan; `order` is None if its row cannot be read."""
 
     key: OrderKey
     order: Order | None
@@ -82,7 +82,7 @@ class Reclaimed:
 
 @dataclass(frozen=True)
 class HoldCorrection:
-    """A hold as it was read and as it is to be. `order_version` is that of its Order, None for no Order."""
+    """A hold as it was read and its correction. `order_version` is that of its Order, None for no Order."""
 
     order: OrderKey
     before: Hold | None
@@ -94,10 +94,10 @@ class Store(Protocol):
     """Inventory, orders and sellers. Every method may raise StoreBusy."""
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
-        """Everything a stage may look at, in one strongly consistent read."""
+        """Everything that a stage may read, in one strongly consistent read."""
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
-        """The rows of many Orders, as far as there are any."""
+        """The existing rows of these Orders."""
 
     def commit(self, changes: Sequence[Change]) -> None:
         """All changes or none. Raises CommitRefused, OrderTooLarge."""
@@ -105,32 +105,32 @@ class Store(Protocol):
     def reclaim(
         self, opportunity_id: str, now: datetime, *, set_aside: bool = False, at_most: int | None = None
     ) -> Reclaimed:
-        """Give back the spaces of leases on it that have ended: all, or `at_most` so many transactions' worth.
+        """Release the spaces of leases on it that have ended: all, or as many as `at_most` transactions can.
 
-        A transaction ends up to 99 leases. Unless more are left, none of them holds a space afterwards,
-        whoever ended it. A row under the leases that cannot be read as one is passed over; with `set_aside`
-        it is taken away, and kept with the work set aside.
+        A transaction ends up to 99 leases. Unless more are left, none of them holds a space afterwards, also if
+        another caller ended it. A row among the leases that cannot be read as one is skipped; with `set_aside`
+        it is moved to the work set aside.
         """
 
     def expired(self, now: datetime, limit: int) -> list[str]:
-        """Opportunities with leases that have ended, possibly a moment late."""
+        """Opportunities with leases that have ended; eventually consistent."""
 
     def holds(
         self, opportunity_id: str, *, after: str = "", limit: int | None = None
     ) -> dict[OrderKey, Hold]:
-        """The register: who holds spaces of it, in the order of their keys as text; those after `after`."""
+        """The register: the Orders after `after` that hold spaces of it, in the order of their keys as text."""
 
     def listings(self, opportunity_ids: Sequence[str]) -> dict[str, tuple[Listing, Capacity | None]]:
-        """What the inventory has of these, deleted ones included."""
+        """The listings of these Opportunities, deleted ones included."""
 
     def imported_page(self, source: str, after: str | None = None) -> ImportedPage:
-        """Some of what an import from `source` has brought in, strongly consistent. A page may be empty.
+        """A page of what was imported from `source`, strongly consistent. A page may be empty.
 
         All pages together read the whole table: for commands only.
         """
 
     def imported_from(self, source: str) -> Iterator[Listing]:
-        """The same page after page. Raises StoreBusy in the middle, too."""
+        """The same, page by page. May raise StoreBusy during the iteration."""
 
     def proposals(self) -> Iterator[StoredProposal]:
         """All OrderProposals, in no order. Reads the whole table page by page: for commands only."""
@@ -143,22 +143,22 @@ class Store(Protocol):
         *,
         if_unheld: bool = False,
     ) -> None:
-        """Put a new Opportunity with `spaces` places (None: it has none to count, as a parent), or
-        its next version, which keeps the counters; and with it what is to follow.
+        """Write a new Opportunity with `spaces` places (None: it has no places to count, as for a parent), or
+        its next version, which keeps the counters; and with it the pending work.
 
-        `if_unheld`: only where nobody holds a space of it. Raises CommitRefused.
+        `if_unheld`: only if no Order holds a space of it. Raises CommitRefused.
         """
 
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
-        """The same of up to 50 at once, all or none."""
+        """The same for up to 50 at once, all or none."""
 
     def save_seller(self, seller: Seller) -> None:
-        """Put a Seller that no import owns from now on."""
+        """Write a Seller that no import owns from now on."""
 
     def import_seller(self, seller: Seller, source: str) -> None:
-        """Put a Seller that the import from `source` owns, where there is none.
+        """Write a Seller that the import from `source` owns, if there is none.
 
-        Where there is one, only if this import owns it, or release 0.1.0 wrote it. Raises CommitRefused.
+        Replace an existing one only if this import owns it, or release 0.1.0 wrote it. Raises CommitRefused.
         """
 
     def seller(self, seller_id: str) -> Seller | None:
@@ -176,16 +176,16 @@ class Store(Protocol):
         """A page of all Orders, or of one partner's; eventually consistent. Reads the whole table: for commands."""
 
     def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
-        """A page of the ids that have any row in the inventory, some of them on several pages. For commands."""
+        """A page of the ids that have a row in the inventory; an id may be on several pages. For commands."""
 
     def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
-        """The holds of these Orders on these Opportunities, as far as there are any; strongly consistent."""
+        """The existing holds of these Orders on these Opportunities; strongly consistent."""
 
     def correct(
         self, opportunity_id: str, read: Capacity, corrected: Capacity, holds: Sequence[HoldCorrection] = ()
     ) -> None:
-        """Put the counters of `corrected` and these holds, all or none: for repairs.
+        """Write the counters of `corrected` and these holds, all or none: for repairs.
 
-        Raises CommitRefused where the counters no longer have the version of `read`, a hold is not as it
+        Raises CommitRefused if the counters no longer have the version of `read`, a hold is not as it
         was read, or an Order has changed; OrderTooLarge beyond MAX_ACTIONS rows.
         """

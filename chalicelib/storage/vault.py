@@ -1,4 +1,4 @@
-"""Sealing what must not be readable in a table: by AWS KMS, or not at all on a developer's machine."""
+"""Encrypt secrets in tables: with AWS KMS, or not at all on a developer's machine."""
 
 from base64 import b64decode, b64encode
 from functools import cached_property
@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 from chalicelib.storage.dynamodb.calls import passing_faults
 
-# Bound into every seal: what was sealed for one purpose cannot be opened for another.
+# The encryption context: a text encrypted for one purpose cannot be decrypted for another.
 _CONTEXT = {"purpose": "openbooking signing key"}
 
 
 class Vault(Protocol):
-    """Turns bytes into text that only this installation can turn back. Every method may raise StoreBusy."""
+    """Encrypts bytes as text that only this installation can decrypt. Every method may raise StoreBusy."""
 
     def seal(self, content: bytes) -> str:
         """At most 4096 bytes."""
@@ -20,18 +20,18 @@ class Vault(Protocol):
 
 
 class KmsVault:
-    """By a key that never leaves AWS KMS; who may use it is up to its policy, and each use is in CloudTrail."""
+    """Uses a key that never leaves AWS KMS. Its policy controls its use; CloudTrail records each use."""
 
     def __init__(self, key_id: str, region: str) -> None:
         self._key_id, self._region = key_id, region
 
     @cached_property
     def _client(self) -> Any:
-        # Only who signs needs it: half a second of a cold start.
+        # Imported only for signing: it takes half a second of a cold start.
         from botocore.config import Config
         from botocore.session import get_session
 
-        # As with the tables: a call that hangs must leave time to try again.
+        # As for the tables: a call that hangs must leave time to try again.
         config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
         return get_session().create_client("kms", region_name=self._region, config=config)
 
@@ -50,7 +50,7 @@ class KmsVault:
 
 
 class OpenVault:
-    """No seal at all: for a machine on which there is nothing to protect."""
+    """No encryption: for a machine on which there is nothing to protect."""
 
     def seal(self, content: bytes) -> str:
         return b64encode(content).decode()

@@ -1,4 +1,4 @@
-"""What every call to DynamoDB shares: which faults pass by themselves, and a read across tables."""
+"""Shared by all calls to DynamoDB: which faults are temporary, and a read across tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Raw: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _BATCH = 100  # keys in one BatchGetItem
 
-# As errors of a call, and as reasons of a cancelled transaction.
+# Error codes of a call, and reasons of a cancelled transaction.
 PASSING = {
     "DependencyTimeoutException",
     "InternalFailure",
@@ -33,25 +33,25 @@ PASSING = {
     "TransactionInProgressException",
 }
 
-_NAMED = 5  # of what was busy, in one line of the log
+_NAMED = 5  # busy rows or tables in one line of the log
 
-# No answer, or half of one. Whether the call took effect is not known.
+# No answer, or an incomplete one. It is unknown whether the call took effect.
 _UNANSWERED = (HTTPClientError, ConnectionError, IncompleteReadError)
 
 
 def row_name(table: str, *key: str) -> str:
-    """A row, or without a key a whole table, as the log names it.
+    """The name of a row in the log, or without a key that of a table.
 
-    A key of the identity table may be a person's username, and no log has one.
+    A key of the identity table may be a person's username, which the log must not contain.
     """
     return table if table.endswith("identity") else " ".join((table, *key))
 
 
 @contextmanager
 def passing_faults(*busy: str) -> Iterator[None]:
-    """Turn what will pass by itself (throttles, conflicts, timeouts) into StoreBusy.
+    """Turn temporary errors (throttles, conflicts, timeouts) into StoreBusy.
 
-    `busy` names the tables or rows that the call is about, as `row_name` does.
+    `busy` names the tables or rows of the call, as `row_name` does.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def passing_faults(*busy: str) -> Iterator[None]:
 
 
 def busy_with(reason: str, names: Sequence[str]) -> str:
-    """What the error says: the reason, and the first few of what was busy, each once."""
+    """The message of the error: the reason, and the first few busy rows or tables, each once."""
     named = list(dict.fromkeys(names))
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return f"{reason}: {', '.join(named[:_NAMED])}{more}" if named else reason
@@ -75,9 +75,9 @@ def _key_name(table: str, key: Raw) -> str:
 
 
 def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[str, list[Raw]]:
-    """The rows of these keys by table, strongly consistent; what was left unprocessed is asked for again.
+    """The rows of these keys by table, strongly consistent; unprocessed keys are requested again.
 
-    PynamoDB's own batch reads know one table at a time; a snapshot needs three in one call.
+    PynamoDB's batch reads support one table at a time; a snapshot needs three in one call.
     """
     found: dict[str, list[Raw]] = {}
     waiting = list(keys)

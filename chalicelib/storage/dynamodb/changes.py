@@ -1,4 +1,4 @@
-"""The changes of a Decision as actions on rows: what each writes, on which condition, and why it may fail."""
+"""The changes of a Decision as actions on rows: what each writes, its condition, and the reason if it fails."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,9 +22,9 @@ from chalicelib.storage.errors import (
 def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Change]) -> None:
     """Add the actions of these changes. Raises OrderTooLarge.
 
-    Several Orders may give back spaces of one Opportunity: its counters move once, by the sum.
+    Several Orders may release spaces of one Opportunity: its counters move once, by the sum.
     """
-    given_back: dict[str, list[MoveHold]] = {}
+    released: dict[str, list[MoveHold]] = {}
     for change in changes:
         match change:
             case SaveOrder():
@@ -38,11 +38,11 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
             case MoveHold():
                 _move_hold(transaction, tables, change)
                 if change.after is None:
-                    given_back.setdefault(change.opportunity_id, []).append(change)
+                    released.setdefault(change.opportunity_id, []).append(change)
                 elif change.moves_counters:
                     _move_counters(transaction, tables, change)
-    for opportunity_id, moves in given_back.items():
-        _give_back(transaction, tables, opportunity_id, moves)
+    for opportunity_id, moves in released.items():
+        _release(transaction, tables, opportunity_id, moves)
 
 
 def _is_version(tables: Tables, version: int | None) -> Any:
@@ -62,7 +62,7 @@ def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None
         transaction.put(row, unchanged, reason)
 
 
-def _give_back(
+def _release(
     transaction: Transaction, tables: Tables, opportunity_id: str, moves: Sequence[MoveHold]
 ) -> None:
     capacity = tables.capacity
@@ -94,8 +94,8 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
         condition &= (capacity.revision == move.revision) & (capacity.open_for_booking == True)  # noqa: E712
     if move.after is not None and move.after.expires_at is not None:
         seconds = rows.to_seconds(move.after.expires_at)
-        # No lease may end before `next_expiry_at`, or its end would go unnoticed. Usually the mark
-        # is there and earlier, or not there at all; a lease that ends earlier lowers it.
+        # No lease may end before `next_expiry_at`, or its end would not be noticed. Usually the mark
+        # is earlier or missing; a lease that ends earlier lowers it.
         mark = capacity.next_expiry_at
         if move.ends_before_others:
             actions.append(mark.set(seconds))
@@ -111,7 +111,7 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
 
 
 def _why_not(move: MoveHold, old: Raw | None) -> Reason:
-    """Which of the conditions on the counters did not hold on the row as it was found."""
+    """The condition on the counters that did not hold for the row as it was found."""
     if old is None:
         return OpportunityChanged(move.opportunity_id)
     found = rows.read_capacity(old)

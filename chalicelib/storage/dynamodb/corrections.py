@@ -1,4 +1,4 @@
-"""Counters and holds put right, on the condition that nothing has happened since they were read."""
+"""Correct counters and holds, on the condition that nothing has changed since they were read."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Unfinished work as release 0.1.0 kept it, in three places and shapes, read as entries of today.
+"""Unfinished work in the rows of release 0.1.0, in three places and shapes, read as current entries.
 
-Functions of both releases run side by side while a deployment replaces one with the other, so the old
-places are looked at for as long as 0.1.0 may be upgraded from.
+Functions of both releases run at the same time while a deployment replaces one with the other, so the old
+places are read as long as upgrades from 0.1.0 are supported.
 """
 
 import json
@@ -12,7 +12,7 @@ from chalicelib.storage.dynamodb.calls import passing_faults, row_name
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingWork
 
-# Partitions of the inventory table that were no Opportunity, and one of the identity table.
+# Partitions of the inventory table that did not belong to an Opportunity, and one of the identity table.
 _CHANGES = "changes"
 _CLEARINGS = "clearings"
 _FEED_REVIEWS = "feed-reviews"
@@ -20,7 +20,7 @@ _FEED_REVIEWS = "feed-reviews"
 
 @dataclass(frozen=True)
 class EarlierRow:
-    """A row of an old shape, the condition that it is still as it was read, and the entry that replaces it."""
+    """A row of an old shape, the condition that it is unchanged since it was read, and the entry to replace it."""
 
     row: Any
     unchanged: Any
@@ -28,7 +28,7 @@ class EarlierRow:
 
 
 def unfinished_work(tables: Tables, dataset: str | None = None, limit: int = 100) -> list[EarlierRow]:
-    """Some rows of the old shapes: those of a test dataset, or else all others. Raises StoreBusy."""
+    """Some rows of the old shapes: those of a test dataset, or all others. Raises StoreBusy."""
     inventory, identity = tables.details, tables.identity
     if dataset is not None:
         return _rows(tables, inventory, f"{_CLEARINGS}#{dataset}", f"dataset#{dataset}", limit)
@@ -65,5 +65,5 @@ def _entry(kind: str, entry_id: str, raw: dict[str, Any]) -> PendingWork:
             revision=int(raw["revision"]["N"]) if "revision" in raw else 0,
         )
     except (KeyError, ValueError, AttributeError):
-        # What it was cannot be told; it is set aside under its kind with all it had.
+        # It cannot be read; it is set aside under its kind with its whole content.
         return PendingWork(kind, entry_id, json.dumps(raw, default=str))

@@ -1,6 +1,6 @@
 """The rows of the feeds: appended in order of commit, read a page at a time.
 
-A feed has a counter, its items by change number, and for each item a pointer to where it stands.
+A feed has a counter, its items by change number, and for each item a pointer to its change number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, St
 # A deleted item stays readable for at least seven days (RPDE-11); TTL takes it some time later.
 DELETED_KEPT_FOR = timedelta(days=8)
 
-# Where an item has moved on, its old row stays a while, empty, so that change numbers have no gaps
-# among those that may still be on their way (see `_settled`).
+# After an item has moved to a later row, its old row stays for a while, empty, so that recent change numbers
+# have no gaps (see `_settled`).
 VACATED_KEPT_FOR = timedelta(hours=1)
 SETTLES_WITHIN = timedelta(minutes=10)
 
-# Queries of a megabyte each, some 8,000 empty rows, that one page may take beyond the first; together about
+# Queries that one page may make after the first, each of a megabyte or about 8,000 empty rows; together about
 # two thirds of what a partition serves in a second.
 FURTHER_READS = 8
 
@@ -64,17 +64,17 @@ class DynamoFeeds:
     def append(self, feed_id: str, counter: int, entries: Sequence[FeedEntry], now: datetime) -> None:
         feeds = self._tables.feeds
         transaction = Transaction(self._tables.connection)
-        # The counter moves in the same transaction as the rows. If the number were drawn first, a
+        # The counter moves in the same transaction as the rows. If the number were assigned first, a
         # slower writer could publish 41 after readers had passed 42 (RPDE-06).
         last = max(counter, *(entry.change_number for entry in entries))
-        stands = feeds.change_number == counter
+        unchanged = feeds.change_number == counter
         transaction.update(
             feeds(feed_id, _COUNTER),
             [feeds.change_number.set(last), feeds.turn_of.remove(), feeds.turn_ends_at.remove()],
-            stands if counter else feeds.entry.does_not_exist() | stands,
+            unchanged if counter else feeds.entry.does_not_exist() | unchanged,
         )
         for entry in entries:
-            # The counter and the pointers were read together but not as one, so each is checked.
+            # The counter and the pointers were read in one call but not in one transaction, so each is checked.
             unmoved = (
                 feeds.version == entry.replaces.version if entry.replaces else feeds.entry.does_not_exist()
             )
@@ -126,8 +126,8 @@ class DynamoFeeds:
         return [row.entry.removeprefix(_ITEM) for row in found]
 
     def page(self, feed_id: str, after: int, limit: int, now: datetime) -> PageRows:
-        # One Query, also where it ends early because it has read a megabyte; more only where many items have
-        # moved on and left nothing but empty rows. A page without items would end the feed (RPDE-09).
+        # One Query, even if it ends early because it has read a megabyte; more only if the rows are empty because
+        # many items have moved. A page without items would end the feed (RPDE-09).
         found, more = self._rows_after(feed_id, after, limit, now)
         for _ in range(self._further_reads):
             if not more or any("item" in raw for raw in found):
@@ -158,7 +158,8 @@ class DynamoFeeds:
                 yield feed_id
 
     def pointers(self, feed_id: str, after: str, limit: int) -> dict[str, Pointer]:
-        # Every item has an id: the least text after the prefix and `after`, up to what is no item ($ follows #).
+        # Every item has an id: from the least text after the prefix and `after` up to the end of the items ($
+        # follows #).
         following = self._tables.feeds.entry.between(f"{_ITEM}{after}\0", _ITEM.replace("#", "$"))
         found = self._query(feed_id, following, limit)
         return {
@@ -189,13 +190,13 @@ class DynamoFeeds:
     def raise_counter(self, feed_id: str, counter: int, to: int, now: datetime) -> None:
         feeds = self._tables.feeds
         transaction = Transaction(self._tables.connection)
-        stands = feeds.change_number == counter
+        unchanged = feeds.change_number == counter
         transaction.update(
             feeds(feed_id, _COUNTER),
             [feeds.change_number.set(to)],
-            stands if counter else feeds.entry.does_not_exist() | stands,
+            unchanged if counter else feeds.entry.does_not_exist() | unchanged,
         )
-        # An empty row in front of the next number: a gap there would hold up readers (see `_settled`).
+        # An empty row before the next number: readers would wait at a gap there (see `_settled`).
         transaction.put(feeds(feed_id, _change(to), expires_at=to_seconds(now + VACATED_KEPT_FOR)))
         try:
             transaction.write()
@@ -232,7 +233,7 @@ class DynamoFeeds:
         return True
 
     def _query(self, feed_id: str, following: Any, limit: int, *, backwards: bool = False) -> list[Raw]:
-        """As many rows as were asked for, also where one Query ends early because it has read a megabyte."""
+        """As many rows as requested, even if one Query ends early because it has read a megabyte."""
         found: list[Raw] = []
         start = None
         while len(found) < limit:
@@ -270,10 +271,10 @@ class DynamoFeeds:
 
 
 def _never_writable(error: PynamoDBException) -> bool:
-    """Whether DynamoDB has refused the size of what was to be written: of a row, a key or a transaction.
+    """Whether DynamoDB refused the size of a row, a key or a transaction.
 
-    It has no code for that. Other things that it calls invalid are not for the items to answer for, such as
-    a table with another key.
+    It has no code for that. Other validation errors, for example of a table with another key, are not caused
+    by the items.
     """
     causes = [(error.cause_response_code, error.cause_response_message)]
     if isinstance(error, TransactWriteError):
@@ -287,9 +288,9 @@ def _never_writable(error: PynamoDBException) -> bool:
 def _settled(found: Sequence[Raw], after: int, now: datetime) -> Iterator[Raw]:
     """The rows of a Query up to the first that may come before one that is not visible yet.
 
-    A transaction takes effect as one, but a Query that runs beside it may see some of its rows and
-    not yet others. Whoever went on from the last one would miss those for ever (RPDE-06). Since no
-    row goes within the hour, a gap before a row that was just written is such a case.
+    A transaction takes effect as one, but a concurrent Query may see some of its rows and not yet
+    others. A reader that continued from the last one would never read those (RPDE-06). Since no row
+    is removed within the hour, a gap before a row that was just written is such a case.
     """
     last, recently = after, (now - SETTLES_WITHIN).timestamp()
     for raw in found:
@@ -304,7 +305,7 @@ def _stored(raw: Raw) -> StoredItem:
     try:
         return StoredItem(_number(raw), _item(raw) if "item" in raw else None)
     except Undecodable:
-        return StoredItem(_number(raw), "")  # which is no item: whoever walks over it says so
+        return StoredItem(_number(raw), "")  # not an item: the caller of `walk` reports it
 
 
 def _item(raw: Raw) -> str:

@@ -1,4 +1,4 @@
-"""The identity table: small documents that change only as they were read, and counters that never pass a limit."""
+"""The identity table: small documents with optimistic locking, and counters that never pass a limit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class DynamoIdentities:
-    """In DynamoDB. See `IdentityStore` for what each method promises."""
+    """The identity store in DynamoDB. `IdentityStore` describes each method."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -86,7 +86,7 @@ class DynamoIdentities:
 
 
 def _condition_failed(error: PynamoDBException) -> bool:
-    # PynamoDB's own `cause_response_code` fails where there was no answer.
+    # PynamoDB's own `cause_response_code` fails if there was no answer.
     cause = error.cause
     return isinstance(cause, ClientError) and cause.response["Error"].get("Code") == _CONDITION_FAILED
 

@@ -1,4 +1,4 @@
-"""The end of a lease: its spaces go back, once, whoever comes across it first."""
+"""End leases: the first caller that finds an ended lease releases its spaces, exactly once."""
 
 import json
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ def reclaim(
     set_aside: bool = False,
     at_most: int | None = None,
 ) -> Reclaimed:
-    """Give back the spaces of leases on it that have ended by `now`, in `at_most` so many transactions.
+    """Release the spaces of leases on it that have ended by `now`, in `at_most` transactions.
 
-    A row that is no lease is passed over, or with `set_aside` put away with its content. Raises StoreBusy
-    where others are faster with at least one of them.
+    A row that is not a lease is skipped, or with `set_aside` set aside with its content. Raises StoreBusy
+    if another caller ends one of them first.
     """
     seconds, ended, transactions = rows.to_seconds(now), 0, 0
     put_away: list[str] = []
@@ -52,7 +52,7 @@ def reclaim(
         following = [_end(lease) for lease in leases[len(expired) :]]
         if expired:
             try:
-                _give_back(tables, opportunity_id, expired)
+                _release(tables, opportunity_id, expired)
             except CommitRefused as refusal:
                 raise StoreBusy(f"leases on {opportunity_id} are being ended by others") from refusal
             ended += len(expired)
@@ -60,7 +60,7 @@ def reclaim(
             transactions += 1
         if following and following[0] <= seconds:
             if at_most is not None and transactions >= at_most:
-                # The mark stays in the past: whoever comes next, or the sweep, continues.
+                # The mark stays in the past: the next reader, or the sweep, continues.
                 return Reclaimed(ended, tuple(put_away), more=True)
             continue
         _raise_mark(tables, opportunity_id, version, following)
@@ -68,7 +68,7 @@ def reclaim(
 
 
 def with_expired_leases(tables: Tables, now: datetime, limit: int) -> list[str]:
-    """Opportunities with leases that have ended; the index may be a moment late."""
+    """Opportunities with leases that have ended; the index is eventually consistent."""
     found: dict[str, None] = {}
     until = tables.holds.lease_expires_at <= rows.to_seconds(now)
     for shard in range(EXPIRY_SHARDS):
@@ -84,7 +84,7 @@ def _by_end(tables: Tables, opportunity_id: str) -> list[Raw]:
 def _query(
     tables: Tables, key: str, index: str, limit: int, until: Any = None, *, consistent: bool = False
 ) -> list[Raw]:
-    # As raw rows: one that is damaged must not hide the others.
+    # Raw rows, so that a damaged one does not hide the others.
     with passing_faults(row_name(tables.name("inventory"), key)):
         answer: dict[str, Any] = tables.connection.query(
             tables.holds.Meta.table_name,
@@ -114,7 +114,7 @@ def _spaces(lease: Raw) -> int:
 
 
 def _put_away(tables: Tables, raw: Raw, now: datetime) -> str:
-    """Take a row that is no lease off the inventory, and keep what it had with the work set aside."""
+    """Move a row that is not a lease from the inventory to the work set aside."""
     opportunity_id, part = raw["opportunity_id"]["S"], raw["part"]["S"]
     entry = PendingWork(
         f"{SET_ASIDE}lease",
@@ -130,7 +130,7 @@ def _put_away(tables: Tables, raw: Raw, now: datetime) -> str:
     return entry.id
 
 
-def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> None:
+def _release(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> None:
     transaction = Transaction(tables.connection)
     holds, capacity = tables.holds, tables.capacity
     changed = HoldChanged(opportunity_id)
@@ -153,10 +153,10 @@ def _give_back(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> N
 
 
 def _raise_mark(tables: Tables, opportunity_id: str, version: int, following: Sequence[int]) -> None:
-    """Set when the next lease ends; only if nothing has happened since the leases were read.
+    """Set when the next lease ends; only if nothing has changed since the leases were read.
 
-    Otherwise a lease taken meanwhile could end before the mark, and its end go unnoticed. A mark
-    that stays too low only makes the next reader look again.
+    Otherwise a lease taken meanwhile could end before the mark, and its end would not be noticed. A
+    mark that stays too low only makes the next reader check again.
     """
     capacity = tables.capacity
     mark = capacity.next_expiry_at

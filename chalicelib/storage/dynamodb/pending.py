@@ -1,4 +1,4 @@
-"""Unfinished work in DynamoDB: one partition for each kind, read as raw rows so that none can block another."""
+"""Unfinished work in DynamoDB: one partition for each kind, read as raw rows so that no row blocks another."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from chalicelib.storage.pending import PendingWork
 
 
 class DynamoPending:
-    """See `storage.pending.PendingStore` for what each method promises."""
+    """The pending work in DynamoDB. `storage.pending.PendingStore` describes each method."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -72,7 +72,7 @@ class DynamoPending:
             transaction = Transaction(self._tables.connection)
             transaction.delete(earlier.row, earlier.unchanged)
             transaction.put(self._row(earlier.entry), self._rows.id.does_not_exist())
-            with suppress(CommitRefused):  # it has changed, or a later one has to be finished first
+            with suppress(CommitRefused):  # it has changed, or a later one must be finished first
                 transaction.write()
                 taken += 1
         return taken
@@ -85,7 +85,7 @@ class DynamoPending:
         return pending_row(self._tables, entry)
 
     def _as_read(self, entry: PendingWork) -> Any:
-        """The condition that nobody has finished the entry and no later one has come."""
+        """The condition that the entry is not finished and no later one has replaced it."""
         if entry.revision is None:
             return self._rows.id.exists()
         return self._rows.revision == entry.revision
@@ -101,7 +101,7 @@ class DynamoPending:
 
 
 def pending_row(tables: Tables, entry: PendingWork) -> PendingRow:
-    """The row of an entry, also for transactions that write it together with others."""
+    """The row of an entry, also for transactions that write other rows too."""
     row: PendingRow = tables.pending(
         entry.kind,
         entry.id,
@@ -132,7 +132,7 @@ def _read(raw: Raw) -> PendingWork:
             expires_at=_instant(raw, "expires_at"),
         )
     except (KeyError, ValueError, UnreadableRow):
-        # Whoever handles it finds that this is no document of its kind, and sets it aside with all it had.
+        # The handler finds that this is not a document of its kind, and sets it aside with its whole content.
         return PendingWork(kind, entry_id, json.dumps(raw, default=str), revision=None)
 
 

@@ -1,4 +1,4 @@
-"""The records of a DynamoDB stream, as Lambda passes them on."""
+"""The records of a DynamoDB stream, as Lambda passes them to a function."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from chalicelib.storage.records import OrderChange, Record
 
 
 class DynamoRecords:
-    """See `storage.records.RecordReader` for what each method promises."""
+    """Reads DynamoDB records. `storage.records.RecordReader` describes each method."""
 
     def position(self, record: Record) -> str:
         return str(record["dynamodb"]["SequenceNumber"])

@@ -1,4 +1,4 @@
-"""Between domain values and rows: keys, and the two directions of each translation."""
+"""Convert domain values to rows and rows to domain values; and the keys of rows."""
 
 import base64
 import zlib
@@ -25,7 +25,7 @@ from chalicelib.storage.store import Listing
 
 DELETED = "Deleted"
 
-# The row of a quote may stay this long after its lease: readers ignore it by the clock.
+# The row of a quote may stay this long after its lease has ended: readers check the time.
 QUOTE_KEPT_SECONDS = 3600
 
 
@@ -55,7 +55,7 @@ def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> 
 
 
 def check_format(raw: Raw) -> None:
-    """Refuse a row that a later release wrote: it may mean something else there. Raises LaterFormat."""
+    """Refuse a row that a later release wrote: it may have another meaning there. Raises LaterFormat."""
     written = raw.get("row_format")
     if written is not None and int(written["N"]) > FORMAT:
         raise LaterFormat(f"the row has format {written['N']}; this release reads up to {FORMAT}")
@@ -107,7 +107,7 @@ def read_listing(raw: Raw) -> Listing:
 
 
 def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
-    """The row of an order or of the stub it leaves. Raises OrderTooLarge."""
+    """The row of an order, or of the stub of a deleted one. Raises OrderTooLarge."""
     row: OrderRow = tables.orders(
         str(order.key),
         kind=DELETED,
@@ -123,7 +123,7 @@ def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
 
 
 def read_order(raw: Raw) -> Order | DeletedOrder:
-    """The order in a row, or in a stream's image of it, whose bytes are base64 where it came as JSON.
+    """The order in a row, or in a stream's image of it, whose bytes are base64 if it was read from JSON.
 
     Raises Undecodable, UnreadableRow.
     """

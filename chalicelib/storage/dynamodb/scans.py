@@ -1,4 +1,4 @@
-"""Whole tables, a page at a time, as raw rows: one that is damaged must not hide the others."""
+"""Scans of whole tables, a page at a time, as raw rows, so that a damaged row does not hide the others."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def scan(
             filter_condition=only,
             attributes_to_get=list(attributes) if attributes else None,
             limit=limit,
-            # PynamoDB takes the key as DynamoDB writes it, whatever its annotation says.
+            # PynamoDB takes the key in DynamoDB's format, although its annotation differs.
             exclusive_start_key=json.loads(cursor) if cursor else None,
             segment=part.number if part.of > 1 else None,
             total_segments=part.of if part.of > 1 else None,
@@ -82,10 +82,10 @@ def hold_rows(
 
 
 def read_hold(raw: Raw) -> Hold | BrokenRow:
-    """The hold in a row, or the row as one that is broken."""
+    """The hold in a row, or a BrokenRow."""
     try:
         return rows.read_hold(raw)
-    except Exception as error:  # whatever it is, the row is named and the others are read
+    except Exception as error:  # any error: the row is named and the others are read
         return BrokenRow(f"{raw['opportunity_id']['S']} {raw['part']['S']}", type(error).__name__)
 
 

@@ -33,12 +33,12 @@ from chalicelib.storage.store import (
 
 _SELLER = "seller"
 
-# Rows that one call of a scan looks at; what it returns is 1 MB at most in any case.
+# Rows that one call of a scan reads; it never returns more than 1 MB.
 _PAGE = 1000
 
 
 class DynamoStore:
-    """Inventory, orders and sellers in DynamoDB. See `storage.store.Store` for what each method promises."""
+    """Inventory, orders and sellers in DynamoDB. `storage.store.Store` describes each method."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -92,7 +92,7 @@ class DynamoStore:
     ) -> dict[OrderKey, Hold]:
         holds = self._tables.holds
         following = (
-            # The least text after `after`, up to the least that is no hold ($ comes after #).
+            # From the least text after `after` up to the end of the holds ($ follows #).
             holds.part.between(f"{HOLD_PREFIX}{after}\0", HOLD_PREFIX.replace("#", "$"))
             if after
             else holds.part.startswith(HOLD_PREFIX)
@@ -280,7 +280,7 @@ def _stored_proposal(raw: Raw) -> StoredProposal:
 
 
 def _opportunities(found: list[Raw]) -> dict[str, OpportunitySnapshot]:
-    """The rows of a snapshot put together; one Order has at most one hold on an Opportunity."""
+    """The rows of a snapshot, combined; one Order has at most one hold on an Opportunity."""
     parts: dict[str, dict[str, Raw]] = {}
     for raw in found:
         part = raw["part"]["S"]

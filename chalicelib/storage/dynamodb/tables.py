@@ -1,7 +1,7 @@
 """The rows of the five tables, as PynamoDB models bound to one engine.
 
-`infra/tables.json` creates the tables; nothing here does. Models are made for a set of names and an
-endpoint at run time, so that importing touches neither the environment nor AWS.
+The tables are created from `infra/tables.json`, not here. Models are made for a set of names and an
+endpoint at run time, so that importing uses neither the environment nor AWS.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ HOLD_PREFIX = "hold#"
 # A release reads every format up to its own, so that it can take over an installation that exists.
 FORMAT = 2
 
-# Expired leases are found through an index; its partition is split so that leasing anywhere never
-# contends with leasing everywhere (one partition takes 1,000 writes a second).
+# Expired leases are found through an index; its partition is split so that leases on different Opportunities
+# do not contend (one partition takes 1,000 writes a second).
 EXPIRY_SHARDS = 8
 
 
@@ -62,7 +62,7 @@ class CapacityRow(_InventoryRow):
 
 
 class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """The leases of all Opportunities by their end; for the sweep, which may be a moment late."""
+    """The leases of all Opportunities by their end, eventually consistent; for the sweep."""
 
     class Meta:
         index_name = "by_expiry"
@@ -84,7 +84,7 @@ class ByLeaseEnd(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class HoldRow(_InventoryRow):
-    """Who holds how many spaces and as what. Only a lease has an end and stands in the two indexes."""
+    """Who holds how many spaces, and in which state. Only a lease has an end and is in the two indexes."""
 
     spaces = NumberAttribute()
     state = UnicodeAttribute()
@@ -103,15 +103,15 @@ class OrderRow(_Row):
     published = BooleanAttribute()
     seller_id = UnicodeAttribute()
     document = BinaryAttribute(legacy_encoding=False, null=True)
-    expires_at = NumberAttribute(null=True)  # TTL; it only tidies what a reader already ignores
+    expires_at = NumberAttribute(null=True)  # TTL; it only removes what readers already ignore
 
 
 class FeedRow(_Row):
-    """An item of a feed, the pointer to it, or the feed's counter; `entry` tells which."""
+    """An item of a feed, the pointer to it, or the feed's counter, as `entry` shows."""
 
     feed_id = UnicodeAttribute(hash_key=True)
     entry = UnicodeAttribute(range_key=True)
-    # Of an item: its text, compressed, until it moves on. Release 0.1.0 wrote it as a string.
+    # Of an item: its text, compressed, until the item moves. Release 0.1.0 wrote it as a string.
     item = BinaryAttribute(legacy_encoding=False, null=True)
     written_at = NumberAttribute(null=True)  # of an item
     change_number = NumberAttribute(null=True)  # of a pointer and of the counter
@@ -122,13 +122,13 @@ class FeedRow(_Row):
 
 
 class IdentityRow(_Row):
-    """A Seller, what is known of a caller, or a counter."""
+    """A Seller, an entry about a caller, or a counter."""
 
     principal = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
     document = UnicodeAttribute(null=True)  # of all but a counter
     source = UnicodeAttribute(null=True)  # of a Seller: the import that owns it
-    version = NumberAttribute(null=True)  # of what is known of a caller
+    version = NumberAttribute(null=True)  # of an entry about a caller
     counted = NumberAttribute(null=True)  # of a counter
     expires_at = NumberAttribute(null=True)  # TTL
 
@@ -152,7 +152,7 @@ _M = TypeVar("_M", bound=Model)
 
 @dataclass(frozen=True)
 class Engine:
-    """Where the tables are. `endpoint` None is DynamoDB of `region`."""
+    """Where the tables are. An `endpoint` of None is DynamoDB in `region`."""
 
     prefix: str
     region: str
@@ -162,9 +162,9 @@ class Engine:
 
 
 class Tables:
-    """The models of one engine, and the one connection they share."""
+    """The models of one engine, and their shared connection."""
 
-    # API Gateway gives up after 29 s; a call that hangs must leave time to try again.
+    # API Gateway ends a request after 29 s; a call that hangs must leave time to try again.
     CONNECT_SECONDS: ClassVar[float] = 1
     READ_SECONDS: ClassVar[float] = 3
     RETRIES: ClassVar[int] = 1
@@ -195,7 +195,7 @@ class Tables:
             "aws_secret_access_key": self.engine.secret_key,
         }
         bound: type[_M] = type(row)(row.__name__, (row,), {"Meta": type("Meta", (), meta)})  # type: ignore[misc]
-        # PynamoDB opens a client for each model; one for all saves most of a cold start.
+        # PynamoDB creates a client for each model; a shared one saves most of a cold start.
         own = bound._get_connection()
         if self._shared is None:
             self._shared = own.connection

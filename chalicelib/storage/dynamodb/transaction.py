@@ -20,8 +20,8 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._transaction = TransactWrite(connection=connection)
-        # PynamoDB sends checks, then deletes, then puts, then updates, whatever the order of calls; the
-        # reasons of a refusal come back in that order. Each action has the name of its row.
+        # PynamoDB sends checks, then deletes, then puts, then updates, in any order of calls; the reasons
+        # of a refusal are returned in that order. Each action has the name of its row.
         self._checks: list[tuple[str, Explain]] = []
         self._deletes: list[tuple[str, Explain]] = []
         self._puts: list[tuple[str, Explain]] = []
@@ -52,12 +52,12 @@ class Transaction:
     def update(
         self, row: Model, actions: list[Any], condition: Any = None, explain: Explain = lambda _: None
     ) -> None:
-        """`explain` makes the reason from the row as it was found, None where there was none."""
+        """`explain` returns the reason for the row as it was found, or for None if there was no row."""
         self._transaction.update(row, actions=actions, condition=condition, return_values="ALL_OLD")
         self._updates.append((_name(row), explain))
 
     def write(self) -> None:
-        """Raises CommitRefused with every reason that can be told, StoreBusy where it should pass.
+        """Raises CommitRefused with every known reason, StoreBusy if the failure is temporary.
 
         StoreContended is the StoreBusy that only other transactions on the same rows have caused.
         """
