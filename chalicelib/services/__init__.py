@@ -1,1 +1,1 @@
-"""Use cases: read a snapshot, decide, commit, retry; and what has to continue later."""
+"""Use cases: read a snapshot, decide, commit, retry; and work that continues later."""

@@ -1,4 +1,4 @@
-"""API keys of booking partners: made, listed, ended (AUTH-10)."""
+"""Create, list and revoke API keys of booking partners (AUTH-10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def new_api_key(
     note: str = "",
     live: timedelta | None = None,
 ) -> ApiKey:
-    """An API key that is not saved yet. With `allowed` it is good for that Seller, as long as that stands."""
+    """An API key that is not saved yet. With `allowed` it is valid for that Seller until the Seller revokes it."""
     return ApiKey(
         digest(key),
         partner_id,
@@ -48,20 +48,20 @@ class ApiKeys:
     def add(
         self, known_as: str, *, seller: str | None = None, note: str = "", days: int | None = None
     ) -> str:
-        """A new API key. With `seller` it may act for that one, until the Seller revokes. Raises NotFound."""
+        """Create an API key. With `seller` it may act for that Seller until the Seller revokes it. Raises NotFound."""
         partner, allowed = self.entries.partner(known_as), None
         if seller is not None:
             allowed = self.authorisations.allow(partner.id, self.sellers.find(seller).id, (BOOKING,))
         key = make_api_key(new_secret())
         live = timedelta(days=days) if days is not None else None
         made = new_api_key(key, partner.id, self.entries.clock(), allowed=allowed, note=note, live=live)
-        self.entries.add(made, taken="There is such a key already.")
+        self.entries.add(made, taken="This key exists already.")
         ids = {"partner": partner.id, "key": made.digest[:SHOWN_OF_A_DIGEST]}
         self.journal.note("API key made", **ids, **({"seller": allowed.seller_id} if allowed else {}))
         return key
 
     def listed(self, known_as: str) -> Sequence[Json]:
-        """A partner's API keys, by the beginning of what is kept of them, as rows to show. Raises NotFound."""
+        """A partner's API keys, each by the prefix of its digest, as rows to show. Raises NotFound."""
         partner = self.entries.partner(known_as)
         return [
             {
@@ -76,7 +76,7 @@ class ApiKeys:
         ]
 
     def revoke(self, prefix: str) -> ApiKey:
-        """End an API key: refused at the latest five minutes from now. Raises InvalidValue."""
+        """Revoke an API key: it is refused after at most five minutes. Raises InvalidValue."""
         key = self.entries.by_prefix(ApiKey, prefix, "API key")
         self.entries.remove(key)
         self.journal.note("API key revoked", partner=key.partner_id, key=key.digest[:SHOWN_OF_A_DIGEST])

@@ -1,4 +1,4 @@
-"""Read, decide, commit; and again on a fresh snapshot where somebody else was faster. Bounded."""
+"""Read, decide, commit; and retry with a new snapshot if another request was faster. Attempts are limited."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from chalicelib.storage.store import Store
 T = TypeVar("T")
 
 # Transactions, of 99 leases each: at least 297 spaces, while an Order has 200 items at most. So a request never
-# fails for want of spaces that ended leases hold, unless others take them first: then it is tried again.
+# fails because ended leases hold its spaces, unless others take them first: then it is retried.
 _RECLAIMED_BY_A_READER = 3
 
 
@@ -27,9 +27,9 @@ def carry_out(
     retry: RetryPolicy,
     on_refusal: Callable[[tuple[Reason, ...]], None] = lambda reasons: None,
 ) -> T:
-    """Decide on a snapshot and commit the decision's changes as one; the decision's answer.
+    """Decide on a snapshot and commit the decision's changes as one. Returns the decision's answer.
 
-    What `decide` raises passes through, with nothing written. Raises StillBusy, from the last refusal.
+    Errors of `decide` are raised unchanged, with nothing written. Raises StillBusy, from the last refusal.
     """
     last: Exception | None = None
     for _ in retry.tries():
@@ -59,7 +59,7 @@ def carry_out_on_order(
 ) -> T:
     """The same for an Order of which only the key is known: its Opportunities and Seller are read too.
 
-    A round trip more, for what a Seller does and for rejections; C1 to B do not need it.
+    This takes one more round trip. Seller actions and rejections need it; C1 to B do not.
     """
 
     def decide_with_opportunities(snapshot: Snapshot) -> Decision[T]:
@@ -75,10 +75,10 @@ def carry_out_on_order(
 
 
 def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
-    """A snapshot in which no lease that has ended holds a space that the request could have.
+    """A snapshot in which no ended lease holds a space that the request could take.
 
-    A Lease ends by the clock: whoever comes across one that has ended gives its spaces back first; of a great
-    many no more than anybody can ask for, so that no request waits for thousands. The sweep does the rest.
+    A Lease ends at its time, but its row stays: a request that finds ended leases first releases their spaces,
+    but not many more than a request can need, so that it does not wait for thousands. The sweep ends the rest.
     """
     snapshot = store.snapshot(wanted)
     over = [key for key, known in snapshot.opportunities.items() if known.capacity.has_expired_leases(now)]
@@ -86,15 +86,15 @@ def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
         return snapshot
     for opportunity_id in over:
         store.reclaim(opportunity_id, now, at_most=_RECLAIMED_BY_A_READER)
-    # Also where there was nothing to give back: then somebody else has done it since the first look.
+    # Read again even if nothing was released: then another request has released the spaces meanwhile.
     return store.snapshot(wanted)
 
 
 def _with_holds(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:
-    """The same, and the holds that turned out not to be what the Order says.
+    """The same, and the Opportunities whose holds differ from the Order.
 
-    The lease of a quote may have ended, by another's clock, between the decision and the commit. From
-    the Order alone the same would be decided again.
+    Another request may have ended the lease of a quote between the decision and the commit. From the
+    Order alone, the next attempt would decide the same again.
     """
     changed = [reason.opportunity_id for reason in reasons if isinstance(reason, HoldChanged)]
     return replace(wanted, opportunity_ids=tuple(dict.fromkeys([*wanted.opportunity_ids, *changed])))
@@ -109,7 +109,7 @@ class Attempts:
     on_refusal: Callable[[tuple[Reason, ...]], None] = lambda reasons: None
 
     def carry_out(self, wanted: Wanted, decide: Callable[[Snapshot], Decision[T]], now: datetime) -> T:
-        """As `carry_out`. Raises what `decide` raises, and StillBusy."""
+        """See the function `carry_out`. Raises what `decide` raises, and StillBusy."""
         return carry_out(self.store, wanted, decide, now=now, retry=self.retry, on_refusal=self.on_refusal)
 
     def carry_out_on_order(
@@ -120,7 +120,7 @@ class Attempts:
         *,
         also: tuple[str, ...] = (),
     ) -> T:
-        """As `carry_out_on_order`; `also` are further Opportunities to read."""
+        """See the function `carry_out_on_order`; `also` are further Opportunities to read."""
         return carry_out_on_order(
             self.store, key, decide, now=now, retry=self.retry, also=also, on_refusal=self.on_refusal
         )

@@ -1,4 +1,4 @@
-"""What an operator allows a booking partner in a Seller's name, and ends (AUTH-06)."""
+"""Authorisations of booking partners that an operator gives and revokes in a Seller's name (AUTH-06)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,13 @@ from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
 
-# Who has given an authorisation, where it was no login.
+# The giver of an authorisation that was not given by a login.
 _OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
 class Authorisations:
-    """The operator's authorisations. `review_feeds` takes some steps on pending reviews; how many Orders it saw."""
+    """The operator's authorisations. `review_feeds` takes steps on pending reviews; it returns the number of Orders."""
 
     entries: Entries
     journal: Journal
@@ -26,20 +26,20 @@ class Authorisations:
     review_feeds: Callable[[], int]
 
     def authorise(self, seller: str, partner_id: str, scopes: Sequence[str] = (BOOKING,)) -> Authorisation:
-        """Allow a partner to act for a Seller without anybody's login: it needs its own credentials only.
+        """Allow a partner to act for a Seller without a login: it only needs its own credentials.
 
         A partner can do so for one Seller. Raises NotFound, InvalidValue, NotPossible.
         """
         seller_id, partner = self.sellers.find(seller).id, self.entries.partner(partner_id)
         if unknown := [scope for scope in scopes if scope not in SCOPES]:
-            raise InvalidValue(f"{unknown[0]} is not a scope; there are {', '.join(SCOPES)}.")
+            raise InvalidValue(f"{unknown[0]} is not a scope; the scopes are {', '.join(SCOPES)}.")
 
         def acting(found: Partner) -> Partner:
             if found.seller_id not in (None, seller_id):
                 other = self.sellers.ids.shown(found.seller_id or "")
                 raise NotPossible(
-                    f"Booking partner {found.id} acts without a login for {other} already,"
-                    " and can do so for one Seller only; others allow it at a login."
+                    f"Booking partner {found.id} already acts for {other} without a login,"
+                    " and can do so for one Seller only; other Sellers allow it with a login."
                 )
             return replace(found, seller_id=seller_id)
 
@@ -49,11 +49,11 @@ class Authorisations:
         return given
 
     def allow(self, partner_id: str, seller_id: str, scopes: Sequence[str]) -> Authorisation:
-        """An authorisation by the operator; the caller enters it in the journal."""
+        """Add an authorisation by the operator; the caller enters it in the journal."""
         return self.consent.authorise(partner_id, seller_id, scopes, _OPERATOR)
 
     def revoke(self, seller: str, partner_id: str | None = None) -> list[Authorisation]:
-        """End what a Seller allows a partner, or all partners. Raises NotFound; NotPossible if there is none."""
+        """Revoke a Seller's authorisation of a partner, or of all. Raises NotFound; NotPossible if there is none."""
         found = self.sellers.find(seller)
         if partner_id is not None:
             partner = self.entries.partner(partner_id)
@@ -61,19 +61,19 @@ class Authorisations:
             given = [one] if one is not None else []
         else:
             given = [each for each in self.entries.all(Authorisation) if each.seller_id == found.id]
-        standing = [each for each in given if each.revoked_at is None]
-        if not standing:
+        current = [each for each in given if each.revoked_at is None]
+        if not current:
             allowed = f"booking partner {partner_id}" if partner_id is not None else "no booking partner"
             negation = "does not allow" if partner_id is not None else "allows"
             raise NotPossible(f"Seller {self.sellers.ids.shown(found.id)} {negation} {allowed}.")
-        for each in standing:
+        for each in current:
             self.end(each.partner_id, found.id)
             self.journal.note("authorisation revoked", partner=each.partner_id, seller=found.id)
-        return standing
+        return current
 
     def end(self, partner_id: str, seller_id: str) -> None:
-        """Revoke one authorisation: every way of an operator to do so leads through here."""
+        """Revoke one authorisation: every command and page that does so calls this method."""
         self.consent.revoke(partner_id, seller_id, _OPERATOR)
-        # The schedule would do it too; here the operator sees it done (OFEED-15).
+        # The schedule reviews the feeds too; here the review is done before the operator's call returns (OFEED-15).
         while self.entries.patiently(self.review_feeds):
             pass

@@ -1,4 +1,4 @@
-"""What a Broker does: each stage of a booking as one call. Reads, decides, commits, and again after a lost race."""
+"""The stages of a booking, each as one call. Each reads, decides, commits, and retries after a lost race."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from chalicelib.booking.requests import (
 )
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.services.attempts import Attempts
-from chalicelib.services.room import leaving_room
+from chalicelib.services.row_size import within_row
 from chalicelib.storage.store import KEYS_IN_ONE_READ, KEYS_OF_AN_ORDER, KEYS_OF_ONE_OPPORTUNITY
 from chalicelib.wire.links import is_identifier
 
@@ -26,8 +26,8 @@ from chalicelib.wire.links import is_identifier
 class Bookings:
     """The stages, for one installation.
 
-    `moment` gives the present with new ids and the policy. Each method raises what its stage in `booking`
-    raises, and StillBusy. `seller_id` is the Seller whom the caller acts for.
+    `moment` returns the current time with new ids and the policy. Each method raises what its stage in
+    `booking` raises, and StillBusy. `seller_id` is the Seller for whom the caller acts.
     """
 
     attempts: Attempts
@@ -50,17 +50,17 @@ class Bookings:
         )
 
     def propose(self, request: OrderRequest, render: Render) -> Answer:
-        """P. Raises RequestTooLargeError where its row would have no room for later changes."""
+        """P. Raises RequestTooLargeError if its row would have no space for later changes."""
         moment = self.moment()
-        render = leaving_room(render, moment)
+        render = within_row(render, moment)
         return self.attempts.carry_out(
             _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
         )
 
     def book(self, request: OrderRequest, render: Render) -> Answer:
-        """B of the simple flow. Raises RequestTooLargeError where its row would have no room for later changes."""
+        """B of the simple flow. Raises RequestTooLargeError if its row would have no space for later changes."""
         moment = self.moment()
-        render = leaving_room(render, moment)
+        render = within_row(render, moment)
         return self.attempts.carry_out(
             _wanted(request), lambda snapshot: book(request, snapshot, moment, render), moment.now
         )
@@ -70,7 +70,7 @@ class Bookings:
     ) -> Answer:
         """B of an accepted OrderProposal."""
         moment = self.moment()
-        render = leaving_room(render, moment)
+        render = within_row(render, moment)
         return self.attempts.carry_out(
             Wanted(request.key),
             lambda snapshot: book_proposal(request, snapshot, moment, render, seller_id=seller_id),
@@ -110,17 +110,17 @@ class Bookings:
 
 
 def _wanted(request: OrderRequest) -> Wanted:
-    """What to read; what cannot be an id is not looked up."""
+    """What to read; texts that cannot be ids are not looked up."""
     seller_id = request.seller_id if request.seller_id and is_identifier(request.seller_id) else None
     opportunity_ids = tuple(filter(is_identifier, request.opportunity_ids()))
     return Wanted(request.key, seller_id, opportunity_ids, _whose_offers(request, opportunity_ids))
 
 
 def _whose_offers(request: OrderRequest, opportunity_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """What else the Offers asked for may belong to, by their ids: as far as one read has room.
+    """Other Opportunities to which the requested Offers may belong, by their ids: as many as fit in one read.
 
-    An Offer that is none of an Opportunity's own may exist elsewhere or nowhere (ERR-05). Its id begins with
-    that of what it belongs to, so that both are told apart without another round trip.
+    An Offer that does not belong to its OrderItem's Opportunity may belong to another one, or not exist (ERR-05).
+    Its id begins with that of its Opportunity, so both cases are distinguished without another round trip.
     """
     owners = dict.fromkeys(
         owner
@@ -129,5 +129,5 @@ def _whose_offers(request: OrderRequest, opportunity_ids: tuple[str, ...]) -> tu
         for owner, fragment, _ in [item.offer_id.partition("#")]
         if fragment and owner not in opportunity_ids
     )
-    room = KEYS_IN_ONE_READ - KEYS_OF_ONE_OPPORTUNITY * len(opportunity_ids) - KEYS_OF_AN_ORDER
-    return tuple(owners)[: max(room, 0)]
+    free = KEYS_IN_ONE_READ - KEYS_OF_ONE_OPPORTUNITY * len(opportunity_ids) - KEYS_OF_AN_ORDER
+    return tuple(owners)[: max(free, 0)]

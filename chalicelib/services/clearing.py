@@ -1,8 +1,9 @@
-"""Taking out many Opportunities with every Order that holds one: in bounded steps, resumable, nobody missed.
+"""Remove many Opportunities with every Order that holds one: in bounded steps that can be resumed.
 
-Each is noted when it is made, under its dataset. Thousands of them take longer to go than a request may: when
-the dataset is deleted, the notes become notes of what is to go, some dozens of Opportunities in each; a note is
-crossed off when all of it is gone, by whoever comes to it: the request while it has time, then the sweep.
+Each Opportunity is noted under its dataset when it is created. Removing thousands takes longer than a request
+may take: deleting a dataset turns its notes into pending work, with some dozens of Opportunities in each entry.
+The request works on the entries while it has time, then the sweep does; an entry is finished when all that it
+names is removed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,27 +25,27 @@ from chalicelib.storage.store import MAX_ACTIONS, Store
 
 KIND = "clearing"
 
-# Opportunities in one entry: a second or two of work. A note of a dataset names one and its parent.
+# Opportunities in one entry: one or two seconds of work. A note of a dataset names one and its parent.
 STEP = 80
-# Two rows each, in one transaction, which others have to wait for.
+# Two rows each, in one transaction, for which others must wait.
 _TOGETHER = 20
 
 
 @dataclass(frozen=True)
 class Clearing:
-    """Opportunities that are to go, with every Order that holds one of them."""
+    """Opportunities to remove, with every Order that holds one of them."""
 
     opportunity_ids: tuple[str, ...]
 
 
 def note_made(pending: PendingStore, dataset: str, opportunity_ids: Sequence[str], note_id: str) -> None:
-    """Note what a dataset has made, before it is made: then nothing that a crash leaves behind is forgotten."""
+    """Note what a dataset is about to create, so that it is removed even after a crash."""
     note = Clearing(tuple(opportunity_ids))
     pending.exchange((), [PendingWork(_notes_of(dataset), note_id, codec.to_json(note))])
 
 
 def note_clearing(pending: PendingStore, dataset: str, new_id: Callable[[], str]) -> None:
-    """Turn all notes of a dataset into pending work. Nothing is removed yet. Raises StoreBusy."""
+    """Turn all notes of a dataset into pending work. This removes nothing yet. Raises StoreBusy."""
     while pending.take_over(dataset):
         continue
     while notes := pending.entries(_notes_of(dataset), STEP // 2):
@@ -55,12 +56,12 @@ def note_clearing(pending: PendingStore, dataset: str, new_id: Callable[[], str]
 
 
 def read_clearing(entry: PendingWork) -> Clearing:
-    """What an entry is about. Raises Undecodable."""
+    """The content of an entry. Raises Undecodable."""
     return codec.from_json(entry.document, Clearing)
 
 
 def take_step(entry: PendingWork, store: Store, now: datetime, retry: RetryPolicy) -> Step:
-    """Remove all that an entry names. Raises CommitRefused where somebody else changes one of them."""
+    """Remove all that an entry names. Raises CommitRefused if another request changes one of them."""
     clearing = read_clearing(entry)
     _clear(store, clearing.opportunity_ids, now, retry)
     return Step(len(clearing.opportunity_ids))
@@ -71,13 +72,13 @@ def _notes_of(dataset: str) -> str:
 
 
 def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, retry: RetryPolicy) -> None:
-    """Withdraw them, then erase the Orders: once withdrawn, an Opportunity gets no more of them."""
-    standing = [listing for listing, _ in store.listings(opportunity_ids).values() if not listing.deleted]
-    for start in range(0, len(standing), _TOGETHER):
+    """Withdraw the Opportunities, then erase their Orders: a withdrawn Opportunity gets no new ones."""
+    listed = [listing for listing, _ in store.listings(opportunity_ids).values() if not listing.deleted]
+    for start in range(0, len(listed), _TOGETHER):
         store.publish_together(
             [
                 (withdrawn(each), 0 if each.opportunity.type.is_bookable else None)
-                for each in standing[start : start + _TOGETHER]
+                for each in listed[start : start + _TOGETHER]
             ]
         )
     holders: dict[OrderKey, None] = {}
@@ -87,7 +88,7 @@ def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, retry: R
         changes = [change for order in together for change in erase(Snapshot(order=order), now).changes]
         try:
             store.commit(changes)
-        except (CommitRefused, StoreBusy):  # one of them has changed: each by itself
+        except (CommitRefused, StoreBusy):  # one of them has changed: erase each separately
             for order in together:
                 carry_out(
                     store,
@@ -99,7 +100,7 @@ def _clear(store: Store, opportunity_ids: Sequence[str], now: datetime, retry: R
 
 
 def _held(store: Store, opportunity_ids: Sequence[str]) -> list[str]:
-    """Those of which somebody holds a space."""
+    """Those of which an Order holds a space."""
     return [
         opportunity_id
         for opportunity_id, (_, capacity) in store.listings(opportunity_ids).items()
@@ -108,7 +109,7 @@ def _held(store: Store, opportunity_ids: Sequence[str]) -> list[str]:
 
 
 def _disjoint(orders: Iterable[Order | DeletedOrder]) -> Iterator[list[Order]]:
-    """In batches for one transaction each, which may touch no row twice."""
+    """The Orders in batches, each for one transaction, which may not write a row twice."""
     batch: list[Order] = []
     touched: set[str] = set()
     for order in orders:

@@ -1,4 +1,4 @@
-"""Reading and writing entries of the register, tried again where the store is busy or others were faster."""
+"""Read and write entries of the register; retry if the store is busy or another caller was faster."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ E = TypeVar("E", bound=Entry)
 P = TypeVar("P", ApiKey, Invitation)
 T = TypeVar("T")
 
-# Entries of secrets are shown and named by the beginning of a digest.
+# Entries of secrets are shown and found by the prefix of a digest.
 SHOWN_OF_A_DIGEST = 12
 _SHORTEST_PREFIX = 6
 
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of one installation. Every method may raise StillBusy."""
+    """The entries of an installation. Every method may raise StillBusy."""
 
     register: Register
     retry: RetryPolicy
@@ -32,11 +32,11 @@ class Entries:
         return self.patiently(lambda: self.register.find(kind, key))
 
     def all(self, kind: type[E]) -> list[E]:
-        """Every entry of a kind, those that have ended included. Reads the whole table."""
+        """Every entry of a kind, including those that have ended. Reads the whole table."""
         return self.patiently(lambda: list(self.register.all(kind)))
 
     def all_live(self, kind: type[E]) -> list[E]:
-        """Those that have not ended: DynamoDB removes them in its own time."""
+        """The entries that have not ended: DynamoDB removes ended ones with a delay."""
         now = self.clock()
         return [entry for entry in self.all(kind) if entry.ends_at is None or entry.ends_at > now]
 
@@ -48,7 +48,7 @@ class Entries:
         return found
 
     def by_prefix(self, kind: type[P], prefix: str, what: str) -> P:
-        """The one entry that is known by a digest beginning so. Raises InvalidValue."""
+        """The only entry whose digest begins with `prefix`. Raises InvalidValue."""
         if len(prefix) < _SHORTEST_PREFIX:
             raise InvalidValue(f"Give at least {_SHORTEST_PREFIX} characters of the {what}.")
         fitting = [entry for entry in self.all(kind) if entry.digest.startswith(prefix.lower())]
@@ -57,7 +57,7 @@ class Entries:
         return fitting[0]
 
     def add(self, entry: E, taken: str) -> E:
-        """Put a new entry. Raises AlreadyExists with `taken` where there is one of this key."""
+        """Save a new entry. Raises AlreadyExists with `taken` if there is one with this key."""
 
         def put() -> E:
             try:
@@ -65,21 +65,21 @@ class Entries:
             except RecordChanged:
                 found = self.find(type(entry), entry.key)
                 if found is not None and replace(found, version=0) == entry:
-                    return found  # our own, written by a call whose answer was lost
+                    return found  # written by an earlier attempt whose answer was lost
                 raise AlreadyExists(taken) from None
 
         return self.retry.run(put, on=(StoreBusy,))
 
     def change(self, entry: E, decide: Callable[[E], E]) -> E:
-        """Write what `decide` makes of an entry as it stands now, or of a new one.
+        """Write what `decide` returns for the current entry, or for a new one.
 
-        Raises ChangedMeanwhile where it is gone by then, and what `decide` raises. Must do no harm done twice.
+        `decide` may be applied twice. Raises ChangedMeanwhile if the entry was removed, and what `decide` raises.
         """
 
         def write() -> E:
             found = self.register.find(type(entry), entry.key)
             if found is None and entry.version:
-                raise ChangedMeanwhile("Somebody else has just removed it.")
+                raise ChangedMeanwhile("Another operator has just removed it.")
             current = found or entry
             wanted = decide(current)
             return current if wanted == current else self.register.save(wanted)
@@ -90,5 +90,5 @@ class Entries:
         self.patiently(lambda: self.register.remove(entry))
 
     def patiently(self, work: Callable[[], T]) -> T:
-        """What `work` gives, tried again where the store is busy or others were faster."""
+        """What `work` returns, retried if the store is busy or another caller was faster."""
         return self.retry.run(work, on=(RecordChanged, StoreBusy))

@@ -1,12 +1,12 @@
-"""Why a use case of the administration is refused: one sentence for a person. Nothing was changed."""
+"""Errors of administration use cases, each with a one-sentence message. Nothing was changed."""
 
 
 class AdministrationError(Exception):
-    """It cannot be done. The message says why, and names no command and no page."""
+    """The action is refused. The message gives the reason and names no command or page."""
 
 
 class NotFound(AdministrationError):
-    """There is nothing of this kind and name."""
+    """There is no entry of this kind with this name."""
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"There is no {kind} {name!r}.")
@@ -14,16 +14,16 @@ class NotFound(AdministrationError):
 
 
 class AlreadyExists(AdministrationError):
-    """The id or the name is taken."""
+    """The id or the name is in use."""
 
 
 class InvalidValue(AdministrationError):
-    """What was given cannot be taken as it is."""
+    """A value is invalid."""
 
 
 class NotPossible(AdministrationError):
-    """It does not fit the state that something is in, such as to suspend what is suspended."""
+    """The action does not fit the current state, for example suspending a suspended partner."""
 
 
 class ChangedMeanwhile(AdministrationError):
-    """Somebody else was faster, and there is nothing left to change."""
+    """Another caller was faster, and the entry to change no longer exists."""

@@ -1,8 +1,8 @@
-"""Bringing a change of an Opportunity to everyone who holds it: in bounded steps, resumable, nobody missed.
+"""Apply a change of an Opportunity to every Order that holds it: in bounded steps that can be resumed.
 
-The change is written in the transaction that publishes it, as pending work, and finished when everyone has
-it. Whoever takes the next step, after a crash or in the next minute, continues where the entry says. An Order
-that cannot be written becomes pending work of its own, so that it holds up nobody else.
+The change is written as pending work in the transaction that publishes it, and is finished when every Order
+follows it. The entry records the progress, so the next step, also after a crash, continues from there. An Order
+that cannot be written becomes a separate entry, so that it does not delay the others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,24 +24,24 @@ from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
 KIND = "opportunity-change"
-# Of one holder of an Opportunity that could not be brought in line with it.
+# For one holder of an Opportunity to which the change could not be applied.
 HOLDER_KIND = "holder-change"
 
-# Holds in one step: with some ten milliseconds each, a step stays far below a Lambda's time.
+# Holds in one step: at about ten milliseconds each, a step takes far less than a Lambda's timeout.
 STEP = 100
-# Orders in one transaction. A row takes 400 KB and a transaction 4 MB, but few Orders take a tenth of that.
+# Orders in one transaction. A row can have 400 KB and a transaction 4 MB, but few Orders are a tenth of that.
 _TOGETHER = 10
-# Transactions at a time; those that move the same counters take turns instead.
+# Concurrent transactions; those that move the same counters run one after another.
 _THREADS = 4
 
 _PASSING = (CommitRefused, StillBusy, StoreBusy)
-# That an Order is so does not pass, whoever tries again.
+# Errors that a retry cannot resolve.
 _HOPELESS = (OrderTooLarge, Undecodable, UnreadableRow)
 
 
 @dataclass(frozen=True)
 class HolderChange:
-    """That one Order or OrderProposal has yet to follow a change."""
+    """A change that must still be applied to one Order or OrderProposal."""
 
     change: OpportunityChange
     partner_id: str
@@ -53,18 +53,18 @@ class HolderChange:
 
 
 def pending_change(change: OpportunityChange) -> PendingWork:
-    """The entry of a change. A later change of the same Opportunity takes its place."""
+    """The entry of a change. A later change of the same Opportunity replaces it."""
     return PendingWork(KIND, change.opportunity_id, codec.to_json(change), revision=change.revision)
 
 
 def read_change(entry: PendingWork) -> OpportunityChange:
-    """The change that an entry is about. Raises Undecodable."""
+    """The change in an entry. Raises Undecodable."""
     return codec.from_json(entry.document, OpportunityChange)
 
 
 @dataclass(frozen=True)
 class Follower:
-    """Takes the steps, for one installation at one moment."""
+    """Takes the steps, for one installation at one time."""
 
     store: Store
     pending: PendingStore
@@ -73,10 +73,10 @@ class Follower:
     observer: Observer
 
     def take_step(self, entry: PendingWork, limit: int = STEP) -> Step:
-        """Bring the change to the next holders, at most `limit`. Repeating a step changes nothing.
+        """Apply the change to the next holders, at most `limit`. Repeating a step changes nothing.
 
-        One pass over the register reaches everyone: since the change was published, with a new revision,
-        no commit at the old one succeeds, so that nobody can be added behind. Each holder is read once.
+        One pass over the register reaches every holder: the change was published with a new revision, and no
+        commit with the old one succeeds, so that no holder can be added behind. Each holder is read once.
         """
         change = read_change(entry)
         opportunity = self._opportunity(change)
@@ -87,7 +87,7 @@ class Follower:
         return Step(len(holders), reached)
 
     def take_holders_step(self, entry: PendingWork) -> Step:
-        """Bring a change to the one holder that an entry of HOLDER_KIND names."""
+        """Apply a change to the one holder that an entry of HOLDER_KIND names."""
         holder = codec.from_json(entry.document, HolderChange)
         self._bring_to_one(holder.key, holder.change, self._opportunity(holder.change))
         return Step(1)
@@ -98,7 +98,7 @@ class Follower:
     def _bring_to(
         self, holders: Sequence[OrderKey], change: OpportunityChange, opportunity: Opportunity
     ) -> None:
-        """Many Orders to a transaction; one by one whatever does not go together."""
+        """Write many Orders in one transaction; write those one by one that cannot be combined."""
         apart: list[OrderKey] = []
         with ThreadPoolExecutor(_THREADS) as threads:
             decisions = self._decided(holders, change, opportunity, apart)
@@ -111,13 +111,13 @@ class Follower:
             tried = list(threads.map(lambda key: (key, self._try_one(key, change, opportunity)), apart))
         failed = [(key, error) for key, error in tried if error is not None]
         if failed and len(failed) == len(holders) and not any(isinstance(e, _HOPELESS) for _, e in failed):
-            raise failed[0][1]  # it is not the Orders: the worker notes one failure, of the change
+            raise failed[0][1]  # not caused by the Orders: the worker notes one failure, of the change
         for key, error in failed:
             if not isinstance(error, _PASSING):
                 self._note(HolderChange(change, key.partner_id, key.uuid), error)
         for _, error in failed:
             if isinstance(error, _PASSING):
-                raise error  # the step is taken again; whoever has the change by now is passed over
+                raise error  # the step is repeated; holders that already have the change are skipped
 
     def _decided(
         self,
@@ -126,11 +126,11 @@ class Follower:
         opportunity: Opportunity,
         apart: list[OrderKey],
     ) -> list[tuple[OrderKey, Decision[None]]]:
-        """What to write for each Order, as read all at once. What needs more than its row goes `apart`."""
+        """What to write for each Order, all read at once. Orders that need more than their row go `apart`."""
         try:
             orders = self.store.orders(holders)
         except _HOPELESS:
-            apart += holders  # one of them cannot be read; which one shows when each is tried
+            apart += holders  # one of them cannot be read; it is found when each is tried
             return []
         decisions = []
         for key, order in orders.items():
@@ -139,7 +139,7 @@ class Follower:
                 continue
             try:
                 decision = follow(change, opportunity, Snapshot(order=order), self.moment)
-            except Exception:  # whatever it is, it shows when this one is tried
+            except Exception:  # the error is raised again when this one is tried
                 apart.append(key)
                 continue
             if decision.changes:
@@ -147,11 +147,11 @@ class Follower:
         return decisions
 
     def _commit(self, group: Sequence[tuple[OrderKey, Decision[None]]]) -> list[OrderKey]:
-        """Write the decisions as one, and return those that have to be tried one by one."""
+        """Write the decisions in one transaction, and return those that must be tried one by one."""
         changes = [change for _, decision in group for change in decision.changes]
         try:
             self.retry.run(lambda: self.store.commit(changes), on=(StoreBusy,))
-        except Exception:  # whatever it is, it concerns one of them, and shows when each is tried
+        except Exception:  # caused by one of them, and raised again when each is tried
             return [key for key, _ in group]
         return []
 
@@ -168,7 +168,7 @@ class Follower:
         def decide(snapshot: Snapshot) -> Decision[None]:
             order = snapshot.order
             if isinstance(order, Order) and _is_proposal(order):
-                # A rejection turns what is held into leases, which the counters have to take.
+                # A rejection turns holds into leases, which the counters must include.
                 wanted = Wanted(key, opportunity_ids=tuple(order.holds()))
                 snapshot = current_snapshot(self.store, wanted, self.moment.now)
             return follow(change, opportunity, snapshot, self.moment)
@@ -176,7 +176,7 @@ class Follower:
         carry_out(self.store, Wanted(key), decide, now=self.moment.now, retry=self.retry)
 
     def _note(self, holder: HolderChange, error: Exception) -> None:
-        """Make pending work of its own of one that failed: to be tried again, or set aside at once."""
+        """Add a separate entry for a holder that failed: to be retried, or set aside at once."""
         document, revision = codec.to_json(holder), holder.change.revision
         entry_id = f"{holder.change.opportunity_id} {holder.key} {revision}"
         if not isinstance(error, _HOPELESS):

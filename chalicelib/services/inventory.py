@@ -1,7 +1,7 @@
-"""What is for sale: published, changed and withdrawn in one way, whoever asks for it.
+"""The inventory: publish, change and withdraw Opportunities, in the same way for every caller.
 
-Whatever takes the place of an earlier version of an Opportunity goes through `Inventory._publish_next`: a
-change that those who hold it need to follow is written together with its pending work.
+Every new version of an Opportunity is written by `Inventory._publish_next`: a change that its holders need to
+follow is written together with its pending work.
 """
 
 import hashlib
@@ -35,22 +35,22 @@ _HOLDS = 1000
 
 
 class Outcome(StrEnum):
-    """What became of one document."""
+    """The outcome for one document."""
 
-    added = "added"  # the inventory did not have it
+    added = "added"  # the inventory did not contain it
     changed = "changed"  # its content is new, or it was withdrawn before
     unchanged = "unchanged"  # nothing was written
-    withdrawn = "withdrawn"  # it is gone, and nobody books it any more
-    elsewhere = "elsewhere"  # the inventory has it from another source, which alone may change it
+    withdrawn = "withdrawn"  # it was withdrawn and can no longer be booked
+    elsewhere = "elsewhere"  # owned by another source, which alone may change it
 
 
 class NotListed(Exception):
-    """The inventory has no such Opportunity, or no longer."""
+    """The inventory does not contain this Opportunity, or no longer does."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A published document as read, with its source and all that it was read from."""
+    """A published document as read, with its source and the original JSON."""
 
     published: Published
     source: str
@@ -58,7 +58,7 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """Equal for equal content. What the source says of spaces left is not content: our counter applies."""
+        """Equal for equal content. The source's spaces left are not content: our counter applies."""
         text = json.dumps([_without_spaces(part) for part in self.basis], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -72,18 +72,18 @@ class Inventory:
     retry: RetryPolicy
 
     def bring_in(self, documents: Sequence[Document]) -> list[Outcome]:
-        """Put each document in; the outcomes in the same order.
+        """Add or update each document; the outcomes in the same order.
 
-        Raises CommitRefused where somebody else changes the same one meanwhile.
+        Raises CommitRefused if another caller changes the same Opportunity meanwhile.
         """
         known = self.store.listings([document.published.opportunity.id for document in documents])
         return [self.put_in(document, known.get(document.published.opportunity.id)) for document in documents]
 
     def put_in(self, document: Document, known: tuple[Listing, Capacity | None] | None) -> Outcome:
-        """Put one document in where `known`, what the inventory has of it, differs.
+        """Add or update one document if it differs from `known`, its listing in the inventory.
 
-        The spaces of a new Opportunity start at what its source says; afterwards our counter is the
-        truth. What people hold of it follows. Raises CommitRefused where it is no longer as `known`.
+        The spaces of a new Opportunity start at its source's number; afterwards our counter applies.
+        Orders that hold it follow. Raises CommitRefused if the listing is no longer `known`.
         """
         opportunity, spaces = document.published.opportunity, document.published.spaces
         if known is None:
@@ -101,9 +101,9 @@ class Inventory:
         return Outcome.changed
 
     def change(self, opportunity_id: str, change: Callable[[Opportunity], Opportunity]) -> Listing:
-        """Publish the Opportunity as `change` makes it, as its next version, for all who hold it to follow.
+        """Publish what `change` returns as the Opportunity's next version, which all its holders then follow.
 
-        Raises NotListed; RequestTooLargeError where it becomes too large; StillBusy where others keep changing it.
+        Raises NotListed; RequestTooLargeError if it becomes too large; StillBusy if others keep changing it.
         """
 
         def attempt() -> Listing:
@@ -112,16 +112,16 @@ class Inventory:
                 raise NotListed(opportunity_id)
             listing = _next_version(current, change(current.opportunity))
             if reason := too_large(listing.opportunity):
-                raise RequestTooLargeError(f"The opportunity cannot be changed so: {reason}.")
+                raise RequestTooLargeError(f"The change of the opportunity is invalid: {reason}.")
             self._publish_next(current, listing, capacity, capacity.spaces_left if capacity else None)
             return listing
 
         return self.retry.run(attempt, on=(CommitRefused,))
 
     def cancel(self, opportunity_id: str, message: str | None = None) -> Listing:
-        """Cancel it, for all who hold it; also one that has been withdrawn, or was cancelled before (CANCEL-14).
+        """Cancel it for all holders; also one that was withdrawn or cancelled before (CANCEL-14).
 
-        Raises NotListed; RequestTooLargeError for a long message; StillBusy where others keep changing it.
+        Raises NotListed; RequestTooLargeError for a long message; StillBusy if others keep changing it.
         """
         check_text("The message", message)
 
@@ -135,14 +135,14 @@ class Inventory:
         return self.retry.run(attempt, on=(CommitRefused,))
 
     def withdraw(self, opportunity_id: str, *, as_cancelled: bool = False) -> Outcome:
-        """Take an Opportunity off the inventory: its feed shows it deleted, and nobody books it any more.
+        """Withdraw an Opportunity: its feed shows it as deleted, and it can no longer be booked.
 
-        Orders on it stand, unless `as_cancelled`. Raises CommitRefused where somebody else changes it meanwhile.
+        Its Orders stay valid, unless `as_cancelled`. Raises CommitRefused if another caller changes it meanwhile.
         """
         listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
         if listing is None or listing.deleted:
             return Outcome.unchanged
-        spaces = 0 if capacity else None  # counters that are there stay as they are
+        spaces = 0 if capacity else None  # existing counters are not changed
         if as_cancelled:
             next_one = withdrawn(replace(listing, opportunity=cancelled(listing.opportunity)))
             change = cancellation_of(next_one.opportunity)
@@ -152,7 +152,7 @@ class Inventory:
         return Outcome.withdrawn
 
     def standing(self, opportunity_id: str) -> int:
-        """How many Orders and OrderProposals hold it; leases, which end by themselves, are not counted."""
+        """How many Orders and OrderProposals hold it; leases, which expire, are not counted."""
         count, after = 0, ""
         while holds := self.store.holds(opportunity_id, after=after, limit=_HOLDS):
             count += sum(hold.state is not HoldState.leased for hold in holds.values())
@@ -162,11 +162,11 @@ class Inventory:
     def keep_seller(
         self, seller: Seller, source: str | None = None, had_before: Callable[[], bool] = lambda: False
     ) -> Outcome:
-        """Put a Seller, if it is new or has changed, for the import from `source` or for nobody.
+        """Write a Seller if it is new or has changed, for the import from `source` or for no import.
 
-        Whoever was first owns it: an import changes no Seller of another's. `had_before` says whether the
-        import had brought in Opportunities of it before; it is asked for what release 0.1.0 left, which does
-        not say whose it is. Raises CommitRefused where somebody else is faster.
+        The first import owns it: an import does not change a Seller of another. `had_before` returns whether the
+        import had already imported Opportunities of it; it is called for rows of release 0.1.0, which do not
+        name an owner. Raises CommitRefused if another caller is faster.
         """
         known = self.store.seller_entry(seller.id)
         if source is None:
@@ -197,10 +197,10 @@ class Inventory:
         spaces: int | None,
         change: OpportunityChange | None = None,
     ) -> None:
-        """Publish the next version of what was read, with what follows from it, in one transaction.
+        """Publish the next version of a listing, with its pending work, in one transaction.
 
-        Where nobody holds a space there is nothing to follow; the transaction makes sure of that, since
-        somebody may book between the two. `change` is what follows whether or not it shows.
+        Without holders there is no pending work; the transaction checks that there are none, since a Broker may
+        book between the read and the write. `change` is always applied, even if the listing shows no difference.
         """
         if change is None:
             change = change_between(before.opportunity, after.opportunity)
@@ -210,7 +210,7 @@ class Inventory:
             self.store.publish(after, spaces, if_unheld=True)
         else:
             if change.kind is not ChangeKind.cancelled:
-                # Read after the listing: whoever adds an entry changes the listing, too, and this is refused.
+                # Read after the listing: a caller that adds an entry changes the listing too, and this write is refused.
                 earlier = self.pending.entry(KIND, after.opportunity.id)
                 unfinished = read_change(earlier) if earlier else None
                 change = change_between(before.opportunity, after.opportunity, unfinished) or change
@@ -218,7 +218,7 @@ class Inventory:
 
 
 def withdrawn(listing: Listing) -> Listing:
-    """The next version of a listing, in which it is gone."""
+    """The next version of a listing, in which it is deleted."""
     return replace(_next_version(listing, listing.opportunity), deleted=True, source_digest=None)
 
 

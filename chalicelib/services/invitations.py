@@ -1,4 +1,4 @@
-"""Invitations: initial access tokens, with which a booking partner registers itself (RFC 7591)."""
+"""Invitations: initial access tokens with which a booking partner registers itself (RFC 7591)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from chalicelib.services.journal import Journal
 def new_invitation(
     token: str, note: str, now: datetime, *, live: timedelta | None = None, uses: int | None = 1
 ) -> Invitation:
-    """An invitation that is not saved yet. Without `live` it does not end; without `uses` it is not used up."""
+    """An invitation that is not saved yet. Without `live` it does not expire; without `uses` it has no limit of uses."""
     return Invitation(digest(token), note, now, now + live if live is not None else None, uses)
 
 
@@ -26,10 +26,10 @@ class Invitations:
     journal: Journal
 
     def add(self, *, note: str = "", uses: int = 1, days: int = 14) -> str:
-        """An initial access token: its holder may register as a partner."""
+        """Create an initial access token: its holder may register as a partner."""
         token = new_secret()
         made = new_invitation(token, note, self.entries.clock(), live=timedelta(days=days), uses=uses)
-        self.entries.add(made, taken="There is such an invitation already.")
+        self.entries.add(made, taken="This invitation exists already.")
         self.journal.note("invitation made", invitation=made.digest[:SHOWN_OF_A_DIGEST])
         return token
 
@@ -48,7 +48,7 @@ class Invitations:
         ]
 
     def withdraw(self, prefix: str) -> Invitation:
-        """Take an invitation back. Whoever has registered with it stays. Raises InvalidValue."""
+        """Withdraw an invitation. Partners that have registered with it stay. Raises InvalidValue."""
         invitation = self.entries.by_prefix(Invitation, prefix, "invitation")
         self.entries.remove(invitation)
         self.journal.note("invitation withdrawn", invitation=invitation.digest[:SHOWN_OF_A_DIGEST])

@@ -1,4 +1,4 @@
-"""The journal: what was done to partners, Sellers, logins and keys, by whom; by ids alone."""
+"""The journal: who changed partners, Sellers, logins and keys, and how. It contains only ids."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from chalicelib.storage.errors import StillBusy
 
 @dataclass
 class Journal:
-    """The journal of one installation, written in the name `by`."""
+    """The journal of one installation; its entries name `by` as the author."""
 
     entries: Entries
     ids: SellerIds
     new_id: Callable[[], str]
     by: str
     unwritten: str | None = None
-    """What the journal could not take, as a sentence; the change itself was made."""
+    """Called with a sentence about an entry that could not be written; the change itself was made."""
 
     def note(self, what: str, **ids: str) -> None:
-        """Enter what was done. A journal that cannot be written undoes nothing."""
+        """Write an entry. If the journal cannot be written, the change is kept."""
         entry = JournalEntry(self.new_id(), self.entries.clock(), what, self.by, ids)
         try:
             self.entries.add(entry, taken="")
@@ -39,9 +39,9 @@ class Journal:
         """
         wanted = month or f"{self.entries.clock():%Y-%m}"
         try:
-            datetime.strptime(wanted, "%Y-%m")  # noqa: DTZ007 - only its form is of interest
+            datetime.strptime(wanted, "%Y-%m")  # noqa: DTZ007 - only the form is checked
         except ValueError:
-            raise InvalidValue(f"{wanted!r} is no month such as 2026-07.") from None
+            raise InvalidValue(f"{wanted!r} is not a month such as 2026-07.") from None
         return [
             {
                 "at": entry.at,

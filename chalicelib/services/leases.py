@@ -1,4 +1,4 @@
-"""Leases that have ended: their spaces are given back even if nobody looks at the Opportunity."""
+"""Leases that have ended: their spaces are released even if no request reads the Opportunity."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ from chalicelib.storage.store import Store
 
 KIND = "lease"
 
-# Transactions between two looks at the time; each ends up to 99 leases.
+# Transactions between two checks of the time; each ends up to 99 leases.
 _AT_A_TIME = 10
 
 
@@ -19,22 +19,22 @@ def sweep(
     observer: Observer,
     *,
     limit: int = 500,
-    goes_on: Callable[[], bool] = lambda: True,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Give back the spaces of leases that have ended, so that feeds show them; how many it ended.
+    """Release the spaces of leases that have ended, so that feeds show them; how many leases it ended.
 
-    Nothing depends on it: whoever reads a lease that has ended reclaims it first. One Opportunity that
-    fails does not stop the others. Ends early where `goes_on` says so; the next run continues. Raises StoreBusy.
+    Bookings do not depend on it: a request that finds an ended lease reclaims it first. An Opportunity that
+    fails does not stop the others. Stops when `has_time` returns False; the next run continues. Raises StoreBusy.
     """
     ended = 0
     for opportunity_id in store.expired(now, limit):
         more = True
-        while more and goes_on():
+        while more and has_time():
             try:
                 reclaimed = store.reclaim(opportunity_id, now, set_aside=True, at_most=_AT_A_TIME)
-            except StoreBusy:  # others are at it
+            except StoreBusy:  # another caller is ending them
                 break
-            except Exception as error:  # whatever it is, the leases of others end
+            except Exception as error:  # any error: the other Opportunities are still processed
                 observer.work_failed(KIND, opportunity_id, error)
                 break
             ended += reclaimed.ended

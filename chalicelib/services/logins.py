@@ -18,7 +18,7 @@ from chalicelib.services.suspension import Suspendable
 
 _SHORTEST, _LONGEST = 12, 200
 
-# Of the passwords that are tried first, those that are long enough; digits and marks are looked through.
+# Common passwords that are long enough to pass the length check; digits and punctuation are ignored.
 _FIRST_TRIED = """
 passwordpassword password administrator adminadmin adminadminadmin changeme changemechangeme letmein
 letmeinletmein welcome welcomewelcome iloveyou iloveyouforever qwerty qwertyuiop qwertyqwerty
@@ -31,13 +31,13 @@ _COMMON = frozenset(_FIRST_TRIED.split())
 
 
 def new_login(login_id: str, username: str, hashed: str, seller_ids: Sequence[str], now: datetime) -> Login:
-    """A login that is not saved yet. `hashed` is the password as `Passwords` keeps it."""
+    """A login that is not saved yet. `hashed` is the password as `Passwords` stores it."""
     return Login(login_id, username, hashed, tuple(dict.fromkeys(seller_ids)), now)
 
 
 @dataclass(frozen=True)
 class Logins(Suspendable[Login]):
-    """The logins of one installation. Nobody can sign in with a suspended one."""
+    """The logins of one installation. A suspended login cannot sign in."""
 
     kind: ClassVar[str] = "login"
 
@@ -48,20 +48,20 @@ class Logins(Suspendable[Login]):
     new_id: Callable[[], str]
 
     def find(self, username: str) -> Login:
-        """The login of this name, in any case. Raises NotFound."""
+        """The login of this name; upper and lower case are equal. Raises NotFound."""
         found = self.entries.find(Login, Login.key_of(username.strip()))
         if found is None:
             raise NotFound("login", username)
         return found
 
     def check_new(self, username: str, sellers: Sequence[str]) -> tuple[str, list[str]]:
-        """The name and the Sellers' ids of a login that can be added; its password is not known yet.
+        """Check a new login before its password is known. Returns its name and the Sellers' ids.
 
         Raises InvalidValue, NotFound, AlreadyExists.
         """
         name = username.strip()
         if not name or len(name) > 200 or not name.isprintable():
-            raise InvalidValue("A user name has 1 to 200 characters; an email address is a good one.")
+            raise InvalidValue("A user name has 1 to 200 characters; an email address works well.")
         if not sellers:
             raise InvalidValue("A login speaks for at least one Seller.")
         seller_ids = [self.sellers.find(each).id for each in sellers]
@@ -70,7 +70,7 @@ class Logins(Suspendable[Login]):
         return name, seller_ids
 
     def add(self, username: str, sellers: Sequence[str], password: str) -> Login:
-        """A new login that may speak for these Sellers. Raises InvalidValue, NotFound, AlreadyExists."""
+        """Add a login that may speak for these Sellers. Raises InvalidValue, NotFound, AlreadyExists."""
         name, seller_ids = self.check_new(username, sellers)
         check_password(password, name)
         hashed = self.passwords.hash(password)
@@ -106,7 +106,7 @@ class Logins(Suspendable[Login]):
         login, seller_id = self.find(username), self.sellers.find(seller).id
         if seller_id in login.seller_ids:
             raise NotPossible(
-                f"Login {login.username!r} speaks for {self.sellers.ids.shown(seller_id)} already."
+                f"Login {login.username!r} already speaks for {self.sellers.ids.shown(seller_id)}."
             )
 
         def with_seller(found: Login) -> Login:
@@ -117,7 +117,7 @@ class Logins(Suspendable[Login]):
         return changed
 
     def disallow(self, username: str, seller: str) -> Login:
-        """The login no longer speaks for this Seller; what it has allowed in its name stays.
+        """The login no longer speaks for this Seller; the authorisations that it gave stay valid.
 
         Raises NotFound, NotPossible.
         """
@@ -139,7 +139,7 @@ class Logins(Suspendable[Login]):
         return login, f"Login {login.username!r}", login.id
 
     def remove(self, username: str) -> Login:
-        """Take the login away, and with it the name; what it has allowed in its Sellers' names stays.
+        """Remove the login with its name; the authorisations that it gave stay valid.
 
         Raises NotFound.
         """
@@ -154,21 +154,21 @@ def _taken(name: str) -> str:
 
 
 def check_password(password: str, username: str) -> None:
-    """Raises InvalidValue for one that is too short or among the first to be tried (NIST SP 800-63B, 5.1.1.2)."""
+    """Raises InvalidValue for a password that is too short or common (NIST SP 800-63B, 5.1.1.2)."""
     if not _SHORTEST <= len(password) <= _LONGEST:
         raise InvalidValue(f"A password has {_SHORTEST} to {_LONGEST} characters.")
     plain = password.casefold()
     own = {username.casefold(), username.casefold().partition("@")[0]}
     for name in own:
-        # What is left without the name must itself be something to guess.
+        # The part that is left without the user name must itself be hard to guess.
         if len(name) >= 3 and name in plain and len(plain.replace(name, "")) < 8:
             raise InvalidValue("The password must not be the user name.")
     letters = re.sub(r"[^a-z]", "", plain.translate(str.maketrans("013457@$", "oieastas")))
     if len(set(plain)) < 5 or _is_a_row(plain) or {re.sub(r"[^a-z]", "", plain), letters} & _COMMON:
-        raise InvalidValue("This password is among the first that anybody tries.")
+        raise InvalidValue("This password is too common.")
 
 
 def _is_a_row(text: str) -> bool:
-    """Whether nearly every character follows the one before, as in 123456789012 or abcdefghijkl."""
+    """Whether nearly every character is the successor of the one before, as in 123456789012 or abcdefghijkl."""
     steps = [ord(right) - ord(left) for left, right in pairwise(text)]
     return max(steps.count(1), steps.count(-1)) >= len(steps) * 3 // 4

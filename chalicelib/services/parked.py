@@ -1,4 +1,4 @@
-"""What an operator does with parked stream records: list, replay and discard them."""
+"""List, replay and discard parked stream records, for operators."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ParkedAdministration:
             yield from self.parked.listed(stream)
 
     def listed(self) -> list[Json]:
-        """All of them as rows to show, without content."""
+        """All records as rows to show, without content."""
         return [
             {
                 "record": parked.id,
@@ -41,17 +41,17 @@ class ParkedAdministration:
         ]
 
     def find(self, record_id: str) -> ParkedRecord:
-        """One of them. Raises NotFound."""
+        """One record. Raises NotFound."""
         for stream in STREAMS:
             if parked := self.parked.find(stream, record_id):
                 return parked
         raise NotFound("parked record", record_id)
 
     def replay(self, parked: ParkedRecord) -> None:
-        """Handle a record as its stream does, and remove it once it is published.
+        """Handle a record as its stream does, and remove it after it is published.
 
-        What the feed has in a later version stays as it is. Raises NotPossible where the record still cannot
-        be published, StillBusy.
+        A later version in the feed is not replaced. Raises NotPossible if the record still cannot be published,
+        and StillBusy.
         """
         try:
             record = self.parked.content(parked)
@@ -68,7 +68,7 @@ class ParkedAdministration:
         self.journal.note("stream record replayed", record=parked.id, row=parked.row)
 
     def discard(self, parked: ParkedRecord) -> None:
-        """Remove a record with its content. Raises NotFound where somebody else has done so."""
+        """Remove a record with its content. Raises NotFound if it was removed already."""
         if not self.parked.discard(parked):
             raise NotFound("parked record", parked.id)
         self.journal.note("stream record discarded", record=parked.id, row=parked.row)

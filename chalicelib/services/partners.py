@@ -1,4 +1,4 @@
-"""Booking partners: who they are, their secrets, and how they become known (AUTH-05)."""
+"""Booking partners: their details, secrets and registration (AUTH-05)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ def new_partner(
     """A booking partner that is not saved yet, with its first secret. Raises InvalidValue."""
     if not name.strip():
         raise InvalidValue(
-            "A booking partner needs a name: it is shown to Sellers who are asked to allow it."
+            "A booking partner needs a name: Sellers see it when they are asked to allow the partner."
         )
     for uri in redirect_uris:
         if not may_be_redirected_to(uri):
@@ -45,7 +45,7 @@ def new_partner(
     try:
         checked_id(partner_id)
     except InvalidAuthorizationDetailsError:
-        raise InvalidValue("An id is made of up to 100 letters, digits and . _ ~ -") from None
+        raise InvalidValue("An id consists of up to 100 letters, digits and . _ ~ -") from None
     return Partner(
         partner_id,
         name.strip(),
@@ -62,7 +62,7 @@ def new_partner(
 
 @dataclass(frozen=True)
 class Partners(Suspendable[Partner]):
-    """The booking partners of one installation. A suspended one gets no tokens; what Sellers allow it stays."""
+    """The booking partners of one installation. A suspended one gets no tokens; its authorisations stay."""
 
     kind: ClassVar[str] = "partner"
 
@@ -81,7 +81,7 @@ class Partners(Suspendable[Partner]):
         seller: str | None = None,
         url: str | None = None,
     ) -> tuple[Partner, str]:
-        """A new partner and its secret. With `seller` it may act for that one without a login.
+        """Add a partner. Returns it and its secret. With `seller` it may act for that Seller without a login.
 
         Raises InvalidValue, NotFound, AlreadyExists.
         """
@@ -114,7 +114,7 @@ class Partners(Suspendable[Partner]):
         scopes: Sequence[str] = SCOPES,
         url: str | None = None,
     ) -> tuple[Partner, str] | None:
-        """A new partner that registers itself, and its secret; None where the invitation is used up by now.
+        """A new partner that registers itself, and its secret; None if the invitation is used up meanwhile.
 
         The partner and the use of the invitation are one write. Raises InvalidValue, StillBusy.
         """
@@ -143,7 +143,7 @@ class Partners(Suspendable[Partner]):
         return None if partner is None else (partner, secret)
 
     def listed(self) -> list[Json]:
-        """All partners with the Sellers that allow them now, as rows to show."""
+        """All partners with the Sellers that currently allow them, as rows to show."""
         allowed: dict[str, list[str]] = {}
         for given in self.entries.all(Authorisation):
             if given.stands:
@@ -160,7 +160,7 @@ class Partners(Suspendable[Partner]):
         ]
 
     def shown(self, known_as: str) -> Json:
-        """One partner, with all that Sellers have ever allowed it, as a row to show. Raises NotFound."""
+        """One partner with all its authorisations, also revoked ones, as a row to show. Raises NotFound."""
         partner, shown = self.entries.partner(known_as), self.sellers.ids.shown
         given = self.entries.patiently(lambda: self.entries.register.authorisations_of(partner.id))
         return {
@@ -203,7 +203,7 @@ class Partners(Suspendable[Partner]):
         return partner, f"Booking partner {partner.id}", partner.id
 
     def rotate_secret(self, known_as: str, *, keep_old: timedelta) -> str:
-        """A new secret. Of those before, the newest is good for so long; any other ends now. Raises NotFound."""
+        """Add a secret. The newest earlier one stays valid for `keep_old`; all others end now. Raises NotFound."""
         partner = self.entries.partner(known_as)
         secret, now = new_secret(), self.entries.clock()
         new = Secret(digest(secret), now)
@@ -221,10 +221,10 @@ class Partners(Suspendable[Partner]):
         return secret
 
     def revoke(self, known_as: str) -> dict[str, int]:
-        """End all that a partner has: secrets, API keys, refresh tokens, what Sellers allow it; its Orders stay.
+        """End a partner's secrets, API keys, refresh tokens and authorisations; its Orders stay.
 
-        Secrets first, so that nothing new comes up meanwhile; done again, it does what is left. Returns how
-        many of each kind ended. Raises NotFound.
+        Secrets end first, so that nothing new is issued meanwhile; a second call completes an interrupted one.
+        Returns how many of each kind ended. Raises NotFound.
         """
         partner, entries = self.entries.partner(known_as), self.entries
         entries.change(partner, lambda found: replace(found, suspended=True, secrets=()))

@@ -1,8 +1,8 @@
-"""The one worker for everything that has to continue later.
+"""The worker for all work that continues later.
 
-Each kind of work has its share of the time and is isolated from the others; each entry is worked on in
-bounded steps that may be repeated. An entry that keeps failing is set aside with its content, so that it
-neither blocks the rest nor is lost.
+Each kind of work has a share of the time and is isolated from the others; each entry is worked on in bounded
+steps that may be repeated. An entry that keeps failing is set aside with its content, so that it neither
+blocks the other entries nor is lost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,35 +16,35 @@ from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 
-# Runs in which an entry may fail before it is set aside: some minutes, with a run each minute.
+# Failed runs after which an entry is set aside: some minutes, with a run each minute.
 MAX_ATTEMPTS = 5
 
-# Entries that take turns, a step each, so that a long one does not hold up those behind it.
+# Entries that take turns, a step each, so that a long one does not delay those behind it.
 _IN_TURN = 25
 
-# Beyond that, how many entries wait says no more than that too many do.
+# Entries are counted up to this number: beyond it, the exact number does not matter.
 _COUNTED = 5_000
 
-# Somebody else works on the same, or the store is busy: the next run tries again, however often.
+# Another worker has the same entry, or the store is busy: the next run retries, without a limit.
 _PASSING = (CommitRefused, StillBusy, StoreBusy)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: how many things it handled, and where the next one continues (None: finished)."""
+    """The result of a step: how many items it handled, and where the next one continues (None: finished)."""
 
     handled: int
     progress: str | None = None
 
 
 class Observer(Protocol):
-    """Where the worker reports what people have to know. Ids and types of errors only, nothing personal."""
+    """Receives the worker's reports for operators: ids and types of errors only, no personal data."""
 
     def work_failed(self, kind: str, entry_id: str, error: BaseException) -> None:
-        """An entry, or a whole kind of work (with an empty id), has failed; it is tried again."""
+        """An entry, or a whole kind of work (with an empty id), has failed; it is retried."""
 
     def work_set_aside(self, kind: str, entry_id: str, error: BaseException) -> None:
-        """An entry will not be tried again until an operator replays it."""
+        """An entry is not retried until an operator replays it."""
 
 
 TakeStep = Callable[[PendingWork], Step]
@@ -55,7 +55,7 @@ Chore = Callable[[float], int]
 class Worker:
     """Works on entries of every kind in `steps`.
 
-    `now` is the present for what is written, the retry policy's clock measures the time that is used.
+    `now` is the current time for what is written; the retry policy's clock measures the time used.
     """
 
     store: PendingStore
@@ -65,11 +65,11 @@ class Worker:
     observer: Observer
 
     def run(self, shares: Mapping[str, float], chores: Mapping[str, Chore] | None = None) -> dict[str, int]:
-        """Work on each kind for about its share of seconds; how many things were handled, by kind.
+        """Work on each kind for about its share of seconds; how many items were handled, by kind.
 
-        `chores` are further kinds of work that keep their own rows; each takes the seconds that it has.
-        What some kinds leave of their shares goes to those that used all of theirs.
-        Which kind comes first changes from minute to minute, so that none is always the one cut off.
+        `chores` are further kinds of work with their own rows; each is called with its seconds.
+        Kinds that used all of their time share what the others left.
+        The first kind changes from minute to minute, so that the same kind is not always cut off.
         """
         work: dict[str, Chore] = {kind: self._of(kind) for kind in self.steps}
         work |= chores or {}
@@ -91,13 +91,13 @@ class Worker:
         return handled
 
     def _run_one(self, kind: str, work: Chore, seconds: float, handled: dict[str, int]) -> float:
-        """Work on one kind, counting in `handled`; how many seconds it took."""
+        """Work on one kind, and add its items to `handled`; how many seconds it took."""
         began = self.retry.clock()
         try:
             handled[kind] += work(seconds)
         except _PASSING:
             pass
-        except Exception as error:  # whatever it is, the other kinds go on
+        except Exception as error:  # any error: the other kinds continue
             self.observer.work_failed(kind, "", error)
         return self.retry.clock() - began
 
@@ -106,7 +106,7 @@ class Worker:
         return {kind: self.store.count(kind, _COUNTED) for kind in self.steps}
 
     def run_kind(self, kind: str, seconds: float) -> int:
-        """Work on one kind for about so many seconds, one step at least; how many things were handled.
+        """Work on one kind for about `seconds`, at least one step; how many items were handled.
 
         Raises StoreBusy.
         """
@@ -128,7 +128,7 @@ class Worker:
         return handled
 
     def finish(self, kind: str, entry_id: str) -> int:
-        """Work on one entry to its end; how many things were handled. What a step raises passes through."""
+        """Work on one entry until it is finished; how many items were handled. Raises what a step raises."""
         handled = 0
         while (entry := self.store.entry(kind, entry_id)) is not None:
             step = self.steps[kind](entry)
@@ -140,12 +140,12 @@ class Worker:
         return lambda seconds: self.run_kind(kind, seconds)
 
     def _rotated(self, entries: Sequence[PendingWork]) -> list[PendingWork]:
-        """Begun anywhere, so that two workers seldom take the same."""
+        """The entries from a random start, so that two workers seldom take the same one."""
         first = int(self.retry.jitter() * len(entries)) % len(entries)
         return [*entries[first:], *entries[:first]]
 
     def _step(self, entry: PendingWork) -> tuple[int, PendingWork | None]:
-        """One step: how many things it handled, and the entry as it is to be continued in this run."""
+        """One step: how many items it handled, and the entry to continue with in this run."""
         try:
             step = self.steps[entry.kind](entry)
             return step.handled, self._save(entry, step)
@@ -153,7 +153,7 @@ class Worker:
             return 0, None
         except Undecodable as error:
             self._set_aside(entry, error)
-        except Exception as error:  # whatever it is, the other entries go on
+        except Exception as error:  # any error: the other entries continue
             self._failed(entry, error)
         return 0, None
 
@@ -188,10 +188,10 @@ class Worker:
 
 
 def replay(store: PendingStore, kind: str, entry_id: str) -> bool:
-    """Let an entry that was set aside be tried again; False where there is none. Raises CommitRefused."""
+    """Queue an entry that was set aside again; False if there is none. Raises CommitRefused."""
     aside = store.entry(SET_ASIDE + kind, entry_id)
     if aside is None:
         return False
-    # From the beginning: a later entry of the same id may have been under way, and this one takes its place.
+    # Start from the beginning: this entry replaces a later one of the same id, which may have made progress.
     store.exchange([aside], [replace(aside, kind=kind, progress="", attempts=0, error=None, failed_at=None)])
     return True

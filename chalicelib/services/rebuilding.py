@@ -1,7 +1,7 @@
-"""Publishing whole feeds again from the store, at change numbers above any that a reader may have seen.
+"""Rebuild whole feeds from the store, at change numbers above any that a reader may have seen.
 
-In bounded steps that may be repeated, while the system runs: each write is refused where a stream was faster,
-and tried again.
+The steps are bounded and may be repeated, while the system runs: a write is refused if a stream was faster,
+and is then retried.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,16 +30,16 @@ from chalicelib.storage.store import Store
 # Items in one step.
 STEP = 200
 
-# One counter row takes at most 1,000 write units a second, a transaction on it two, and appends at most 33
+# One counter row allows at most 1,000 write units a second; a transaction on it takes two and appends at most 33
 # items: 16,500. So no feed that began after EPOCH can have reached this many a second since.
 ITEMS_A_SECOND = 20_000
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-# JavaScript readers lose whole numbers above 2**53; this is reached after 7,000 years.
+# JavaScript cannot represent all integers above 2**53; this is reached after 7,000 years.
 _HIGHEST = 2**52
 
 
 def number_beyond_all(now: datetime) -> int:
-    """A change number that no feed can have reached before `now`, and that every feed may jump to."""
+    """A change number that no feed can have reached before `now`, and to which every feed may jump."""
     return min(_HIGHEST, int((now - EPOCH).total_seconds()) * ITEMS_A_SECOND)
 
 
@@ -48,7 +48,7 @@ class Rebuild:
     """Which feeds to publish again.
 
     `partner_id`: those of one booking partner. `feed`: one open feed. Neither: all. `beyond` is the least
-    counter from which to go on, 0 where the counters that are there are good.
+    counter to continue from, 0 if the existing counters are correct.
     """
 
     KIND: ClassVar[str] = "feed-rebuild"
@@ -58,7 +58,7 @@ class Rebuild:
     beyond: int = 0
 
     def pending(self) -> PendingWork:
-        """The entry of it. A second one for the same feeds takes the place of one that is not finished."""
+        """Its pending entry. A second one for the same feeds replaces one that is not finished."""
         return PendingWork(self.KIND, self.partner_id or self.feed or "all", codec.to_json(self))
 
     def includes(self, feed_id: str) -> bool:
@@ -68,13 +68,13 @@ class Rebuild:
 
 
 def is_beyond(entry: PendingWork) -> bool:
-    """Whether a rebuild that is not finished jumps beyond all numbers. Raises Undecodable."""
+    """Whether an unfinished rebuild jumps beyond all change numbers. Raises Undecodable."""
     return codec.from_json(entry.document, Rebuild).beyond > 0
 
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a rebuild has come: which phase, the feed it is at, and the place in there."""
+    """The progress of a rebuild: its phase, the current feed, and the position in it."""
 
     phase: int = 0
     feed_id: str = ""
@@ -83,7 +83,7 @@ class Reached:
 
 @dataclass
 class Rebuilder:
-    """Carries out rebuilds. Raises StillBusy and StoreBusy; what was done until then stays done."""
+    """Carries out rebuilds. Raises StillBusy and StoreBusy; the work done until then is kept."""
 
     store: Store
     feeds: FeedStore
@@ -94,7 +94,7 @@ class Rebuilder:
     _ready: set[str] = field(default_factory=set)
 
     def take_step(self, entry: PendingWork) -> Step:
-        """The next items of a rebuild. Repeating a step publishes the same once more. Raises Undecodable."""
+        """Publish the next items of a rebuild. Repeating a step publishes them again. Raises Undecodable."""
         rebuild = codec.from_json(entry.document, Rebuild)
         reached = codec.from_json(entry.progress, Reached) if entry.progress else Reached()
         phases = (self._counters, self._orders, self._listings, self._pointers, self._rows)
@@ -104,9 +104,9 @@ class Rebuilder:
         return Step(handled, codec.to_json(following) if following.phase < len(phases) else None)
 
     def adopt(self, old: FeedStore, rebuild: Rebuild) -> Iterator[str]:
-        """Take over from the feeds of `old` tables which items readers know, and how far they have read.
+        """Copy from the feeds of `old` tables which items readers know, and how far they have read.
 
-        Gives the id of each feed that was taken over. Repeating it changes nothing.
+        Yields the id of each copied feed. Repeating it changes nothing.
         """
         for feed_id in filter(rebuild.includes, old.feed_ids()):
             self._raise(feed_id, max(old.state(feed_id, []).counter, old.last(feed_id)))
@@ -119,7 +119,7 @@ class Rebuilder:
     # --- phases: counters, what the store has, what only the feeds have, rows that nothing points to -------
 
     def _counters(self, rebuild: Rebuild, reached: Reached) -> tuple[int, Reached | None]:
-        """Also of feeds that show nothing now: what comes next must be above what readers have seen."""
+        """Also for feeds without items: their next change number must be above those that readers have seen."""
         some = [each for each in self._known_feeds if each > reached.cursor and rebuild.includes(each)][:STEP]
         for feed_id in some:
             self._make_ready(feed_id, rebuild.beyond)
@@ -131,10 +131,10 @@ class Rebuilder:
         page = self.store.scan_orders(reached.cursor, limit=STEP, partner_id=rebuild.partner_id)
         owed: dict[str, list[str]] = {}
         for order in page.rows:
-            if not isinstance(order, BrokenRow):  # which the check names
+            if not isinstance(order, BrokenRow):  # the check reports it
                 for feed_id in partner_feeds(order.key.partner_id):
                     self._make_ready(feed_id, rebuild.beyond)
-                # Where feeds are lost, which Orders readers have seen is not known: any of them may be.
+                # If feeds are lost, it is unknown which Orders readers have seen: it may be any of them.
                 shown = self._noted(order) if rebuild.beyond else order
                 for feed_id, item in self.contents.of_order(shown).items():
                     owed.setdefault(feed_id, []).append(item.id)
@@ -152,7 +152,7 @@ class Rebuilder:
         return self._publish(rebuild, owed), _following(reached, page.cursor)
 
     def _pointers(self, rebuild: Rebuild, reached: Reached) -> tuple[int, Reached | None]:
-        """What readers may know and the store does not show is published as deleted (RPDE-11)."""
+        """Items that readers may know and the store does not show are published as deleted (RPDE-11)."""
         feed_id = reached.feed_id or self._feed_after(rebuild, "")
         if feed_id is None:
             return 0, None
@@ -166,7 +166,7 @@ class Rebuilder:
         return written, self._next(rebuild, reached, feed_id, ids[-1] if len(ids) == STEP else None)
 
     def _rows(self, rebuild: Rebuild, reached: Reached) -> tuple[int, Reached | None]:
-        """Rows that nothing points to are emptied; of an item without a pointer, once it is deleted."""
+        """Rows without a pointer to them are emptied; those of an item without a pointer after it is deleted."""
         feed_id = reached.feed_id or self._feed_after(rebuild, "")
         if feed_id is None:
             return 0, None
@@ -184,7 +184,7 @@ class Rebuilder:
     # --- the rest ---------------------------------------------------------------------------
 
     def _note_seen(self, feed_id: str, ids: Sequence[str]) -> list[str]:
-        """Which of these Orders readers know though the store says that they were never published."""
+        """Note the Orders that readers know although the store says that they were never published."""
         partner_id = partner_of(feed_id)
         found = self.store.orders([OrderKey(partner_id, item_id) for item_id in ids]) if partner_id else {}
         return [
@@ -210,13 +210,13 @@ class Rebuilder:
         return written
 
     def _make_ready(self, feed_id: str, beyond: int) -> None:
-        """See once that the counter is above all that readers may have seen."""
+        """Ensure, once for each feed, that the counter is above all numbers that readers may have seen."""
         if feed_id in self._ready:
             return
         last = self.feeds.last(feed_id)
         counter = self.feeds.state(feed_id, []).counter
         if counter < last or (not counter and self.feeds.pointers(feed_id, "", 1)):
-            # The counter itself was lost, and how far it had come is not known.
+            # The counter itself was lost, and its last value is unknown.
             beyond = max(beyond, number_beyond_all(self.clock()))
         self._raise(feed_id, beyond)
         self._ready.add(feed_id)
@@ -249,7 +249,7 @@ class Rebuilder:
 
 
 def note_shown(store: Store, key: OrderKey, now: datetime, retry: RetryPolicy) -> StoredOrder | None:
-    """The Order as one that its Broker has seen, also where a restore had taken that back. Raises StillBusy."""
+    """Mark an Order as seen by its Broker, also if a restore had undone that mark. Raises StillBusy."""
 
     def decide(snapshot: Snapshot) -> Decision[StoredOrder | None]:
         order = snapshot.order

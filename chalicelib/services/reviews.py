@@ -1,7 +1,7 @@
-"""A partner's feeds follow what a Seller allows it: in bounded steps, resumable, nothing forgotten (OFEED-15).
+"""Update a partner's feeds after a Seller's authorisation changes: in bounded, resumable steps (OFEED-15).
 
-Whether an Order may be seen is decided when it is written into the feed. Here each Order of the Seller that
-was ever in it is only written again, so that its feed item is.
+Whether the partner may see an Order is decided when its feed item is written. This module only writes each
+Order of the Seller that was ever in the feed again, so that its feed item is written again too.
 """
 
 from datetime import datetime
@@ -30,14 +30,14 @@ def take_step(
     retry: RetryPolicy,
     limit: int = STEP,
 ) -> Step:
-    """Write the next Orders again, at most `limit` of each feed. Repeating a step does no harm."""
+    """Write the next Orders again, at most `limit` of each feed. A step may be repeated."""
     review = codec.from_json(entry.document, FeedReview)
     partner_id = review.partner_id
     pages = [
         feeds.items(feed_id, entry.progress, limit)
         for feed_id in (orders_feed(partner_id), proposals_feed(partner_id))
     ]
-    # Up to where both pages reach, so that nothing is left out of either.
+    # Only up to where both pages reach, so that no item of either is skipped.
     full = [page[-1] for page in pages if len(page) == limit]
     reached = min(full) if full else None
     found = sorted({uuid for page in pages for uuid in page if reached is None or uuid <= reached})

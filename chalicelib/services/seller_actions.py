@@ -1,4 +1,4 @@
-"""What a Seller does to what people have booked: one Order, one OrderProposal, or everyone on an Opportunity."""
+"""A Seller's actions on bookings: on one Order, one OrderProposal, or all holders of an Opportunity."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Worker
 from chalicelib.wire.logistics import Logistics, with_logistics
 
-# The Opportunity and the Offer to put in the place of an OrderItem's own, by the item's id.
+# The Opportunity and the Offer that replace those of an OrderItem, by the item's id.
 Choices = Mapping[str, tuple[str, str]]
 
 
@@ -30,9 +30,9 @@ Choices = Mapping[str, tuple[str, str]]
 class SellerActions:
     """The actions, for one installation.
 
-    Those on one Order raise UnknownOrderError or GoneError where there is none, TransitionRefused where its
-    state does not allow it, and StillBusy. They change the items named by `item_ids`, or all. A notice, message
-    or note that is too long is refused with RequestTooLargeError, and so is a change of an Opportunity that makes it too large.
+    Actions on one Order raise UnknownOrderError or GoneError if there is none, TransitionRefused if its state
+    does not allow it, and StillBusy. They change the items named by `item_ids`, or all. RequestTooLargeError
+    refuses a notice, message or note that is too long, and a change that makes an Opportunity too large.
     """
 
     attempts: Attempts
@@ -51,7 +51,7 @@ class SellerActions:
         )
 
     def amend(self, key: OrderKey, *, choices: Choices | None = None, note: str | None = None) -> None:
-        """A new version of an OrderProposal, which the Seller has yet to accept (A-04).
+        """A new version of an OrderProposal, which the Seller must still accept (A-04).
 
         Raises UnacceptableOfferError, OpportunityOfferPairNotBookableError, OpportunityIsFullError,
         OpportunityHasInsufficientCapacityError.
@@ -65,11 +65,11 @@ class SellerActions:
     def cancel(
         self, key: OrderKey, *, message: str | None = None, item_ids: Collection[str] | None = None
     ) -> None:
-        """Cancel items, with a message or without (CANCEL-14)."""
+        """Cancel items, with or without a message (CANCEL-14)."""
         self._on(key, lambda snapshot, _: cancel_by_seller(snapshot, message=message, item_ids=item_ids))
 
     def replace(self, key: OrderKey, choices: Choices, *, notice: str | None = None) -> None:
-        """Put another Opportunity in the place of an item's own (REPL-01).
+        """Replace the Opportunities of items (REPL-01).
 
         Raises OpportunityOfferPairNotBookableError, OpportunityIsFullError,
         OpportunityHasInsufficientCapacityError, UnacceptableOfferError.
@@ -93,9 +93,9 @@ class SellerActions:
     def renew_access(
         self, key: OrderKey, *, codes: bool = False, passes: bool = False, channel: Json | None = None
     ) -> None:
-        """Give new codes or passes in place of the old ones, or another channel (NOTIF-02).
+        """Replace codes or passes with new ones, or the channel with another (NOTIF-02).
 
-        `channel` holds the properties of a VirtualLocation, as the Seller gives them (ACCESS-06). Raises
+        `channel` contains the properties of a VirtualLocation, as the Seller enters them (ACCESS-06). Raises
         RequestTooLargeError.
         """
         _check_channel(channel)
@@ -105,9 +105,9 @@ class SellerActions:
         )
 
     def change_logistics(self, opportunity_id: str, change: Logistics) -> int:
-        """Change an Opportunity's name, time or place, for everyone who holds it; how many (NOTIF-04).
+        """Change an Opportunity's name, time or place for all holders; returns their number (NOTIF-04).
 
-        Raises NotListed. If the process ends half-way, the schedule continues.
+        Raises NotListed. If the process is interrupted, the schedule continues.
         """
         self.inventory.change(opportunity_id, lambda current: with_logistics(current, change))
         return self.worker.finish(following.KIND, opportunity_id)
@@ -123,9 +123,9 @@ class SellerActions:
         return self.worker.finish(following.KIND, opportunity_id)
 
     def cancel_opportunity(self, opportunity_id: str, *, message: str | None = None) -> int:
-        """Cancel an Opportunity, also a withdrawn one, for everyone who holds it; how many (CANCEL-14).
+        """Cancel an Opportunity, also a withdrawn one, for all holders; returns their number (CANCEL-14).
 
-        Raises NotListed. If the process ends half-way, the schedule continues.
+        Raises NotListed. If the process is interrupted, the schedule continues.
         """
         self.inventory.cancel(opportunity_id, message)
         return self.worker.finish(following.KIND, opportunity_id)

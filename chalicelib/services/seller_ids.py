@@ -1,4 +1,4 @@
-"""Ids of Sellers as a person writes and reads them, and as they are kept."""
+"""Ids of Sellers as people write and read them, and as they are stored."""
 
 from dataclasses import dataclass
 
@@ -11,24 +11,24 @@ _IDENTIFIERS_PATH = identifiers.IDENTIFIERS.removeprefix(identifiers.BASE) + "/"
 
 @dataclass(frozen=True)
 class SellerIds:
-    """`base_url` is the URL under which the installation is reached, if known."""
+    """`base_url` is the URL of the installation, if known."""
 
     base_url: str | None = None
 
     def new(self, text: str) -> str:
-        """An id that is to be new. One of our own may be given by its last part."""
+        """The id of a new Seller. For an id under our URL, the last part is enough."""
         if "/" not in text:
             return _SELLERS + text
         return identifiers.inward(text, self.base_url) if self.base_url else text
 
     def shown(self, seller_id: str) -> str:
-        """The id as feeds show it; where our own URL is not known, the part that stands for the Seller."""
+        """The id as feeds show it; if our URL is not known, the part that identifies the Seller."""
         if self.base_url:
             return identifiers.outward(seller_id, self.base_url)
         return seller_id.removeprefix(_SELLERS)
 
     def meant(self, text: str) -> list[str]:
-        """The ids that a person may mean by it, the likeliest first."""
+        """The ids that a person may mean by `text`, the most likely first."""
         given = text.strip()
         _, ours, rest = given.partition(_IDENTIFIERS_PATH)
         possible = [given, self.new(given), *([f"{identifiers.IDENTIFIERS}/{rest}"] if ours else [])]

@@ -1,4 +1,4 @@
-"""Sellers: who they are, and whether they may be acted for."""
+"""Sellers: their details, and whether partners may act for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "
 
 @dataclass(frozen=True)
 class Sellers(Suspendable[SellerStanding]):
-    """The Sellers of one installation. Nobody may act for a suspended one; what it has allowed stays (OFEED-15)."""
+    """The Sellers of an installation. No partner may act for a suspended one; its authorisations stay (OFEED-15)."""
 
     kind: ClassVar[str] = "seller"
 
@@ -42,7 +42,7 @@ class Sellers(Suspendable[SellerStanding]):
         raise NotFound("Seller", text)
 
     def listed(self) -> list[Json]:
-        """All Sellers with the partners that they allow now, as rows to show."""
+        """All Sellers with the partners that they currently allow, as rows to show."""
         suspended = {each.seller_id for each in self.entries.all(SellerStanding) if each.suspended}
         allowing: dict[str, list[str]] = {}
         for given in self.entries.all(Authorisation):
@@ -62,17 +62,17 @@ class Sellers(Suspendable[SellerStanding]):
     def add(
         self, document: Mapping[str, Any], tax_rate: TaxRate | None, *, replacing: bool = False
     ) -> tuple[Seller, list[str]]:
-        """Put a Seller, and what its receipts will lack (MODEL-01). `document` is as the organizer of a feed.
+        """Add a Seller. Returns it and what its receipts will lack (MODEL-01). `document` is like a feed's organizer.
 
         Raises InvalidValue, AlreadyExists.
         """
         try:
             seller = read_seller(self._checked(document), tax_rate)
         except Unreadable as error:
-            raise InvalidValue(f"This is no Seller: {error}.") from None
+            raise InvalidValue(f"This is not a valid Seller: {error}.") from None
         known = self.entries.patiently(lambda: self.store.seller(seller.id))
         if known is not None and not replacing:
-            raise AlreadyExists(f"There is a Seller {self.ids.shown(seller.id)} already.")
+            raise AlreadyExists(f"Seller {self.ids.shown(seller.id)} exists already.")
         if known is not None:
             seller = replace(seller, access_methods=known.access_methods)
         self.entries.patiently(lambda: self.store.save_seller(seller))
@@ -81,10 +81,10 @@ class Sellers(Suspendable[SellerStanding]):
         return seller, [f"address.{term}" for term in _ADDRESS if not address.get(term)]
 
     def _checked(self, document: Mapping[str, Any]) -> Json:
-        """The document as it is kept. Raises InvalidValue."""
+        """The document as it is stored. Raises InvalidValue."""
         known_as, mode = document.get("@id"), str(document.get("taxMode", ""))
         if not isinstance(known_as, str) or not known_as.strip():
-            raise InvalidValue("A Seller needs an id: its URL, or a name that is made one of ours.")
+            raise InvalidValue("A Seller needs an id: its URL, or a name from which we create one.")
         seller_id = self.ids.new(known_as.strip())
         if not links.is_identifier(seller_id):
             raise InvalidValue(
@@ -105,7 +105,7 @@ class Sellers(Suspendable[SellerStanding]):
             raise InvalidValue("A Seller is an Organization or a Person.")
         tax_mode = _TAX_MODES.get(mode.removeprefix(CONTEXT).casefold())
         if tax_mode is None:
-            raise InvalidValue("The tax mode must be gross (prices hold the tax) or net (it comes on top).")
+            raise InvalidValue("The tax mode must be gross (prices include tax) or net (tax is added).")
         return {
             "legalName": document["name"],
             **document,
@@ -118,5 +118,5 @@ class Sellers(Suspendable[SellerStanding]):
     def _suspendable(self, known_as: str) -> tuple[SellerStanding, str, str]:
         seller = self.find(known_as)
         key = SellerStanding.key_of(seller.id)
-        standing = self.entries.find(SellerStanding, key) or SellerStanding(seller.id)
-        return standing, f"Seller {self.ids.shown(seller.id)}", seller.id
+        state = self.entries.find(SellerStanding, key) or SellerStanding(seller.id)
+        return state, f"Seller {self.ids.shown(seller.id)}", seller.id

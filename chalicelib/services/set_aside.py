@@ -1,4 +1,4 @@
-"""What an operator does with pending work that was set aside: list, replay and discard it."""
+"""List, replay and discard pending work that was set aside, for operators."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class SetAsideAdministration:
                 after = entries[-1].id
 
     def listed(self) -> list[Json]:
-        """All of them as rows to show: of what went wrong only the type, since a message may quote anything."""
+        """All entries as rows to show: of an error only the type, since a message may quote personal data."""
         return [
             {
                 "entry": entry.id,
@@ -43,27 +43,27 @@ class SetAsideAdministration:
         ]
 
     def find(self, entry_id: str) -> PendingWork:
-        """One of them. Raises NotFound."""
+        """One entry. Raises NotFound."""
         for kind in SHARES:
             if entry := self.store.entry(SET_ASIDE + kind, entry_id):
                 return entry
         raise NotFound("set-aside entry", entry_id)
 
     def replay(self, entry: PendingWork) -> None:
-        """Let the sweep try it again. Raises NotPossible, ChangedMeanwhile."""
+        """Let the sweep retry it. Raises NotPossible, ChangedMeanwhile."""
         kind = _kind(entry)
         if kind == leases.KIND:
-            raise NotPossible(f"{entry.id} is no lease: there is nothing to try again. Discard it.")
+            raise NotPossible(f"{entry.id} is not a lease: there is nothing to retry. Discard it.")
         try:
             replayed = pending.replay(self.store, kind, entry.id)
         except CommitRefused:
             replayed = False
         if not replayed:
-            raise ChangedMeanwhile(f"Somebody else has just replayed or discarded {entry.id}.")
+            raise ChangedMeanwhile(f"Another operator has just replayed or discarded {entry.id}.")
         self.journal.note("pending work replayed", kind=kind, entry=entry.id)
 
     def discard(self, entry: PendingWork) -> None:
-        """Remove it: what it was to do is never done."""
+        """Remove it: its work is never done."""
         self.store.finish(entry)
         self.journal.note("pending work discarded", kind=_kind(entry), entry=entry.id)
 

@@ -1,4 +1,4 @@
-"""To suspend and to resume: the same for a booking partner, a Seller and a login."""
+"""Suspend and resume booking partners, Sellers and logins."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -13,7 +13,7 @@ S = TypeVar("S", Partner, SellerStanding, Login)
 
 
 class Suspendable(ABC, Generic[S]):
-    """A service whose entries can be suspended. `kind` is what the journal calls one of them."""
+    """A service whose entries can be suspended. `kind` is the word for an entry in the journal."""
 
     kind: ClassVar[str]
     entries: Entries
@@ -21,14 +21,14 @@ class Suspendable(ABC, Generic[S]):
 
     @abstractmethod
     def _suspendable(self, known_as: str) -> tuple[S, str, str]:
-        """The entry, how a person knows it, and its id for the journal. Raises NotFound."""
+        """The entry, its name for messages, and its id for the journal. Raises NotFound."""
 
     def suspend(self, known_as: str) -> S:
-        """Out of use until it is resumed. Raises NotFound; NotPossible where it is suspended already."""
+        """Suspend an entry until it is resumed. Raises NotFound; NotPossible if it is suspended already."""
         return self._set_suspended(known_as, True)
 
     def resume(self, known_as: str) -> S:
-        """As before it was suspended. Raises NotFound; NotPossible where it is not suspended."""
+        """Resume a suspended entry. Raises NotFound; NotPossible if it is not suspended."""
         return self._set_suspended(known_as, False)
 
     def _set_suspended(self, known_as: str, suspended: bool) -> S:

@@ -1,4 +1,4 @@
-"""What runs once a minute: leases that have ended, and every kind of unfinished work, each with its share."""
+"""Runs once a minute: ends leases and continues every kind of unfinished work, each with a share of the time."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
-# Seconds for each kind of work, of the 50 that the function has; the rest is for steps that take longer. What
-# one kind does not need, those that have more to do share.
+# Seconds for each kind of work, of the 50 that the function has; the rest is for steps that take longer. The
+# kinds that have more to do share what others do not need.
 SHARES = {
     leases.KIND: 8.0,
     following.KIND: 12.0,
@@ -26,12 +26,12 @@ def run_sweep(
     try:
         worker.store.take_over()
     except StoreBusy:
-        pass  # in the next minute
-    except Exception as error:  # the work of this release is not held up by that of an earlier one
+        pass  # retried in the next minute
+    except Exception as error:  # the work of an earlier release must not delay that of this one
         observer.work_failed("rows of an earlier release", "", error)
 
     def end_leases(seconds: float) -> int:
         ends_at = retry.clock() + seconds
-        return leases.sweep(store, now, observer, goes_on=lambda: retry.clock() < ends_at)
+        return leases.sweep(store, now, observer, has_time=lambda: retry.clock() < ends_at)
 
     return worker.run(SHARES, {leases.KIND: end_leases})

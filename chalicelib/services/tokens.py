@@ -1,4 +1,4 @@
-"""What is out already: refresh tokens, and the keys that sign."""
+"""Refresh tokens and signing keys: list, revoke and rotate them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class RefreshTokens:
     sellers: Sellers
 
     def listed(self) -> list[Json]:
-        """Refresh tokens that are still good, as rows to show."""
-        standing = {each.id for each in self.entries.all(Authorisation) if each.stands}
+        """Refresh tokens that are still valid, as rows to show."""
+        current = {each.id for each in self.entries.all(Authorisation) if each.stands}
         return [
             {
                 "grant": grant.id,
@@ -34,13 +34,13 @@ class RefreshTokens:
                 "ends": grant.ends_at,
             }
             for grant in sorted(self.entries.all_live(Grant), key=lambda each: each.made_at)
-            if grant.authorisation_id in standing
+            if grant.authorisation_id in current
         ]
 
     def revoke(
         self, grant_id: str | None = None, *, partner: str | None = None, seller: str | None = None
     ) -> Sequence[Grant]:
-        """End one grant, or all of a partner, of a Seller, or of both. The Seller has to log in again.
+        """End one grant, or all of a partner, of a Seller, or of both. The Seller must log in again.
 
         Raises InvalidValue, NotFound.
         """
@@ -68,14 +68,14 @@ class RefreshTokens:
 
 @dataclass(frozen=True)
 class SigningKeyAdministration:
-    """The keys that our own tokens are signed with."""
+    """The keys that sign our own tokens."""
 
     entries: Entries
     journal: Journal
     ring: KeyRing
 
     def listed(self) -> list[Json]:
-        """The keys that tokens are verified with, oldest first, as rows to show."""
+        """The keys that verify tokens, oldest first, as rows to show."""
         known, now = self._known(), self.entries.clock()
         return [
             {
@@ -96,14 +96,14 @@ class SigningKeyAdministration:
         return signing is not None and signing.kid == kid
 
     def rotate(self, *, at_once: bool = False) -> SigningKey:
-        """A new key, which signs once all have it; at once where that is wanted, or no other signs yet."""
+        """Create a key. It signs when all functions have it; at once with `at_once` or if there is no other key."""
         first = self._known().signing(self.entries.clock()) is None
         key = self.entries.patiently(lambda: self.ring.rotate(at_once=at_once or first))
         self.journal.note("signing key made", key=key.kid)
         return key
 
     def forget(self, kid: str) -> None:
-        """Take a key away, and with it all tokens it has signed, within a quarter of an hour. Raises NotFound."""
+        """Remove a key. All tokens that it signed are refused within 15 minutes. Raises NotFound."""
         try:
             self.entries.patiently(lambda: self.ring.forget(kid))
         except KeyError:

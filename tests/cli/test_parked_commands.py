@@ -167,7 +167,7 @@ def test_work_that_was_set_aside_is_discarded_only_where_that_is_confirmed(termi
 
 def test_a_row_among_the_leases_that_is_none_can_only_be_discarded(terminal: Terminal) -> None:
     terminal.system.pending.exchange((), [replace(ASIDE, kind=SET_ASIDE + leases.KIND)])
-    assert "there is nothing to try again" in terminal.refuses("pending", "replay", "entry-1")
+    assert "there is nothing to retry" in terminal.refuses("pending", "replay", "entry-1")
     terminal.says("pending", "discard", "--all", "--yes")
     assert terminal.rows("pending", "list") == []
 

@@ -1,1 +1,1 @@
-"""Whether the rows of a running system agree with each other, and putting right what is safe to."""
+"""Check that the rows of a running system agree with each other, and repair what is safe to repair."""

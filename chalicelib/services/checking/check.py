@@ -1,7 +1,7 @@
 """One check of a whole system, while it runs.
 
-First everything is read, page by page, and whatever does not agree is suspected: reading takes time, and much of
-it is only under way. After a pause in which streams and sweeps catch up, each suspicion is looked at again,
+First everything is read, page by page, and every difference is noted as a suspicion: reading takes time, and many
+differences are only temporary. After a pause in which streams and sweeps catch up, each suspicion is read again,
 strongly consistent, and reported if it is still the same.
 """
 
@@ -37,26 +37,26 @@ from chalicelib.storage.store import Store
 
 T = TypeVar("T")
 
-# Longer than a stream takes to its feed, and longer than the minute between two sweeps.
+# Longer than a stream needs to update its feed, and longer than the minute between two sweeps.
 PAUSE_SECONDS = 75.0
-# Looks at what keeps changing; after that it is busy and not damaged.
+# Reads of a row that keeps changing; after these it is busy and not damaged.
 ROUNDS = 3
-# The sweep gives back what has ended within a minute.
+# The sweep releases ended leases within a minute.
 LEASE_OVERDUE_AFTER = timedelta(minutes=5)
-# Findings of one kind that are looked at again and named; of more than that only the number is told.
+# Findings of one kind that are read again and named; further ones are only counted.
 MAX_NAMED = 1000
 
-_TOGETHER = 100  # rows in one look
+_TOGETHER = 100  # rows in one read
 _HEAD = 25  # entries of a kind of work that are compared
 
-# Kinds of entries that nobody is expected to work on, and those that wait for an operator.
+# Kinds of entries on which no worker is expected to work, and those that wait for an operator.
 _NOTES = ("dataset#", PARKED_CONTENT)
 _ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 
 @dataclass
 class Report:
-    """What a check has found. `unnamed` counts, by kind, the suspicions beyond those that were looked at again."""
+    """The result of a check. `unnamed` counts, by kind, the suspicions that were not read again."""
 
     findings: list[Finding] = field(default_factory=list)
     unnamed: Counter[Damage] = field(default_factory=Counter)
@@ -70,9 +70,9 @@ class Report:
 
 @dataclass
 class Check:
-    """A check of the rows that these stores keep. `pause` waits; `clock` gives the present; both are passed in.
+    """A check of the rows in these stores. `pause` waits; `clock` returns the current time; both are passed in.
 
-    `parts`: how many parts of each table are read side by side. `max_named`: findings of a kind that are named.
+    `parts`: how many parts of each table are read in parallel. `max_named`: findings of a kind that are named.
     """
 
     store: Store
@@ -94,9 +94,9 @@ class Check:
         self._feed_look = FeedLook(self.feeds, self.contents)
 
     def run(self) -> Report:
-        """Everything that is damaged now. Raises StillBusy."""
+        """All current damage. Raises StillBusy."""
         self._report, self._suspected, self._restless = Report(), {}, set()
-        # While everything is read, whom a Seller has revoked is asked for once each.
+        # During the whole read, each partner's revocation by a Seller is read once.
         known = FeedContents(self.contents.store, cache(self.contents.is_revoked))
         self._feed_look = FeedLook(self.feeds, known)
         for scan in (self._scan_orders, self._scan_opportunities):
@@ -115,7 +115,7 @@ class Check:
         return self._report
 
     def confirmed(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Those findings that are still the same after a pause. Raises StillBusy."""
+        """The findings that are still the same after a pause. Raises StillBusy."""
         confirmed: dict[Finding, None] = {}
         waiting = list(findings)
         for _ in range(ROUNDS):
@@ -125,13 +125,13 @@ class Check:
             again, before = self.look_again(each.subject for each in waiting), set(waiting)
             rows = {(finding.damage, finding.row) for finding in waiting}
             confirmed |= dict.fromkeys(finding for finding in again if finding in before)
-            # Those that look otherwise now may only be busy.
+            # Findings that have changed may be caused by current changes.
             waiting = [each for each in again if each not in before and (each.damage, each.row) in rows]
         kept = self._not_under_way(list(confirmed))
         return sorted(kept, key=lambda finding: (list(Damage).index(finding.damage), finding.row))
 
     def look_again(self, subjects: Iterable[Subject]) -> list[Finding]:
-        """What a consistent look at these gives now. Raises StillBusy."""
+        """The findings of a strongly consistent read of these now. Raises StillBusy."""
         together: dict[tuple[str, str], dict[str, None]] = {}
         for subject in subjects:
             together.setdefault((subject.kind, subject.within), {})[subject.id] = None
@@ -196,7 +196,7 @@ class Check:
         yield from self._feed_look.listings(owed)
 
     def _work(self, kinds: Iterable[str] | None = None) -> Iterator[Finding]:
-        """Entries that were set aside, each; and each kind of work whose first entries stay as they are."""
+        """Each entry that was set aside, and each kind of work whose first entries do not change."""
         for kind in self.pending.kinds() if kinds is None else kinds:
             if kind.startswith(_NOTES):
                 continue
@@ -259,7 +259,7 @@ class Check:
             yield from self._in_open_feeds(ids)
 
     def _counter(self, feed_id: str) -> Iterator[Finding]:
-        """The counter against the rows, or else against the pointers, which may be all that is left."""
+        """Compare the counter with the rows, or with the pointers if no rows are left."""
         found = list(self._feed_look.counter(feed_id))
         after = ""
         while not found and (ids := list(self.feeds.pointers(feed_id, after, _TOGETHER))):
@@ -268,7 +268,7 @@ class Check:
         yield from found[:1]
 
     def _not_under_way(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Without those on feeds that are being reviewed or rebuilt: they are not yet what they will be."""
+        """Without those on feeds that are being reviewed or rebuilt: these are still changing."""
         if not findings:
             return []
         partners, everything = set[str](), False
@@ -316,7 +316,7 @@ def _together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _aside(entry: PendingWork) -> Finding:
-    detail = (entry.error or "").split("(")[0]  # the type of the error, and nothing of its content
+    detail = (entry.error or "").split("(")[0]  # the type of the error, without its content
     row, subject = f"pending {entry.kind} {entry.id}", Subject("aside", entry.id, entry.kind)
     damage = next(damage for kind, damage in _ASIDE.items() if entry.kind.startswith(kind))
     return Finding(damage, row, detail, subject)

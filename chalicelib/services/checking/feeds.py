@@ -1,4 +1,4 @@
-"""A look at feeds: whether each shows what the store has, and its rows agree with each other."""
+"""Check feeds: whether each shows the content of the store, and whether its rows agree with each other."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from chalicelib.wire.jsonld import write
 
 @dataclass(frozen=True)
 class ShownItem:
-    """What a stored row shows."""
+    """The content of a stored row."""
 
     id: str
     is_deleted: bool
@@ -25,16 +25,16 @@ class ShownItem:
 
 @dataclass(frozen=True)
 class FeedLook:
-    """Looks at some rows of feeds, strongly consistent. Every method may raise StoreBusy.
+    """Checks some rows of feeds, strongly consistent. Every method may raise StoreBusy.
 
-    The feed is always read before the store: then the store is never behind the feed, unless it was restored.
+    The feed is always read before the store: so the store is never behind the feed, unless it was restored.
     """
 
     feeds: FeedStore
     contents: FeedContents
 
     def orders(self, orders: Sequence[StoredOrder]) -> Iterator[Finding]:
-        """Whether each Order that has to be in a feed has ever been in it."""
+        """Whether each Order that must be in a feed has ever been in it."""
         wanted: dict[str, list[tuple[str, bool, StoredOrder]]] = {}
         for order in orders:
             for feed_id, item in self.contents.of_order(order).items():
@@ -52,9 +52,9 @@ class FeedLook:
     def _stubs(
         self, wanted: Mapping[str, Sequence[tuple[str, bool, StoredOrder]]], known: Mapping[str, set[str]]
     ) -> Iterator[Finding]:
-        """A deleted Order is known to one of the two feeds; which one, its stub does not say.
+        """A deleted Order must be in one of the two feeds; its stub does not contain which one.
 
-        One that was changed and deleted at once was never shown, and only its version is noted (DEL-03).
+        An Order that was deleted before a change was published was never shown; only its version is noted (DEL-03).
         """
         in_none: dict[str, str] = {}
         in_one: set[str] = set()
@@ -77,7 +77,7 @@ class FeedLook:
                     yield _missing(feed_id, item_id)
 
     def items(self, feed_id: str, ids: Sequence[str]) -> Iterator[Finding]:
-        """Whether the feed shows the newest version of each item that has a pointer, and nothing of others."""
+        """Whether the feed shows the newest version of each item that has a pointer, and no other items."""
         state = self.feeds.state(feed_id, ids)
         numbers = [pointer.change_number for pointer in state.pointers.values() if pointer.change_number]
         rows = self.feeds.stored(feed_id, numbers)
@@ -119,11 +119,11 @@ def _item_damage(
     is_live = shown is not None and shown.id == item_id and not shown.is_deleted
     versions = f"version {pointer.version} instead of {current.version}"
     if current.data is None:
-        # What is deleted loses its row after some days.
+        # The row of a deleted item is removed after some days.
         if is_live:
             return (Damage.ITEM_NOT_DELETED, "") if current.version else (Damage.ITEM_UNKNOWN, "")
     elif not pointer.change_number:
-        return None  # it was never shown, which `orders` and `listings` say
+        return None  # it was never shown, which `orders` and `listings` report
     elif shown is None or shown.id != item_id:
         return Damage.ITEM_ROW_MISSING, f"change#{pointer.change_number}"
     elif not is_live:
@@ -136,12 +136,12 @@ def _item_damage(
 
 
 def _is_same(shown: ShownItem | None, current: FeedItem) -> bool:
-    """Whether the content is the same: that is not written again, whatever its version."""
+    """Whether the content is the same: equal content is not written again for a new version."""
     return shown is not None and bool(shown.data == json.loads(write(current.data)))
 
 
 def read_item(row: StoredItem) -> ShownItem | None:
-    """What a row shows; None where it is no item."""
+    """The item in a row; None if it is not an item."""
     try:
         document = json.loads(row.text or "")
         return ShownItem(str(document["id"]), document["state"] == "deleted", document.get("data"))

@@ -1,4 +1,4 @@
-"""The kinds of damage that a check names: what each means for people, and what mends it."""
+"""The kinds of damage that a check reports: what each means for users, and how to repair it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Damage(StrEnum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a kind of damage is called, means for people, and is mended by; whether `--repair` does it."""
+    """The name of a kind of damage, its effect on users, how to repair it, and whether `--repair` does."""
 
     title: str
     meaning: str
@@ -52,76 +52,76 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
         Damage.SPACES_DO_NOT_ADD_UP: Explanation(
             "Spaces do not add up",
             "The spaces left and the spaces held differ from the total: places stay unsold, or are sold twice.",
-            f"{_REPAIR} counts the spaces left anew. Where more are held than there are, it changes nothing: "
-            "the Seller has to find room or cancel an order.",
+            f"{_REPAIR} counts the spaces left again. If more are held than there are, it changes nothing: "
+            "the Seller has to add spaces or cancel an order.",
         ),
         Damage.LEASED_SPACES_WRONG: Explanation(
             "The count of leased spaces is wrong",
-            "Customers read that spaces are reserved by others when they are sold, or the other way round.",
-            f"{_REPAIR} counts them anew.",
+            "Customers see spaces as reserved by others when they are sold, or as sold when they are reserved.",
+            f"{_REPAIR} counts them again.",
         ),
         Damage.LEASE_END_UNNOTICED: Explanation(
-            "A lease would end unnoticed",
-            "The spaces of the lease are not given back when it ends, until the sweep finds them.",
-            f"{_REPAIR} sets the time of the next end anew.",
+            "The end of a lease would not be noticed",
+            "The spaces of the lease are not released when it ends, until the sweep finds them.",
+            f"{_REPAIR} sets the time of the next end again.",
         ),
         Damage.LEASE_OVERDUE: Explanation(
-            "Leases that have ended are still there",
+            "Ended leases were not removed",
             "The feed shows fewer spaces than there are. The scheduled sweep does not run, or fails.",
-            f"{_REPAIR} gives the spaces back; see why the sweep does not (function lease_sweep).",
+            f"{_REPAIR} releases the spaces; find out why the sweep does not (function lease_sweep).",
         ),
         Damage.HOLD_MISSING: Explanation(
             "An order holds no spaces",
-            "Somebody has booked, and their place can be sold to another.",
-            f"{_REPAIR} takes the spaces for the order, as far as there are any left; otherwise the Seller "
-            "has to find room or cancel the order.",
+            "A customer has booked, and the place can be sold to another.",
+            f"{_REPAIR} takes the spaces for the order if there are enough left; otherwise the Seller "
+            "has to add spaces or cancel the order.",
         ),
         Damage.HOLD_WITHOUT_ORDER: Explanation(
             "Spaces are held for no order",
-            "Places stay unsold that nobody has booked.",
-            f"{_REPAIR} gives the spaces back.",
+            "Places that are not booked stay unsold.",
+            f"{_REPAIR} releases the spaces.",
         ),
         Damage.HOLD_DIFFERS: Explanation(
-            "Spaces are held otherwise than the order says",
+            "The held spaces differ from the order",
             "More or fewer spaces are held than were booked, or a booking is held as a lease that ends.",
-            f"{_REPAIR} makes the hold as the order has it, as far as there are spaces left.",
+            f"{_REPAIR} corrects the hold to match the order if there are enough spaces left.",
         ),
         Damage.DETAILS_MISSING: Explanation(
-            "Counters or holds of an opportunity that is not there",
-            "What was booked cannot be looked up, changed or cancelled by the Seller.",
+            "Counters or holds of a missing opportunity",
+            "The Seller cannot look up, change or cancel these bookings.",
             "Restore the row (docs/restoring.md), or import the opportunity again.",
             is_repaired=False,
         ),
         Damage.SELLER_MISSING: Explanation(
             "A Seller is missing",
-            "Nobody can book what this Seller offers.",
-            "Import from the source again, which brings its Sellers, or restore the row (docs/restoring.md).",
+            "The Seller's opportunities cannot be booked.",
+            "Import from the source again, which includes its Sellers, or restore the row (docs/restoring.md).",
             is_repaired=False,
         ),
         Damage.PARENT_MISSING: Explanation(
-            "A series or facility is missing that sessions or slots refer to",
+            "The series of a session or the facility of a slot is missing",
             "Brokers find a session without its series, or a slot without its facility, and leave it out.",
             "Import from the source again.",
             is_repaired=False,
         ),
         Damage.ITEM_MISSING: Explanation(
             "An item is not in its feed",
-            "The Broker does not learn of this change; of an open feed: nobody finds what is for sale.",
+            "Brokers do not receive this change; in an open feed, they do not find the opportunity.",
             f"{_REPAIR} publishes it.",
         ),
         Damage.ITEM_OUTDATED: Explanation(
             "An item in a feed is outdated",
-            "The Broker knows an earlier state: an old time, place, price or status.",
+            "The Broker has an earlier state: an old time, place, price or status.",
             f"{_REPAIR} publishes it as it is now.",
         ),
         Damage.ITEM_AHEAD: Explanation(
             "A feed is ahead of the store",
-            "Tables were restored to an earlier time; coming changes of this item would not be published.",
+            "Tables were restored to an earlier time; future changes of this item would not be published.",
             f"{_REPAIR} publishes it as it is now. For many: {_REBUILD} (docs/restoring.md).",
         ),
         Damage.ITEM_NOT_DELETED: Explanation(
             "An item is shown that should be deleted",
-            "The Broker shows an order or an opportunity that is gone or that it may no longer see.",
+            "The Broker shows an order or an opportunity that was deleted or that it may no longer see.",
             f"{_REPAIR} publishes it as deleted.",
         ),
         Damage.ITEM_UNKNOWN: Explanation(
@@ -131,7 +131,7 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
         ),
         Damage.ITEM_ROW_MISSING: Explanation(
             "The row of an item is lost",
-            "Brokers that had not read it yet never learn of this change; new Brokers never see the item.",
+            "Brokers that had not read it yet never receive this change; new Brokers never see the item.",
             f"{_REPAIR} publishes it again. For many: {_REBUILD}.",
         ),
         Damage.ITEM_TWICE: Explanation(
@@ -146,27 +146,27 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
         ),
         Damage.COUNTER_TOO_LOW: Explanation(
             "The counter of a feed is lower than its change numbers",
-            "Changes are published at numbers that Brokers have passed already: they never read them.",
+            "Changes are published at numbers that Brokers have already passed, so Brokers never read them.",
             f"{_REBUILD} --feed FEED, at once.",
             is_repaired=False,
         ),
         Damage.WORK_STUCK: Explanation(
-            "Unfinished work does not move",
-            "Changes that were accepted do not reach those whom they concern.",
-            "See why the sweep does not work on it (function lease_sweep). A feed rebuild continues when the "
-            "same command is given again.",
+            "Unfinished work makes no progress",
+            "Accepted changes do not reach the orders and feeds that they affect.",
+            "Find out why the sweep does not work on it (function lease_sweep). To continue a feed rebuild, run "
+            "the same command again.",
             is_repaired=False,
         ),
         Damage.WORK_SET_ASIDE: Explanation(
             "Work was set aside",
-            "A change has not reached everybody: it failed every time it was tried.",
-            "Mend the cause that the log names, then `openbooking pending replay`.",
+            "A change was not applied everywhere: every attempt failed.",
+            "Fix the cause that the log names, then run `openbooking pending replay`.",
             is_repaired=False,
         ),
         Damage.RECORD_PARKED: Explanation(
-            "A change is parked that could not be published",
-            "Brokers do not learn of this change.",
-            "Mend the cause that the log names, then `openbooking feeds replay`.",
+            "A change that could not be published is parked",
+            "Brokers do not receive this change.",
+            "Fix the cause that the log names, then run `openbooking feeds replay`.",
             is_repaired=False,
         ),
         Damage.UNREADABLE: Explanation(
@@ -181,7 +181,7 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at again as one: `kind` says by which look, `within` a feed's or work's name."""
+    """What is checked again as one: `kind` selects the check, `within` is the name of a feed or kind of work."""
 
     kind: str
     id: str
@@ -190,7 +190,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """One damaged row. `detail` is what was found, in ids and numbers that change only if the damage does."""
+    """One damaged row. `detail` describes it in ids and numbers that change only if the damage does."""
 
     damage: Damage
     row: str

@@ -1,4 +1,4 @@
-"""A look at Opportunities and Orders: counters, leases, holds, Sellers and parents."""
+"""Check Opportunities and Orders: counters, leases, holds, Sellers and parents."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ from chalicelib.storage.store import Listing, Store
 StoredOrder = Order | DeletedOrder
 
 HOLDS_AT_ONCE = 500
-# Readings of one Opportunity's counters and holds until nothing happens in between.
+# Attempts to read an Opportunity's counters and holds without a change in between.
 _READINGS = 5
 
 
 @dataclass
 class HoldTotals:
-    """What the holds of one Opportunity come to."""
+    """The totals of the holds of one Opportunity."""
 
     spaces: int = 0
     leased: int = 0
@@ -37,7 +37,7 @@ class HoldTotals:
 
 @dataclass
 class InventoryLook:
-    """Looks at some rows, strongly consistent, and says what does not agree. Every method may raise StoreBusy."""
+    """Checks some rows, strongly consistent, and reports differences. Every method may raise StoreBusy."""
 
     store: Store
     now: datetime
@@ -46,7 +46,7 @@ class InventoryLook:
     _sellers: set[str] = field(default_factory=set)
 
     def opportunities(self, ids: Sequence[str]) -> Iterator[Finding]:
-        """Everything about these but what their feed shows."""
+        """All checks of these Opportunities except those of their feed."""
         listings, broken = read_listings(self.store, ids)
         yield from broken
         unreadable = {finding.subject.id for finding in broken}
@@ -64,7 +64,7 @@ class InventoryLook:
         yield from self._parents(listings)
 
     def orders(self, orders: Sequence[StoredOrder]) -> Iterator[Finding]:
-        """Whether each Order holds what it says it does."""
+        """Whether each Order has the holds that it should have."""
         wanted = [
             (opportunity_id, order.key, hold)
             for order in orders
@@ -88,7 +88,7 @@ class InventoryLook:
             if not wrong:
                 yield from findings
                 return
-            # Whatever moves spaces counts the version up: the same before and after, and nothing moved.
+            # Every move of spaces increases the version: if it is the same before and after, nothing moved.
             after = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))[1]
             if (after.version if after else 0) == (capacity.version if capacity else 0):
                 yield from (*findings, *wrong)
@@ -104,7 +104,7 @@ class InventoryLook:
                 page = self.store.holds(opportunity_id, after=after, limit=HOLDS_AT_ONCE)
             except StoreBusy:
                 raise
-            except Exception as error:  # whatever it is, the row is named and the others are looked at
+            except Exception as error:  # any error: the row is named and the others are checked
                 row = f"inventory {opportunity_id} hold# after {after!r}"
                 return totals, [_finding(Damage.UNREADABLE, row, opportunity_id, type(error).__name__)]
             orders, broken = read_orders(self.store, list(page))
@@ -129,7 +129,7 @@ class InventoryLook:
             self._sellers.add(seller_id)
 
     def _parents(self, listings: Mapping[str, tuple[Listing, Capacity | None]]) -> Iterator[Finding]:
-        """Only of what is still to come: what is over may outlive its series."""
+        """Only of future Opportunities: past ones may outlive their series."""
         children = {
             parent_id: opportunity_id
             for opportunity_id, (listing, _) in listings.items()
@@ -144,7 +144,7 @@ class InventoryLook:
 
 
 def counters_wrong(opportunity_id: str, capacity: Capacity | None, totals: HoldTotals) -> Iterator[Finding]:
-    """What the counters say that the holds do not."""
+    """How the counters differ from the holds."""
     row = f"inventory {opportunity_id} capacity"
     if capacity is None:
         if totals.spaces:
@@ -163,11 +163,11 @@ def counters_wrong(opportunity_id: str, capacity: Capacity | None, totals: HoldT
 
 
 def damage_of(hold: Hold, order: StoredOrder | None, opportunity_id: str, now: datetime) -> Damage | None:
-    """What is wrong between a hold and the Order that it names."""
+    """The damage between a hold and the Order that it names."""
     if hold.has_expired(now):
-        return None  # the sweep takes it, whatever has become of its quote
+        return None  # the sweep ends it, in any state of its quote
     if hold.state is HoldState.leased and is_released(order):
-        return None  # a lease that nobody renews and that ends by itself
+        return None  # a lease that is not renewed and expires
     expected = order.holds().get(opportunity_id) if isinstance(order, Order) else None
     if expected is None:
         return Damage.HOLD_WITHOUT_ORDER
@@ -175,7 +175,7 @@ def damage_of(hold: Hold, order: StoredOrder | None, opportunity_id: str, now: d
 
 
 def is_released(order: StoredOrder | None) -> bool:
-    """Whether what the Order held may stay as a lease for a while: a rejected proposal, also deleted since."""
+    """Whether the Order's holds may stay as leases for a while: a rejected proposal, also if deleted since."""
     if isinstance(order, Order):
         return (
             order.kind is OrderKind.OrderProposal
@@ -186,7 +186,7 @@ def is_released(order: StoredOrder | None) -> bool:
 
 
 def parent_of(opportunity: Opportunity) -> str | None:
-    """The id of the SessionSeries or FacilityUse that is listed for it; None where it stands alone."""
+    """The id of its SessionSeries or FacilityUse; None if it has none."""
     parent = opportunity.parent or {}
     if parent.get("@type") in UNIT_TYPES:
         parent = parent.get("aggregateFacilityUse") or {}
@@ -197,12 +197,12 @@ def parent_of(opportunity: Opportunity) -> str | None:
 def read_listings(
     store: Store, ids: Sequence[str]
 ) -> tuple[dict[str, tuple[Listing, Capacity | None]], list[Finding]]:
-    """The listings of these, and a finding for each that cannot be read."""
+    """The listings of these Opportunities, and a finding for each that cannot be read."""
     try:
         return store.listings(ids), []
     except StoreBusy:
         raise
-    except Exception as error:  # one of them cannot be read: which is it?
+    except Exception as error:  # find out which one cannot be read
         if len(ids) == 1:
             row = f"inventory {ids[0]} details or capacity"
             return {}, [_finding(Damage.UNREADABLE, row, ids[0], type(error).__name__)]

@@ -1,4 +1,4 @@
-"""Putting right what a check has found, as far as that is safe: each write only on what was read."""
+"""Repair the findings of a check if that is safe: each write requires that the rows are as they were read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,20 +37,20 @@ _ITEMS = {
 
 
 class Oversold(Exception):
-    """More spaces are held than there are: which order gives way is for the Seller to say."""
+    """More spaces are held than there are: the Seller must decide which order to cancel."""
 
 
 @dataclass(frozen=True)
 class Repair:
-    """Repairs what `check` has found."""
+    """Repairs the findings of `check`."""
 
     check: Check
 
     def run(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Mend what is safe to mend; the findings that are left. Raises StillBusy."""
+        """Repair what is safe to repair; the findings that are left. Raises StillBusy."""
         for opportunity_id, missing in self._opportunities(findings).items():
             try:
-                self._count_anew(opportunity_id, missing)
+                self._recount(opportunity_id, missing)
             except (Oversold, OrderTooLarge, StillBusy):
                 continue  # it is found again
         self._publish(findings)
@@ -64,7 +64,7 @@ class Repair:
         return [finding for finding in findings if finding in left]
 
     def _opportunities(self, findings: Sequence[Finding]) -> dict[str, list[OrderKey]]:
-        """The Opportunities to count anew, and the Orders that have to hold spaces of them and do not."""
+        """The Opportunities to recount, and the Orders whose holds of them are missing."""
         found: dict[str, list[OrderKey]] = {}
         for finding in findings:
             if finding.damage not in _COUNTERS:
@@ -76,8 +76,8 @@ class Repair:
                 found.setdefault(finding.subject.id, [])
         return found
 
-    def _count_anew(self, opportunity_id: str, missing: Sequence[OrderKey]) -> None:
-        """Make holds as their Orders have them, and the counters as the holds are. Raises Oversold."""
+    def _recount(self, opportunity_id: str, missing: Sequence[OrderKey]) -> None:
+        """Correct holds to match their Orders, and the counters to match the holds. Raises Oversold."""
         left = True
         while left:
             left = self.check.retry.run(
@@ -85,7 +85,7 @@ class Repair:
             )
 
     def _correct(self, opportunity_id: str, missing: Sequence[OrderKey]) -> bool:
-        """One transaction of corrections; whether there may be more to correct."""
+        """Write one transaction of corrections; whether there may be more to correct."""
         store = self.check.store
         # Read before the holds: the counters are written only if nothing has moved them since.
         read = store.listings([opportunity_id]).get(opportunity_id, (None, None))[1]
@@ -161,7 +161,7 @@ class Repair:
 
 
 def _counted(read: Capacity, totals: HoldTotals) -> Capacity:
-    """The counters as the holds are. Raises Oversold."""
+    """The counters that match the holds. Raises Oversold."""
     spaces_left = read.spaces_total - totals.spaces
     if spaces_left < 0:
         raise Oversold
