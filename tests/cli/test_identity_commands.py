@@ -193,7 +193,7 @@ def test_what_makes_no_sense_is_one_sentence_and_nothing_is_changed(terminal: Te
         ("There is no grant 'x'", "tokens", "revoke", "x"),
         ("There is no signing key 'x'", "tokens", "forget-key", "x", "--yes"),
         ("at least 6", "partners", "uninvite", "x"),
-        ("no month", "journal", "--month", "May"),
+        ("not a month", "journal", "--month", "May"),
     ):
         assert said in terminal.refuses(*command)
 

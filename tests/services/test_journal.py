@@ -39,7 +39,7 @@ def test_the_journal_is_read_by_the_month_and_kept_for_400_days(
     assert len(desk.journal.listed("2026-06")) == 1
     (record,) = identities.parts("journal#2026-06")
     assert record.expires_at == world.clock.now + timedelta(days=370)
-    with pytest.raises(AdministrationError, match="no month"):
+    with pytest.raises(AdministrationError, match="not a month"):
         desk.journal.listed("June")
 
 

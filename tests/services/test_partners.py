@@ -45,8 +45,8 @@ def test_a_new_partner_may_act_for_the_only_seller(
     ("name", "options", "said"),
     [
         (" ", {}, "needs a name"),
-        ("B", {"own_id": "a b"}, "An id is made of"),
-        ("B", {"own_id": ""}, "An id is made of"),
+        ("B", {"own_id": "a b"}, "An id consists of"),
+        ("B", {"own_id": ""}, "An id consists of"),
         ("B", {"redirect_uris": ["http://broker.example/cb"]}, "must be an https URL"),
         ("B", {"redirect_uris": ["https://[broken"]}, "must be an https URL"),
         ("B", {"url": "javascript:alert(1)"}, "not an http or https URL"),

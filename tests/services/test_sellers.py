@@ -75,8 +75,8 @@ def test_a_seller_as_feeds_have_it_is_taken_with_its_own_id(desk: Administration
         ({"@type": "Place"}, "an Organization or a Person"),
         ({"taxMode": "none"}, "gross .* or net"),
         ({"taxMode": None}, "gross .* or net"),
-        ({"@id": "1"}, "sellers/1 already"),
-        ({"@id": outer(seller_id(1))}, "sellers/1 already"),
+        ({"@id": "1"}, "sellers/1 exists already"),
+        ({"@id": outer(seller_id(1))}, "sellers/1 exists already"),
     ],
 )
 def test_a_seller_that_makes_no_sense_is_refused(
