@@ -96,7 +96,7 @@ def test_a_password_can_be_set(desk: Administration, world: World) -> None:
 def test_a_login_speaks_for_the_sellers_it_is_allowed_to(desk: Administration) -> None:
     desk.logins.add("alex", ["1"], SECRET)
     assert desk.logins.allow("alex", "2").seller_ids == (seller_id(1), seller_id(2))
-    with pytest.raises(AdministrationError, match="already speaks for .*sellers/2"):
+    with pytest.raises(AdministrationError, match=r"already speaks for .*sellers/2"):
         desk.logins.allow("alex", "2")
     assert desk.logins.disallow("alex", "1").seller_ids == (seller_id(2),)
     with pytest.raises(AdministrationError, match="does not speak for"):
