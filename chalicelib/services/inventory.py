@@ -95,7 +95,7 @@ class Inventory:
         if not current.deleted and current.source_digest == document.digest:
             return Outcome.unchanged
         if opportunity.access_channel is None:
-            # Open data never has one: the Seller gave it here, and no import takes it away.
+            # Open data never contains a channel: the Seller entered it here, so an import does not remove it.
             opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
         self._publish_next(current, _listing(document, opportunity, current.version + 1), capacity, spaces)
         return Outcome.changed

@@ -113,9 +113,9 @@ class SellerActions:
         return self.worker.finish(following.KIND, opportunity_id)
 
     def change_access_channel(self, opportunity_id: str, channel: Json) -> int:
-        """Say where an Opportunity is held online, to everyone who holds it; how many (ACCESS-06, NOTIF-02).
+        """Set where an Opportunity is held online, for all holders; returns their number (ACCESS-06, NOTIF-02).
 
-        `channel` as in `renew_access`. Raises NotListed, RequestTooLargeError. If the process ends half-way, the
+        `channel` as in `renew_access`. Raises NotListed, RequestTooLargeError. If the process is interrupted, the
         schedule continues.
         """
         _check_channel(channel)

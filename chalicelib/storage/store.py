@@ -17,8 +17,8 @@ from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 MAX_ACTIONS = 100
 
 
-# Keys that one read can have, and what a snapshot needs of them: an Opportunity with its counters and the
-# hold on it, an Order with its Seller.
+# The number of keys that one read can have, and how many a snapshot needs: for an Opportunity with its counters
+# and the hold on it, and for an Order with its Seller.
 KEYS_IN_ONE_READ = 100
 KEYS_OF_ONE_OPPORTUNITY = 3
 KEYS_OF_AN_ORDER = 2
