@@ -1,4 +1,4 @@
-"""From the headers of a request to the caller: the one place where a request is authenticated."""
+"""Finds the caller from the headers of a request. All requests are authenticated here."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class Caller:
     def acting_for(self, seller_id: str | None) -> str:
         """The Seller named in a request, if the caller may act for it (AUTH-12).
 
-        Raises SellerNotFoundError where none is named, InvalidAuthorizationDetailsError.
+        Raises SellerNotFoundError if none is named, InvalidAuthorizationDetailsError if it is another one.
         """
         authorised = self.authorised_seller()
         if seller_id is None:
@@ -54,7 +54,7 @@ class Caller:
         return self.seller_id
 
     def needs(self, scope: str) -> None:
-        """Raises InvalidAuthorizationDetailsError where the caller may not do this (AUTH-08)."""
+        """Raises InvalidAuthorizationDetailsError if the caller does not have the scope (AUTH-08)."""
         if scope not in self.scopes:
             raise InvalidAuthorizationDetailsError(
                 f"The authorisation lacks the scope {scope}.", missing_scope=scope
@@ -62,18 +62,18 @@ class Caller:
 
 
 class Authenticator(Protocol):
-    """A way to tell who calls."""
+    """One way to authenticate a request."""
 
     def identify(self, headers: Mapping[str, str], base_url: str) -> Caller | None:
-        """The caller, from headers with names in lower case; None where they say nothing in this way.
+        """The caller; None if the headers have no credentials of this kind. Header names are in lower case.
 
-        `base_url` is the one under which the request came. Raises InvalidAuthorizationDetailsError,
+        `base_url` is the base URL of the request. Raises InvalidAuthorizationDetailsError,
         NoAPITokenError, InvalidAPITokenError (AUTH-11).
         """
 
 
 def partner_id(text: str) -> str:
-    """The id of a booking partner, if it can be one. Raises InvalidAuthorizationDetailsError."""
+    """The text, if it is a valid id of a booking partner. Raises InvalidAuthorizationDetailsError."""
     if not _PARTNER_ID.fullmatch(text):
         raise InvalidAuthorizationDetailsError("That is not the id of a booking partner.")
     return text
@@ -93,7 +93,7 @@ class TokenReader(Protocol):
     """An issuer of access tokens."""
 
     def caller(self, token: str, base_url: str) -> Caller:
-        """Whom a token stands for. Raises InvalidAuthorizationDetailsError."""
+        """The caller that a token was issued to. Raises InvalidAuthorizationDetailsError."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +115,19 @@ class BearerTokens:
         raise refusals[0]
 
 
-# How long a key that was found is accepted without another read. A revoked one may still be used so long.
+# How long a key that was found is accepted without another read. A revoked key may still work for this time.
 _ACCEPTED_FOR = timedelta(minutes=5)
 _CHECK = 6
 
 
 def make_api_key(secret: str) -> str:
-    """The secret with its check digits: most of what is no key is then refused without a read of the register."""
+    """The secret with its check digits, so that most invalid keys are refused without a read of the register."""
     return f"{secret}{digest(secret)[:_CHECK]}"
 
 
 @dataclass
 class ApiKeys:
-    """Keys of partners, in a header of their own. A key in use is looked up once in five minutes."""
+    """API keys of partners, in the header X-API-Key. A key in use is looked up every five minutes."""
 
     register: Register
     clock: Callable[[], datetime]
@@ -147,7 +147,7 @@ class ApiKeys:
         return caller
 
     def _look_up(self, key: str, hashed: str, now: datetime) -> tuple[datetime, Caller]:
-        """The caller, and until when that is accepted without another read."""
+        """The caller, and until when it is accepted without another read."""
         if key != make_api_key(key[:-_CHECK]):
             raise InvalidAPITokenError
         entry = self.register.find(ApiKey, ApiKey.key_of(hashed))
@@ -160,14 +160,14 @@ class ApiKeys:
         return min(until, entry.ends_at or until), Caller(entry.partner_id, self._seller_of(entry))
 
     def _seller_of(self, key: ApiKey) -> str | None:
-        """The Seller the key is for, unless it is suspended or has ended what the key hangs on (AUTH-03).
+        """The Seller the key is for, unless it is suspended or has ended the key's authorisation (AUTH-03).
 
-        Without its Seller there is still the Orders feed, in which the partner sees what has ended.
+        Without a Seller the key still reads the Orders feed, in which the partner sees what has ended.
         """
         if key.seller_id is None:
             return None
-        standing = self.register.find(SellerStanding, SellerStanding.key_of(key.seller_id))
-        if standing is not None and standing.suspended:
+        seller = self.register.find(SellerStanding, SellerStanding.key_of(key.seller_id))
+        if seller is not None and seller.suspended:
             return None
         given = self.register.find(Authorisation, Authorisation.key_of(key.partner_id, key.seller_id))
         if given is None:
@@ -179,12 +179,12 @@ class ApiKeys:
 
 @dataclass(frozen=True)
 class Ways:
-    """All the ways that are open here, in their order."""
+    """All ways to authenticate that this installation accepts, in the order in which they are tried."""
 
     ways: Sequence[Authenticator]
 
     def caller(self, headers: Mapping[str, str], base_url: str) -> Caller:
-        """Who calls. Raises the errors of AUTH-11; UnauthenticatedError where nothing is said."""
+        """The caller. Raises the errors of AUTH-11; UnauthenticatedError if there are no credentials."""
         for way in self.ways:
             caller = way.identify(headers, base_url)
             if caller is not None:

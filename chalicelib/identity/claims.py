@@ -1,4 +1,4 @@
-"""The claims of tokens that OpenActive names (AUTH-09), and who issues our tokens for which audience."""
+"""The names of OpenActive's claims in tokens (AUTH-09), and the issuer and audience of our tokens."""
 
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ SELLER_LOGO = f"{_NAMESPACE}sellerLogo"
 SERVICE_NAME = f"{_NAMESPACE}bookingServiceName"
 SERVICE_URL = f"{_NAMESPACE}bookingServiceUrl"
 
-# What an ID token can contain, as the discovery document lists it.
+# The claims of an ID token, as the discovery document lists them.
 ID_TOKEN_CLAIMS = (
     "iss",
     "aud",
@@ -34,10 +34,10 @@ ID_TOKEN_CLAIMS = (
 
 
 def authority_url(base_url: str) -> str:
-    """Our own issuer, for a system reached at `base_url`."""
+    """The issuer of our tokens, for a system at `base_url`."""
     return f"{base_url}/auth"
 
 
 def audience(base_url: str) -> str:
-    """What our access tokens are for: the booking API."""
+    """The audience of our access tokens: the booking API."""
     return f"{base_url}/api/openbooking"

@@ -1,6 +1,6 @@
-"""What a Seller allows a booking partner: given, ended, and whether it stands (AUTH-06, AUTH-03).
+"""What a Seller allows a booking partner: giving it, ending it, and whether it is valid (AUTH-06, AUTH-03).
 
-Streams load this module to ask whether an authorisation is revoked, so it imports nothing that signs or hashes.
+The stream handlers load this module to check for revoked authorisations, so it imports nothing that signs or hashes.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,13 +15,13 @@ from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
 
-# Writes what was done into the log, by ids alone: a text, and the ids by keyword.
+# Logs what was done: a text, and ids as keyword arguments.
 Note: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class FeedReview:
-    """A partner's feeds have yet to follow that a Seller has allowed it, or does so no more (OFEED-15)."""
+    """A partner's feeds must be updated after a Seller has authorised it or revoked this (OFEED-15)."""
 
     KIND: ClassVar[str] = "feed-review"
 
@@ -29,7 +29,7 @@ class FeedReview:
     seller_id: str
 
     def pending(self, review_id: str) -> PendingWork:
-        """The entry that has to be followed; `review_id` tells it from a later one of the same."""
+        """The review as pending work; `review_id` distinguishes it from a later one of the same pair."""
         entry_id = f"{self.partner_id}#{self.seller_id}#{review_id}"
         return PendingWork(self.KIND, entry_id, codec.to_json(self))
 
@@ -45,29 +45,29 @@ class Consent:
     note: Note
 
     def authorisation(self, partner_id: str, seller_id: str) -> Authorisation | None:
-        """What stands; None where nothing was ever allowed, or it is suspended or revoked."""
+        """The valid authorisation; None if there was never one, or it is suspended or revoked."""
         found = self._find(partner_id, seller_id)
         return found if found is not None and found.stands and self.may_be_acted_for(seller_id) else None
 
     def has_consent(self, partner_id: str, seller_id: str, scopes: Iterable[str]) -> bool:
-        """Whether the Seller has allowed all this before."""
-        standing = self.authorisation(partner_id, seller_id)
-        return standing is not None and set(scopes) <= set(standing.scopes)
+        """Whether the Seller has already allowed all these scopes."""
+        current = self.authorisation(partner_id, seller_id)
+        return current is not None and set(scopes) <= set(current.scopes)
 
     def may_be_acted_for(self, seller_id: str) -> bool:
-        """Whether anybody may act for this Seller: the operator has not suspended it."""
-        standing = self.register.find(SellerStanding, SellerStanding.key_of(seller_id))
-        return standing is None or not standing.suspended
+        """Whether partners may act for this Seller: the operator has not suspended it."""
+        seller = self.register.find(SellerStanding, SellerStanding.key_of(seller_id))
+        return seller is None or not seller.suspended
 
     def is_revoked(self, partner_id: str, seller_id: str) -> bool:
-        """Whether a partner may no longer see a Seller's Orders. One that was only suspended still may."""
+        """Whether a partner may no longer see a Seller's Orders. A suspended partner may still see them."""
         found = self._find(partner_id, seller_id)
         return found is not None and found.revoked_at is not None
 
     def authorise(
         self, partner_id: str, seller_id: str, scopes: Iterable[str], given_by: str
     ) -> Authorisation:
-        """Add to what a partner is allowed; after a revocation, start again. `given_by` is the id of a login."""
+        """Add scopes to what a partner is allowed; after a revocation, start with these. `given_by` is a login's id."""
         wanted = tuple(sorted(set(scopes)))
         authorisation, changed = self.retry.run(
             lambda: self._authorise(partner_id, seller_id, wanted, given_by), on=(RecordChanged, StoreBusy)
@@ -94,10 +94,10 @@ class Consent:
         return self.register.save(new, pending=[self._review(new)] if back else []), True
 
     def revoke(self, partner_id: str, seller_id: str, by: str) -> Authorisation | None:
-        """End what a Seller has allowed a partner, and with it all that hangs on it; None if nothing stood.
+        """End what a Seller has allowed a partner, and all that depends on it; None if there was nothing to end.
 
-        No refresh token of it is good any more. Access tokens end by themselves, soon. That the Seller's
-        Orders leave the partner's feed is noted in the same write, for `services.reviews` to do (OFEED-15).
+        Its refresh tokens become invalid. Access tokens expire soon. The same write adds pending work for
+        `services.reviews`: the Seller's Orders must leave the partner's feed (OFEED-15).
         """
         revoked = self.retry.run(lambda: self._revoke(partner_id, seller_id), on=(RecordChanged, StoreBusy))
         if revoked is not None:

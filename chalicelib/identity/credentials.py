@@ -1,4 +1,4 @@
-"""Booking partners and the secrets by which they are known (AUTH-05)."""
+"""Booking partners and the secrets that authenticate them (AUTH-05)."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from chalicelib.identity.register import Register
 # The characters of a URI and of an OAuth parameter (RFC 6749, appendix A), with the space.
 VISIBLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
-# Host and port as they may stand in a Content-Security-Policy, which a `;` would end.
+# Host and port, with the characters that are safe in a Content-Security-Policy: a `;` would end the directive.
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
@@ -25,19 +25,19 @@ class Credentials:
     clock: Callable[[], datetime]
 
     def partner(self, partner_id: str) -> Partner | None:
-        """A booking partner that may be given tokens."""
+        """A booking partner that may get tokens."""
         found = self.register.find(Partner, Partner.key_of(partner_id))
         return None if found is None or found.suspended else found
 
     def has_secret(self, partner: Partner, secret: str) -> bool:
-        """Whether this is one of the partner's secrets that are good now."""
+        """Whether this is one of the partner's valid secrets."""
         now, presented = self.clock(), digest(secret)
-        # All are compared, so that the time it takes does not say which one matched.
+        # All are compared, so that the time taken does not show which one matched.
         matches = [same(presented, each.digest) and each.is_good(now) for each in partner.secrets]
         return any(matches)
 
     def invitation(self, initial_access_token: str) -> Invitation | None:
-        """The invitation that an initial access token stands for, if it may be used."""
+        """The invitation of an initial access token, if it may be used."""
         found = self.register.find(Invitation, Invitation.key_of(digest(initial_access_token)))
         if found is None or (found.ends_at is not None and found.ends_at <= self.clock()):
             return None
@@ -45,9 +45,9 @@ class Credentials:
 
 
 def may_be_redirected_to(uri: str) -> bool:
-    """Whether a code may be sent there: https, or http on the partner's own machine.
+    """Whether a code may be sent to a URI: https, or http on the partner's own machine.
 
-    Without a fragment (RFC 6749, section 3.1.2), a password or anything that would leave its header.
+    It must not have a fragment (RFC 6749, section 3.1.2), a password, or a character that could end the header.
     """
     if not VISIBLE.fullmatch(uri) or " " in uri or "#" in uri:
         return False

@@ -1,7 +1,7 @@
-"""What is known of those who call: booking partners, logins, what Sellers allow, and secrets; one class a kind.
+"""Booking partners, logins, what Sellers allow, and secrets: one class for each kind of entry.
 
-No secret is here as it was given out: of a random one there is its SHA-256, of a password its scrypt hash.
-The names of fields are those in the rows.
+No secret is stored in plain text: random secrets are stored as SHA-256, passwords as scrypt hashes.
+Field names are the names in the rows.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Key: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `version` is that of the row it was read from, 0 for none."""
+    """One row. `version` is the version of the row it was read from; 0 if it is new."""
 
     KIND: ClassVar[str]
 
@@ -21,15 +21,15 @@ class Entry:
 
     @property
     def key(self) -> Key:
-        """Principal, which begins with the kind and a #, and part."""
+        """The principal, which begins with the kind and a #, and the part."""
         raise NotImplementedError
 
-    # Every kind has it, as a field or as a property. A property here would become the default of the field.
+    # Each kind defines this as a field or a property. A property here would become the default of the field.
     if TYPE_CHECKING:
 
         @property
         def ends_at(self) -> datetime | None:
-            """When it stops being of use to anyone and may be removed."""
+            """When the entry is no longer needed and may be removed."""
 
 
 class Lasting(Entry):
@@ -41,7 +41,7 @@ class Lasting(Entry):
 
 
 class Single(Entry):
-    """An entry that is alone under its principal, found by the field `NAMED_BY`."""
+    """The only entry under its principal, found by the field `NAMED_BY`."""
 
     NAMED_BY: ClassVar[str]
 
@@ -56,7 +56,7 @@ class Single(Entry):
 
 @dataclass(frozen=True)
 class Secret:
-    """A client secret by its digest. Two may be good at once while a partner changes over."""
+    """The digest of a client secret. Two may be valid at once while a partner changes its secret."""
 
     digest: str
     made_at: datetime
@@ -68,9 +68,9 @@ class Secret:
 
 @dataclass(frozen=True)
 class Partner(Single, Lasting):
-    """A booking partner: one set of credentials, under whose id its Orders are kept (AUTH-05).
+    """A booking partner: one set of credentials. Its Orders are stored under its id (AUTH-05).
 
-    `seller_id` is the Seller it acts for without anybody's login, where there is only one Seller.
+    `seller_id` is the Seller it may act for without a login, in an installation with one Seller.
     `invited_with` is the digest of the initial access token it registered with.
     """
 
@@ -94,8 +94,8 @@ class Partner(Single, Lasting):
 class Authorisation(Lasting):
     """What a Seller allows a booking partner: given at a login, or by the operator (AUTH-06).
 
-    `id` is new each time it is given, so that what hung on an earlier one stays ended. A suspended one may
-    be resumed; one that was revoked can only be given again, with a new id.
+    `id` is new each time it is given, so that tokens and keys of an earlier one stay invalid. A suspended
+    authorisation may be resumed; a revoked one can only be given again, with a new id.
     """
 
     KIND: ClassVar[str] = "authorisation"
@@ -124,7 +124,7 @@ class Authorisation(Lasting):
 
 @dataclass(frozen=True)
 class SellerStanding(Single, Lasting):
-    """Whether a Seller may be acted for at all."""
+    """Whether partners may act for a Seller at all."""
 
     KIND: ClassVar[str] = "standing"
     NAMED_BY: ClassVar[str] = "seller_id"
@@ -135,9 +135,9 @@ class SellerStanding(Single, Lasting):
 
 @dataclass(frozen=True)
 class ApiKey(Single):
-    """A partner's API key by its digest: the plain way for an installation with one Seller (AUTH-10).
+    """The digest of a partner's API key: the simple way for an installation with one Seller (AUTH-10).
 
-    It is good for the Seller as long as the authorisation stands that it was made with, if it names one.
+    If it names an authorisation, it is valid for the Seller as long as that authorisation is valid.
     """
 
     KIND: ClassVar[str] = "api-key"
@@ -154,7 +154,7 @@ class ApiKey(Single):
 
 @dataclass(frozen=True)
 class Login(Single, Lasting):
-    """Somebody who may speak for Sellers. `id` stands for the user name in logs."""
+    """The account of a person who may act for Sellers. Logs show `id` instead of the user name."""
 
     KIND: ClassVar[str] = "login"
     NAMED_BY: ClassVar[str] = "username"
@@ -173,7 +173,7 @@ class Login(Single, Lasting):
 
 @dataclass(frozen=True)
 class Invitation(Single):
-    """An initial access token by its digest: its holder may register as a booking partner."""
+    """The digest of an initial access token, with which a booking partner may register."""
 
     KIND: ClassVar[str] = "invitation"
     NAMED_BY: ClassVar[str] = "digest"
@@ -187,7 +187,7 @@ class Invitation(Single):
 
 @dataclass(frozen=True)
 class AuthorisationCode(Single):
-    """A code on its way from the login to the partner, by its digest. It is good once."""
+    """The digest of an authorization code. A code can be used once."""
 
     KIND: ClassVar[str] = "code"
     NAMED_BY: ClassVar[str] = "digest"
@@ -207,11 +207,11 @@ class AuthorisationCode(Single):
 
 @dataclass(frozen=True)
 class Grant(Single):
-    """A line of refresh tokens, each made from the one before.
+    """A series of refresh tokens, each of which replaces the one before.
 
-    `current` is the digest of the newest, `earlier` that of the one before, which is taken once more until
-    `leeway_ends_at`: an answer may be lost on its way. With `marker` every token of the line is recognised, also
-    long after it was replaced; a row of release 0.1.0 gets one with its next token.
+    `current` is the digest of the newest token, `earlier` that of the previous one, which is accepted until
+    `leeway_ends_at` because an answer may be lost. `marker` identifies all tokens of the series, also those that
+    were replaced long ago; a row of release 0.1.0 gets one with its next token.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -233,7 +233,7 @@ class Grant(Single):
 
 @dataclass(frozen=True)
 class UsedTicket(Single):
-    """The ticket of a consent form that was sent, which is good once. Kept until the ticket itself has ended."""
+    """The ticket of a submitted consent form, so that it cannot be used twice. Kept until the ticket expires."""
 
     KIND: ClassVar[str] = "used-ticket"
     NAMED_BY: ClassVar[str] = "id"
@@ -247,9 +247,9 @@ _JOURNAL_KEPT_FOR = timedelta(days=400)
 
 @dataclass(frozen=True)
 class JournalEntry(Entry):
-    """What an operator has done to any of the others, by ids alone: no secret, no user name.
+    """What an operator has done, by ids alone: no secrets, no user names.
 
-    `ids` says of which kind each is: {"partner": ..., "seller": ...}.
+    `ids` maps kinds to ids: {"partner": ..., "seller": ...}.
     """
 
     KIND: ClassVar[str] = "journal"

@@ -1,6 +1,6 @@
-"""Fetches a document of another identity provider: over https, without redirects, bounded in size and in time.
+"""Fetches a document from another identity provider: over https, without redirects, limited in size and time.
 
-It knows nothing of what the document says. The bounds matter because a request of a partner waits for it.
+It does not interpret the document. The limits matter because a partner's request waits for the result.
 """
 
 import socket
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 MAX_BYTES = 256 * 1024
 SECONDS = 5.0
 
-# One step of it, such as to connect.
+# The limit of one step, such as connecting.
 _STEP_SECONDS = 3.0
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -21,10 +21,10 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 def fetch(
     url: str, *, http_on_this_machine: bool = False, seconds: float = SECONDS, max_bytes: int = MAX_BYTES
 ) -> bytes:
-    """The body of the 200 at a URL, within `seconds` altogether.
+    """The body of the response to a GET, if its status is 200, within `seconds` in total.
 
-    `http_on_this_machine` allows plain http to localhost, for development. Raises OSError: also for another
-    scheme, for any other status, a redirect included, and for a body of more than `max_bytes`.
+    `http_on_this_machine` allows plain http to localhost, for development. Raises OSError, also for another
+    scheme, another status (including redirects), and a body of more than `max_bytes`.
     """
     connection, target = _connection(url, http_on_this_machine)
     results: Queue[bytes | BaseException] = Queue()
@@ -36,15 +36,15 @@ def fetch(
         except (OSError, HTTPException, ValueError) as error:
             results.put(error)
 
-    # Time limits of sockets are for each step, and whoever sends a byte now and then keeps all of them; so the
-    # whole is limited from outside.
+    # Socket timeouts apply to each read. A server that sends a byte now and then would never exceed them, so
+    # the total time is limited here.
     Thread(target=work, daemon=True, name="fetch").start()
     try:
         result = results.get(timeout=seconds)
     except Empty:
         for each in opened:
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)  # or its thread would stay
+                each.shutdown(socket.SHUT_RDWR)  # so that its thread ends
         raise TimeoutError(f"{urlsplit(url).hostname} took longer than {seconds} s") from None
     if isinstance(result, OSError):
         raise result
@@ -54,7 +54,7 @@ def fetch(
 
 
 def _connection(url: str, http_on_this_machine: bool) -> tuple[HTTPConnection, str]:
-    """A connection that is not open yet, and what to ask for. Raises OSError."""
+    """A connection that is not open yet, and the request target. Raises OSError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -69,7 +69,7 @@ def _connection(url: str, http_on_this_machine: bool) -> tuple[HTTPConnection, s
 
 
 def _get(connection: HTTPConnection, target: str, max_bytes: int, opened: list[socket.socket]) -> bytes:
-    """The body; the socket is put into `opened`, because the connection forgets it before the body is read."""
+    """The body. The socket is added to `opened`, because the connection drops it before the body is read."""
     try:
         connection.connect()
         opened.append(connection.sock)

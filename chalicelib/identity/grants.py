@@ -1,4 +1,4 @@
-"""Codes and refresh tokens: what each stands for, how often it is good, and what ends it."""
+"""Authorization codes and refresh tokens: what each is for, how often it may be used, and what ends it."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +18,7 @@ _REMEMBERED_AFTER_USE = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Grants:
-    """The codes and grants of one installation. `live` is how long an unused refresh token is good."""
+    """The codes and grants of one installation. `live` is how long an unused refresh token is valid."""
 
     register: Register
     consent: Consent
@@ -38,7 +38,7 @@ class Grants:
         nonce: str | None,
         signed_in_at: datetime,
     ) -> None:
-        """Keep what a new code stands for; the partner can redeem it once, within two minutes."""
+        """Store a new code by its digest. The partner can redeem it once, within two minutes."""
         self.register.save(
             AuthorisationCode(
                 digest(code),
@@ -55,7 +55,10 @@ class Grants:
         )
 
     def redeem(self, code: str, partner_id: str) -> AuthorisationCode | None:
-        """What a code stands for. One used before ends what came of it (RFC 6749, section 4.1.2)."""
+        """Use a code and return its data; None if it is invalid.
+
+        A second use ends the grant of the first (RFC 6749, section 4.1.2).
+        """
         now = self.clock()
         found = self.register.find(AuthorisationCode, AuthorisationCode.key_of(digest(code)))
         if found is None or found.partner_id != partner_id:
@@ -63,20 +66,20 @@ class Grants:
         if found.grant_id is not None:
             self.note("code used twice", partner=partner_id)
             with suppress(RecordChanged):
-                self.register.save(found)  # a request that is opening the grant now finds the code changed
+                self.register.save(found)  # so that a request that is opening the grant now fails
             self.end(found.grant_id)
             return None
-        if found.ends_at <= now or not self._still_stands(found):
+        if found.ends_at <= now or not self._is_authorised(found):
             return None
         try:
-            # Kept a while, so that its second use is noticed.
+            # Kept for a day, so that a second use is detected.
             used = replace(found, grant_id=self.new_id(), ends_at=now + _REMEMBERED_AFTER_USE)
             return self.register.save(used)
         except RecordChanged:
             return None
 
     def open(self, code: AuthorisationCode) -> str | None:
-        """The first refresh token of what was redeemed; None where the code has been used again meanwhile."""
+        """The first refresh token for a redeemed code; None if the code has been used again since."""
         if code.grant_id is None:
             raise ValueError("The code was not redeemed.")
         marker, now = new_secret(), self.clock()
@@ -99,9 +102,9 @@ class Grants:
         return f"{grant.id}.{secret}"
 
     def issued(self, refresh_token: str) -> Grant | None:
-        """The grant that a refresh token was issued for, whether or not it may still be used.
+        """The grant that a refresh token was issued for, even if the token is no longer valid.
 
-        None for what was never issued, such as the id of a grant with a guessed secret. Changes nothing.
+        None for a token that was never issued, such as a grant's id with a guessed secret. Changes nothing.
         """
         grant_id, _, secret = refresh_token.partition(".")
         found = self.register.find(Grant, Grant.key_of(grant_id)) if secret else None
@@ -112,15 +115,15 @@ class Grants:
         return found if any(matches) or _is_marked(found, secret) else None
 
     def find(self, refresh_token: str, partner_id: str) -> Grant | None:
-        """The grant that a refresh token belongs to, if this partner may use it.
+        """The grant of a refresh token, if this partner may use it.
 
-        One that was replaced long enough ago ends the grant: two are using it, and one of them is a thief
-        (RFC 9700, section 4.14.2). One that was never issued, or is another partner's, ends nothing.
+        A token that was replaced more than 30 seconds ago ends the grant: two parties are using it, and one may
+        have stolen it (RFC 9700, section 4.14.2). An unknown token, or another partner's, ends nothing.
         """
         found = self.issued(refresh_token)
         if found is None or found.partner_id != partner_id:
             return None
-        if found.ends_at <= self.clock() or not self._still_stands(found):
+        if found.ends_at <= self.clock() or not self._is_authorised(found):
             return None
         presented = digest(refresh_token.partition(".")[2])
         if same(presented, found.current):
@@ -133,7 +136,7 @@ class Grants:
         return None
 
     def renew(self, grant: Grant) -> str | None:
-        """The next refresh token of a grant; None where another request has just had it."""
+        """The next refresh token of a grant; None if another request has just renewed it."""
         marker, now = grant.marker or new_secret(), self.clock()
         secret = _refresh_secret(marker)
         renewed = replace(
@@ -152,21 +155,21 @@ class Grants:
         return f"{grant.id}.{secret}"
 
     def end(self, grant_id: str) -> None:
-        """No refresh token of it is good any more."""
+        """Make all refresh tokens of a grant invalid."""
         found = self.register.find(Grant, Grant.key_of(grant_id))
         if found is not None:
             self.register.remove(found)
 
-    def _still_stands(self, given: AuthorisationCode | Grant) -> bool:
-        standing = self.consent.authorisation(given.partner_id, given.seller_id)
-        return standing is not None and standing.id == given.authorisation_id
+    def _is_authorised(self, given: AuthorisationCode | Grant) -> bool:
+        current = self.consent.authorisation(given.partner_id, given.seller_id)
+        return current is not None and current.id == given.authorisation_id
 
 
 def _refresh_secret(marker: str) -> str:
-    """A secret that nobody can guess, with the mark of its grant.
+    """A random secret with the mark of its grant.
 
-    The secret itself is kept by its digest. The mark lets none be used: who read the marker in the table could at
-    most have a token taken for one that was replaced.
+    Only the digest of the secret is stored. The mark does not make a token valid: with a marker read from the
+    table, an attacker could at most make a token that looks replaced.
     """
     secret = new_secret()
     return f"{secret}.{mark(marker, secret)}"

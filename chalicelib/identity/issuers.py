@@ -1,4 +1,4 @@
-"""Who issues access tokens: we ourselves, or another identity provider. Both are checked locally."""
+"""Issuers of access tokens: our own provider, or another one. Both kinds of token are verified locally."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from chalicelib.identity.tokens import ACCESS_TOKEN, Keys, UnknownKey, check_cla
 
 @dataclass(frozen=True)
 class OwnTokens:
-    """Access tokens of our own OpenID provider."""
+    """Access tokens from the built-in OpenID provider."""
 
     ring: KeyRing
     clock: Callable[[], datetime]
@@ -39,9 +39,9 @@ Fetch = Callable[[str], bytes]
 class ExternalTokens:
     """Access tokens of another provider: Cognito, Auth0, Keycloak.
 
-    Its keys are found as OpenID Connect Discovery says, and kept for an hour; a key that is not among them is
-    looked for at most once in ten seconds. While the provider is out of reach, the copy is used.
-    `audience_claim` is for providers that say in another claim what a token is for: Cognito's `token_use`.
+    Its keys are found by OpenID Connect Discovery and cached for an hour. For an unknown key they are read again,
+    at most every ten seconds. While the provider cannot be reached, the cached keys are used. `audience_claim` is
+    for providers that use another claim for the audience, such as Cognito's `token_use`.
     """
 
     issuer: str
@@ -84,7 +84,9 @@ class ExternalTokens:
 
     def _known(self) -> Keys:
         if self._keys is None:
-            raise TemporarilyUnavailableError("The keys of the identity provider cannot be had just now.")
+            raise TemporarilyUnavailableError(
+                "The keys of the identity provider are not available; try again later."
+            )
         return self._keys
 
     def _look(self) -> None:
@@ -100,7 +102,7 @@ class ExternalTokens:
             if isinstance(keys, list):
                 self._keys, self._found_at = Keys(keys), now
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return  # the keys that are known are still used
+            return  # continue with the cached keys
 
 
 def _document(content: bytes) -> dict[str, Any]:
@@ -113,8 +115,8 @@ def _document(content: bytes) -> dict[str, Any]:
 def _caller(claims: Mapping[str, Any], client_claim: str, seller_claim: str, scope_claim: str) -> Caller:
     client, seller, scope = (claims.get(name) for name in (client_claim, seller_claim, scope_claim))
     if not isinstance(client, str):
-        raise InvalidAuthorizationDetailsError("The token does not say which booking partner it stands for.")
+        raise InvalidAuthorizationDetailsError("The token does not name a booking partner.")
     named = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
-    # Cognito and others put the name of the resource before each scope.
+    # Cognito and others add the name of the resource in front of each scope.
     scopes = frozenset(str(each).rsplit("/", 1)[-1] for each in named)
     return Caller(partner_id(client), seller if isinstance(seller, str) and seller else None, scopes)

@@ -1,4 +1,4 @@
-"""What our own provider signs: access tokens and ID tokens, with the claims of AUTH-08 and AUTH-09."""
+"""Makes and signs access tokens and ID tokens, with the claims of AUTH-08 and AUTH-09."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from chalicelib.identity.tokens import ACCESS_TOKEN, ID_TOKEN
 
 @dataclass(frozen=True)
 class TokenIssuer:
-    """Signs for one installation. `live` is how long a token is good; `seller` looks up a Seller by its id."""
+    """Signs for one installation. `live` is how long a token is valid; `seller` looks up a Seller by its id."""
 
     keys: KeyRing
     live: timedelta
@@ -45,13 +45,13 @@ class TokenIssuer:
         return self._sign(base_url, named, ACCESS_TOKEN)
 
     def id_token(self, base_url: str, partner_id: str, named: Claims) -> str:
-        """A signed ID token for a partner, with these claims beside those that each has."""
+        """A signed ID token for a partner: these claims, and those that every token has."""
         return self._sign(base_url, {"aud": partner_id, **named}, ID_TOKEN)
 
     def seller_claims(
         self, base_url: str, seller_id: str, scopes: Iterable[str], service: Mapping[str, Any]
     ) -> Claims:
-        """What an ID token says of the Seller and of this booking service (AUTH-09)."""
+        """The claims of an ID token about the Seller and this booking service (AUTH-09)."""
         outer_id = outward(seller_id, base_url)
         named: Claims = {"sub": outer_id, claims.SELLER_ID: outer_id}
         seller = self.seller(seller_id)

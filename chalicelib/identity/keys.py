@@ -1,4 +1,4 @@
-"""The keys our tokens are signed with: made, handed on, put away. Private halves are sealed by the vault."""
+"""The keys that sign our tokens: creation, publication, rotation, removal. The vault seals private keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,18 +13,18 @@ from chalicelib.storage.errors import RecordChanged, StillBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.vault import Vault
 
-# A new key is shown so long before it signs that everyone who keeps a copy of the set has it by then.
+# A new key is published this long before it signs, so that all cached copies of the key set contain it by then.
 SHOWN_BEFORE = timedelta(minutes=15)
 ROTATED_AFTER = timedelta(days=90)
 
-# How old a copy of the set may get, and how soon a key that is not in it is looked for again.
+# The maximum age of a cached key set, and the minimum time between reads for an unknown key.
 _COPY_FOR = timedelta(minutes=15)
 _LOOK_AGAIN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """One key: `public` is a JWK, `sealed` what the vault made of the private half."""
+    """One key: `public` is a JWK, `sealed` is the private key as sealed by the vault."""
 
     kid: str
     public: dict[str, Any]
@@ -35,7 +35,7 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class SigningKeys(Single, Lasting):
-    """All keys that may have signed a token that is still good, oldest first. There is one such entry."""
+    """All keys that may have signed a token that is still valid, oldest first. There is one such entry."""
 
     KIND: ClassVar[str] = "signing-keys"
 
@@ -50,7 +50,7 @@ class SigningKeys(Single, Lasting):
         return self.key_of()
 
     def signing(self, now: datetime) -> SigningKey | None:
-        """The newest key that signs already; the first where another's clock was ahead of ours."""
+        """The newest key that may sign now; the first key if another instance's clock was ahead of ours."""
         ready = [key for key in self.keys if key.signs_from <= now]
         return ready[-1] if ready else next(iter(self.keys), None)
 
@@ -63,8 +63,8 @@ MakeKey = Callable[[str], tuple[dict[str, Any], bytes]]
 class KeyRing:
     """The signing keys as this process knows them.
 
-    `tokens_live` is the longest that a token lives: so long a key stays after its last signature. To verify
-    a token costs a read of the register only where the copy is old or the key is not in it.
+    `tokens_live` is the longest lifetime of a token: a key is kept this long after its last signature. Verifying
+    a token reads the register only if the cached copy is old or does not contain the key.
     """
 
     register: Register
@@ -89,14 +89,14 @@ class KeyRing:
             return self._keys.read(token)
 
     def public(self) -> list[dict[str, Any]]:
-        """What others verify with, as JWKs."""
+        """The public keys, as JWKs."""
         self._look(_COPY_FOR)
         if self._copy.signing(self.clock()) is None:
             self._copy = self._add(self._find(), at_once=True)
         return [key.public for key in self._copy.keys]
 
     def signer(self) -> Signer:
-        """The key that signs now. The first is made when it is needed, the next when this one is old."""
+        """The key that signs now. Creates the first key when it is needed, and the next one when this one is old."""
         now = self.clock()
         self._look(_COPY_FOR)
         key = self._copy.signing(now) or self._first(now)
@@ -107,11 +107,11 @@ class KeyRing:
         return self._signer
 
     def rotate(self, *, at_once: bool = False) -> SigningKey:
-        """Add a key that signs from now on or, once everyone has it, soon; the present one ends in its time."""
+        """Add a key. It signs immediately if `at_once`, otherwise once all cached copies contain it."""
         return self._add(self._find(), at_once=at_once, wanted=True).keys[-1]
 
     def forget(self, kid: str) -> None:
-        """Take a key away: whatever it has signed is refused once copies of the set are renewed."""
+        """Remove a key. Tokens that it has signed are refused once all copies are renewed. Raises KeyError."""
         known = self._find()
         kept = tuple(key for key in known.keys if key.kid != kid)
         if len(kept) == len(known.keys):
@@ -119,7 +119,7 @@ class KeyRing:
         self._took(self.register.save(replace(known, keys=kept)))
 
     def _first(self, now: datetime) -> SigningKey:
-        """The key that signs where there was none: ours, or what another process has made at the same moment."""
+        """The first key: a new one, or one that another process has created at the same moment."""
         made = self._add(self._find(), at_once=True)
         return made.signing(now) or made.keys[-1]
 
@@ -137,10 +137,10 @@ class KeyRing:
         return keys
 
     def _add(self, known: SigningKeys, *, at_once: bool = False, wanted: bool = False) -> SigningKeys:
-        """The set with one more key and without those that nothing good is signed with any more.
+        """The set with a new key, without those that have signed no token that is still valid.
 
-        Where others do the same at the same moment, theirs will do; unless a new one is `wanted`. Raises
-        StillBusy.
+        If another process adds a key at the same moment, that key is used, unless a new one is `wanted`.
+        Raises StillBusy.
         """
         for _ in self.retry.tries():
             now, kid = self.clock(), self.new_id()
@@ -154,7 +154,7 @@ class KeyRing:
                 known = self._took(self._find())
                 if not wanted and known.keys:
                     return known
-        raise StillBusy("The signing keys are changed by others all the time.")
+        raise StillBusy("Other processes keep changing the signing keys.")
 
 
 def _with_ends(known: SigningKeys, made: SigningKey) -> list[tuple[SigningKey, datetime]]:

@@ -1,4 +1,4 @@
-"""How often something may be done in a while, counted across all instances of the function (RATE-01)."""
+"""Rate limits, counted across all instances of the function (RATE-01)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ from chalicelib.storage.identities import IdentityStore
 
 _MINUTE = timedelta(minutes=1)
 
-# The largest portion of the limit that an instance draws at once. What it draws and does not use is lost to
-# the others until the minute is over, and each portion costs one write.
+# The largest portion that an instance reserves at once, as a fraction of the limit. The other instances cannot use
+# what it reserves and does not need, until the minute is over. Each portion costs one write.
 _PORTIONS = 20
 
 
 def window(now: datetime, length: timedelta) -> datetime:
-    """The beginning of the window in which `now` lies."""
+    """The start of the window that contains `now`."""
     seconds = int(length.total_seconds())
     return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, UTC)
 
 
 @dataclass
 class RateLimiter:
-    """At most so many requests a minute for each booking partner; 0 is no limit.
+    """Limits the requests of each booking partner in a minute; 0 means no limit.
 
-    All instances together never pass the limit. A request costs no call while the instance has some of its
-    portion left. Portions begin at 1 in each minute and double, up to a twentieth of the limit: an instance
-    that sees few requests takes little from the others, and a busy one rarely writes.
+    All instances together never exceed the limit. A request needs no call while part of the instance's portion is
+    left. In each minute, portions start at 1 and double, up to a twentieth of the limit: an instance with few
+    requests reserves little, and a busy one rarely writes.
     """
 
     store: IdentityStore
@@ -39,7 +39,7 @@ class RateLimiter:
     _lock: Lock = field(default_factory=Lock)
 
     def take(self, partner_id: str) -> None:
-        """Count one request. Raises TooManyRequestsError with the seconds after which to come back."""
+        """Count one request. Raises TooManyRequestsError with the seconds to wait."""
         limit = self.exceptions.get(partner_id, self.per_minute)
         if limit <= 0:
             return
@@ -60,7 +60,7 @@ class RateLimiter:
             )
 
     def _draw(self, drawn: "_Drawn", partner_id: str, limit: int) -> None:
-        """The next portion, or one by itself where there is not so much left."""
+        """Reserve the next portion, or a single request if less is left."""
         largest = max(1, limit // _PORTIONS)
         for portion in dict.fromkeys((min(drawn.next_portion, largest), 1)):
             counter = (f"rate#{partner_id}", drawn.minute.isoformat())
@@ -72,7 +72,7 @@ class RateLimiter:
 
 @dataclass
 class _Drawn:
-    """What an instance has of one partner's requests in one minute."""
+    """What an instance has reserved of one partner's requests in one minute."""
 
     minute: datetime
     left: int = 0
@@ -82,7 +82,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class AttemptLimit:
-    """How often somebody may try before they have to wait: `attempts` within `length`."""
+    """Limits failed attempts: at most `attempts` within `length`."""
 
     store: IdentityStore
     clock: Callable[[], datetime]
@@ -93,8 +93,8 @@ class AttemptLimit:
         """Count an attempt before it is made; False if there have been too many."""
         return self._count(who, 1)
 
-    def give_back(self, who: str) -> None:
-        """An attempt that was right does not count."""
+    def uncount(self, who: str) -> None:
+        """Uncount an attempt that succeeded."""
         self._count(who, -1)
 
     def _count(self, who: str, amount: int) -> bool:

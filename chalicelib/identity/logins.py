@@ -1,4 +1,4 @@
-"""Logins: people sign in by password, a limited number of times, and speak for their Sellers."""
+"""Logins: people sign in with a password, with limited attempts, and act for their Sellers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from chalicelib.identity.register import Register
 
 
 class SignInRefused(Exception):
-    """User name and password are not those of a login that may be used."""
+    """The user name or password is wrong, or the login is suspended."""
 
 
 class TooManyAttempts(SignInRefused):
-    """There have been so many that nobody may try for some minutes."""
+    """There were too many attempts; all further ones are refused for some minutes."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Logins:
     def sign_in(self, username: str, password: str, address: str) -> Login:
         """The login of a user name and password. Raises SignInRefused, TooManyAttempts.
 
-        `address` is the network address it comes from. An attempt counts before it is made, so that many at
-        once count as well; one that succeeds is taken off again.
+        `address` is the network address of the request. An attempt is counted before the check, so that
+        simultaneous attempts count as well; a successful one is uncounted.
         """
         name = f"user#{digest(username.casefold())}"
         if not (self.by_address.take(f"address#{digest(address)}") and self.by_username.take(name)):
@@ -49,8 +49,8 @@ class Logins:
                 "sign-in refused", reason="wrong" if not right else "suspended", login=login and login.id
             )
             raise SignInRefused
-        self.by_username.give_back(name)
-        self.by_address.give_back(f"address#{digest(address)}")
+        self.by_username.uncount(name)
+        self.by_address.uncount(f"address#{digest(address)}")
         self.note("signed in", login=login.id)
         return login
 
@@ -59,6 +59,6 @@ class Logins:
         return self.register.find(Login, Login.key_of(username))
 
     def sellers_of(self, login: Login) -> list[Seller]:
-        """The Sellers for whom this login may speak, as far as they may be acted for."""
+        """The Sellers that this login may act for, without suspended ones."""
         found = (self.seller(each) for each in login.seller_ids)
         return [seller for seller in found if seller is not None and self.consent.may_be_acted_for(seller.id)]

@@ -1,4 +1,4 @@
-"""Passwords as they are kept and checked."""
+"""Hashes and checks passwords."""
 
 import hashlib
 import hmac
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Passwords:
-    """Passwords by scrypt (RFC 7914), which costs an attacker memory: 32 MB and some 0.2 s a guess.
+    """Password hashes by scrypt (RFC 7914), which needs 32 MB of memory and about 0.2 s for each guess.
 
-    The costs stand in each hash, so that they can be raised without locking anyone out. Those here are
-    OWASP's for scrypt.
+    Each hash contains its cost parameters, so that they can be raised later and old passwords still work. The
+    defaults are OWASP's recommendation for scrypt.
     """
 
     log2_n: int = 15
@@ -20,13 +20,13 @@ class Passwords:
     p: int = 3
 
     def hash(self, password: str) -> str:
-        """A salted hash, with what is needed to check a password against it."""
+        """A salted hash, with the salt and parameters that a check needs."""
         salt = secrets.token_bytes(16)
         made = _scrypt(password, salt, self.log2_n, self.r, self.p)
         return f"scrypt${self.log2_n}${self.r}${self.p}${_text(salt)}${_text(made)}"
 
     def check(self, password: str, hashed: str | None) -> bool:
-        """Whether the password is right. It takes as long where there is no login to check it against."""
+        """Whether the password is correct. Takes the same time if there is no login (`hashed` is None)."""
         if hashed is None:
             _scrypt(password, bytes(16), self.log2_n, self.r, self.p)
             return False

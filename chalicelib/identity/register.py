@@ -1,4 +1,4 @@
-"""The register: entries by the key that their kind gives them. Knows their rows, and nothing of what they mean."""
+"""The register: reads and writes entries as rows. It does not know what they mean."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,30 +13,30 @@ E = TypeVar("E", bound=Entry)
 
 
 class Register:
-    """Entries, found by the key that their kind gives them."""
+    """Entries by their keys. Each kind of entry defines its key."""
 
     def __init__(self, store: IdentityStore) -> None:
         self.store = store
 
     def find(self, kind: type[E], key: Key) -> E | None:
-        """The entry as it stands. Keys are made of what callers send: what can be none is not there."""
+        """The current entry. Keys contain what callers send; a key that is invalid in DynamoDB returns None."""
         record = self.store.get(*key) if _can_be(key) else None
         return None if record is None else _entry(record, kind)
 
     def save(self, entry: E, *others: Entry, pending: Sequence[PendingWork] = ()) -> E:
-        """Write an entry as the next version of what was read, and others with it; and what is to follow.
+        """Write an entry as the next version of the one that was read, with other entries and pending work.
 
-        Raises RecordChanged.
+        All are written in one transaction. Raises RecordChanged.
         """
         saved = self.store.save(_record(entry), *map(_record, others), pending=pending)
         return _entry(saved, type(entry))
 
     def remove(self, entry: Entry) -> None:
-        """Take an entry out."""
+        """Delete an entry."""
         self.store.delete(Record(*entry.key, document="", version=entry.version))
 
     def all(self, kind: type[E]) -> Iterator[E]:
-        """Every entry of a kind. Reads the whole table: for commands."""
+        """All entries of a kind. Reads the whole table, so it is for commands only."""
         for record in self.store.all(kind.KIND):
             yield _entry(record, kind)
 
@@ -45,7 +45,7 @@ class Register:
         return [_entry(record, Authorisation) for record in self.store.parts(f"authorisation#{partner_id}")]
 
     def journal(self, month: str) -> list[JournalEntry]:
-        """What was done in a month such as 2026-07, in its order."""
+        """What was done in a month such as 2026-07, oldest first."""
         return [_entry(record, JournalEntry) for record in self.store.parts(f"journal#{month}")]
 
 
@@ -55,10 +55,10 @@ def _record(entry: Entry) -> Record:
 
 
 def _can_be(key: Key) -> bool:
-    """Whether DynamoDB takes it: 2048 bytes for the one half, 1024 for the other."""
+    """Whether DynamoDB accepts the key: at most 2048 bytes for the partition key, 1024 for the sort key."""
     try:
         return len(key[0].encode()) <= 2048 and 0 < len(key[1].encode()) <= 1024
-    except UnicodeEncodeError:  # half a character
+    except UnicodeEncodeError:  # an unpaired surrogate
         return False
 
 

@@ -1,4 +1,4 @@
-"""The scopes that a booking partner can be allowed, and the grant types by which it gets tokens (AUTH-08)."""
+"""The scopes that a booking partner can have, and the grant types for its tokens (AUTH-08)."""
 
 OPENID = "openid"
 BOOKING = "openactive-openbooking"

@@ -1,6 +1,6 @@
-"""A login on its way: what a Seller was asked for, carried by the browser from form to form, signed by us.
+"""The state of a login in progress: a signed ticket that the browser carries from form to form.
 
-Nothing is stored before somebody has logged in, so that nobody can fill a table by asking.
+Nothing is stored before a login, so that unauthenticated requests cannot fill a table.
 """
 
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ _LIVES = timedelta(minutes=15)
 
 
 class TicketRefused(Exception):
-    """The form was not made for this browser, or too long ago."""
+    """The form was made for another browser, or has expired."""
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """The parameters of the authorisation request and, once they are known, who has logged in and when."""
+    """The parameters of the authorisation request; after the login, also the user name and the time."""
 
     parameters: dict[str, str]
     username: str | None = None
@@ -33,8 +33,7 @@ class Ticket:
 
 
 def write_ticket(ticket: Ticket, browser: str, ring: KeyRing, now: datetime) -> str:
-    """The ticket as a field of a form. `browser` is the secret in the browser's cookie: another's is no good,
-    which is what keeps a foreign page from sending the form (CSRF)."""
+    """The ticket as a form field, bound to `browser`, the secret in the browser's cookie (against CSRF)."""
     claims = {
         "parameters": ticket.parameters,
         "username": ticket.username,
@@ -47,7 +46,7 @@ def write_ticket(ticket: Ticket, browser: str, ring: KeyRing, now: datetime) -> 
 
 
 def read_ticket(text: str, browser: str, ring: KeyRing, now: datetime) -> Ticket:
-    """The ticket again. Raises TicketRefused."""
+    """The ticket in a form field. Raises TicketRefused."""
     try:
         header, claims = ring.verify(text)
         check_claims(claims, now)
@@ -59,14 +58,14 @@ def read_ticket(text: str, browser: str, ring: KeyRing, now: datetime) -> Ticket
         at = claims["auth_time"]
         signed_in_at = None if at is None else datetime.fromtimestamp(at, UTC)
         return Ticket(claims["parameters"], claims["username"], signed_in_at, claims["jti"])
-    except KeyError as error:  # the ticket of a release before
+    except KeyError as error:  # a ticket of an earlier release
         raise TicketRefused from error
 
 
 def use_up(ticket: Ticket, register: Register, now: datetime) -> bool:
-    """Whether the ticket was good still: it is not from now on, so that nobody agrees twice with one form.
+    """Mark the ticket as used; False if it was used before.
 
-    A second use could allow again what was ended in between. Raises StoreBusy.
+    With a second use, an old form could allow again what was revoked since. Raises StoreBusy.
     """
     ends_at = now + _LIVES + timedelta(seconds=LEEWAY_SECONDS)
     try:

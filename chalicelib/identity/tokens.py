@@ -1,7 +1,6 @@
-"""JSON Web Tokens: signed by our keys, and read from us or from another issuer. The home of joserfc.
+"""JSON Web Tokens: signing ours, and verifying ours and those of other issuers. The only module that uses joserfc.
 
-It is loaded with the first token: the functions that follow the streams, and installations where callers have
-API keys, never need it.
+joserfc is loaded with the first token. The stream handlers, and installations that use only API keys, never load it.
 """
 
 import json
@@ -18,18 +17,19 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
     from joserfc.jwt import ClaimsOption
 
-ALGORITHM = "RS256"  # what OpenID Connect asks of everyone
+ALGORITHM = "RS256"  # required by OpenID Connect
 _KEY_BITS = 2048
-# Of keys that others publish, as base64url has them: 6 bits in a character, the last of which may be filled up.
+# Limits for keys that others publish: bits of the modulus in base64url (6 bits a character, the last may be padded),
+# and characters of the exponent.
 _LEAST_KEY_BITS, _MOST_KEY_BITS, _MOST_EXPONENT = 2048, 8192 + 5, 11
 
-ACCESS_TOKEN = "at+jwt"  # noqa: S105 - RFC 9068; so that an ID token is never taken for one
+ACCESS_TOKEN = "at+jwt"  # noqa: S105 - RFC 9068; so that an ID token is never accepted as one
 ID_TOKEN = "JWT"  # noqa: S105
 
-# Two clocks are never quite the same.
+# Clocks of two machines differ slightly.
 LEEWAY_SECONDS = 30
 
-# The last second of the year 9999. A token that ends later, such as at 10**400, is nobody's token.
+# The last second of the year 9999. Python's datetime has no later one; a time such as 10**400 is invalid.
 _LAST_SECOND = 253402300799
 
 _REFUSALS = {
@@ -41,11 +41,11 @@ _REFUSALS = {
 
 
 class UnknownKey(Exception):
-    """No key of the set has this id: it may be a newer one."""
+    """No known key has this id; the issuer may have added a new one."""
 
 
 def make_key(kid: str) -> tuple[dict[str, Any], bytes]:
-    """A new RSA key: its public half as a JWK, its private half as PEM."""
+    """A new RSA key: the public key as a JWK, the private key as PEM."""
     from joserfc.jwk import RSAKey
 
     key = RSAKey.generate_key(_KEY_BITS, parameters={"kid": kid, "use": "sig", "alg": ALGORITHM})
@@ -60,7 +60,7 @@ class Signer:
     pem: bytes
 
     def sign(self, claims: Claims, kind: str) -> str:
-        """The claims as a token of `kind`, which is its `typ`."""
+        """A signed token with these claims. `kind` is its `typ`."""
         from joserfc import jwt
 
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": kind}
@@ -68,15 +68,14 @@ class Signer:
 
     @cached_property
     def _key(self) -> "RSAKey":
-        return _rsa_key(self.pem)  # which takes longer than to sign
+        return _rsa_key(self.pem)  # cached, because reading the key takes longer than signing
 
 
 class Keys:
     """The public keys of one issuer."""
 
     def __init__(self, jwks: Sequence[Mapping[str, Any]]) -> None:
-        # A set may hold keys of other kinds and uses, which are not handled here, and one that nobody can
-        # read does not spoil the others.
+        # Keys of other types and uses are ignored, and an unreadable key does not make the others unusable.
         usable = [
             dict(key)
             for key in jwks
@@ -89,7 +88,7 @@ class Keys:
         self._by_id = {kid: key for kid, key in read.items() if key is not None}
 
     def read(self, token: str) -> tuple[dict[str, Any], Claims]:
-        """Header and claims of a token that one of these keys has signed; nothing else is checked.
+        """Header and claims of a token that one of these keys has signed. Only the signature is checked.
 
         Raises UnknownKey, InvalidAuthorizationDetailsError.
         """
@@ -108,7 +107,7 @@ class Keys:
 
 
 def _is_of_size(key: Mapping[str, Any]) -> bool:
-    """Whether a key is long enough to be safe (RFC 7518, section 3.3), and short enough to be quick."""
+    """Whether a key is long enough to be safe (RFC 7518, section 3.3) and short enough to be fast."""
     n, e = (str(key.get(name, "")).rstrip("=") for name in ("n", "e"))
     return _LEAST_KEY_BITS <= len(n) * 6 <= _MOST_KEY_BITS and len(e) <= _MOST_EXPONENT
 
@@ -129,7 +128,7 @@ def _rsa_key(key: bytes | dict[str, Any]) -> "RSAKey":
 
 
 def key_id(token: str) -> str:
-    """The id of the key that is said to have signed it. Raises InvalidAuthorizationDetailsError."""
+    """The key id in the token's header, which is not verified yet. Raises InvalidAuthorizationDetailsError."""
     from joserfc.errors import JoseError
     from joserfc.jws import extract_compact
 
@@ -150,9 +149,9 @@ def check_claims(
     audience: str | None = None,
     audience_claim: str = "aud",
 ) -> None:
-    """That the token has begun, has not ended, and was made by `issuer` for `audience`, where these are given.
+    """Check that the token is valid at `now` and, if given, that it is from `issuer` and for `audience`.
 
-    `exp` is required. The audience may be one name or a list of them (RFC 7519, section 4.1.3). Raises
+    `exp` is required. The audience may be a string or a list of strings (RFC 7519, section 4.1.3). Raises
     InvalidAuthorizationDetailsError.
     """
     from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
@@ -171,7 +170,7 @@ def check_claims(
         claim = "aud" if error.claim == audience_claim else error.claim
         raise InvalidAuthorizationDetailsError(_REFUSALS.get(claim, "The token is not valid.")) from error
     except JoseError as error:
-        raise InvalidAuthorizationDetailsError("The token has no end, issuer or audience.") from error
+        raise InvalidAuthorizationDetailsError("The token has no expiry time, issuer or audience.") from error
     if any(not 0 <= claims.get(name, 0) <= _LAST_SECOND for name in ("exp", "iat", "nbf")):
         raise InvalidAuthorizationDetailsError("The token is not valid.")
 

@@ -1,1 +1,1 @@
-"""Taking an operator's published data into the inventory."""
+"""Imports an operator's published data into the inventory."""

@@ -1,4 +1,4 @@
-"""What an import knows of documents before they are in the inventory: their parents, and the tax on prices."""
+"""The parents of imported documents, and the tax on prices."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -7,9 +7,9 @@ from chalicelib.domain.parties import Json, TaxRate
 
 
 def parents_by_id(parents: Iterable[Json]) -> dict[str, Json]:
-    """What a child may name as its parent: these, and the IndividualFacilityUses inside them.
+    """All documents that a child may name as its parent: `parents`, and the IndividualFacilityUses in them.
 
-    An IndividualFacilityUse has its FacilityUse as `aggregateFacilityUse`, as `read_opportunity` wants it.
+    Each IndividualFacilityUse gets its FacilityUse as `aggregateFacilityUse`, which `read_opportunity` needs.
     """
     found: dict[str, Json] = {}
     for parent in parents:
@@ -21,5 +21,5 @@ def parents_by_id(parents: Iterable[Json]) -> dict[str, Json]:
 
 
 def vat(rate: Decimal) -> TaxRate | None:
-    """The tax that a rate such as 0.2 stands for; 0 is none."""
+    """The tax for a rate such as 0.2; None for 0."""
     return TaxRate(f"VAT at {rate.normalize():%}", rate) if rate else None

@@ -1,7 +1,7 @@
-"""Reading an operator's dataset site and its RPDE feeds to the end, by the rules of RPDE 1.0.
+"""Reads an operator's dataset site and its RPDE feeds to the end, by the rules of RPDE 1.0.
 
-Decides what each feed holds in the end; refuses to know what the items mean. A feed that cannot be
-read to its end is an error, never a shorter feed: what is missing from it would seem deleted.
+Decides the last state of each item; does not know what items mean. A feed that cannot be read to its
+end is an error, because the items that are missing would seem to be deleted.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
 from openbooking.importing.page import json_ld_blocks
 from openbooking.importing.web import SiteError, Web, parse_json
 
-# In the order in which they are read; parts of a type follow it.
+# In the order in which they are read; the units of a type follow it.
 SUPPORTED = tuple(
     name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name
 )
 
 MAX_PAGES = 100_000
-MAX_ITEMS = 2_000_000  # they are all kept in memory until the last feed is read
+MAX_ITEMS = 2_000_000  # all are kept in memory until the last feed is read
 _SITE_TYPES = "text/html, application/ld+json, application/json;q=0.9"
 _FEED_TYPES = f"{OPEN_FEED_MEDIA_TYPE}, application/json;q=0.9"
 _STATES = ("updated", "deleted")
@@ -31,7 +31,7 @@ _STATES = ("updated", "deleted")
 
 @dataclass(frozen=True)
 class FeedAddress:
-    """A feed that a dataset site lists, and the type of its items."""
+    """A feed that a dataset site lists, with the type of its items."""
 
     kind: str
     url: str
@@ -39,7 +39,7 @@ class FeedAddress:
 
 @dataclass(frozen=True)
 class DatasetSite:
-    """What a dataset site lists: the feeds to read, and the types that are not supported."""
+    """The feeds that a dataset site lists, and the types that are not supported."""
 
     url: str
     feeds: tuple[FeedAddress, ...]
@@ -48,7 +48,7 @@ class DatasetSite:
 
 @dataclass(frozen=True)
 class Item:
-    """The last state of an item; `data` None means deleted."""
+    """The last state of an item. `data` is None if it is deleted."""
 
     id: str
     modified: Any
@@ -57,19 +57,19 @@ class Item:
 
 @dataclass
 class Feed:
-    """A feed read to its end: the last state of each item, and what was no item at all."""
+    """A feed that was read to its end: the last state of each item, and malformed items."""
 
     kind: str
     url: str
     items: dict[str, Item] = field(default_factory=dict)
     malformed: dict[str, str] = field(default_factory=dict)
-    """Why, of each item that in the end has no id, state or data; by its id or else its place."""
+    """The reason for each item that has no id, state or data at last, by its id or its position."""
     pages: int = 0
 
 
 @dataclass(frozen=True)
 class Harvest:
-    """Everything a dataset site publishes, of the types that are supported."""
+    """All feeds of a dataset site with supported types."""
 
     site: DatasetSite
     feeds: tuple[Feed, ...]
@@ -79,7 +79,7 @@ class Harvest:
 
 
 def harvest(web: Web, site: DatasetSite, on_page: Callable[[Feed], None] = lambda feed: None) -> Harvest:
-    """Every feed of the site, read to its end. Raises SiteError."""
+    """Read all feeds of the site to their end. Raises SiteError."""
     return Harvest(site, tuple(read_feed(web, address, on_page) for address in site.feeds))
 
 
@@ -112,7 +112,7 @@ def read_feed(
     on_page: Callable[[Feed], None] = lambda feed: None,
     max_pages: int = MAX_PAGES,
 ) -> Feed:
-    """The feed, read to its end. Raises SiteError."""
+    """Read a feed to its end. Raises SiteError."""
     feed = Feed(address.kind, address.url)
     url, visited = address.url, {address.url}
     previous: Sequence[Any] = []
@@ -125,14 +125,14 @@ def read_feed(
         if following == url:
             if items:
                 raise SiteError(
-                    f"{url} has items and names itself as the next page: the feed does not go on."
+                    f"{url} has items and names itself as the next page: the feed does not continue."
                 )
             return feed  # an empty page that names itself is the last one (RPDE-09)
-        # An empty page that names another is not the last: a filter may have left nothing on it.
+        # An empty page that names another page is not the last one: a filter may have removed its items.
         if following in visited:
             raise SiteError(f"{url} leads back to {following}: the feed is a loop.")
         if items and items == previous:
-            raise SiteError(f"{url} repeats the items of the page before: the feed does not go on.")
+            raise SiteError(f"{url} repeats the items of the page before: the feed does not continue.")
         _check_step(url, following)
         if feed.pages >= max_pages or len(feed.items) > MAX_ITEMS:
             raise SiteError(f"{address.url} does not end after {feed.pages} pages, {len(feed.items)} items.")
@@ -154,11 +154,11 @@ def _page(web: Web, url: str) -> tuple[list[Any], str]:
 
 
 def _check_step(url: str, following: str) -> None:
-    """`next` is absolute (RPDE-08), stays with its host, and goes forward.
+    """Check that `next` is absolute (RPDE-08), has the same host, and moves forward.
 
-    A feed has one host: where `next` names another, the server does not know its own address (behind
-    a proxy, often), or would have us read what it cannot reach itself. Scheme and port may change,
-    as they do behind proxies.
+    A feed has one host. If `next` names another one, the server does not know its own address (often
+    behind a proxy), or tries to make us read an address that it cannot reach itself. Scheme and port
+    may change, as they do behind proxies.
     """
     try:
         here, there = urlsplit(url), urlsplit(following)
@@ -171,13 +171,13 @@ def _check_step(url: str, following: str) -> None:
         raise SiteError(f"{url} names {following} as the next page, which is on another host.")
     before, after = _position(here.query), _position(there.query)
     if before is not None and after is not None and after < before:
-        raise SiteError(f"{url} leads back to {following}: the feed does not go on.")
+        raise SiteError(f"{url} leads back to {following}: the feed does not continue.")
 
 
 def _position(query: str) -> int | None:
-    """Where in the feed a page starts, by either ordering strategy (RPDE-03).
+    """The position in the feed at which a page starts, by either ordering strategy (RPDE-03).
 
-    Ids and timestamps that are no numbers are in an order that only the server knows.
+    None if it is not a number: then only the server knows the order.
     """
     values = parse_qs(query)
     for name in ("afterChangeNumber", "afterTimestamp"):
@@ -188,13 +188,13 @@ def _position(query: str) -> int | None:
 
 
 def _take(feed: Feed, item: Any, where: str) -> None:
-    """Keep it as the last state of its id: pages are in the order of changes (RPDE-04)."""
+    """Store the item as the last state of its id: pages are in the order of changes (RPDE-04)."""
     if not isinstance(item, dict):
         feed.malformed[where] = "it is not a JSON object"
         return
     item_id, state = item.get("id"), item.get("state")
     if isinstance(item_id, str):
-        item_id = item_id.strip()  # some sources let white space slip in, and then delete another id
+        item_id = item_id.strip()  # some sources publish ids with white space, and delete them without
     if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":
         feed.malformed[where] = "it has no id"
         return
@@ -211,27 +211,27 @@ def _take(feed: Feed, item: Any, where: str) -> None:
 
 
 def _dataset(body: bytes, url: str) -> Json:
-    """The dataset in the page's JSON-LD, or in a document that is JSON itself."""
+    """The dataset in the JSON-LD of a page, or in a JSON document."""
     text = body.decode("utf-8", errors="replace").lstrip("\ufeff \r\n\t")
     blocks = [text] if text[:1] in ("{", "[") else json_ld_blocks(text)
     if not blocks:
-        raise SiteError(f"{url} is no dataset site: it has no JSON-LD.")
+        raise SiteError(f"{url} is not a dataset site: it has no JSON-LD.")
     for block in blocks:
         try:
             value = parse_json(block)
         except ValueError:
-            raise SiteError(f"{url} is no dataset site: its JSON-LD is not JSON.") from None
+            raise SiteError(f"{url} is not a dataset site: its JSON-LD is not JSON.") from None
         if isinstance(value, dict) and isinstance(value.get("items"), list) and "next" in value:
             raise SiteError(f"{url} is a page of a feed. Give the dataset site that lists it.")
         whole = value.get("@graph", value) if isinstance(value, dict) else value
         for each in _list(whole):
             if isinstance(each, dict) and "distribution" in each:
                 return each
-    raise SiteError(f"{url} is no dataset site: its JSON-LD lists no distribution.")
+    raise SiteError(f"{url} is not a dataset site: its JSON-LD lists no distribution.")
 
 
 def _last_segment(value: Any) -> str:
-    """`SessionSeries` of `https://openactive.io/SessionSeries`, or of the bare name."""
+    """`SessionSeries` for `https://openactive.io/SessionSeries` and for `SessionSeries`."""
     text = next((each for each in _list(value) if isinstance(each, str)), "")
     return text.rstrip("/").rpartition("/")[2].rpartition("#")[2]
 

@@ -1,7 +1,7 @@
-"""From a harvest to what the inventory takes in: documents and Sellers, and a reason for the rest.
+"""Converts a harvest to documents and Sellers for the inventory, with a reason for each item left out.
 
-Decides what can be taken in, by the whole harvest at once, so that the order of feeds and items does
-not matter; refuses to know the inventory.
+Reads the whole harvest at once, so that the order of feeds and items does not matter. Does not use
+the inventory.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from openbooking.importing.harvest import Feed, Harvest, Item
 
 MAX_SPACES = 10**9
 
-# What every answer shows of a Seller (MODEL-01, MODEL-02).
+# What each answer must show of a Seller (MODEL-01, MODEL-02).
 _SELLER_TERMS = ("name", "legalName", "address")
 _ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
 
-# By whether they have a parent of their own.
+# Types without and with a parent.
 _PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if not traits.parents)
 _CHILDREN = frozenset(OPPORTUNITY_TYPES) - _PARENTS
-# What parents may embed of their children. Children have items of their own; the copies would go on
-# stating spaces that are long taken.
+# The terms in which parents embed children. Children have separate items; embedded copies would show
+# spaces that were taken since.
 _EMBEDDED = ("subEvent", "event")
 
-# What reading a document of the wrong shape may raise: a text where there should be an object, and so on.
+# What reading a malformed document may raise, such as one with a string where an object is expected.
 _WRONG_SHAPE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something published that is not taken in, and why. `id` is its `@id`, or else its item's."""
+    """An item that is not imported, and the reason. `id` is its `@id`, or else the id of the item."""
 
     kind: str
     id: str
@@ -58,7 +58,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class SellerGap:
-    """A Seller of whom answers must show more than is known."""
+    """A Seller without some details that answers must show."""
 
     seller_id: str
     missing: tuple[str, ...]
@@ -66,17 +66,17 @@ class SellerGap:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the feeds do not say: the tax on prices, and details of Sellers by their id."""
+    """What the feeds do not contain: the tax on prices, and details of Sellers by their id."""
 
     tax_rate: TaxRate | None = None
     seller_details: Mapping[str, Json] = field(default_factory=dict)
     own_url: str | None = None
-    """Where this system is served, if that is known: ids under it are its own."""
+    """The URL of this system, if it is known: ids under it belong to this system."""
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What the inventory takes in, parents apart from their children."""
+    """What is imported, with parents and children separately."""
 
     parents: tuple[Document, ...]
     children: tuple[Document, ...]
@@ -94,11 +94,11 @@ class _Candidate:
 
 
 class _Refused(Exception):
-    """It is not taken in; the message is the reason."""
+    """The item is not imported; the message is the reason."""
 
 
 def read_harvest(harvest: Harvest, source: str, terms: Terms) -> Intake:
-    """Everything in the harvest, each taken in or left out with a reason."""
+    """Convert all items of the harvest: each is imported, or left out with a reason."""
     return _Reading(source, terms).read(harvest)
 
 
@@ -107,7 +107,7 @@ class _Reading:
         self._source = source
         self._terms = terms
         self._left_out: list[LeftOut] = []
-        # Parents by id, as published; and of those that are left out the reason.
+        # Parents by id, as published; and the reasons for those that are left out.
         self._parents: dict[str, Json] = {}
         self._lost: dict[str, str] = {}
         self._tax_modes: dict[str, str] = {}
@@ -145,7 +145,7 @@ class _Reading:
                     self._refuse(feed.kind, shown, str(refused))
 
     def _without_doubles(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """One for each `@id`: that of the item which was changed last."""
+        """One candidate for each `@id`: the item that was changed last."""
         newest: dict[str, _Candidate] = {}
         for candidate in candidates:
             other = newest.get(candidate.id)
@@ -155,7 +155,7 @@ class _Reading:
         return sorted(newest.values(), key=lambda each: each.id)
 
     def _report_embedded(self, candidates: Iterable[_Candidate]) -> None:
-        """A child that is only embedded has no place in a feed; it is not dropped in silence."""
+        """Report children that are only embedded: they are not imported, because they are not in a feed."""
         known = {candidate.id for candidate in candidates}
         for candidate in candidates:
             units = _objects(candidate.document.get("individualFacilityUse"))
@@ -164,11 +164,11 @@ class _Reading:
                     for child in _objects(holder.pop(term, None)):
                         child_id = child.get("@id")
                         if isinstance(child_id, str) and child_id not in known:
-                            reason = f"it is embedded in a {candidate.kind} and is no item of a feed itself"
+                            reason = f"it is embedded in a {candidate.kind} and is not an item of a feed"
                             self._refuse(str(child.get("@type")), child_id, reason)
 
     def _with_units(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """The parents, each FacilityUse with the IndividualFacilityUses that are items of their own."""
+        """The parents; each FacilityUse includes the IndividualFacilityUses that are separate items."""
         parents = {each.id: each for each in candidates if each.kind in _PARENTS}
         units: dict[str, dict[str, Json]] = {}
         for candidate in candidates:
@@ -197,7 +197,9 @@ class _Reading:
             except (_Refused, Unreadable) as refused:
                 self._lose(candidate, str(refused))
             except _WRONG_SHAPE:
-                self._lose(candidate, "a property of it has not the shape that the specification gives it")
+                self._lose(
+                    candidate, "a property does not have the structure that the specification requires"
+                )
             else:
                 yield Document(published, self._source, _content(published))
 
@@ -212,7 +214,9 @@ class _Reading:
         published = read_opportunity(candidate.document, parent)
         size = len(codec.to_json(published.opportunity).encode())
         if size > MAX_ROW_BYTES:
-            raise _Refused(f"it takes more than the {MAX_ROW_BYTES // 1000} KB that can be kept of one")
+            raise _Refused(
+                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item"
+            )
         if (published.spaces or 0) > MAX_SPACES:
             raise _Refused(f"it states {published.spaces} spaces")
         organizer = seller_document(candidate.document, parent)
@@ -227,7 +231,7 @@ class _Reading:
         return published
 
     def _parent_of(self, candidate: _Candidate) -> Json | None:
-        """The parent by its feed, else as embedded in the child. Raises _Refused for an orphan."""
+        """The parent from its feed, or else as embedded in the child. Raises _Refused if there is none."""
         traits = OpportunityType(candidate.kind).traits
         term = traits.parent_term
         value = candidate.document.get(term) if term else None
@@ -251,13 +255,13 @@ class _Reading:
     # --- Sellers ---------------------------------------------------------------------------
 
     def _agreed_tax_modes(self, candidates: Iterable[_Candidate]) -> dict[str, str]:
-        """The tax mode of each Seller, which must be one (TAX-04): the one it states most often."""
+        """The tax mode of each Seller (TAX-04 allows only one): the mode that most of its items have."""
         votes: dict[str, Counter[str]] = {}
         for candidate in candidates:
             try:
                 seller = read_seller(seller_document(candidate.document, self._parent_of(candidate)))
             except (_Refused, Unreadable, *_WRONG_SHAPE):
-                continue  # said when it is read
+                continue  # reported when the item is read
             votes.setdefault(seller.id, Counter())[seller.tax_mode] += 1
         modes = sorted(TaxMode)
         return {
@@ -268,13 +272,13 @@ class _Reading:
     def _sellers(self) -> tuple[tuple[Seller, ...], tuple[SellerGap, ...]]:
         sellers, gaps = [], []
         for seller_id, organizers in sorted(self._organizers.items()):
-            # Items of one Seller may differ in its details. The choice must not depend on the order of
-            # the feeds, or a Seller would change with every import.
+            # Items of one Seller may show different details. The choice must not depend on the order of
+            # the feeds, or the Seller would change with every import.
             _, organizer = min(organizers, key=lambda each: (len(_missing(each[1])), each[0]))
             document = {**organizer, **self._terms.seller_details.get(seller_id, {})}
             missing = _missing(document)
             if "name" in document:
-                # Answers must show one; for most operators the two are the same.
+                # Answers must show it; for most operators it is the same as the name.
                 document.setdefault("legalName", document["name"])
             sellers.append(read_seller(document, self._terms.tax_rate))
             if missing:
@@ -283,7 +287,7 @@ class _Reading:
 
 
 def _candidate(feed: Feed, item: Item, data: Json) -> _Candidate:
-    """Raises _Refused for what can be nothing here, whatever the other items are."""
+    """The item as a candidate. Raises _Refused if it is invalid, independent of the other items."""
     opportunity_id, kind = data.get("@id"), data.get("@type")
     if kind != feed.kind:
         raise _Refused(f"it is of the type {kind!r}, in a feed of {feed.kind}")
@@ -293,12 +297,12 @@ def _candidate(feed: Feed, item: Item, data: Json) -> _Candidate:
         size = len(opportunity_id.encode())
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
         document = without_empty(data)
-    except ValueError:  # halves of characters, and numbers such as 1e999
-        raise _Refused("it holds text or numbers that cannot be written as JSON again") from None
+    except ValueError:  # unpaired surrogates, and numbers such as 1e999
+        raise _Refused("it contains text or numbers that cannot be written as JSON") from None
     except RecursionError:
         raise _Refused("it is nested too deeply") from None
     if size > MAX_ID_BYTES:
-        raise _Refused(f"its @id has {size} bytes, more than the {MAX_ID_BYTES} that can be kept")
+        raise _Refused(f"its @id has {size} bytes, more than the {MAX_ID_BYTES} that can be stored")
     if opportunity_id.startswith(BASE) or not is_identifier(opportunity_id):
         raise _Refused("its @id is not an http or https URL of its operator")
     modified = item.modified if isinstance(item.modified, int) else 0
@@ -306,10 +310,10 @@ def _candidate(feed: Feed, item: Item, data: Json) -> _Candidate:
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:
-    """What the inventory keeps, which is what a change must be a change of.
+    """What the inventory stores, to decide whether a document has changed.
 
-    Not all that was read: what a parent says of its Seller's telephone or of other children does not
-    change this child, and a new revision would refuse those who are just booking it.
+    It is less than what was read: a parent's other children, or the telephone number of its Seller, do
+    not change this child, and a new revision would refuse Brokers that are booking it now.
     """
     kept = json.loads(codec.to_json(published.opportunity))
     return kept.pop("document"), kept.pop("parent"), kept
@@ -320,7 +324,7 @@ def _orphan(term: str, parent_id: str | None) -> str:
 
 
 def _missing(seller: Json) -> tuple[str, ...]:
-    """What answers must show of a Seller and is not there."""
+    """The details that answers must show of a Seller and that are missing."""
     address = seller.get("address")
     missing = [term for term in _SELLER_TERMS if not seller.get(term)]
     if isinstance(address, dict):

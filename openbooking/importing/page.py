@@ -1,4 +1,4 @@
-"""The JSON-LD in an HTML page: how a dataset site carries its metadata."""
+"""Finds the JSON-LD in an HTML page, which contains the metadata of a dataset site."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One import from an operator's dataset site, from start to end.
 
-Everything is read before anything is written, so that a feed that cannot be read changes nothing.
+All feeds are read before anything is written, so that an unreadable feed changes nothing.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from openbooking.importing.intake import Intake, Terms, read_harvest
 from openbooking.importing.update import Changes, update_inventory
 from openbooking.importing.web import SiteError, Web
 
-# PynamoDB passes some refusals of the engine on as they are, such as that there is no such table.
+# PynamoDB does not convert some errors of the engine, such as that for a missing table.
 _STORE_FAULTS = (StillBusy, StoreBusy, PynamoDBException, ClientError)
 Show = Callable[[str, int, int | None], None]
-"""Called with what is being done, how much of it is done, and of how much, if that is known."""
+"""Called with the current step, how much of it is done, and the total, if it is known."""
 
 _FIXED_SELLER_TERMS = {"@id", "taxMode"}
 
 
 class ImportRefused(Exception):
-    """The import cannot start or go on; the message says why and what to do, in a sentence or two."""
+    """The import cannot start or continue; the message gives the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What to import, and what the feeds do not say of it.
+    """What to import, and information that the feeds do not contain.
 
-    `source` names the operator's site in the inventory; by default its URL does.
+    `source` is the name of the operator's site in the inventory, by default its URL.
     """
 
     url: str
@@ -54,14 +54,14 @@ class ImportOptions:
     vat_rate: Decimal = Decimal("0.20")
     seller_details: Mapping[str, Json] = field(default_factory=dict)
     own_url: str | None = None
-    """Where this system itself is served, if that is known."""
+    """The URL of this system, if it is known."""
     deleted_means_cancelled: bool = False
-    """Whether the operator deletes what it cancels: then Orders on what is deleted are cancelled."""
+    """Whether the operator deletes sessions that it cancels. If so, Orders on deleted sessions are cancelled."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import has read, and what became of it in the inventory."""
+    """What an import has read, and what it changed in the inventory."""
 
     harvest: Harvest
     intake: Intake
@@ -77,7 +77,7 @@ def import_rpde(
     web: Callable[[], Web] = Web,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Imported:
-    """Raises ImportRefused. Items that are left out are no reason for that; the result lists them."""
+    """Import a site. Raises ImportRefused, but not for items that are left out: the result lists these."""
     source = checked_source(options)
     _reach(inventory.store)
 
@@ -98,26 +98,26 @@ def import_rpde(
                 retry=retry,
                 now=now(),
                 deleted_means_cancelled=_whole_kinds(harvested) if options.deleted_means_cancelled else (),
-                on_progress=lambda done, total: show("Taking into the inventory", done, total),
+                on_progress=lambda done, total: show("Updating the inventory", done, total),
             )
     except SiteError as error:
         raise ImportRefused(f"{error} Nothing was changed.") from None
     except _STORE_FAULTS as error:
         raise ImportRefused(
             f"The inventory could not be brought up to date: {error}."
-            " What was done by then stays; run the import again to do the rest."
+            " The changes so far are kept; run the import again to do the rest."
         ) from error
     return Imported(harvested, intake, changes)
 
 
 def _whole_kinds(harvested: Harvest) -> set[str]:
-    """The types whose feeds say what is deleted: all of their items could be told by their ids."""
+    """The types whose feeds contain no malformed items, so that a missing id means that it was deleted."""
     broken = {feed.kind for feed in harvested.feeds if feed.malformed}
     return {feed.kind for feed in harvested.feeds} - broken
 
 
 def checked_source(options: ImportOptions) -> str:
-    """The name of the site in the inventory. Raises ImportRefused where nothing can be imported from it."""
+    """The name of the site in the inventory. Raises ImportRefused if the site cannot be imported."""
     source = options.source or source_name(options.url)
     if options.own_url and _host_and_port(options.url) == _host_and_port(options.own_url):
         raise ImportRefused(f"{options.url} is this system's own dataset site.")
@@ -125,9 +125,9 @@ def checked_source(options: ImportOptions) -> str:
 
 
 def source_name(url: str) -> str:
-    """The name of a site in the inventory: its URL, without what may differ between two imports of it.
+    """The name of a site in the inventory: its URL, without parts that may differ between imports.
 
-    Raises ImportRefused for what is no URL of a site.
+    Raises ImportRefused if it is not a URL of a site.
     """
     try:
         parts = urlsplit(url)
@@ -140,7 +140,7 @@ def source_name(url: str) -> str:
 
 
 def read_rate(text: str) -> Decimal:
-    """A rate of tax such as 0.20. Raises ImportRefused."""
+    """A tax rate such as 0.20. Raises ImportRefused."""
     try:
         rate = Decimal(text)
     except InvalidOperation:
@@ -158,7 +158,7 @@ def read_seller_details(path: Path) -> dict[str, Json]:
         raise ImportRefused(f"The details of sellers cannot be read from {path}: {error}.") from None
     if not isinstance(details, dict) or not all(isinstance(each, dict) for each in details.values()):
         raise ImportRefused(
-            f'{path} must hold {{"<seller id>": {{"legalName": ..., "address": {{...}}}}, ...}}.'
+            f'{path} must contain {{"<seller id>": {{"legalName": ..., "address": {{...}}}}, ...}}.'
         )
     for seller_id, each in details.items():
         if fixed := _FIXED_SELLER_TERMS & set(each):
@@ -169,9 +169,9 @@ def read_seller_details(path: Path) -> dict[str, Json]:
 
 
 def _reach(store: Store) -> None:
-    """Says at once, and not after a long harvest, that there is no inventory."""
+    """Check that the inventory can be reached, before a long harvest. Raises ImportRefused."""
     try:
-        store.seller(f"{BASE}/nobody")
+        store.seller(f"{BASE}/unknown")
     except _STORE_FAULTS as error:
         raise ImportRefused(
             f"The inventory cannot be reached: {error}."

@@ -1,6 +1,6 @@
-"""Bringing the inventory in line with an intake: Sellers first, then parents, children, withdrawals.
+"""Updates the inventory from an intake: Sellers first, then parents, children, withdrawals.
 
-Decides the order and how hard to try; what becomes of one document is the catalogue's decision.
+Decides the order and the retries; `services.inventory` decides what happens to each document.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """An Opportunity that was taken out, and why."""
+    """An Opportunity that was withdrawn, and the reason."""
 
     kind: str
     id: str
@@ -39,7 +39,7 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class Standing:
-    """An Opportunity that its source no longer has, and how many Orders and OrderProposals stand on it."""
+    """An Opportunity that its source no longer publishes, with the number of Orders and OrderProposals on it."""
 
     kind: str
     id: str
@@ -50,18 +50,18 @@ class Standing:
 
 @dataclass
 class Changes:
-    """What became of everything, counted by type, and what needs a reason."""
+    """What an import has changed: counts by type, and lists of what needs a reason."""
 
     outcomes: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     sellers: Counter[Outcome] = field(default_factory=Counter)
     left_out: list[LeftOut] = field(default_factory=list)
     withdrawn: list[Withdrawal] = field(default_factory=list)
     kept: Counter[str] = field(default_factory=Counter)
-    """By type: of an earlier import, while the site no longer lists a feed of that type."""
+    """By type: Opportunities of an earlier import whose type has no feed on the site any more."""
     others_sellers: list[str] = field(default_factory=list)
-    """Sellers that were there before and are not this source's: they stay as they are."""
+    """Sellers that another source or a command added: they are not changed."""
     standing: list[Standing] = field(default_factory=list)
-    """Withdrawn by this import or an earlier one, not over yet, and with Orders that stand."""
+    """Withdrawn by this import or an earlier one, not over yet, and with valid Orders."""
 
 
 def update_inventory(
@@ -75,11 +75,11 @@ def update_inventory(
     deleted_means_cancelled: Collection[str] = (),
     on_progress: OnProgress = lambda done, total: None,
 ) -> Changes:
-    """Put in what is new or has changed, and withdraw what `source` had before and has no longer.
+    """Store what is new or has changed, and withdraw what `source` no longer publishes.
 
-    `kinds` are the types whose feeds were all read to their end: only of these anything is
-    withdrawn. Orders on it stand; of the types in `deleted_means_cancelled` they are cancelled, unless it is
-    over by `now`. Raises StillBusy; what was done by then stays, and a repetition does the rest.
+    `kinds` are the types whose feeds were all read to their end; other types are not withdrawn. Orders on
+    withdrawn Opportunities stay valid; for types in `deleted_means_cancelled` they are cancelled, unless the
+    Opportunity is over by `now`. Raises StillBusy; the changes so far are kept, and a repetition does the rest.
     """
     changes = Changes()
     _keep_sellers(inventory, intake, source, retry, changes)
@@ -104,7 +104,7 @@ def update_inventory(
 def _keep_sellers(
     inventory: Inventory, intake: Intake, source: str, retry: RetryPolicy, changes: Changes
 ) -> None:
-    """Before anything that can be booked from them is visible."""
+    """Store the Sellers, before any Opportunity of theirs is visible."""
 
     @cache
     def had_before() -> frozenset[str]:
@@ -124,7 +124,7 @@ def _keep_sellers(
 
 
 def _imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[Listing]:
-    """All of the source, page by page; where the store is busy, from where it stopped."""
+    """All Opportunities of the source, page by page. If the store is busy, the page is read again."""
     after: str | None = None
     while True:
         page = _patiently(
@@ -155,7 +155,7 @@ def _put_one(
     current: tuple[Listing, Capacity | None] | None,
     retry: RetryPolicy,
 ) -> Outcome:
-    """Where somebody else has changed it since it was read, decides again on what it is now."""
+    """Store one document. If it was changed since it was read, decide again from its current state."""
     opportunity_id = document.published.opportunity.id
     try:
         return inventory.put_in(document, current)
@@ -171,7 +171,7 @@ def _put_one(
 def _count(changes: Changes, document: Document, outcome: Outcome) -> None:
     opportunity = document.published.opportunity
     if outcome is Outcome.elsewhere:
-        reason = "the inventory has it from another source, which alone may change it"
+        reason = "it belongs to another source, and only that source may change it"
         changes.left_out.append(LeftOut(opportunity.type.value, opportunity.id, reason))
     else:
         changes.outcomes[opportunity.type.value, outcome] += 1
@@ -202,8 +202,8 @@ def _withdraw_others(
         else:
             changes.kept[opportunity.type.value] += 1
     for each in sorted(gone, key=lambda each: (not each.is_child, each.id)):
-        reason = reasons.get(each.id, "its feed no longer has it, or has it as deleted")
-        # What is published and cannot be read is not deleted, nor is what is over.
+        reason = reasons.get(each.id, "it is deleted in its feed, or missing from it")
+        # An unreadable item is still published, so it is not deleted. One that is over is not cancelled.
         is_cancelled = (
             each.kind in deleted_means_cancelled and each.id not in reasons and not each.is_over(now)
         )
@@ -213,17 +213,17 @@ def _withdraw_others(
         )
         changes.outcomes[each.kind, outcome] += 1
         if is_cancelled:
-            reason += ", which means that it is cancelled"
+            reason += ", so it is cancelled"
         else:
             withdrawn.append(each)
         changes.withdrawn.append(Withdrawal(each.kind, each.id, reason))
     coming = [each for each in withdrawn if each.is_child and not each.is_over(now)]
-    changes.standing += _standing(inventory, coming, retry)
+    changes.standing += _with_orders(inventory, coming, retry)
 
 
 @dataclass(frozen=True)
 class _Gone:
-    """What has to be known of a Listing that its source no longer has; there may be very many."""
+    """The needed part of a Listing that its source no longer has; there may be very many."""
 
     kind: str
     id: str
@@ -249,8 +249,8 @@ def _gone(listing: Listing) -> _Gone:
     )
 
 
-def _standing(inventory: Inventory, gone: Sequence[_Gone], retry: RetryPolicy) -> Iterator[Standing]:
-    """Those on which Orders stand; also of an earlier import, which may have been killed before it said so."""
+def _with_orders(inventory: Inventory, gone: Sequence[_Gone], retry: RetryPolicy) -> Iterator[Standing]:
+    """Those with valid Orders, also from an earlier import, which may have been killed before it reported them."""
     for start in range(0, len(gone), _BATCH):
         batch = gone[start : start + _BATCH]
         known = _patiently(
@@ -267,5 +267,5 @@ def _standing(inventory: Inventory, gone: Sequence[_Gone], retry: RetryPolicy) -
 
 
 def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
-    """What `action` returns, tried again where others were faster or the store was busy. Raises StillBusy."""
+    """Run `action`, and retry it after a conflict or if the store is busy. Raises StillBusy."""
     return retry.run(action, on=(CommitRefused, StoreBusy))

@@ -1,6 +1,6 @@
-"""Fetching documents from another's site: patiently, and never more or longer than is sensible.
+"""Fetches documents from another site, with retries, and with limits on size and time.
 
-Decides what is worth another attempt; refuses to know what the documents say.
+Decides which errors are retried; does not know what the documents mean.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _WORTH_ANOTHER_ATTEMPT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class SiteError(Exception):
-    """The other site cannot be read to the end; the message says why, in a sentence."""
+    """The other site cannot be read to the end; the message gives the reason."""
 
 
 class _Passing(Exception):
-    """It may work in a moment; `wait` is what the site asks for, in seconds."""
+    """A temporary error; `wait` is the time in seconds that the site asks for."""
 
     def __init__(self, why: str, wait: float = 0.0) -> None:
         super().__init__(why)
@@ -36,15 +36,14 @@ class _Passing(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A document, and where it was found after redirects."""
+    """A document, and its URL after redirects."""
 
     url: str
     body: bytes
 
 
 class Web:
-    """GET, with bounded attempts, time and size. `pause` sleeps and `clock` counts seconds; a test
-    passes its own."""
+    """GET requests with limits on attempts, time and size. `pause` sleeps, `clock` returns seconds."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class Web:
                     body += part
                     if len(body) > self._max_bytes:
                         raise SiteError(f"{url} is larger than {self._max_bytes // 1024**2} MB.")
-                    if self._clock() > until:  # a few bytes now and then are no answer either
+                    if self._clock() > until:  # the timeout of each read does not limit the whole
                         raise _Passing(f"takes longer than {SECONDS_A_DOCUMENT:.0f} seconds")
                 return Fetched(str(answer.url), bytes(body))
         except httpx.TimeoutException:
@@ -108,7 +107,7 @@ class Web:
 
 
 def parse_json(body: bytes | str) -> Any:
-    """The JSON value in it. Raises ValueError, also for what Python reads but JSON does not have."""
+    """The parsed JSON. Raises ValueError, also for constants that Python accepts but JSON does not, such as NaN."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not JSON")
@@ -120,5 +119,5 @@ def parse_json(body: bytes | str) -> Any:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """A Retry-After that counts seconds; one that names a date is answered by the usual pauses."""
+    """The seconds in a Retry-After header; 0 for a date, so that the usual pauses apply."""
     return float(retry_after) if retry_after and retry_after.isdecimal() else 0.0

@@ -130,7 +130,7 @@ class TestAttemptLimit:
         limit = AttemptLimit(identities, clock, 2)
         for _ in range(10):
             assert limit.take("alex")
-            limit.give_back("alex")
+            limit.uncount("alex")
         assert [limit.take("alex") for _ in range(3)] == [True, True, False]
 
     def test_window_turns(self, identities: MemoryIdentities, clock: Clock) -> None:

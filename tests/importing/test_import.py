@@ -479,9 +479,7 @@ def test_an_operator_may_delete_what_it_cancels(store: MemoryStore, site: Operat
     book_a_space(store, session(1, of=1))
     site.delete(session(1, of=1))
     told = run(store, site, deleted_means_cancelled=True)
-    assert (
-        "which means that it is cancelled" in told and "on sessions that the site no longer has" not in told
-    )
+    assert "so it is cancelled" in told and "on sessions that the site no longer has" not in told
     assert follow(store) == 1
     assert item_of(store).status is OrderItemStatus.SellerCancelled
 

@@ -137,7 +137,7 @@ def test_what_a_parent_embeds_of_its_children_is_not_published_twice() -> None:
     found = intake(series(1, subEvent=[known, unknown]), known)
     assert "subEvent" not in found.parents[0].published.opportunity.document
     assert reasons(found) == {
-        "scheduled-sessions/2": "it is embedded in a SessionSeries and is no item of a feed itself"
+        "scheduled-sessions/2": "it is embedded in a SessionSeries and is not an item of a feed"
     }
 
 
@@ -168,7 +168,7 @@ LONG = f"{BASE}/{'ü' * 600}"
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        (series(1, **{"@id": LONG}), "its @id has 1225 bytes, more than the 1000 that can be kept"),
+        (series(1, **{"@id": LONG}), "its @id has 1225 bytes, more than the 1000 that can be stored"),
         (series(1, **{"@id": None}), "it has no @id"),
         (series(1, **{"@id": 7}), "it has no @id"),
         (series(1, **{"@id": "urn:uuid:1"}), "its @id is not an http or https URL of its operator"),
@@ -177,8 +177,8 @@ LONG = f"{BASE}/{'ü' * 600}"
             "its @id is not an http or https URL of its operator",
         ),
         (series(1, description="x" * 400_000), "it takes more than the"),
-        (series(1, description="\ud800"), "it holds text or numbers that cannot be written as JSON again"),
-        (series(1, price=float("inf")), "it holds text or numbers that cannot be written as JSON again"),
+        (series(1, description="\ud800"), "it contains text or numbers that cannot be written as JSON"),
+        (series(1, price=float("inf")), "it contains text or numbers that cannot be written as JSON"),
         (
             series(1, organizer={**SELLER, "@id": "https://base.invalid/s"}),
             "the @id of its organizer or provider",
@@ -193,7 +193,7 @@ LONG = f"{BASE}/{'ü' * 600}"
             series(1, offers=[{"@id": f"{BASE}/offers/1", "price": 2e6, "priceCurrency": "GBP"}]),
             "its offer https://operator.example/offers/1 has the price 2000000.0; it must be from 0 to",
         ),
-        (series(1, offers="free"), "a property of it has not the shape"),
+        (series(1, offers="free"), "a property does not have the structure"),
         (session(1, of=1, superEvent=series(1), remainingAttendeeCapacity=10**20), "it states 1000"),
     ],
 )

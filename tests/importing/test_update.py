@@ -118,7 +118,7 @@ def test_types_that_are_no_longer_listed_or_not_supported_are_named(site: Operat
 def test_a_terminal_is_shown_bars_and_a_file_lines(site: OperatorSite) -> None:
     assert "Reading ScheduledSession: 1\n" in run(MemoryStore(), site)
     shown = run(MemoryStore(), site, force_terminal=True)
-    assert "Taking into the inventory" in shown and "━" in shown and "2/2" in shown
+    assert "Updating the inventory" in shown and "━" in shown and "2/2" in shown
 
 
 def test_what_others_have_published_cannot_steer_the_terminal(site: OperatorSite) -> None:

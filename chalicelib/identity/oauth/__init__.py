@@ -1,4 +1,4 @@
-"""OAuth 2 and OpenID Connect as partners speak them, one module for each of Authlib's extension points.
+"""OAuth 2 and OpenID Connect for partners: one module for each of Authlib's extension points.
 
-Loaded only by the endpoints below /auth: booking needs none of it.
+Only the endpoints under /auth load this package; booking does not need it.
 """

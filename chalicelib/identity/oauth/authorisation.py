@@ -1,7 +1,7 @@
-"""Which parameters of an authorisation request are read, and what they may say (OpenID Connect Core 1.0, 3.1.2).
+"""The parameters of an authorisation request and their valid values (OpenID Connect Core 1.0, 3.1.2).
 
-Whatever is not named here is ignored (RFC 6749, section 3.1). Client, redirect URI, scope and PKCE are checked by
-Authlib; this module knows what OpenID Connect adds to them.
+Other parameters are ignored (RFC 6749, section 3.1). Authlib checks client, redirect URI, scope and PKCE; this module
+checks what OpenID Connect adds.
 """
 
 import re
@@ -15,8 +15,8 @@ from authlib.oidc.core.errors import LoginRequiredError
 from chalicelib.identity.credentials import VISIBLE
 from chalicelib.identity.oauth import metadata
 
-# `display`, `ui_locales`, `claims_locales`, `acr_values` and `claims` are wishes that may be ignored: there is one
-# page, in English; a password is the only way to log in; and an ID token has all claims that there are.
+# `display`, `ui_locales`, `claims_locales`, `acr_values` and `claims` may be ignored: there is one page, in English;
+# a password is the only way to log in; and an ID token always has all claims.
 PARAMETERS = (
     "response_type",
     "client_id",
@@ -36,23 +36,24 @@ PARAMETERS = (
     "registration",
 )
 
-# Ways to send a request that this provider does not have, with the error of each (section 3.1.2.6).
+# Parameters that this provider does not support, with the error of each (section 3.1.2.6).
 UNSUPPORTED = {
     "request": "request_not_supported",
     "request_uri": "request_uri_not_supported",
     "registration": "registration_not_supported",
 }
 
-# All of them together, in characters: they have to fit a hidden field and a row.
+# The total length in characters: the parameters must fit into a hidden form field and a row.
 _LONGEST = 16 * 1024
 _STATE = re.compile(r"[\x20-\x7e]*")  # RFC 6749, appendix A.5
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 def read_parameters(given: Mapping[str, str]) -> dict[str, str]:
-    """The parameters that count; one without a value counts as missing (RFC 6749, section 3.1).
+    """The known parameters; one without a value is treated as missing (RFC 6749, section 3.1).
 
-    Raises InvalidRequestError where not even an error may be sent back: Authlib repeats parts in its errors.
+    Raises InvalidRequestError if not even an error may be sent to the partner, because Authlib's errors quote
+    these parameters.
     """
     known = {name: given[name] for name in PARAMETERS if given.get(name)}
     if sum(map(len, known.values())) > _LONGEST:
@@ -69,21 +70,21 @@ def read_parameters(given: Mapping[str, str]) -> dict[str, str]:
 
 
 class Refused(OAuth2Error):  # type: ignore[misc]
-    """An error with a code of its own, sent back to the partner."""
+    """An error with its own code, sent to the partner."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description=description, error=error)
 
 
 class OpenIdChecks:
-    """An extension of the code grant: what OpenID Connect says of a request, whichever scopes it is for."""
+    """An extension of the code grant: OpenID Connect's checks, for all scopes."""
 
     def __call__(self, grant: Any) -> None:
         grant.register_hook("before_validate_authorization_request_payload", self.check_parameters)
         grant.register_hook("after_validate_consent_request", self.check_prompt)
 
     def check_parameters(self, grant: Any, redirect_uri: str) -> None:
-        """Raises Refused, InvalidRequestError; Authlib adds where to send them."""
+        """Raises Refused, InvalidRequestError; Authlib adds the redirect URI."""
         parameters = grant.request.payload.data
         for name, error in UNSUPPORTED.items():
             if name in parameters:
@@ -94,9 +95,9 @@ class OpenIdChecks:
             raise InvalidRequestError("max_age must be a number of seconds.")
 
     def check_prompt(self, grant: Any, redirect_uri: str) -> None:
-        """Raises LoginRequiredError: nobody is logged in before a request, so nothing can be done without a page."""
+        """Raises LoginRequiredError for `none`: there are no login sessions, so every request needs a page."""
         prompts = set(grant.request.payload.data.get("prompt", "").split())
         if prompts == {"none"}:
             raise LoginRequiredError(redirect_uri=redirect_uri)
         if "none" in prompts:
-            raise InvalidRequestError("prompt has none beside another value.", redirect_uri=redirect_uri)
+            raise InvalidRequestError("prompt combines none with another value.", redirect_uri=redirect_uri)

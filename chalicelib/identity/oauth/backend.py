@@ -1,4 +1,4 @@
-"""What the protocol asks of this system: who a partner is, what Sellers allow, and what may be issued."""
+"""What the protocol needs from this system: partners, what Sellers allow, and what may be issued."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from chalicelib.identity.issuing import TokenIssuer
 
 
 class Registration(Protocol):
-    """How a booking partner that has an invitation becomes known."""
+    """Registers a booking partner that has an invitation."""
 
     def register(
         self,
@@ -24,12 +24,12 @@ class Registration(Protocol):
         scopes: Sequence[str],
         url: str | None,
     ) -> tuple[Partner, str] | None:
-        """The new partner and its secret; None where the invitation is used up by now."""
+        """The new partner and its secret; None if the invitation is used up."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """The decisions that the protocol needs. None of them knows of HTTP."""
+    """The decisions that the protocol needs, independent of HTTP."""
 
     credentials: Credentials
     consent: Consent
@@ -39,6 +39,6 @@ class Backend:
 
 
 class HasBackend(Protocol):
-    """The server, as its grants and endpoints see it."""
+    """What grants and endpoints need of the server."""
 
     backend: Backend

@@ -21,13 +21,13 @@ class Client(ClientMixin):  # type: ignore[misc]
         return known[0] if len(known) == 1 else None
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """As much of what was asked for as this partner may have (RFC 6749, section 3.3)."""
+        """The requested scopes that this partner may have (RFC 6749, section 3.3)."""
         wanted = scope.split() if scope else self.partner.scopes
         return " ".join(each for each in SCOPES if each in wanted and each in self.partner.scopes) or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         if redirect_uri not in self.partner.redirect_uris:
-            # In the words of the page on which the Seller reads it.
+            # The Seller reads this on a page.
             raise InvalidRequestError(
                 "The service that sent you here wants you sent back to an address that it has not registered: "
                 f"{redirect_uri}"

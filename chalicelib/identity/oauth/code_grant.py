@@ -16,14 +16,14 @@ from chalicelib.identity.oauth.backend import HasBackend
 from chalicelib.identity.oauth.clients import Client
 from chalicelib.identity.oauth.metadata import CLIENT_AUTHENTICATION, CODE_CHALLENGE
 
-# What SHA-256 comes to in base64url, and what it may be made of (RFC 7636, sections 4.1 and 4.2).
+# A SHA-256 digest in base64url, and the code verifier it is made from (RFC 7636, sections 4.1 and 4.2).
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a Seller has agreed to, and when the login was that agreed."""
+    """What a Seller has agreed to, and when the person who agreed logged in."""
 
     authorisation: Authorisation
     signed_in_at: datetime
@@ -76,14 +76,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return None if redeemed is None else Code(redeemed)
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
-        """It was used up when it was found."""
+        """Nothing to do: `redeem` has marked it as used."""
 
     def authenticate_user(self, authorization_code: Code) -> AuthorisationCode:
         return authorization_code.code
 
 
 class AlwaysChallenged(CodeChallenge):  # type: ignore[misc]
-    """PKCE for every partner, with S256 alone (RFC 9700, section 2.1.1)."""
+    """PKCE is required for every partner, with S256 only (RFC 9700, section 2.1.1)."""
 
     SUPPORTED_CODE_CHALLENGE_METHOD = [CODE_CHALLENGE]  # noqa: RUF012 - Authlib's own name and type
 
@@ -92,7 +92,7 @@ class AlwaysChallenged(CodeChallenge):  # type: ignore[misc]
         if not parameters.get("code_challenge") or parameters.get("code_challenge_method") != CODE_CHALLENGE:
             raise InvalidRequestError("A code_challenge with code_challenge_method S256 is required.")
         if not _CHALLENGE.fullmatch(parameters["code_challenge"]):
-            raise InvalidRequestError("The code_challenge is no SHA-256 digest in base64url.")
+            raise InvalidRequestError("The code_challenge is not a SHA-256 digest in base64url.")
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
         if not _CODE_VERIFIER.fullmatch(grant.request.form.get("code_verifier", "")):

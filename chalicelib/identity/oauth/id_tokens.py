@@ -1,4 +1,4 @@
-"""The ID token that goes with the first access token of a login (OpenID Connect Core 1.0, section 2)."""
+"""The ID token that is issued with the first access token of a login (OpenID Connect Core 1.0, section 2)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +17,9 @@ from chalicelib.identity.tokens import ALGORITHM, ID_TOKEN, UnknownKey
 
 
 def hinted_seller(token: str, ring: KeyRing, base_url: str, partner_id: str) -> str | None:
-    """The Seller of an ID token that we have made for a partner; None for anything else.
+    """The Seller of an ID token that we have issued to a partner; None for anything else.
 
-    It may have ended: it only says whom the partner means (OpenID Connect Core 1.0, section 3.1.2.1).
+    An expired one is accepted: it only shows which Seller the partner means (OpenID Connect Core 1.0, section 3.1.2.1).
     """
     try:
         header, claims = ring.verify(token)
@@ -37,7 +37,7 @@ class IdToken(OpenIDCode):  # type: ignore[misc]
         self._issuer, self._base_url, self._service = issuer, base_url, service
 
     def exists_nonce(self, nonce: str, request: OAuth2Request) -> bool:
-        return False  # a code is good once, and so is the nonce that goes with it
+        return False  # a code can be used once, and so can its nonce
 
     def encode_id_token(self, token: dict[str, Any], request: OAuth2Request) -> str:
         code: AuthorisationCode = request.authorization_code.code

@@ -1,4 +1,4 @@
-"""What the provider supports, as its discovery document says it and as registration checks it."""
+"""What the provider supports, for the discovery document and for registration."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def discovery(base_url: str) -> dict[str, Any]:
         "ui_locales_supported": ["en"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,  # which is true where it is left out
+        "request_uri_parameter_supported": False,  # the default is true
         "require_request_uri_registration": False,
         "authorization_response_iss_parameter_supported": True,  # RFC 9207, section 3
     }

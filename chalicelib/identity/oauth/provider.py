@@ -1,4 +1,4 @@
-"""The provider's endpoints without HTTP: a request in, an answer out, errors as the protocol has them."""
+"""The provider's endpoints, independent of HTTP. Errors are answers in the protocol's form."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ __all__ = ["PARAMETERS", "AuthorisationRequest", "OAuthError", "Provider"]
 
 OAuthError = OAuth2Error
 
-# Names of Sellers' logins are no longer than the field they are typed into.
+# The maximum length of the user name field in the login form.
 _LONGEST_HINT = 200
 
 
 @dataclass(frozen=True)
 class AuthorisationRequest:
-    """A request for authorisation that was found to be in order.
+    """A valid request for authorisation.
 
-    `prompts` are the values of `prompt`, `username` the one that the partner expects to be typed, `seller_id` the
-    Seller that it means; both None where it does not say.
+    `prompts` are the values of `prompt`, `username` is the user name that the partner expects, `seller_id` the
+    Seller that it means. Both are None if the request does not contain them.
     """
 
     partner: Partner
@@ -43,7 +43,7 @@ class AuthorisationRequest:
 
 
 class Provider:
-    """The provider as it is reached at one base URL. Every method answers errors as the protocol has them."""
+    """The provider at one base URL. Every method answers errors in the protocol's form."""
 
     def __init__(self, backend: Backend, base_url: str, service: Mapping[str, Any]) -> None:
         """`service` is the `bookingService`, for ID tokens."""
@@ -64,21 +64,21 @@ class Provider:
         return self._say(partial(self._server.create_endpoint_response, "client_registration"), asked)
 
     def revoke(self, asked: Asked) -> Answered:
-        """Revocation of a refresh token (RFC 7009). An access token simply ends, soon."""
+        """Revocation of a refresh token (RFC 7009). Access tokens are not revoked; they expire soon."""
         return self._say(partial(self._server.create_endpoint_response, "revocation"), asked)
 
     def _say(self, endpoint: Callable[[Asked], Answered], asked: Asked) -> Answered:
         try:
             return endpoint(asked)
-        except OAuth2Error as error:  # one that is found before Authlib looks for errors
+        except OAuth2Error as error:  # raised outside Authlib's own error handling
             return self.answer(error)
 
     def authorisation_request(self, parameters: Mapping[str, str]) -> AuthorisationRequest:
-        """What a partner asks a Seller for. Raises OAuthError, with `redirect_uri` where the error may be sent there."""
+        """The request, checked. Raises OAuthError, with `redirect_uri` if the error may be sent there."""
         read = read_parameters(parameters)
         grant = self._server.get_consent_grant(Asked("GET", query=read))
         partner, hint = grant.request.client.partner, read.get("login_hint", "")
-        # Nobody is ever logged in before: each authorisation begins with a login.
+        # There are no login sessions: each authorisation begins with a login.
         return AuthorisationRequest(
             partner,
             tuple(grant.request.scope.split()),
@@ -91,15 +91,15 @@ class Provider:
     def allow(
         self, asked_for: AuthorisationRequest, authorisation: Authorisation, signed_in_at: datetime
     ) -> Answered:
-        """Back to the partner with a code."""
+        """Redirect to the partner with a code."""
         return self._end(asked_for, Allowed(authorisation, signed_in_at))
 
     def deny(self, asked_for: AuthorisationRequest) -> Answered:
-        """Back to the partner with a refusal."""
+        """Redirect to the partner with a refusal."""
         return self._end(asked_for, None)
 
     def deny_other_seller(self, asked_for: AuthorisationRequest) -> Answered:
-        """Back to the partner: who has logged in does not speak for the Seller that it means."""
+        """Redirect to the partner: this login may not act for the Seller that the partner means."""
         grant = asked_for.grant
         return self.answer(
             LoginRequiredError(redirect_uri=grant.redirect_uri, state=grant.request.payload.state)
@@ -113,5 +113,5 @@ class Provider:
         return answered
 
     def answer(self, error: OAuth2Error) -> Answered:
-        """An error as the protocol has it."""
+        """An error in the protocol's form."""
         return self._server.handle_response(*error())

@@ -9,7 +9,7 @@ from chalicelib.identity.oauth.metadata import CLIENT_AUTHENTICATION
 
 
 class RefreshToken(TokenMixin):  # type: ignore[misc]
-    """A refresh token that may be used, by its grant."""
+    """A valid refresh token, with its grant."""
 
     def __init__(self, grant: Grant) -> None:
         self.grant = grant
@@ -34,4 +34,4 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
         return refresh_token.grant
 
     def revoke_old_credential(self, refresh_token: RefreshToken) -> None:
-        """It was replaced when the new one was made."""
+        """Nothing to do: the new token has replaced it."""

@@ -28,7 +28,7 @@ class RegistrationEndpoint(ClientRegistrationEndpoint):  # type: ignore[misc]
         if scheme.lower() == "bearer":
             invitation = self.server.backend.credentials.invitation(token.strip())
         if invitation is None:
-            raise InvalidToken("The initial access token is missing, unknown, used up or has ended.")
+            raise InvalidToken("The initial access token is missing, unknown, used up or expired.")
         return invitation
 
     def extract_client_metadata(self, request: JsonRequest) -> dict[str, Any]:
@@ -43,13 +43,13 @@ class RegistrationEndpoint(ClientRegistrationEndpoint):  # type: ignore[misc]
             raise InvalidClientMetadataError("redirect_uris are required for authorization_code.")
         if not all(may_be_redirected_to(uri) for uri in uris):
             raise InvalidClientMetadataError("redirect_uris must be https, or http on localhost.")
-        # What we do not know is left out, and said so in the answer (RFC 7591, section 3.2.1).
+        # Unknown scopes are left out; the answer lists those that were registered (RFC 7591, section 3.2.1).
         asked = str(wanted.get("scope") or " ".join(SCOPES)).split()
         wanted["scope"] = " ".join(each for each in SCOPES if each in asked or each == OFFLINE)
         return wanted
 
     def generate_client_info(self, request: JsonRequest) -> dict[str, Any]:
-        return {}  # id and secret are made when the partner is saved
+        return {}  # id and secret are created when the partner is saved
 
     def save_client(
         self, client_info: dict[str, Any], client_metadata: dict[str, Any], request: JsonRequest

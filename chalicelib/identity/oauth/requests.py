@@ -1,4 +1,4 @@
-"""Requests to the provider as Authlib reads them, and its answers as our endpoints give them."""
+"""Converts requests to the provider for Authlib, and its answers for our endpoints."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from authlib.oauth2 import OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidRequestError, JsonRequest
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload, JsonPayload
 
-# Authlib looks at the scheme; whether the request came over TLS is checked by the gateway.
+# Authlib checks the scheme. The gateway has already checked that the request uses TLS.
 _SECURE_URI = "https://provider.invalid/"
 
-# What a partner may say of itself. It fits its row, and the page on which it is shown.
+# The metadata that a partner may register. Its size must fit into its row and the page that shows it.
 _MAX_METADATA_BYTES = 16 * 1024
 METADATA_LISTS = {"redirect_uris", "grant_types", "response_types", "contacts"}
 METADATA_TEXTS = {
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 @dataclass(frozen=True)
 class Asked:
-    """A request to the provider: the body as it came, headers with names in lower case."""
+    """A request to the provider: the raw body, and headers with names in lower case."""
 
     method: str
     query: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Asked:
         fields: dict[str, str] = {}
         for name, value in pairs:
             if name in fields:
-                # Only what may stand in an error_description (RFC 6749, section 5.2) is repeated in it.
+                # Quote the name only if all its characters are valid in an error_description (RFC 6749, section 5.2).
                 raise InvalidRequestError(
                     f"Duplicate parameter{f': {name}' if _NAME.fullmatch(name) else ''}."
                 )
@@ -61,7 +61,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """What the provider says: a JSON document, or a place to go to."""
+    """The provider's answer: a JSON document, or a redirect."""
 
     status: int
     document: dict[str, Any] | None
@@ -73,7 +73,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
 
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked.method, _SECURE_URI, headers=_titled(asked.headers))
-        # One without a value counts as missing (RFC 6749, section 3.2).
+        # A parameter without a value is treated as missing (RFC 6749, section 3.2).
         form = asked.form() if asked.method == "POST" else {}
         self._form = {name: value for name, value in form.items() if value}
         self._query = dict(asked.query)
@@ -105,12 +105,12 @@ class _Metadata(JsonPayload):  # type: ignore[misc]
             raise InvalidRequestError(f"The body may have at most {_MAX_METADATA_BYTES} bytes.")
         try:
             document = json.loads(self._body)
-            json.dumps(document, ensure_ascii=False).encode()  # there are no halves of characters in it
+            json.dumps(document, ensure_ascii=False).encode()  # fails if it has unpaired surrogates
         except (ValueError, RecursionError) as error:
             raise InvalidRequestError("The body is not JSON.") from error
         if not isinstance(document, dict):
             raise InvalidRequestError("The body is not a JSON object.")
-        # What we do not know is left out (RFC 7591, section 2).
+        # Unknown metadata is ignored (RFC 7591, section 2).
         known = METADATA_LISTS | METADATA_TEXTS
         return {name: value for name, value in document.items() if name in known}
 

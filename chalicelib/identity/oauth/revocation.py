@@ -1,4 +1,4 @@
-"""Revocation of refresh tokens (RFC 7009). An access token simply ends, soon."""
+"""Revocation of refresh tokens (RFC 7009). Access tokens are not revoked; they expire soon."""
 
 from authlib.oauth2 import OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidRequestError
@@ -15,12 +15,12 @@ class RevocationEndpoint(_RevocationEndpoint):  # type: ignore[misc]
     server: HasBackend
 
     def check_params(self, request: OAuth2Request, client: Client) -> None:
-        # A hint may be wrong or of a kind that is not known here: it only helps to look (RFC 7009, section 2.1).
+        # A hint may be wrong or unknown: it only speeds up the search (RFC 7009, section 2.1).
         if "token" not in request.form:
             raise InvalidRequestError("The token is missing.")
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> RefreshToken | None:
-        # Also one that was replaced: whoever gives it back wants no more of the grant. Authlib compares its client.
+        # A replaced token also ends the grant: the caller wants to end it. Authlib checks the token's client.
         found = self.server.backend.grants.issued(token_string)
         return None if found is None else RefreshToken(found)
 

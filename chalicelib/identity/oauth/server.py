@@ -1,4 +1,4 @@
-"""Authlib's authorization server with our grants and endpoints, and the tokens that it gives out."""
+"""Authlib's authorization server with our grants, endpoints and tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from chalicelib.identity.claims import authority_url
 from chalicelib.identity.entries import AuthorisationCode, Grant
 from chalicelib.identity.oauth.authorisation import OpenIdChecks
 from chalicelib.identity.oauth.backend import Backend
-from chalicelib.identity.oauth.client_grant import ClientGrant, allowed_by_itself
+from chalicelib.identity.oauth.client_grant import ClientGrant, allowed_without_login
 from chalicelib.identity.oauth.clients import Client
 from chalicelib.identity.oauth.code_grant import AlwaysChallenged, CodeGrant
 from chalicelib.identity.oauth.id_tokens import IdToken
@@ -43,8 +43,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         try:
             _check_one_way(request)
             client: Client = super().authenticate_client(request, methods, endpoint)
-        except (InvalidClientError, ValueError) as error:  # ValueError: a Basic header that is none
-            # The same whether there is such a partner or not.
+        except (InvalidClientError, ValueError) as error:  # ValueError: a malformed Basic header
+            # The same answer for unknown partners, so that ids cannot be probed.
             raise InvalidClientError(status_code=401) from error
         return client
 
@@ -63,7 +63,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     ) -> dict[str, Any]:
         grants, issuer = self.backend.grants, self.backend.issuer
         if user is None:
-            seller_id, scopes = allowed_by_itself(client, scope, self.backend.consent)
+            seller_id, scopes = allowed_without_login(client, scope, self.backend.consent)
         else:
             seller_id, scopes = user.seller_id, tuple(scope.split()) if scope else user.scopes
         token = {
@@ -79,10 +79,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         return token
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
-        """Access tokens are not kept; a refresh token was when it was made."""
+        """Nothing to do: access tokens are not stored, and refresh tokens are already stored."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nothing here listens to Authlib's signals."""
+        """Nothing to do: Authlib's signals are not used."""
 
     def create_oauth2_request(self, request: Asked) -> FormRequest:
         return FormRequest(request)
@@ -91,26 +91,26 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         return metadata_request(request)
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Answered:
-        # Nothing that the provider says may be kept (RFC 6749, section 5.1).
+        # No answer of the provider may be cached (RFC 6749, section 5.1).
         given = {"Cache-Control": "no-store", **dict(headers)}
         given.pop("Content-Type", None)
         if "Location" in given:
-            # A partner of many booking systems has to know which of them answers (RFC 9207, section 2).
+            # A partner of several booking systems must know which of them answers (RFC 9207, section 2).
             given["Location"] = add_params_to_uri(given["Location"], [("iss", authority_url(self._base_url))])
         document = dict(body) if body and not isinstance(body, str) else None
         return Answered(int(status), document, given)
 
 
 def _check_one_way(request: OAuth2Request) -> None:
-    """That a request has one way of client authentication (RFC 6749, section 2.3). Raises InvalidRequestError."""
+    """Raises InvalidRequestError if a request has two ways of client authentication (RFC 6749, section 2.3)."""
     form, has_header = request.form, bool(request.headers.get("Authorization"))
     if has_header + ("client_secret" in form) + ("client_assertion" in form) > 1:
-        raise InvalidRequestError("There is more than one way of client authentication in the request.")
+        raise InvalidRequestError("The request uses more than one way of client authentication.")
     if has_header and form.get("client_id") not in (None, extract_basic_authorization(request.headers)[0]):
-        raise InvalidRequestError("The client_id is another than that of the Authorization header.")
+        raise InvalidRequestError("The client_id differs from that in the Authorization header.")
 
 
 def _not_just_used(refresh_token: str | None) -> str:
     if refresh_token is None:
-        raise InvalidGrantError("It has just been used by somebody else.")
+        raise InvalidGrantError("Another request has just used it.")
     return refresh_token

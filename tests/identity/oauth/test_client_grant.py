@@ -6,7 +6,7 @@ import pytest
 from authlib.oauth2.rfc6749 import InvalidScopeError
 
 from chalicelib.identity.entries import Authorisation, SellerStanding
-from chalicelib.identity.oauth.client_grant import allowed_by_itself
+from chalicelib.identity.oauth.client_grant import allowed_without_login
 from chalicelib.identity.oauth.clients import Client
 from chalicelib.identity.scopes import BOOKING, OPENID, ORDERS_FEED
 from chalicelib.runtime.system import System
@@ -18,7 +18,7 @@ SELLER = seller_id(1)
 
 def allowed(system: System, scope: str | None = None, **partner: Any) -> tuple[str | None, tuple[str, ...]]:
     made = add_partner(system, "Broker", "secret", "p", **partner)
-    return allowed_by_itself(Client(made, system.credentials), scope, system.consent)
+    return allowed_without_login(Client(made, system.credentials), scope, system.consent)
 
 
 def test_partner_of_no_seller_reads_its_feed(system: System) -> None:
