@@ -1,1 +1,1 @@
-"""Measurements and races. They run on one machine, so what they say is a ratio or a verdict."""
+"""Measurements and race tests. They run on one machine, so only ratios and pass or fail are meaningful."""

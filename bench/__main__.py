@@ -26,11 +26,11 @@ def main() -> None:
         made = round_trips(installation)
         print("Round trips:", {endpoint: len(calls) for endpoint, calls in made.items()}, flush=True)
         handler = handler_time.handler_time(installation)
-        print(f"B to its own calls made bare: {handler:.2f}", flush=True)
+        print(f"B, compared with its calls made directly: {handler:.2f}", flush=True)
         share, more_calls = authentication_share(installation)
-        print(f"Authentication: {share:.1%} of B, {more_calls} calls more", flush=True)
+        print(f"Authentication: {share:.1%} of B, {more_calls} additional calls", flush=True)
         rates = throughput(installation)
-        print("A second:", {what: round(rate) for what, rate in rates.items()}, flush=True)
+        print("Per second:", {what: round(rate) for what, rate in rates.items()}, flush=True)
         installation.close()
     imports = import_time.import_time()
     print("Import to boto3:", {way: round(ratio, 2) for way, ratio in imports.items()}, flush=True)
@@ -81,7 +81,7 @@ def _page(
             (
                 "the check of an access token, warm",
                 "the whole B with that token",
-                f"{authentication[0]:.3f}, and {authentication[1]} calls to DynamoDB more",
+                f"{authentication[0]:.3f}, and {authentication[1]} additional calls to DynamoDB",
             ),
             ("`import app`", "`import boto3` and a DynamoDB client", f"{imports['app']:.2f}"),
             ("`import app`, and its DynamoDB client", "the same", f"{imports['ready']:.2f}"),
@@ -130,7 +130,7 @@ def _page(
 
 
 def _relative(rates: dict[str, float]) -> Iterable[tuple[str, str]]:
-    """Each rate against the one it is to be compared with: of the same thing, by one process."""
+    """Each rate as a multiple of the rate of one process for the same kind of work."""
     for what, rate in rates.items():
         base = "rows of one feed, 1 writer" if "rows" in what else "bookings of one session, 1 process"
         yield what, f"{rate / rates[base]:.2f}"

@@ -1,4 +1,4 @@
-"""What it costs to tell who calls: the check of an access token, against the whole of B with that token."""
+"""Measures authentication: the check of an access token, compared with the whole of B with that token."""
 
 import time
 from dataclasses import replace
@@ -16,8 +16,8 @@ REPEATS = 300
 
 
 def authentication_share(installation: Installation, repeats: int = REPEATS) -> tuple[float, int]:
-    """The share of a warm B that goes into its authentication (medians, interleaved), and how many calls
-    to DynamoDB a warm B makes more with a token than with development headers."""
+    """The share of authentication in the time of a warm B (medians, interleaved), and the additional calls to
+    DynamoDB of a warm B with a token, compared with development headers."""
     session = installation.session(10 * repeats)
     calls = Calls(installation.tables)
     by_headers = calls.during(lambda: ask(booking(new_uuid(), session)))

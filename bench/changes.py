@@ -1,8 +1,8 @@
-"""A source moves, renames and cancels a session that a crowd holds, and its importer is killed again and again.
+"""A source moves, renames and cancels a session with many Orders, while its importer is killed repeatedly.
 
-`python -m bench.changes` plays 20 rounds with 1,000 Orders of five partners each, while 20 Brokers, each a
-process, go on booking the session; then, as the control, one with an importer that forgets what is to follow.
-`python -m bench.changes ORDERS ROUNDS BROKERS` plays others.
+`python -m bench.changes` runs 20 rounds with 1,000 Orders of five partners each, while 20 Brokers, each in its
+process, continue to book the session. The control is one round with an importer that writes no pending work.
+`python -m bench.changes ORDERS ROUNDS BROKERS` runs other sizes.
 """
 
 import multiprocessing
@@ -40,9 +40,9 @@ BROKERS = 20
 
 _NAME, _START, _END = "Yoga in the new hall", "2031-05-01T12:00:00+01:00", "2031-05-01T13:00:00+01:00"
 _STARTS_AT = "2031-05-01T12:00:00+01:00"
-# A Broker stops once it has been refused so often.
+# A Broker stops after this number of refusals.
 _REFUSALS = 3
-# Seconds between two bookings of a Broker, beside an importer on the same two cores.
+# Seconds between two bookings of a Broker. The importer needs the same two cores.
 _PAUSE = 0.5
 _ENDS_WITHIN = 300
 _SESSION: str = session(1, of=1)["@id"]
@@ -60,14 +60,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Tried:
-    """What a Broker was answered."""
+    """The answers that a Broker got."""
 
     booked: int
     refused: int
     others: tuple[str, ...]
 
 
-# --- what the processes do ------------------------------------------------------------------
+# --- the processes ------------------------------------------------------------------
 
 
 def _booking(partner: str, uuid: str) -> Request:
@@ -94,8 +94,8 @@ def _booking(partner: str, uuid: str) -> Request:
     return Request("PUT", f"orders/{uuid}", body, headers=headers)
 
 
-def _go_on(place: Place, partner: str, pause: float) -> Tried:
-    """A Broker who books until the session is cancelled, with a pause after each booking."""
+def _keep_booking(place: Place, partner: str, pause: float) -> Tried:
+    """A Broker that books until the session is cancelled, with a pause after each booking."""
     install(Installation(place.prefix, place.url).system())
     booked = refused = 0
     others: list[str] = []
@@ -113,14 +113,14 @@ def _go_on(place: Place, partner: str, pause: float) -> Tried:
 
 
 class ForgetfulStore(DynamoStore):
-    """For the control: publishes a change without what is to follow."""
+    """For the control: publishes a change without its pending work."""
 
     def publish(self, listing: Any, spaces: Any, pending: Any = None, *, if_unheld: bool = False) -> None:
         super().publish(listing, spaces)
 
 
 def run_import(place: Place, *, forgetful: bool) -> None:
-    """An import to its end, and all that follows from it: what `openbooking import rpde` does."""
+    """An import and all its pending work, as `openbooking import rpde` does."""
     installation = Installation(place.prefix, place.url)
     system = installation.system()
     if forgetful:
@@ -135,7 +135,7 @@ def run_import(place: Place, *, forgetful: bool) -> None:
 
 @dataclass
 class Importer:
-    """Starts imports as processes of their own, and kills some of them."""
+    """Starts each import in a separate process, and kills some of them."""
 
     place: Place
     random: random.Random
@@ -144,7 +144,7 @@ class Importer:
     seconds: float = 1.0
 
     def finish(self) -> None:
-        """One import that comes to its end."""
+        """One import that is not killed."""
         began = time.perf_counter()
         process = self._start()
         process.join(_ENDS_WITHIN)
@@ -154,7 +154,7 @@ class Importer:
         self.seconds = time.perf_counter() - began
 
     def be_killed(self) -> None:
-        """One that is killed at a random moment, unless it is faster."""
+        """One import that is killed at a random moment, unless it ends before."""
         process = self._start()
         process.join(self.random.uniform(0.05, self.seconds))
         process.kill()
@@ -173,7 +173,7 @@ class Importer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round was left with."""
+    """The state at the end of a round."""
 
     orders: int
     kills: int
@@ -195,8 +195,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"{self.orders} orders, importer killed {self.kills} times, {self.refused} bookings refused, "
-            f"{len(self.others)} others; not as the source has it {self.not_as_the_source}, not told once of "
-            f"each change {self.not_once}, not so in their feed {self.not_in_the_feed}; "
+            f"{len(self.others)} others; not as in the source {self.not_as_the_source}, not written once for "
+            f"each change {self.not_once}, not correct in their feed {self.not_in_the_feed}; "
             f"total {self.spaces_total} = left {self.spaces_left} + held {self.held}; {self.seconds:.0f} s"
         )
 
@@ -211,10 +211,10 @@ def play(
     forgetful: bool = False,
     pause: float = 0,
 ) -> Outcome:
-    """One round. `piled`: no import comes to its end between one change of the source and the next.
+    """One round. If `piled`, no import ends between two changes of the source.
 
-    `pause` is how long Brokers wait between bookings: on a machine of two cores, 20 of them leave the importer
-    next to no time.
+    `pause` is the time between two bookings of a Broker. Without it, 20 Brokers on two cores leave almost no
+    time for the importer.
     """
     assert installation.url
     began = time.perf_counter()
@@ -225,11 +225,14 @@ def play(
         importer = Importer(place, random.Random(seed), forgetful)
         importer.finish()
         base = _fill(installation, orders)
-        importer.finish()  # for the time that it takes
+        importer.finish()  # to measure its duration
         brokers = aside.submit(
             crew.run,
             _do,
-            [(partial(_go_on, place, f"partner-{number % PARTNERS}", pause),) for number in range(crew.size)],
+            [
+                (partial(_keep_booking, place, f"partner-{number % PARTNERS}", pause),)
+                for number in range(crew.size)
+            ],
         )
         for change in _changes(site):
             change()
@@ -245,10 +248,10 @@ def play(
 
 def _changes(site: OperatorSite) -> Sequence[Callable[[], None]]:
     times = {"startDate": _START, "endDate": _END}
-    spaces = 10  # whatever a source says later, our counter applies
+    spaces = 10  # our counter applies, even if the source shows another number
     return (
         lambda: site.publish(session(1, of=1, spaces=spaces, **times)),
-        lambda: site.publish(series(1, name=_NAME)),  # a change of the parent is one of its sessions
+        lambda: site.publish(series(1, name=_NAME)),  # a change of the parent also changes its sessions
         lambda: site.publish(
             session(1, of=1, spaces=spaces, eventStatus="https://schema.org/EventCancelled", **times)
         ),
@@ -256,7 +259,7 @@ def _changes(site: OperatorSite) -> Sequence[Callable[[], None]]:
 
 
 def _fill(installation: Installation, orders: int) -> set[OrderKey]:
-    """One Order of each partner is booked; the others are its copies, which takes a hundredth of the time."""
+    """Book one Order for each partner and copy it, which takes a hundredth of the time."""
     install(installation.system())
     store, keys = installation.store, set[OrderKey]()
     for number in range(PARTNERS):
@@ -276,7 +279,7 @@ def _do(part: Callable[[], Any]) -> Any:
     return part()
 
 
-# --- what is so in the end ------------------------------------------------------------------
+# --- the outcome ------------------------------------------------------------------
 
 
 def _outcome(
@@ -294,9 +297,9 @@ def _outcome(
         for item in feed_items(installation, orders_feed(partner)):
             key = OrderKey(partner, item["id"])
             shown[key] += 1
-            if item["state"] == "updated" and _is_told(item["data"]):
+            if item["state"] == "updated" and _is_current(item["data"]):
                 in_feed.add(key)
-    # B is version 1, and each change of the source one more, for those who had booked before it.
+    # B is version 1. Each change of the source adds one to the Orders that were booked before it.
     fewest = {key: 4 if key in base and not piled else 2 for key in stored}
     capacity = installation.store.listings([_SESSION])[_SESSION][1]
     assert capacity is not None
@@ -325,8 +328,8 @@ def _is_as_the_source(order: Order) -> bool:
     )
 
 
-def _is_told(document: dict[str, Any]) -> bool:
-    """Whether a feed item says that it is cancelled, and shows name and time as the source has them now."""
+def _is_current(document: dict[str, Any]) -> bool:
+    """Whether a feed item is cancelled, with the name and time that the source has now."""
     (item,) = document["orderedItem"]
     ordered = item["orderedItem"]
     return bool(
@@ -338,7 +341,7 @@ def _is_told(document: dict[str, Any]) -> bool:
 
 def main() -> int:
     if not engines.DYNOXIDE:
-        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto cannot test races.")
         return 2
     wrong = False
     given = [int(each) for each in sys.argv[1:]]
@@ -352,9 +355,9 @@ def main() -> int:
             ended = play(crew, installation, orders, number, piled=number % 2 == 1, forgetful=is_control)
             installation.close()
             wrong |= ended.is_right is is_control
-            name = "control, without what is to follow" if is_control else f"round {number + 1}"
+            name = "control, without pending work" if is_control else f"round {number + 1}"
             print(f"{name}: {ended}", *ended.others[:3], sep="\n  ", flush=True)
-    print("Something was wrong." if wrong else "Nobody missed a change; and everybody did, in the control.")
+    print("At least one round failed." if wrong else "No Order missed a change; in the control, all did.")
     return 1 if wrong else 0
 
 

@@ -1,7 +1,7 @@
-"""Checks of a system that books, cancels, leases and deletes meanwhile: without damage they find nothing.
+"""Checks a system while it books, cancels, leases and deletes: without damage, the check finds nothing.
 
-`python -m bench.check` makes 50 checks beside the load of three processes, then plants damage and finds it
-beside the same load, and then measures one check of 10,000 orders.
+`python -m bench.check` runs 50 checks under the load of three processes, then adds damage and finds it under the
+same load, and then measures one check of 10,000 orders.
 """
 
 import random
@@ -28,16 +28,16 @@ from tests.support.streams import streams_of
 RUNS = 50
 ORDERS = 10_000
 WORKERS = 3
-# On one machine with two cores the streams are behind by a second or two.
+# On a machine with two cores the streams are one or two seconds behind.
 PAUSE_SECONDS = 6.0
-# Each worker makes so many requests a second: more, and the local streams fall behind for good.
+# The requests of each worker in a second. With more, the local streams can never catch up.
 _A_SECOND = 5
 _LEASED_FOR = 7
 
 
 @dataclass(frozen=True)
 class Load:
-    """What every process has to know. They go on until the file `stop` is there."""
+    """What every process needs. They continue until the file `stop` exists."""
 
     prefix: str
     url: str
@@ -63,7 +63,7 @@ def _use(load: Load) -> System:
 
 
 def book(load: Load, number: int) -> Counter[str]:
-    """One Broker: books, cancels, leases, deletes; what it was answered."""
+    """One Broker that books, cancels, leases and deletes. Returns its answers, counted."""
     _use(load)
     answers, chance, partner = Counter[str](), random.Random(number), f"partner-{number}"
     booked: list[tuple[str, str]] = []
@@ -116,7 +116,7 @@ def _do(load: Load, number: int) -> Counter[str]:
 
 @contextmanager
 def under_load(installation: Installation, workers: int = WORKERS) -> Iterator[list[Counter[str]]]:
-    """Within it Brokers are at work. At the end the list has what each of them was answered."""
+    """A context in which Brokers send requests. At the end the list contains the answers of each."""
     assert installation.url
     sessions = tuple(installation.session(spaces) for spaces in (3, 10, 50, 200, 1000))
     answers: list[Counter[str]] = []
@@ -134,12 +134,12 @@ def under_load(installation: Installation, workers: int = WORKERS) -> Iterator[l
 
 
 def check(installation: Installation, pause_seconds: float = PAUSE_SECONDS) -> Report:
-    """One check from this process, which does nothing else."""
+    """One check, run in this process."""
     return Upkeep(installation.system()).check(pause_seconds, parts=2).run()
 
 
 def plant(installation: Installation) -> None:
-    """An Order that holds a space is lost, and a space elsewhere."""
+    """Add damage: delete an Order that holds a space, and lose a space of another session."""
     tables = installation.tables
     session = installation.session(10)
     uuid = new_uuid()
@@ -150,7 +150,7 @@ def plant(installation: Installation) -> None:
 
 
 def fill(installation: Installation, orders: int) -> None:
-    """Orders of ten partners on as many sessions as they need; each tenth is cancelled."""
+    """Book Orders of ten partners, 50 for each session, and cancel every tenth."""
     sessions = [installation.session(100) for _ in range(max(1, orders // 50))]
     for number in range(orders):
         partner, uuid = f"partner-{number % 10}", new_uuid()
@@ -163,7 +163,7 @@ def fill(installation: Installation, orders: int) -> None:
 
 def main() -> int:
     if not engines.DYNOXIDE:
-        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto is too slow for a load.")
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto is too slow for this load.")
         return 2
     wrong = False
     with engines.running_engine() as url:
@@ -184,7 +184,7 @@ def main() -> int:
             plant(installation)
             planted = check(installation)
             found = sorted(str(finding.damage) for finding in planted.findings)
-            print("Planted beside the load:", found, flush=True)
+            print("Added under load:", found, flush=True)
             wrong |= found != ["hold-without-order", "spaces-do-not-add-up"]
         print("Answered:", *answers, sep="\n  ", flush=True)
         installation.close()
@@ -199,7 +199,7 @@ def main() -> int:
         wrong |= not report.is_clean
         print(f"One check of {dict(report.looked_at)}: {seconds:.0f} s, {len(report.findings)} findings")
         many.close()
-    print("Something was wrong." if wrong else "Nothing was found but what was planted.")
+    print("A check was wrong." if wrong else "The checks found exactly the damage that was added.")
     return 1 if wrong else 0
 
 

@@ -1,7 +1,7 @@
-"""What bytecode in the package saves: the processor time of a cold start's imports, with it and without.
+"""Measures what bytecode in the package saves: processor time of a cold start's imports, with and without it.
 
-`python -m bench.cold_start` packages a stage for the Python that runs it, unpacks the zip twice, and takes the
-bytecode out of one copy. As on Lambda nothing can be written there: what is compiled is compiled anew each time.
+`python -m bench.cold_start` packages a stage for the Python that runs it, unpacks the zip twice, and removes the
+bytecode from one copy. As on Lambda, no bytecode can be written, so modules are compiled again each time.
 """
 
 import os
@@ -46,7 +46,7 @@ def cold_start(repeats: int = REPEATS) -> tuple[float, float]:
 
 def _import_in(task_root: Path) -> float:
     done = subprocess.run(
-        # -B: writes no bytecode, as Lambda cannot.
+        # -B: write no bytecode, as on Lambda.
         [sys.executable, "-I", "-S", "-B", "-c", _IMPORT, str(task_root)],
         cwd=task_root,
         env={"PATH": os.environ["PATH"], "TABLE_PREFIX": "openbooking-prod"},

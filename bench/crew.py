@@ -1,4 +1,4 @@
-"""Processes that start each piece of work at the same moment, and may wait for each other inside it."""
+"""Processes that start each task at the same moment, and can wait for each other within it."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Whoever does not come by then has ended: an error, not a slow machine.
+# A process that has not arrived after this many seconds has failed; a slow machine does not take so long.
 _COMES_WITHIN = 60
 
-# The barrier inside a piece of work; set in each process of a crew.
+# The barrier within a task; set in each process of a crew.
 _meeting: Barrier | None = None
 
 
@@ -21,16 +21,16 @@ class CrewFailed(Exception):
 
 
 def meet(within: float = _COMES_WITHIN) -> None:
-    """Wait until every process of the crew has come here, some seconds at most."""
+    """Wait until every process of the crew has called this, at most `within` seconds."""
     assert _meeting is not None
     _meeting.wait(within)
 
 
 class Crew:
-    """Some processes, kept alive from one piece of work to the next."""
+    """Some processes that are reused from one task to the next."""
 
     def __init__(self, size: int) -> None:
-        # Each process is a copy of one that has imported everything and done nothing.
+        # Each process is a fork of one that has imported everything and done nothing else.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["bench.installation"])
         start, meeting = context.Barrier(size), context.Barrier(size)
@@ -51,7 +51,7 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         for barrier in (self._start, self._meeting):
-            barrier.abort()  # nobody waits any more, also after a failure
+            barrier.abort()  # so that no process waits any more, also after a failure
         for pipe in self._pipes:
             pipe.close()  # which ends the process
         for process in self._processes:
@@ -87,5 +87,5 @@ def _work(pipe: Connection, start: Barrier, meeting: Barrier) -> None:
         except Exception as error:
             meeting.abort()
             answer = (repr(error), None)
-        with suppress(BrokenPipeError):  # nobody listens any more
+        with suppress(BrokenPipeError):  # the crew has been closed
             pipe.send(answer)

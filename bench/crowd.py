@@ -1,8 +1,8 @@
-"""A Seller cancels a session that a crowd has booked, while Brokers go on booking it: nobody is forgotten.
+"""A Seller cancels a session with many Orders while Brokers continue to book it: all Orders must be cancelled.
 
-`python -m bench.crowd` does it with 1,000 Orders and 20 Brokers, each a process; then once more, and kills
-the process that brings the cancellation to the Orders half-way; then, as the control, with a few Orders
-and Brokers whose bookings do not ask for the revision that they were priced at.
+`python -m bench.crowd` does this with 1,000 Orders and 20 Brokers, each in its process; then again, and kills
+the process that applies the cancellation half-way; then, as the control, with fewer Orders and without the
+condition that the session still has the revision that a booking was priced at.
 """
 
 import json
@@ -39,16 +39,16 @@ ORDERS = 1000
 BROKERS = 20
 MESSAGE = "The hall is flooded."
 
-# Each Broker books so many places beside the others before the Seller cancels, and then goes on until
-# it has been refused so often.
+# The number of places that each Broker books before the Seller cancels, and the number of refusals after which it
+# stops.
 _BEFORE, _REFUSALS = 3, 10
-# To follow a change takes this long at most, beside Brokers who share two cores with it.
+# The maximum time in seconds to apply a change while Brokers use the same two cores.
 _FOLLOWED_WITHIN = 280
 
 
 @dataclass(frozen=True)
 class Place:
-    """A session, and the tables in which it is."""
+    """A session, and the tables that contain it."""
 
     prefix: str
     url: str
@@ -57,14 +57,14 @@ class Place:
 
 @dataclass
 class Tried:
-    """What Brokers were answered: the Orders they got, how often they were refused, and anything else."""
+    """The answers that Brokers got: their Orders, the number of refusals, and all other answers."""
 
     booked: list[OrderKey] = field(default_factory=list)
     refused: int = 0
     others: list[str] = field(default_factory=list)
 
     def book(self, place: Place, partner: str) -> bool:
-        """Book one more; whether the session could be had."""
+        """Book one place. Returns whether this succeeded."""
         uuid = new_uuid()
         answer = ask(booking(uuid, place.session, partner))
         if answer.status == 201:
@@ -80,7 +80,7 @@ def is_cancelled(answer: Answer) -> bool:
     return answer.status == 409 and answer.item_errors() == ["OpportunityOfferPairNotBookableError"]
 
 
-# --- what the processes do ------------------------------------------------------------------
+# --- the processes ------------------------------------------------------------------
 
 
 def _fill(place: Place, partner: str, count: int) -> Tried:
@@ -91,8 +91,8 @@ def _fill(place: Place, partner: str, count: int) -> Tried:
     return tried
 
 
-def _go_on(place: Place, partner: str) -> Tried:
-    """A Broker who books before the cancellation, beside it, and while others are being told of it."""
+def _keep_booking(place: Place, partner: str) -> Tried:
+    """A Broker that books before and during the cancellation, and while it is applied to the Orders."""
     _use(place)
     tried = Tried()
     for _ in range(_BEFORE):
@@ -105,7 +105,7 @@ def _go_on(place: Place, partner: str) -> Tried:
 
 
 def _come_late(place: Place, partner: str, *, guarded: bool) -> Tried:
-    """A Broker whose booking is decided before the cancellation, and written once all have followed it."""
+    """A Broker whose booking is decided before the cancellation, and written after it was applied."""
     installation = _use(place)
     system, late = installation.system(), LateStore(installation, guarded)
     system.store = late
@@ -117,9 +117,9 @@ def _come_late(place: Place, partner: str, *, guarded: bool) -> Tried:
 
 
 class LateStore(DynamoStore):
-    """Its first commit waits until the Seller has cancelled and nobody is left to be told.
+    """Its first commit waits until the cancellation has been applied to all Orders.
 
-    Not `guarded`: whatever revision was priced, spaces are taken.
+    If not `guarded`, it takes spaces without the condition on the revision.
     """
 
     def __init__(self, installation: Installation, guarded: bool) -> None:
@@ -140,7 +140,7 @@ class LateStore(DynamoStore):
 
 @dataclass(frozen=True)
 class Followed:
-    """How many Orders the process told that was killed, and how many the one that came through; how long."""
+    """The number of Orders changed by the killed process and by the one that finished, and the time in seconds."""
 
     before_the_kill: int
     after: int
@@ -148,29 +148,29 @@ class Followed:
 
 
 def _cancel(place: Place, *, killed_after: int | None) -> Followed:
-    """The Seller; who follows the change is a process of its own, killed after so many Orders."""
+    """The Seller cancels. A separate process applies the change; it is killed after so many Orders."""
     inventory = _use(place).system().inventory
     with _follower(place, killed_after) as first:
-        meet()  # every Broker is at it
+        meet()  # every Broker is booking
         began = time.perf_counter()
         inventory.cancel(place.session.id, MESSAGE)
-        told = _lead(first, killed_after)
+        changed = _lead(first, killed_after)
     if killed_after is None:
-        followed = Followed(0, told, time.perf_counter() - began)
+        followed = Followed(0, changed, time.perf_counter() - began)
     elif first.returncode != -signal.SIGKILL or (
         inventory.pending.entry(following.KIND, place.session.id) is None
     ):
-        raise RuntimeError("The change was followed to its end before the process was killed.")
+        raise RuntimeError("The change was applied completely before the process was killed.")
     else:
         with _follower(place) as second:
             rest = _lead(second)
-        followed = Followed(told, rest, time.perf_counter() - began)
+        followed = Followed(changed, rest, time.perf_counter() - began)
     meet(_FOLLOWED_WITHIN)
     return followed
 
 
 def _follower(place: Place, waits_after: int | None = None) -> subprocess.Popen[str]:
-    """A process that is ready to follow the change. It waits for a line, and again after so many Orders."""
+    """A process that applies the change. It waits for a line of input before it starts and after so many Orders."""
     code = "import sys; from bench import crowd; crowd.follow(*sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", code, place.prefix, place.url, place.session.id, str(waits_after or 0)],
@@ -185,38 +185,38 @@ def _follower(place: Place, waits_after: int | None = None) -> subprocess.Popen[
 
 
 def _lead(process: subprocess.Popen[str], killed_after: int | None = None) -> int:
-    """Let it begin; how many Orders it has told when it comes to its end, or is killed."""
+    """Start the process. Returns the number of Orders it has changed when it ends or is killed."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    told = 0
-    for told in map(int, process.stdout):
-        if told == killed_after:
+    changed = 0
+    for changed in map(int, process.stdout):
+        if changed == killed_after:
             process.kill()
             break
     process.wait()
     if killed_after is None and process.returncode != 0:
-        raise RuntimeError(f"The process that follows ended with {process.returncode}.")
-    return told
+        raise RuntimeError(f"The process that applies the change ended with {process.returncode}.")
+    return changed
 
 
 def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None:
-    """What the process does that is killed: it says of each Order that it has told it."""
+    """Apply the change in this process, and print the number of changed Orders after each."""
     installation = Installation(prefix, url)
     system = installation.system()
-    told = 0
+    changed = 0
 
-    class Telling(DynamoStore):
+    class Counting(DynamoStore):
         def commit(self, changes: Sequence[Change]) -> None:
-            nonlocal told
+            nonlocal changed
             super().commit(changes)
-            told += 1
-            print(told, flush=True)
-            if told == int(waits_after):
-                sys.stdin.readline()  # to be killed here, however fast it is
+            changed += 1
+            print(changed, flush=True)
+            if changed == int(waits_after):
+                sys.stdin.readline()  # wait here to be killed
 
-    store = Telling(installation.tables)
-    store.seller("nobody")  # opens the client
+    store = Counting(installation.tables)
+    store.seller("unknown")  # opens the client
     print("ready", flush=True)
     sys.stdin.readline()
     system.store = store
@@ -224,7 +224,7 @@ def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None
 
 
 def _use(place: Place) -> Installation:
-    """The installation of this process, put to use."""
+    """The installation of this process, installed in the app."""
     installation = _installation(place.prefix, place.url)
     install(installation.system())
     return installation
@@ -235,19 +235,19 @@ def _installation(prefix: str, url: str) -> Installation:
     return Installation(prefix, url)
 
 
-# --- what is so in the end ------------------------------------------------------------------
+# --- the outcome ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the crowd was left with. Orders are counted in their table, whatever Brokers were answered."""
+    """The state at the end. Orders are counted in their table, independent of the answers to Brokers."""
 
     tried: Tried
     followed: Followed
     orders: int
     confirmed: int
-    untold: int
-    told_twice: int
+    not_in_the_feed: int
+    changed_twice: int
     spaces_total: int
     spaces_left: int
     held: int
@@ -258,7 +258,7 @@ class Outcome:
             not self.tried.others
             and self.tried.refused > 0
             and self.orders == len(self.tried.booked) == self.followed.before_the_kill + self.followed.after
-            and self.confirmed == self.untold == self.told_twice == self.held == 0
+            and self.confirmed == self.not_in_the_feed == self.changed_twice == self.held == 0
             and self.spaces_total == self.spaces_left + self.held
         )
 
@@ -266,10 +266,10 @@ class Outcome:
         first, rest = self.followed.before_the_kill, self.followed.after
         return (
             f"{self.orders} orders, {self.tried.refused} bookings refused, {len(self.tried.others)} others; "
-            f"told by the process that was killed {first}, by the one that came through {rest}, "
+            f"changed by the process that was killed {first}, by the one that finished {rest}, "
             f"in {self.followed.seconds:.0f} s; "
-            f"still confirmed {self.confirmed}, not in their feed as cancelled {self.untold}, "
-            f"more than once {self.told_twice}; "
+            f"still confirmed {self.confirmed}, not in their feed as cancelled {self.not_in_the_feed}, "
+            f"changed more than once {self.changed_twice}; "
             f"total {self.spaces_total} = left {self.spaces_left} + held {self.held}"
         )
 
@@ -277,7 +277,7 @@ class Outcome:
 def crowd(
     crew: Crew, installation: Installation, orders: int, *, killed: bool = False, guarded: bool = True
 ) -> Outcome:
-    """A crew of Brokers and one Seller plays it through. A third of the Brokers writes late."""
+    """One run with a crew of Brokers and one Seller. A third of the Brokers writes late."""
     assert installation.url
     place = Place(installation.prefix, installation.url, installation.session(10 * orders))
     partners = [f"partner-{number}" for number in range(crew.size - 1)]
@@ -289,7 +289,7 @@ def crowd(
     late = len(partners) // 3
     parts: list[Callable[[], Any]] = [
         *(partial(_come_late, place, partner, guarded=guarded) for partner in partners[:late]),
-        *(partial(_go_on, place, partner) for partner in partners[late:]),
+        *(partial(_keep_booking, place, partner) for partner in partners[late:]),
         partial(_cancel, place, killed_after=orders // 2 if killed else None),
     ]
     *rushed, followed = crew.run(_do, [(part,) for part in parts])
@@ -302,7 +302,7 @@ def _do(part: Callable[[], Any]) -> Any:
 
 
 def drain(installation: Installation) -> None:
-    """Bring the stream of Orders to its handler, as Lambda does."""
+    """Deliver the stream of Orders to its handler, as Lambda does."""
     assert installation.url
     install(installation.system())
     clients = dynamodb_client(installation.url), streams_client(installation.url)
@@ -315,13 +315,13 @@ def drain(installation: Installation) -> None:
 def _outcome(installation: Installation, place: Place, tries: Sequence[Tried], followed: Followed) -> Outcome:
     stored = {order.key: order for order in stored_orders(installation)}
     shown = Counter[OrderKey]()
-    told = set()
+    in_feed = set()
     for partner in {key.partner_id for key in stored}:
         for item in feed_items(installation, orders_feed(partner)):
             key = OrderKey(partner, item["id"])
             shown[key] += 1
             if item["state"] == "updated" and _says_why(item["data"]):
-                told.add(key)
+                in_feed.add(key)
     capacity = installation.capacity(place.session)
     return Outcome(
         tried=Tried(
@@ -335,9 +335,9 @@ def _outcome(installation: Installation, place: Place, tries: Sequence[Tried], f
             any(item.status is not OrderItemStatus.SellerCancelled for item in order.items)
             for order in stored.values()
         ),
-        untold=len(set(stored) - told),
-        # B is version 1, and what the Seller did version 2.
-        told_twice=sum(shown[key] > 1 or order.version > 2 for key, order in stored.items()),
+        not_in_the_feed=len(set(stored) - in_feed),
+        # B is version 1, and the cancellation is version 2.
+        changed_twice=sum(shown[key] > 1 or order.version > 2 for key, order in stored.items()),
         spaces_total=capacity.spaces_total,
         spaces_left=capacity.spaces_left,
         held=installation.held(place.session),
@@ -369,11 +369,11 @@ def _says_why(order: dict[str, Any]) -> bool:
 
 def main() -> int:
     if not engines.DYNOXIDE:
-        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto cannot test races.")
         return 2
     wrong = False
     rounds: list[tuple[str, int, dict[str, bool]]] = [
-        ("carried through", ORDERS, {}),
+        ("without interruption", ORDERS, {}),
         ("killed half-way and started again", ORDERS, {"killed": True}),
         ("without the condition on the revision", ORDERS // 20, {"guarded": False}),
     ]
@@ -386,7 +386,9 @@ def main() -> int:
             is_control = "guarded" in how
             wrong |= ended.is_right is is_control
             print(f"{name}: {ended}", *ended.tried.others[:3], sep="\n  ", flush=True)
-    print("Something was wrong." if wrong else "Nobody was forgotten; and somebody was, in the control.")
+    print(
+        "At least one run failed." if wrong else "All Orders were cancelled; in the control, some were not."
+    )
     return 1 if wrong else 0
 
 

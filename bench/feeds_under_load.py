@@ -1,6 +1,6 @@
-"""How long a change waits for its feed: beside writers of the same feed, large items, busy feeds, an import.
+"""Measures the delay of changes in feeds: with other writers, large items, busy feeds, or an import.
 
-`python -m bench.feeds_under_load`, with DYNOXIDE naming the engine's binary. What it has shown is in
+Run it with `python -m bench.feeds_under_load`, with the path of the engine's binary in DYNOXIDE. The results are in
 docs/reliability.md.
 """
 
@@ -41,7 +41,7 @@ _OPEN_FEED = "scheduled-sessions"
 
 
 class GrowingPauses(RetryPolicy):
-    """As it was: whoever has lost a race waits longer each time."""
+    """The policy until release 0.1.0: a writer that loses a race waits longer each time."""
 
     def turns(self) -> Iterator[int]:
         return self.tries()
@@ -49,7 +49,7 @@ class GrowingPauses(RetryPolicy):
 
 @dataclass(frozen=True)
 class Waits:
-    """How long each of some changes took, in seconds."""
+    """The delays of some changes, in seconds."""
 
     seconds: list[float]
 
@@ -62,7 +62,7 @@ class Waits:
 
 
 def contended(url: str, policy: type[RetryPolicy], writers: int = WRITERS) -> Waits:
-    """Several writers of one feed, as the shards of a stream are: each batch of 99 changes of each of them."""
+    """Several writers of one feed, like the shards of a stream: the time of each batch of 99 changes."""
     with Crew(writers) as crew:
         feed = new_uuid()
         work = [(partial(_write, url, feed, policy),) for _ in range(writers)]
@@ -99,7 +99,7 @@ def _item(size: int) -> FeedItem:
 
 
 class Noting(DynamoFeeds):
-    """Notes when each feed was last written, and is busy for some."""
+    """Records when each feed was last written, and reports that one feed is busy."""
 
     def __init__(self, installation: Installation, busy: str = "") -> None:
         super().__init__(installation.tables)
@@ -114,7 +114,7 @@ class Noting(DynamoFeeds):
 
 
 def beside(installation: Installation, size: int, *, busy: bool = False) -> Waits:
-    """How long small changes of four partners take in a batch with thirty of a fifth, of `size` bytes each."""
+    """The delays of small changes of four partners, in a batch with 30 changes of `size` bytes of a fifth."""
     waits = []
     for number in range(ROUNDS):
         first = f"orders#{size}-{busy}-{number}-0"
@@ -144,10 +144,10 @@ def beside(installation: Installation, size: int, *, busy: bool = False) -> Wait
 
 @dataclass(frozen=True)
 class Import:
-    """How long the change of one session took to its open feed while thousands of others were published.
+    """The delays of changes of one session in its open feed while an import published many others.
 
-    `importing` are the seconds that the import took, `following` those that the stream's handler took
-    for the same number of records, with nothing else going on.
+    `importing` are the seconds that the import takes alone, `following` those that the stream's handler takes
+    alone for the same number of records.
     """
 
     waits: Waits
@@ -161,7 +161,7 @@ class Import:
 
 
 def beside_an_import(installation: Installation) -> Import:
-    """An import by another process, with the stream's handler beside it; then each of the two alone."""
+    """An import in another process at the same time as the stream's handler; then each of the two alone."""
     install(installation.system())
     probe, seed = installation.session(10), installation.session(10)
     work = [(installation.url, seed.id)]
@@ -219,7 +219,7 @@ def _import(url: str, seed: str) -> None:
 
 
 def _change(installation: Installation, opportunity_id: str) -> float:
-    """Publish the session once more; how long until the feed has it."""
+    """Publish the session again. Returns the seconds until the feed contains the new version."""
     store, feeds = installation.store, DynamoFeeds(installation.tables)
     listing, capacity = store.listings([opportunity_id])[opportunity_id]
     assert capacity is not None
@@ -234,7 +234,7 @@ def _change(installation: Installation, opportunity_id: str) -> float:
 
 
 def main() -> None:
-    """Measure all of it, and print it."""
+    """Run and print all measurements."""
     with running_engine() as url:
         installation = Installation(PREFIX, url)
         installation.create()
@@ -242,8 +242,8 @@ def main() -> None:
         for name, policy in (("short pauses", RetryPolicy), ("growing pauses", GrowingPauses)):
             print(f"{WRITERS} writers of one feed, {name}: {contended(url, policy)}", flush=True)
         for name, size, busy in (("small", 1000, False), ("large", 100_000, False), ("busy", 1000, True)):
-            print(f"changes beside {name} ones: {beside(installation, size, busy=busy)}", flush=True)
-        print(f"changes beside an import of {IMPORTED}: {beside_an_import(installation)}")
+            print(f"changes together with {name} ones: {beside(installation, size, busy=busy)}", flush=True)
+        print(f"changes during an import of {IMPORTED}: {beside_an_import(installation)}")
         installation.close()
 
 

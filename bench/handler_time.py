@@ -1,4 +1,4 @@
-"""The time of B in its handler, against the same reads and writes made bare with boto3."""
+"""Measures the time of B in its handler, compared with the same reads and writes made directly with boto3."""
 
 import os
 import sys
@@ -18,15 +18,15 @@ REPEATS = 300
 
 
 def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
-    """How many times as long B takes as its own two calls do: the ratio of the medians, interleaved."""
+    """The time of B divided by the time of its two calls: the ratio of the medians, interleaved."""
     assert installation.url
     session, first = installation.session(10 * repeats), new_uuid()
     [(_, read), (_, write)] = Calls(installation.tables).during(lambda: ask(booking(first, session)))
-    write.pop("ClientRequestToken", None)  # botocore's own, a new one for each call
+    write.pop("ClientRequestToken", None)  # botocore adds a new one for each call
     bare = dynamodb_client(installation.url)
 
     def reads_and_writes(order: str) -> Callable[[], Any]:
-        # The same rows under another Order UUID: everything is of the same size.
+        # The same rows under another Order UUID, so that their size is the same.
         reading, writing = _renamed(read, first, order), _renamed(write, first, order)
 
         def act() -> None:
@@ -40,7 +40,7 @@ def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
         return lambda: ask(request)
 
     times: dict[Callable[[str], Callable[[], Any]], list[float]] = {books: [], reads_and_writes: []}
-    # With the log and the metrics that Lambda has too, written to nowhere.
+    # With logs and metrics as on Lambda, but discarded.
     with output_to_nowhere():
         install(installation.system(Telemetry()))
         for _ in range(repeats):
@@ -56,7 +56,7 @@ def handler_time(installation: Installation, repeats: int = REPEATS) -> float:
 
 @contextmanager
 def output_to_nowhere() -> Iterator[None]:
-    """Within it nothing is printed. Below Python: a logger keeps the stream that it was made with."""
+    """A context without output. It redirects the file descriptor, because a logger keeps its stream."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

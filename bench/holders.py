@@ -1,7 +1,7 @@
-"""How long it takes to bring a change to everyone who holds one session, and what one hot row sells.
+"""Measures the time to apply a change to all Orders on one session, and the bookings per second of one session.
 
-`python -m bench.holders` moves and cancels a session that 10,000 Orders hold, then lets one process and several
-book one session; prints the figures that docs/scale.md has.
+`python -m bench.holders` moves and cancels a session with 10,000 Orders. Then one process, and several, book one
+session. It prints the figures for docs/scale.md.
 """
 
 import sys
@@ -29,7 +29,7 @@ _TOGETHER = 20
 
 
 def fill(installation: Installation, session: Bookable, holders: int) -> None:
-    """One Order is booked, the others are its copies, several to a transaction."""
+    """Book one Order and copy it, several copies in a transaction."""
     store = installation.store
     uuid = new_uuid()
     assert ask(booking(uuid, session)).status == 201
@@ -42,13 +42,13 @@ def fill(installation: Installation, session: Bookable, holders: int) -> None:
 
 
 def timed(work: Callable[[], int]) -> tuple[int, float]:
-    """What it returns, and the seconds that it took."""
+    """The result of the call, and the seconds that it took."""
     began = time.perf_counter()
     return work(), time.perf_counter() - began
 
 
 def followed(installation: Installation, holders: int) -> dict[str, float]:
-    """Seconds to bring a move, and then a cancellation, to so many holders of one session."""
+    """Seconds to apply a move, and then a cancellation, to all Orders on one session."""
     system = installation.system()
     session = installation.session(2 * holders)
     fill(installation, session, holders)
@@ -75,7 +75,7 @@ def followed(installation: Installation, holders: int) -> dict[str, float]:
 
 
 def sold(crew: Crew, installation: Installation, bookings: int) -> tuple[float, float, int]:
-    """Bookings a second at one session, by one process and by a crew; and how often these lost a race."""
+    """Bookings per second of one session, by one process and by a crew, and the number of lost races."""
     session = installation.session(bookings * (crew.size + 1))
     install(installation.system())
     _, alone = timed(lambda: sum(ask(booking(new_uuid(), session)).status == 201 for _ in range(bookings)))
@@ -111,16 +111,20 @@ def _do(part: Callable[[], Any]) -> Any:
 
 def main() -> int:
     if not engines.DYNOXIDE:
-        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto's times say nothing.")
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto's times are meaningless.")
         return 2
     holders = int(sys.argv[1]) if len(sys.argv) > 1 else HOLDERS
     with engines.running_engine() as url, Crew(4) as crew:
         installation = Installation("holders", url)
         installation.create()
         for name, seconds in followed(installation, holders).items():
-            print(f"{holders} holders, {name}: {seconds:.0f} s, {holders / seconds:.0f} a second", flush=True)
+            print(
+                f"{holders} holders, {name}: {seconds:.0f} s, {holders / seconds:.0f} per second", flush=True
+            )
         alone, together, lost = sold(crew, installation, BOOKINGS)
-        print(f"One session: {alone:.0f} bookings a second alone, {together:.0f} by four, {lost} tried again")
+        print(
+            f"One session: {alone:.0f} bookings per second by one process, {together:.0f} by four, {lost} retries"
+        )
         installation.close()
     return 0
 

@@ -1,4 +1,4 @@
-"""The time that a fresh interpreter takes to import the app, against boto3 with a DynamoDB client."""
+"""Measures how long a new interpreter takes to import the app, compared with boto3 and a DynamoDB client."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ WAYS = {
 def import_time(repeats: int = REPEATS) -> dict[str, float]:
     """Ratios to boto3 of the medians: of importing `app`, and of that with its DynamoDB client."""
     times: dict[str, list[float]] = {way: [] for way in WAYS}
-    changes = environment("http://127.0.0.1:1")  # nothing is sent
+    changes = environment("http://127.0.0.1:1")  # no request is sent
     kept = {name: value for name, value in os.environ.items() if name not in changes}
     env = kept | {name: value for name, value in changes.items() if value is not None}
     for turn in range(repeats + 1):
@@ -31,7 +31,7 @@ def import_time(repeats: int = REPEATS) -> dict[str, float]:
             ended = subprocess.run(
                 [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
             )
-            if turn:  # the first only warms the disk
+            if turn:  # the first turn only fills the disk cache
                 times[way].append(float(ended.stdout))
     bare = median(times["boto3"])
     return {way: median(times[way]) / bare for way in ("app", "ready")}

@@ -1,4 +1,4 @@
-"""An installation on tables of its own with as little in it as a booking needs, called as API Gateway calls it."""
+"""An installation with its own tables and only the data that a booking needs, called as API Gateway calls it."""
 
 import json
 import random
@@ -38,7 +38,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 @dataclass(frozen=True)
 class Request:
-    """A call of the booking API by a booking partner; `headers` say who, if not those of development."""
+    """A request of a booking partner to the booking API. `headers` replace the development headers."""
 
     verb: str
     path: str
@@ -47,7 +47,7 @@ class Request:
     headers: Mapping[str, str] | None = None
 
     def event(self) -> Json:
-        """The same as API Gateway hands it to Lambda, but for the domain name."""
+        """The event that API Gateway passes to Lambda, without the domain name."""
         path = f"/api/openbooking/{self.path}"
         found = _UUID.search(path)
         who = {"X-OpenActive-Test-Client-Id": self.partner} if self.headers is None else self.headers
@@ -62,7 +62,7 @@ class Request:
                 "httpMethod": self.verb,
                 "resourcePath": _UUID.sub("{uuid}", path),
                 "identity": {},
-                # No domainName, which would make it https: the ids of the samples are http.
+                # No domainName: with one, the base URL would be https, but the ids of the samples are http.
                 "path": path,
             },
             "body": None if self.body is None else json.dumps(self.body),
@@ -81,24 +81,24 @@ class Answer:
         return document
 
     def item_errors(self) -> list[str]:
-        """The types of the errors of its OrderItems."""
+        """The types of the errors of the OrderItems."""
         return [error["@type"] for item in self.json["orderedItem"] for error in item.get("error", [])]
 
 
 def ask(request: Request) -> Answer:
-    """Invoke the app, which serves the installation that was put to use."""
+    """Send a request to the app, which serves the installed system."""
     answer = app.app(request.event(), None)
     return Answer(answer["statusCode"], answer["body"])
 
 
 def quote(order: str, session: Bookable, partner: str = "partner-1", *, customer: bool = True) -> Request:
-    """C2; C1 without a customer."""
+    """A C2 request, or C1 without a customer."""
     path = "order-quotes" if customer else "order-quote-templates"
     return Request("PUT", f"{path}/{order}", _order("OrderQuote", session, customer=customer), partner)
 
 
 def booking(order: str, session: Bookable, partner: str = "partner-1") -> Request:
-    """B for one place."""
+    """A B request for one place."""
     body = _order("Order", session) | {
         "totalPaymentDue": {"@type": "PriceSpecification", "price": PRICE, "priceCurrency": "GBP"},
         "payment": PAYMENT,
@@ -133,14 +133,14 @@ def _order(kind: str, session: Bookable, *, customer: bool = True) -> Json:
 
 @dataclass
 class Installation(PublishedInventory):
-    """The tables under a prefix on an engine, and the system that works on them.
+    """The tables with a prefix on an engine, and the system that uses them.
 
-    A process of a race has its own of the same tables. Time stands still where `stands_at` is set.
+    Each process of a race has an Installation for the same tables. `fixed_time` replaces the clock.
     """
 
     prefix: str
     url: str | None
-    stands_at: datetime | None = None
+    fixed_time: datetime | None = None
 
     @cached_property
     def tables(self) -> Tables:
@@ -151,10 +151,10 @@ class Installation(PublishedInventory):
         return DynamoStore(self.tables)
 
     def now(self) -> datetime:
-        return self.stands_at or datetime.now(UTC)
+        return self.fixed_time or datetime.now(UTC)
 
     def next_number(self) -> int:
-        # Each process of a race publishes into the same tables.
+        # Several processes of a race publish into the same tables.
         return uuid.uuid4().int
 
     def system(self, telemetry: Telemetry | None = None) -> System:
@@ -171,7 +171,7 @@ class Installation(PublishedInventory):
         )
 
     def create(self) -> None:
-        """Create the tables, with a Seller, and put the installation to use in this process."""
+        """Create the tables with a Seller, and install the system in this process."""
         client = dynamodb_client(self.url) if self.url else self.tables.connection.client
         create_tables(client, self.prefix)
         if self.url:

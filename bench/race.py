@@ -1,6 +1,6 @@
-"""Many processes want the same thing at once: what they are answered, and what is in the store afterwards.
+"""Race tests: many processes send requests at once. Checks the answers and the store afterwards.
 
-`python -m bench.race` lets 20 processes race for the last 5 spaces of a session, 20 times.
+In `python -m bench.race`, 20 processes book the last 5 spaces of a session at once, 20 times.
 """
 
 import sys
@@ -26,7 +26,7 @@ FULL = {"OpportunityIsFullError", "OpportunityHasInsufficientCapacityError"}
 
 
 class TogetherStore(DynamoStore):
-    """Before the first commit of a request it waits for the others: all have read, none has written."""
+    """Waits for the other processes before the first commit of a request: all have read, none has written."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
@@ -41,10 +41,10 @@ class TogetherStore(DynamoStore):
 
 @dataclass(frozen=True)
 class Run:
-    """One racer's part: a request, by its own clock where `now` is set.
+    """The request of one process, with its own clock if `now` is set.
 
-    `together`: nobody writes before everybody has read. Not `guarded`: the positive control, in
-    which spaces are taken whether there are enough or not.
+    If `together`, no process writes before all have read. If not `guarded`, spaces are taken even if there
+    are not enough: the positive control.
     """
 
     prefix: str
@@ -56,12 +56,12 @@ class Run:
 
 
 def race(crew: Crew, runs: Sequence[Run]) -> list[Answer]:
-    """The answers of all runs, made at the same moment. Processes without one only keep the meeting."""
+    """The answers of all runs, which start at the same moment. Processes without a run only call `meet`."""
     idle = Run(runs[0].prefix, runs[0].url, None, together=runs[0].together)
-    everybody = [*runs, *[idle] * (crew.size - len(runs))]
-    # To open a client takes so long that the first to be ready would lose retry in the meeting.
+    all_runs = [*runs, *[idle] * (crew.size - len(runs))]
+    # Opening a client takes so long that the first process would lose its time for retries while it waits.
     crew.run(_connect, [(idle.prefix, idle.url)] * crew.size)
-    answers = crew.run(_run, [(each,) for each in everybody])
+    answers = crew.run(_run, [(each,) for each in all_runs])
     return [answer for answer in answers if answer is not None]
 
 
@@ -71,7 +71,7 @@ def _run(run: Run) -> Answer | None:
             meet()
         return None
     installation = _installation(run.prefix, run.url)
-    installation.stands_at = run.now
+    installation.fixed_time = run.now
     system, together = installation.system(), TogetherStore(installation.tables)
     if run.together:
         system.store = together
@@ -79,15 +79,15 @@ def _run(run: Run) -> Answer | None:
     with nullcontext() if run.guarded else _without_guard(installation):
         answer = ask(run.request)
     if run.together and not together.has_met:
-        raise RuntimeError(f"A request had nothing to write: {answer.status} {answer.body}")
+        raise RuntimeError(f"A request wrote nothing: {answer.status} {answer.body}")
     return answer
 
 
 @lru_cache
 def _installation(prefix: str, url: str) -> Installation:
-    """One for the life of a racer."""
+    """One installation for each process."""
     installation = Installation(prefix, url)
-    installation.store.seller("nobody")
+    installation.store.seller("unknown")
     return installation
 
 
@@ -107,7 +107,7 @@ def _without_guard(installation: Installation) -> Iterator[None]:
 
 
 def _drop_guard(params: dict[str, Any], **_: Any) -> None:
-    """Make `spaces_left >= n` true of every row. The rest of the transaction is as it was."""
+    """Make the condition `spaces_left >= n` always true. The rest of the transaction is unchanged."""
     for action in params["TransactItems"]:
         update = action.get("Update", {})
         names = update.get("ExpressionAttributeNames", {})
@@ -120,7 +120,7 @@ def _drop_guard(params: dict[str, Any], **_: Any) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a race for spaces ended in."""
+    """The result of a race for spaces."""
 
     sold: int
     refused: int
@@ -153,7 +153,7 @@ def race_for_spaces(
     session = installation.session(SPACES)
     requests = [booking(new_uuid(), session, f"partner-{number}") for number in range(crew.size)]
     runs = [
-        Run(installation.prefix, installation.url, request, installation.stands_at, together, guarded)
+        Run(installation.prefix, installation.url, request, installation.fixed_time, together, guarded)
         for request in requests
     ]
     return outcome(installation, session, race(crew, runs))
@@ -179,7 +179,7 @@ def _is_full(answer: Answer) -> bool:
 
 def main(rounds: int = 20) -> int:
     if not engines.DYNOXIDE:
-        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto proves nothing on races.")
+        print("DYNOXIDE does not name the binary of a Dynoxide engine; moto cannot test races.")
         return 2
     wrong = 0
     with engines.running_engine() as url, Crew(RACERS) as crew:
@@ -189,7 +189,7 @@ def main(rounds: int = 20) -> int:
             together = number % 2 == 1
             ended = race_for_spaces(crew, installation, together=together)
             wrong += not ended.is_right
-            how = "all read before any writes" if together else "as it comes"
+            how = "all read before any writes" if together else "any order"
             print(f"round {number:2}  {ended}  ({how})  {'right' if ended.is_right else 'WRONG'}", flush=True)
         control = race_for_spaces(crew, installation, together=True, guarded=False)
         wrong += control.sold <= SPACES

@@ -1,4 +1,4 @@
-"""How often each endpoint goes to DynamoDB, counted where botocore sends."""
+"""Counts the calls of each endpoint to DynamoDB, where botocore sends them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.streams import orders_feed
 from tests.support.engines import Calls
 
-# What each endpoint may take where nobody else is in the way.
+# The limit for each endpoint, without conflicts.
 AT_MOST = {
     "C1": 2,
     "C2": 2,
@@ -24,7 +24,7 @@ AT_MOST = {
 
 
 def round_trips(installation: Installation) -> dict[str, list[str]]:
-    """The operations of one call of each endpoint, in their order."""
+    """The operations of one call of each endpoint, in order."""
     calls, system = Calls(installation.tables), installation.system()
     session, quoted, booked = installation.session(100), new_uuid(), new_uuid()
     item = FeedItem(booked, "Order", 1, {"@type": "Order"})

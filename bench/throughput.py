@@ -1,4 +1,4 @@
-"""How much a second one process and four can do: bookings, and rows of a feed's ledger."""
+"""Measures the throughput of one process and of four: bookings, and rows of a feed's ledger."""
 
 import time
 from collections.abc import Callable
@@ -19,12 +19,12 @@ BOOKINGS = 120
 BATCHES = 12
 WORKERS = 4
 
-# When a process began and ended, by a clock that the processes of a machine share.
+# When a process began and ended, by a clock that all processes of a machine share.
 Span = tuple[float, float]
 
 
 def throughput(installation: Installation) -> dict[str, float]:
-    """Bookings and rows a second, by what was done."""
+    """Bookings and rows per second, by kind of work."""
     with Crew(1) as alone, Crew(WORKERS) as four:
         ways: dict[str, Callable[[], float]] = {
             "bookings of one session, 1 process": lambda: _bookings(installation, alone, of_one=True),
@@ -35,7 +35,7 @@ def throughput(installation: Installation) -> dict[str, float]:
             "rows of one feed, 4 writers": lambda: _rows(installation, four, of_one=True),
             "rows of four feeds, 4 writers": lambda: _rows(installation, four, of_one=False),
         }
-        # In turn, so that whatever else the machine does meets them all alike.
+        # Interleaved, so that other load on the machine affects all of them equally.
         rounds = [{what: measure() for what, measure in ways.items()} for _ in range(ROUNDS)]
         return {what: median(each[what] for each in rounds) for what in ways}
 
@@ -55,7 +55,7 @@ def _rows(installation: Installation, crew: Crew, *, of_one: bool) -> float:
 
 
 def _seconds(crew: Crew, function: Callable[..., Span], work: list[tuple[Any, ...]]) -> float:
-    # Once without work, so that nobody measures how a connection is opened.
+    # Once without work, so that opening a connection is not measured.
     crew.run(_warm, [each[:2] for each in work])
     spans = crew.run(function, work)
     return max(end for _, end in spans) - min(begin for begin, _ in spans)
@@ -69,7 +69,7 @@ def _installation(prefix: str, url: str) -> Installation:
 
 
 def _warm(prefix: str, url: str) -> None:
-    _installation(prefix, url).store.seller("nobody")
+    _installation(prefix, url).store.seller("unknown")
 
 
 def _book(prefix: str, url: str, sessions: list[Bookable]) -> Span:

@@ -18,6 +18,7 @@ CHECKED = (
     "SECURITY.md",
     "docs",
     "app.py",
+    "bench",
     "chalicelib/api",
     "chalicelib/booking",
     "chalicelib/domain",

@@ -63,5 +63,5 @@ def test_without_the_condition_on_the_revision_some_come_after(
 ) -> None:
     """The positive control: it is this condition that holds, and the check sees where it does not."""
     ended = crowd(crew, installation, 10, guarded=False)
-    assert (ended.confirmed, ended.untold, ended.held) == (LATE, LATE, LATE)
+    assert (ended.confirmed, ended.not_in_the_feed, ended.held) == (LATE, LATE, LATE)
     assert not ended.is_right

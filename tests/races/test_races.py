@@ -37,7 +37,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def installation(url: str) -> Iterator[Installation]:
-    made = Installation("races", url, stands_at=NOW)
+    made = Installation("races", url, fixed_time=NOW)
     made.create()
     yield made
     made.close()
