@@ -1,4 +1,4 @@
-"""`openbooking check`: whether the rows of a running system agree with each other, and mending them."""
+"""`openbooking check`: verifies that the rows of a running system are consistent, and repairs them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from openbooking.cli.terminal import DynamodbUrl, console
 
 app = typer.Typer(add_completion=False)
 
-# Rows that are named under each heading; --json has them all.
+# The number of rows shown under each heading; --json shows all.
 _SHOWN = 20
 
 
 @app.command()
 def check(
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe to mend.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what is safe to repair.")] = False,
     pause: Annotated[
         float,
         typer.Option(
             min=0,
-            help="Seconds until a suspicion is looked at again. Longer than streams and sweeps need, or "
-            "what is only under way is reported.",
+            help="Seconds before a suspected row is read again. If streams and sweeps need longer, "
+            "unfinished changes are reported as damage.",
         ),
     ] = PAUSE_SECONDS,
     parts: Annotated[
-        int, typer.Option(min=1, max=32, help="Parts of each table that are read side by side.")
+        int, typer.Option(min=1, max=32, help="Parts of each table that are read in parallel.")
     ] = 4,
     as_json: AsJson = False,
     stage: Stage = None,
@@ -45,7 +45,7 @@ def check(
 ) -> None:
     """Verify that spaces, orders, feeds and pending work agree, while the system runs.
 
-    Ends with 0 where nothing is damaged, or everything is mended; else with 1.
+    The exit status is 0 if nothing is damaged or everything was repaired, otherwise 1.
     """
     with reading(stage, dynamodb_url) as admin:
         upkeep = Upkeep(admin.system)
@@ -61,7 +61,7 @@ def check(
 
 
 def as_rows(report: Report, left: Sequence[Finding]) -> dict[str, Any]:
-    """The report for a program."""
+    """The report as JSON, for programs."""
     still = set(left)
     return {
         "looked_at": dict(report.looked_at),
@@ -84,30 +84,30 @@ def as_rows(report: Report, left: Sequence[Finding]) -> dict[str, Any]:
 def print_report(
     console: Console, report: Report, left: Sequence[Finding], *, repaired: bool = False
 ) -> None:
-    """The report for a person: a heading for each kind of damage, and its rows below."""
+    """Print the report as text: a heading for each kind of damage, and its rows below."""
     still = set(left)
     for damage, group in groupby(report.findings, key=lambda finding: finding.damage):
         findings = list(group)
         explanation = findings[0].explanation
-        mended = [finding for finding in findings if finding not in still]
+        repaired_here = [finding for finding in findings if finding not in still]
         waiting = [finding for finding in findings if finding in still]
         more = report.unnamed[damage]
         console.print(Text(f"{explanation.title}: {len(findings) + more}", style="bold"))
         _indented(console, [explanation.meaning, explanation.remedy])
-        if mended:
-            _indented(console, [f"Mended: {len(mended)}."])
+        if repaired_here:
+            _indented(console, [f"Repaired: {len(repaired_here)}."])
         _indented(console, [_line(finding) for finding in waiting[:_SHOWN]], by=4)
         if len(waiting) + more > _SHOWN:
             _indented(console, [f"and {len(waiting) + more - min(len(waiting), _SHOWN)} more"], by=4)
         console.print()
     if report.restless:
-        console.print(Text("Busy all the time, so that their counters could not be read at rest:"))
+        console.print(Text("Changed all the time, so that their counters could not be checked:"))
         _indented(console, report.restless[:_SHOWN], by=4)
         console.print()
     counted = ", ".join(f"{number} {what}" for what, number in sorted(report.looked_at.items()))
     outcome = f"{len(still) + report.unnamed.total()} findings" if still or report.unnamed else "no damage"
     if repaired and len(still) < len(report.findings):
-        outcome += f", {len(report.findings) - len(still)} mended"
+        outcome += f", {len(report.findings) - len(still)} repaired"
     console.print(Text(f"Looked at {counted or 'no rows'}: {outcome}."))
 
 

@@ -1,4 +1,4 @@
-"""`openbooking feeds`: changes that could not reach a feed, and feeds published again."""
+"""`openbooking feeds`: changes that could not be published, and rebuilding of feeds."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
 app = typer.Typer(
-    help="Changes that could not reach a feed, and rebuilding of feeds.",
+    help="Changes that could not be published, and rebuilding of feeds.",
     no_args_is_help=True,
     add_completion=False,
 )
 
-RecordId = Annotated[str | None, typer.Argument(metavar="RECORD", help="As `feeds parked` shows it.")]
-All = Annotated[bool, typer.Option("--all", help="All that are parked.")]
+RecordId = Annotated[str | None, typer.Argument(metavar="RECORD", help="The id that `feeds parked` shows.")]
+All = Annotated[bool, typer.Option("--all", help="All parked changes.")]
 
 
 @app.command("parked")
 def list_parked(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """List the changes that could not be published, by ids, without their content."""
+    """List the ids of changes that could not be published, without their content."""
     with reading(stage, dynamodb_url) as admin:
         show(admin.parked.listed(), as_json, none="No record is parked.")
 
@@ -43,9 +43,9 @@ def replay(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Publish a parked change, once what kept it from being published is mended.
+    """Publish a parked change, after its cause was fixed.
 
-    A feed that shows a later version of the same item already stays as it is.
+    A feed that already shows a later version of the same item is not changed.
     """
     with changing(stage, dynamodb_url, by) as admin:
         failed = replayed = 0
@@ -70,7 +70,7 @@ def discard(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Remove a parked change with its content. It cannot be replayed after that."""
+    """Remove a parked change permanently. It cannot be replayed any more."""
     with changing(stage, dynamodb_url, by) as admin:
         meant = _meant(admin.parked, record, every)
         if not yes and not typer.confirm(f"Records to be removed permanently: {len(meant)}. Remove them?"):
@@ -82,13 +82,13 @@ def discard(
 
 def _meant(parked: ParkedAdministration, record: str | None, every: bool) -> list[ParkedRecord]:
     if (record is None) is not every:
-        refuse("Name one record, or give --all.")
+        refuse("Name one record, or use --all.")
     return [parked.find(record)] if record is not None else list(parked.all())
 
 
 @app.callback()
 def feeds() -> None:
-    """Changes that could not reach a feed, and rebuilding of feeds."""
+    """Changes that could not be published, and rebuilding of feeds."""
 
 
 @app.command("rebuild")
@@ -101,7 +101,7 @@ def rebuild(
     old_prefix: Annotated[
         str | None,
         typer.Option(
-            help="Take over items and change numbers from the table PREFIX-feeds, which readers have read.",
+            help="Copy items and change numbers from the table PREFIX-feeds, which readers have read.",
             metavar="PREFIX",
         ),
     ] = None,
@@ -109,7 +109,7 @@ def rebuild(
         bool,
         typer.Option(
             "--lost",
-            help="Rows that readers have read are lost, and no table has them: jump beyond all numbers.",
+            help="Rows that readers have read are lost in all tables: continue above all possible numbers.",
         ),
     ] = False,
     stage: Stage = None,
@@ -117,27 +117,27 @@ def rebuild(
 ) -> None:
     """Publish feeds again from the store, at change numbers above any that a reader may have seen.
 
-    Safe while the system runs. If it is interrupted, give the same command again: it continues.
+    Safe while the system runs. If it is interrupted, run the same command again to continue.
     """
     if [partner is not None, feed is not None, every].count(True) != 1:
-        refuse("Which feeds? Give one of --partner ID, --feed NAME and --all.")
+        refuse("Which feeds? Use one of --partner ID, --feed NAME and --all.")
     if feed is not None and feed not in OPEN_FEEDS:
         refuse(f"There is no open feed {feed!r}: {', '.join(OPEN_FEEDS)}.")
     with reading(stage, dynamodb_url) as admin:
         system = admin.system
         if old_prefix == system.settings.table_prefix:
-            refuse("--old-prefix names the feeds that are to be rebuilt.")
+            refuse("--old-prefix must not be the prefix of the feeds to rebuild.")
         upkeep = Upkeep(system)
         wanted = Rebuild(partner, feed, number_beyond_all(system.now()) if lost else 0)
         if old_prefix is not None:
             engine = Engine(old_prefix, system.settings.aws_region, system.settings.dynamodb_url or None)
             for adopted in upkeep.rebuilder.adopt(DynamoFeeds(Tables(engine)), wanted):
-                typer.echo(f"Taken over: {adopted}", err=True)
+                typer.echo(f"Copied: {adopted}", err=True)
         entry = wanted.pending()
         unfinished = system.pending.entry(entry.kind, entry.id)
         if unfinished is None or (lost and not is_beyond(unfinished)):
             system.pending.exchange((), [entry])
         else:
-            typer.echo("Continuing where it was interrupted.", err=True)
+            typer.echo("Continuing the interrupted rebuild.", err=True)
         written = upkeep.worker.finish(entry.kind, entry.id)
     typer.echo(f"Published again: {written} items.")

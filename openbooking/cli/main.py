@@ -30,8 +30,8 @@ COMMANDS = {
     "pending": ("pending", "Pending work that failed too often and was set aside."),
     "journal": ("journal", "List what was changed with these commands in a month, and by whom."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
-    "feeds": ("feeds", "Changes that could not reach a feed, and rebuilding of feeds."),
-    "restore": ("restore", "Make tables as restored copies of them are."),
+    "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
+    "restore": ("restore", "Copy restored rows into the original tables."),
     "stage": ("stage", "Package, rehearse and deploy a stage."),
     "suite-config": ("suite_config", "Print the official test suite's configuration."),
 }

@@ -18,13 +18,13 @@ app = typer.Typer(
     add_completion=False,
 )
 
-EntryId = Annotated[str | None, typer.Argument(metavar="ENTRY", help="As `pending list` shows it.")]
-All = Annotated[bool, typer.Option("--all", help="All that were set aside.")]
+EntryId = Annotated[str | None, typer.Argument(metavar="ENTRY", help="The id that `pending list` shows.")]
+All = Annotated[bool, typer.Option("--all", help="All entries that were set aside.")]
 
 
 @app.command("list")
 def list_set_aside(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
-    """List what was set aside, by ids, without its content."""
+    """List the ids of work that was set aside, without its content."""
     with reading(stage, dynamodb_url) as admin:
         show(admin.set_aside.listed(), as_json, none="Nothing is set aside.")
 
@@ -37,7 +37,7 @@ def replay(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Let the sweep retry pending work that was set aside, within a minute."""
+    """Retry pending work that was set aside. The sweep does this within a minute."""
     with changing(stage, dynamodb_url, by) as admin:
         meant = _meant(admin.set_aside, entry, every)
         for each in meant:
@@ -54,7 +54,7 @@ def discard(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Remove pending work that was set aside. It will never be done."""
+    """Remove pending work that was set aside permanently. It will never be done."""
     with changing(stage, dynamodb_url, by) as admin:
         meant = _meant(admin.set_aside, entry, every)
         if not yes and not typer.confirm(f"Entries to be removed permanently: {len(meant)}. Remove them?"):
@@ -66,5 +66,5 @@ def discard(
 
 def _meant(set_aside: SetAsideAdministration, entry: str | None, every: bool) -> list[PendingWork]:
     if (entry is None) is not every:
-        refuse("Name one entry, or give --all.")
+        refuse("Name one entry, or use --all.")
     return [set_aside.find(entry)] if entry is not None else list(set_aside.all())

@@ -1,4 +1,4 @@
-"""`openbooking proposals`: OrderProposals that wait for the Seller, and its answer to them."""
+"""`openbooking proposals`: lists OrderProposals that wait for the Seller, and accepts or rejects them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Uuid = Annotated[
     str, typer.Argument(metavar="UUID", help="The UUID of the proposal, as `proposals list` shows it.")
 ]
 Partner = Annotated[
-    str | None, typer.Option(help="The booking partner's client id, where several use the same UUID.")
+    str | None, typer.Option(help="The booking partner's client id, if several use the same UUID.")
 ]
 Note = Annotated[str | None, typer.Option(help="A note for the customer.")]
 
 
 @app.command("list")
 def list_proposals(
-    limit: Annotated[int, typer.Option(min=1, help="Show so many at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number to show.")] = 100,
     as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """The proposals that wait for the Seller, in no order. Reads the whole table of orders."""
+    """List the proposals that wait for the Seller, in no particular order. Reads the whole table of orders."""
     with reading(stage, dynamodb_url) as admin:
         unreadable = 0
 
@@ -52,7 +52,7 @@ def list_proposals(
         rows = [_row(admin, each.order) for each in found[:limit] if each.order is not None]
         show(rows, as_json, none="No proposal waits for an answer.")
         if len(found) > limit:
-            typer.echo(f"There are more than {limit}: see them with --limit.", err=True)
+            typer.echo(f"There are more than {limit}. Use --limit to see more.", err=True)
         if unreadable:
             typer.echo(f"{unreadable} proposals cannot be read, and are not shown.", err=True)
 
@@ -83,7 +83,7 @@ def reject_proposal(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Reject a proposal, also one that was accepted and is not booked yet."""
+    """Reject a proposal, even if it was accepted, as long as it is not booked."""
     with changing(stage, dynamodb_url, by) as admin:
         key = _key(admin, uuid, partner)
         _answer(admin, key, lambda: admin.system.seller_actions.reject(key, note=note))
@@ -92,21 +92,21 @@ def reject_proposal(
 
 
 def _answer(admin: Administration, key: OrderKey, answer: Callable[[], None]) -> None:
-    """Give the answer. Raises NotPossible where it is too late for it."""
+    """Accept or reject a proposal. Raises NotPossible if it is too late."""
     try:
         answer()
     except RequestTooLargeError as error:
         raise InvalidValue(str(error)) from None
     except (TransitionRefused, OpenBookingError):
         order = admin.entries.patiently(lambda: admin.system.store.snapshot(Wanted(key))).order
-        status = "no proposal any more"
+        status = "no longer a proposal"
         if isinstance(order, Order) and order.kind is OrderKind.OrderProposal and order.proposal:
-            status = f"{order.proposal.status} already"
+            status = f"already {order.proposal.status}"
         raise NotPossible(f"Proposal {key.uuid} is {status}: nothing was changed.") from None
 
 
 def _key(admin: Administration, uuid: str, partner: str | None) -> OrderKey:
-    """The proposal that is meant. Raises NotFound, InvalidValue where there are several."""
+    """The key of the proposal. Raises NotFound; InvalidValue if there are several."""
     uuid = uuid.strip()
     if partner is not None:
         key = OrderKey(partner, uuid)

@@ -1,4 +1,4 @@
-"""`openbooking restore`: makes tables as restored copies of them are."""
+"""`openbooking restore`: copies the rows of restored tables into the original tables."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Table(StrEnum):
     feeds = "feeds"
 
 
-# They change together. Identities go back only if they were damaged: revoked tokens would be good again.
-# Feeds do not go back: readers have read them.
+# These change together. Restore identities only if they were damaged, because revoked tokens would be valid again.
+# Feeds are not restored, because readers have read them.
 _TOGETHER = [Table.inventory, Table.orders, Table.pending]
 
 
@@ -39,16 +39,16 @@ _TOGETHER = [Table.inventory, Table.orders, Table.pending]
 def restore(
     from_prefix: Annotated[
         str,
-        typer.Option(help="The restored copies are the tables PREFIX-inventory and so on.", metavar="PREFIX"),
+        typer.Option(help="The prefix of the restored copies: PREFIX-inventory and so on.", metavar="PREFIX"),
     ],
-    table: Annotated[list[Table] | None, typer.Option(help="Of these only.")] = None,
+    table: Annotated[list[Table] | None, typer.Option(help="Restore only this table.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """Make tables as restored copies of them are: rows that have come since are deleted.
+    """Copy restored rows into the original tables, and delete rows that were added since.
 
-    docs/restoring.md is the procedure. Nothing may write to the tables meanwhile.
+    docs/restoring.md describes the procedure. Nothing else may write to the tables at the same time.
     """
     if stage and dynamodb_url:
         refuse("Either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
@@ -63,11 +63,11 @@ def restore(
             prefix = table_prefix()
         entered.callback(client.close)
         if from_prefix == prefix:
-            refuse(f"The tables {prefix}-* are the ones to be restored: name the copies.")
+            refuse(f"The tables {prefix}-* are the originals. Use the prefix of the copies.")
         wanted = table or _TOGETHER
         names = ", ".join(f"{prefix}-{name}" for name in wanted)
         if not yes and not typer.confirm(
-            f"Make {names} as {from_prefix}-* are? Rows that were added since are deleted."
+            f"Copy {from_prefix}-* into {names}? Rows that were added since are deleted."
         ):
             refuse("Nothing was changed.")
         try:

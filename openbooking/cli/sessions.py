@@ -1,4 +1,4 @@
-"""`openbooking sessions`: what a Seller does to a session or slot, for everyone who holds it."""
+"""`openbooking sessions`: a Seller's changes to a session or slot, for all Orders on it."""
 
 from __future__ import annotations
 
@@ -28,25 +28,23 @@ def sessions() -> None:
 
 @app.command("cancel")
 def cancel_session(
-    session: Annotated[
-        str, typer.Argument(metavar="ID", help="Its @id, as feeds and the reports of imports show it.")
-    ],
+    session: Annotated[str, typer.Argument(metavar="ID", help="Its @id, as in feeds and import reports.")],
     message: Annotated[str | None, typer.Option(help="A message for the customers; by default none.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Cancel a session or slot for everyone who holds it, also one that is no longer for sale."""
+    """Cancel a session or slot and all orders on it, even if it is no longer for sale."""
     with changing(stage, dynamodb_url, by) as admin:
         listing = _found(admin, session)
         opportunity = listing.opportunity
         inventory = admin.system.inventory
         if not opportunity.type.is_bookable:
             refuse(f"{session} is a {opportunity.type}: cancel the sessions or slots that belong to it.")
-        standing = admin.entries.patiently(lambda: inventory.standing(opportunity.id))
+        orders = admin.entries.patiently(lambda: inventory.standing(opportunity.id))
         start = f"{opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if opportunity.starts_at else "without a start"
-        typer.echo(f"{text_of(opportunity.name) or opportunity.type}, {start}: {_counted(standing)}.")
+        typer.echo(f"{text_of(opportunity.name) or opportunity.type}, {start}: {_counted(orders)}.")
         if not yes:
             typer.confirm("Cancel it for everyone?", abort=True)
         try:
@@ -57,16 +55,18 @@ def cancel_session(
         try:
             admin.system.worker.finish(following.KIND, opportunity.id)
         except (CommitRefused, StillBusy, StoreBusy):
-            typer.echo("It is cancelled. The engine is busy: the schedule brings that to the orders.")
+            typer.echo("It is cancelled. The database is busy; the sweep will cancel the orders.")
             return
         left = admin.entries.patiently(lambda: inventory.standing(opportunity.id))
-        typer.echo(f"It is cancelled, and with it {_counted(max(standing - left, 0))}.")
+        typer.echo(f"It is cancelled, with {_counted(max(orders - left, 0))}.")
         if left:
-            typer.echo(f"{_counted(left)} stay: they were attended, or the schedule tries them again.")
+            typer.echo(
+                f"{_counted(left)} are not cancelled: they were attended, or the sweep will retry them."
+            )
 
 
 def _found(admin: Administration, text: str) -> Listing:
-    """The listing with this id, which may be one of ours under whatever host. Raises NotFound."""
+    """The listing with this id. Our own ids are found under any host. Raises NotFound."""
     meant = admin.seller_ids.meant(text)
     found = admin.entries.patiently(lambda: admin.system.store.listings(meant))
     for opportunity_id in meant:

@@ -1,8 +1,8 @@
-"""Compiles what is in a package, so that no function compiles it again at each cold start.
+"""Adds bytecode to a package, so that functions do not compile modules at each cold start.
 
-Lambda's copy of the package is read-only: without bytecode in it every cold start compiles every module that
-it imports. The bytecode is of the kind `unchecked-hash`, which stays valid whatever times unpacking gives to
-files. The zip depends on its files alone: order, times and permissions are always the same.
+On Lambda the package is read-only: without bytecode, every cold start compiles every module that it imports. The
+bytecode is of the kind `unchecked-hash`, which does not depend on the files' times. The zip depends only on its
+files: order, times and permissions are always the same.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from openbooking.deployment.errors import DeploymentError
 
-# Where Lambda unpacks: what a traceback names.
+# The directory into which Lambda unpacks, as tracebacks show it.
 TASK_ROOT = "/var/task"
 # Of a .pyc file (PEP 552): magic number, flags, hash of the source.
 _HEADER = 16
 _UNCHECKED_HASH = 0b01
-# The earliest time that a zip can hold.
+# The earliest time that a zip can contain.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _PERMISSIONS = 0o100644
 
@@ -33,9 +33,9 @@ class UncompilableError(DeploymentError):
 
 
 def add_bytecode(package: Path) -> None:
-    """Rewrites the zip with bytecode for every module in it, for the Python that runs this.
+    """Rewrites the zip with bytecode for every module, for the current Python.
 
-    Returns at once if the bytecode is there already. Raises UncompilableError.
+    Does nothing if the zip already has valid bytecode. Raises UncompilableError.
     """
     with zipfile.ZipFile(package) as archive:
         if not any(bytecode_faults(archive)):
@@ -50,7 +50,7 @@ def add_bytecode(package: Path) -> None:
 
 
 def bytecode_faults(archive: zipfile.ZipFile) -> Iterator[str]:
-    """A sentence for each module without valid bytecode, and for each compiled file that is of no module."""
+    """A message for each module without valid bytecode, and for each compiled file without a module."""
     names = set(archive.namelist())
     modules = {name for name in names if name.endswith(".py")}
     for module in sorted(modules):
@@ -61,7 +61,7 @@ def bytecode_faults(archive: zipfile.ZipFile) -> Iterator[str]:
             yield f"{compiled} {fault}"
     for name in sorted(names - {_compiled_name(module) for module in modules}):
         if _is_compiled(name):
-            yield f"{name} is a compiled leftover"
+            yield f"{name} is compiled from a file that is not in the package"
 
 
 def _fault(compiled: bytes, source: bytes) -> str | None:
@@ -69,7 +69,7 @@ def _fault(compiled: bytes, source: bytes) -> str | None:
     if magic != importlib.util.MAGIC_NUMBER:
         return "is compiled for another Python"
     if int.from_bytes(flags, "little") != _UNCHECKED_HASH:
-        return "is checked against its source whenever it is imported"
+        return "is checked against its source at each import"
     if digest != importlib.util.source_hash(source):
         return "is compiled from another source"
     return None
@@ -85,8 +85,8 @@ def _compiled_name(module: str) -> str:
 
 
 def _compile(directory: Path) -> None:
-    # In a separate process, always with the same seed: other modules that a process has loaded, and the order
-    # of its sets, would otherwise change the bytes.
+    # In a separate process with a fixed hash seed: otherwise loaded modules and the order of sets would change
+    # the bytes.
     options = ("--invalidation-mode", "unchecked-hash", "-s", str(directory), "-p", TASK_ROOT)
     done = subprocess.run(
         [sys.executable, "-S", "-W", "ignore", "-m", "compileall", "-q", *options, str(directory)],
@@ -105,6 +105,6 @@ def _write(package: Path, directory: Path) -> None:
         for path in sorted(each for each in directory.rglob("*") if each.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(directory).as_posix(), _TIME)
             entry.external_attr = _PERMISSIONS << 16
-            entry.create_system = 3  # Unix, wherever this runs
+            entry.create_system = 3  # Unix, on every platform
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, path.read_bytes())

@@ -1,4 +1,4 @@
-"""Makes the zip that Lambda runs, for both ways of deploying, and checks what is in it.
+"""Makes the zip that Lambda runs, for both ways of deploying, and checks its content.
 
 For deployment by pipeline it also makes the templates. In addition to Chalice's template and zip there is
 the plain zip (`dist/openbooking.zip`): the same code, for tests and for other ways to create Lambda functions.
@@ -24,18 +24,17 @@ from openbooking.deployment.bytecode import add_bytecode, bytecode_faults
 from openbooking.deployment.errors import DeploymentError
 from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, alarms_template, gateway_template
 
-# This interpreter. Chalice takes the functions' runtime from it.
+# The current interpreter. Chalice derives the functions' runtime from it.
 PYTHON = (sys.version_info[0], sys.version_info[1])
 
-# x86_64, because the tests can then run the same zip that Lambda gets: an ordinary CI machine could
-# not test compiled wheels for arm64.
+# x86_64, so that the tests can run the same zip as Lambda: most CI machines cannot run compiled wheels for arm64.
 MACHINE = "x86_64"
-# The newest C library that Lambda's machines have: of Amazon Linux 2 for Python 3.11, else of 2023.
+# The version of the C library on Lambda: Amazon Linux 2 for Python 3.11, otherwise Amazon Linux 2023.
 GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-# Chalice's packager always adds two files of Chalice, of the version that builds.
+# Chalice's packager always adds two files of the Chalice version that builds the package.
 CHALICE_VERSION = "1.34.0"
-# Only templates are made: no region is called.
+# Building a package does not call AWS, but needs a region.
 FALLBACK_REGION = "eu-west-2"
 # Lambda's limit for the unpacked size.
 UNPACKED_LIMIT = 250 * 1024 * 1024
@@ -59,9 +58,9 @@ class Package:
 
 
 def require_python(python: tuple[int, int], command: str) -> None:
-    """Refuse any other Python than `python`, the version of the functions.
+    """Check that this is `python`, the version of the functions.
 
-    `command` is the `make` command to run with the right one. Raises WrongPythonError.
+    `command` is the `make` command to run with the correct version. Raises WrongPythonError.
     """
     if python != PYTHON:
         right, this = (f"{major}.{minor}" for major, minor in (python, PYTHON))
@@ -78,9 +77,9 @@ def package(
     out: Path | None = None,
     python: tuple[int, int] = RUNTIME_PYTHON,
 ) -> Package:
-    """Packages `stage` into `out`: the folder of the stage for a pipeline, and the plain zip.
+    """Packages `stage` into `out`: a folder for the pipeline, and the plain zip.
 
-    `python` is the Python on which the functions are to run; tests pass their own.
+    `python` is the Python version of the functions; tests pass another one.
     """
     build = build or source / "build" / f"{stage}-package"
     out = out or source / "dist"
@@ -105,8 +104,8 @@ def build_zip(
 ) -> Path:
     """Makes the zip of the project in `build` and returns it; Chalice's templates go to `out`.
 
-    Chalice names its zips by what goes into them and uses one that is there already. So the zip stays where
-    Chalice has put it, completed, and `chalice deploy` on the same project uploads it.
+    Chalice names zips by a hash of their input and reuses existing ones. So the zip is completed where
+    Chalice stored it, and `chalice deploy` in the same project uploads it.
     """
     if version("chalice") != CHALICE_VERSION:
         raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
@@ -126,14 +125,14 @@ def build_zip(
 
 
 def zips(build: Path) -> list[Path]:
-    """The zips that Chalice has made of the project in `build`."""
+    """The zips that Chalice has made from the project in `build`."""
     return list((build / ".chalice" / "deployments").glob("*.zip"))
 
 
 def check(package: Path, requirements: str) -> None:
-    """Refuse a zip that Lambda cannot run, or that contains unexpected files.
+    """Check that Lambda can run a zip, and that it contains no unexpected files. Raises BadPackageError.
 
-    Chalice only warns if a wheel for the target is missing, and ships what it has.
+    Chalice only warns if a wheel for the target is missing, and builds an incomplete zip.
     """
     with zipfile.ZipFile(package) as archive:
         faults = list(_faults(archive, requirements))
@@ -149,8 +148,8 @@ def pins(requirements: str) -> dict[str, str]:
 
 
 def _pinned_to(stage: str, template: dict[str, Any]) -> dict[str, Any]:
-    # A package holds the names and the environment of its stage: it must not be deployable
-    # as another one by a slip in the pipeline's parameters.
+    # A package contains the names and the environment of its stage. A mistake in the pipeline's parameters must
+    # not deploy it as another stage.
     template["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
     return template
 
@@ -175,7 +174,7 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
     for name in shipped.keys() - wanted.keys():
         yield f"{name} {shipped[name]} is in the package and not in requirements.txt"
     for top in sorted({name.partition("/")[0] for name in names} - owned):
-        yield f"{top} belongs to nothing that should be in the package"
+        yield f"{top} is not a part of anything that the package should contain"
     yield from bytecode_faults(archive)
     for needed in ("app.py", "chalicelib/__init__.py", "chalice/app.py"):
         if needed not in names:

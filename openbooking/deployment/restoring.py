@@ -1,4 +1,4 @@
-"""Making a table as a restored copy of it is, row by row, so that it keeps its streams, mappings and settings."""
+"""Copies a restored table into the original row by row, so that streams, mappings and settings are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openbooking.deployment.errors import DeploymentError
 
 Item = Mapping[str, Any]
 
-_PUTS, _GETS = 25, 100  # of BatchWriteItem and BatchGetItem
+_PUTS, _GETS = 25, 100  # the limits of BatchWriteItem and BatchGetItem
 _ATTEMPTS = 10
 
 
@@ -24,7 +24,7 @@ class TableMissingError(DeploymentError):
 
 
 class StillThrottledError(DeploymentError):
-    sentence = "DynamoDB keeps throttling. Give the same command again: it may be repeated."
+    sentence = "DynamoDB keeps throttling. Run the same command again; it is safe to repeat."
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Restored:
 def restore(
     client: Any, source: str, target: str, *, pause: Callable[[float], None], parts: int = 4
 ) -> Restored:
-    """Put every row of `source` into `target`, and delete what `source` does not have.
+    """Copy every row of `source` into `target`, and delete rows that `source` does not have.
 
-    May be repeated, and must be after an interruption. Nothing else may write to `target` meanwhile. `client`
+    It is safe to repeat, and must be repeated after an interruption. Nothing else may write to `target`. `client`
     is a boto3 DynamoDB client. Raises DeploymentError.
     """
     keys = _keys_of(client, source)
@@ -56,7 +56,7 @@ def restore(
 
 @dataclass(frozen=True)
 class Copying:
-    """The two halves of it, for a part of the tables each."""
+    """The two steps, each for one segment of the tables."""
 
     client: Any
     source: str

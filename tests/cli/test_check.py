@@ -73,11 +73,11 @@ def test_damage_is_explained_and_ends_with_1(here: Site) -> None:
     assert "spaces_left is 2 too low" in said and said.endswith("1 findings.")
 
 
-def test_what_is_mended_ends_with_0(here: Site) -> None:
+def test_repaired_damage_ends_with_0(here: Site) -> None:
     lose_a_space(here)
     here.pump.drain()
     result = run(here, "check", "--pause", "0", "--repair")
-    assert result.exit_code == 0 and "no damage, 1 mended." in result.stdout
+    assert result.exit_code == 0 and "no damage, 1 repaired." in result.stdout
     here.pump.drain()
     assert run(here, "check", "--pause", "0").exit_code == 0
 
@@ -146,7 +146,7 @@ def test_numbers_jump_only_where_they_are_lost(here: Site) -> None:
         ([], "Which feeds?"),
         (["--all", "--feed", SESSIONS], "Which feeds?"),
         (["--feed", "lessons"], "no open feed 'lessons'"),
-        (["--all", "--old-prefix", PREFIX], "names the feeds that are to be rebuilt"),
+        (["--all", "--old-prefix", PREFIX], "must not be the prefix of the feeds to rebuild"),
     ],
 )
 def test_a_rebuild_that_cannot_be_meant_is_refused(here: Site, options: list[str], sentence: str) -> None:
@@ -182,7 +182,7 @@ def test_tables_are_brought_back_and_feeds_follow(here: Site) -> None:
     ("options", "sentence"),
     [
         (["--from-prefix", "nowhere", "--yes"], "There is no such table. nowhere-inventory"),
-        (["--from-prefix", PREFIX], "are the ones to be restored"),
+        (["--from-prefix", PREFIX], "are the originals"),
         (["--from-prefix", "copy", "--stage", "dev"], "Either --stage or an engine"),
     ],
 )

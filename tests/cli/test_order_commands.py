@@ -62,7 +62,7 @@ def test_a_session_is_cancelled_for_everyone_with_a_message(terminal: Terminal, 
     )
     assert output.startswith("Yoga, ")
     assert "2 orders or proposals." in output
-    assert "It is cancelled, and with it 2 orders or proposals." in output
+    assert "It is cancelled, with 2 orders or proposals." in output
     assert [status(world, uuid) for uuid in uuids] == ["SellerCancelled"] * 2
     item = Broker(world).status(uuids[0]).json["orderedItem"][0]
     assert item["cancellationMessage"] == "Flooded."
@@ -74,7 +74,7 @@ def test_so_is_one_that_is_no_longer_for_sale(terminal: Terminal, world: World) 
     uuid = order(world, yoga, 3)
     world.system.inventory.withdraw(yoga.id)
     assert status(world, uuid) == "OrderItemConfirmed"
-    assert "with it 1 order or proposal." in terminal.says("sessions", "cancel", yoga.id, "--yes")
+    assert "with 1 order or proposal." in terminal.says("sessions", "cancel", yoga.id, "--yes")
     assert status(world, uuid) == "SellerCancelled"
 
 
@@ -116,7 +116,7 @@ def test_proposals_that_wait_are_listed_and_answered(terminal: Terminal, world: 
     assert not {first, second} & {row["uuid"] for row in terminal.rows("proposals", "list")}
     done = [what for what, _ in terminal.journal()]
     assert {"proposal accepted", "proposal rejected"} <= set(done)
-    assert "SellerRejected already" in terminal.refuses("proposals", "accept", second)
+    assert "already SellerRejected" in terminal.refuses("proposals", "accept", second)
 
 
 def test_the_partner_is_named_where_two_use_the_same_uuid(terminal: Terminal, world: World) -> None:

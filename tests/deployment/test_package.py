@@ -1146,9 +1146,9 @@ WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
     ("files", "fault"),
     [
         ({}, "lib 1.0 is not in the package"),
-        ({"tests/test_app.py": ""}, "tests belongs to nothing"),
-        ({"chalicelib/__pycache__/a.pyc": ""}, "chalicelib/__pycache__/a.pyc is a compiled leftover"),
-        ({"chalicelib/old.pyc": ""}, "chalicelib/old.pyc is a compiled leftover"),
+        ({"tests/test_app.py": ""}, "tests is not a part of anything"),
+        ({"chalicelib/__pycache__/a.pyc": ""}, "chalicelib/__pycache__/a.pyc is compiled from a file"),
+        ({"chalicelib/old.pyc": ""}, "chalicelib/old.pyc is compiled from a file"),
         ({"chalicelib/a.py": ""}, "chalicelib/a.py is not compiled"),
         (
             {
