@@ -122,8 +122,8 @@ def test_a_record_is_discarded_only_where_that_is_confirmed(terminal: Terminal) 
 @pytest.mark.parametrize("group", ["feeds", "pending"])
 @pytest.mark.parametrize("action", ["replay", "discard"])
 def test_one_or_all_are_named(terminal: Terminal, group: str, action: str) -> None:
-    assert "or give --all." in terminal.refuses(group, action)
-    assert "or give --all." in terminal.refuses(group, action, "x", "--all")
+    assert "or use --all." in terminal.refuses(group, action)
+    assert "or use --all." in terminal.refuses(group, action, "x", "--all")
     lists = "feeds parked" if group == "feeds" else "pending list"
     assert terminal.refuses(group, action, "x").endswith(f"'x': see `openbooking {lists}`.")
 
