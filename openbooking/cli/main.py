@@ -31,7 +31,10 @@ COMMANDS = {
     "journal": ("journal", "List what was changed with these commands in a month, and by whom."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
-    "restore": ("restore", "Copy restored rows into the original tables, and delete rows that were added since."),
+    "restore": (
+        "restore",
+        "Copy restored rows into the original tables, and delete rows that were added since.",
+    ),
     "stage": ("stage", "Package, rehearse and deploy a stage."),
     "suite-config": ("suite_config", "Print the official test suite's configuration."),
 }
