@@ -139,7 +139,7 @@ def under_load(installation: Installation, workers: int = WORKERS) -> Iterator[l
             target=lambda: answers.extend(crew.run(_do, [(load, number) for number in range(workers + 1)]))
         )
         thread.start()
-        # Processes take seconds to start; until then nobody follows the streams, and a check says so.
+        # Processes take seconds to start; until then no process reads the streams, and a check reports that.
         while not Path(load.ready).exists() and thread.is_alive():
             time.sleep(0.1)
         try:
