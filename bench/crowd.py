@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 import app
 from bench.crew import Crew, meet
 from bench.installation import Answer, Installation, ask, booking, new_uuid
-from chalicelib.booking.decisions import Change, MoveHold
+from chalicelib.booking.decisions import Change, MoveHold, SaveOrder
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.streams import orders_feed
@@ -191,7 +192,7 @@ def _lead(process: subprocess.Popen[str], killed_after: int | None = None) -> in
     process.stdin.flush()
     changed = 0
     for changed in map(int, process.stdout):
-        if changed == killed_after:
+        if killed_after is not None and changed >= killed_after:
             process.kill()
             break
     process.wait()
@@ -204,16 +205,17 @@ def follow(prefix: str, url: str, opportunity_id: str, waits_after: str) -> None
     """Apply the change in this process, and print the number of changed Orders after each."""
     installation = Installation(prefix, url)
     system = installation.system()
-    changed = 0
+    changed, one_at_a_time = 0, threading.Lock()
 
     class Counting(DynamoStore):
         def commit(self, changes: Sequence[Change]) -> None:
             nonlocal changed
-            super().commit(changes)
-            changed += 1
-            print(changed, flush=True)
-            if changed == int(waits_after):
-                sys.stdin.readline()  # wait here to be killed
+            with one_at_a_time:  # threads commit several Orders each
+                super().commit(changes)
+                changed += sum(isinstance(change, SaveOrder) for change in changes)
+                print(changed, flush=True)
+                if 0 < int(waits_after) <= changed:
+                    sys.stdin.readline()  # wait here to be killed
 
     store = Counting(installation.tables)
     store.seller("unknown")  # opens the client

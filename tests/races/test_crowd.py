@@ -54,7 +54,8 @@ def test_a_process_that_is_killed_half_way_leaves_the_rest_to_the_next(
     crew: Crew, installation: Installation
 ) -> None:
     ended = crowd(crew, installation, 60, killed=True)
-    assert ended.followed.before_the_kill == 30
+    # Several Orders are changed in one transaction.
+    assert 30 <= ended.followed.before_the_kill < 60 < ended.orders
     assert ended.is_right, str(ended)
 
 
