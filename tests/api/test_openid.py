@@ -57,7 +57,7 @@ def browser(world: World) -> Browser:
 
 
 def answered(client: Client, browser: Browser, **parameters: Any) -> dict[str, str]:
-    """What the partner is told after the Seller has logged in and agreed."""
+    """The answer to the partner after the Seller has logged in and given consent."""
     answer = browser.begin(client, **parameters)
     assert answer.status == 200, answer.headers.get("Location")
     answer = browser.sign_in()

@@ -41,7 +41,7 @@ def test_a_deployment_with_another_python_is_refused_before_anything_is_made(tmp
 def test_a_deployment_can_be_rehearsed_from_start_to_end(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whoever rehearses may have an account: it must not even be looked for.
+    # The developer may have an AWS account: a rehearsal must not even look for it.
     monkeypatch.setenv("AWS_PROFILE", "must-not-be-looked-at")
     command_line(["stage", "rehearse", "--stage", "dev"], standalone_mode=False)
     standing = capfd.readouterr().out

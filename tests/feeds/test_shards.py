@@ -78,7 +78,7 @@ class Killed(BaseException):
 
 
 class Time:
-    """Simulated seconds, the same for all threads; whoever pauses moves them on."""
+    """Simulated seconds, the same for all threads; each pause advances them."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""No more than the limit, whoever counts (RATE-01)."""
+"""No more than the limit, also with several counters at once (RATE-01)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -211,7 +211,7 @@ def served(site: OperatorSite) -> Iterator[None]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            if not isinstance(sys.exception(), ConnectionError):  # whoever reads it may have been killed
+            if not isinstance(sys.exception(), ConnectionError):  # the reader may have been killed
                 super().handle_error(request, client_address)
 
     with Server(("127.0.0.1", 0), Handler) as server:

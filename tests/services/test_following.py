@@ -280,7 +280,7 @@ def test_what_is_not_listed_cannot_change(store: MemoryStore) -> None:
         inventory(store).change(SESSION_ID, cancelled)
 
 
-# --- whatever has changed, and whoever changed it -------------------------------------------
+# --- each kind of change, from each caller ----------------------------------------------------
 
 
 def document(version: str = "1", **changes: Any) -> Document:

@@ -189,7 +189,7 @@ def test_a_page_is_one_query(tables: Tables, calls: Calls) -> None:
 def test_a_lease_row_that_cannot_be_read_stops_no_other(
     store: DynamoStore, tables: Tables, missing: str
 ) -> None:
-    """It is set aside with its content by the sweep; whoever books meanwhile passes over it."""
+    """It is set aside with its content by the sweep; a booking in the meantime ignores it."""
     other = replace(KEY, partner_id="other")
     for key in (KEY, other):
         store.commit([MoveHold(SESSION_ID, key, None, LEASE)])

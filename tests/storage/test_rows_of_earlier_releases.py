@@ -548,7 +548,7 @@ def test_sellers(world: World) -> None:
 
 
 def test_a_seller_that_says_not_whose_it_is_goes_to_the_import_that_had_it(world: World) -> None:
-    """Release 0.1.0 noted no source; whoever has brought in Opportunities of it goes on to keep it."""
+    """Release 0.1.0 noted no source; the import that already has Opportunities of the Seller keeps it."""
     inventory, seller = world.system.inventory, world.store.seller(SELLER)
     assert seller is not None
     changed = replace(seller, open_booking_allowed=False)

@@ -558,7 +558,7 @@ class TestReclaimingAFew:
         first = store.reclaim(SESSION_ID, LATER, at_most=1)
         assert (first.ended, first.more) == (99, True)
         assert counts(store) == (148, 102)
-        assert capacity(store).has_expired_leases(LATER)  # whoever comes next continues
+        assert capacity(store).has_expired_leases(LATER)  # the next reader continues
         second = store.reclaim(SESSION_ID, LATER, at_most=2)
         assert (second.ended, second.more) == (102, False)
         assert counts(store) == (250, 0)

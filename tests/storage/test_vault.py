@@ -1,4 +1,4 @@
-"""What is sealed comes back to whoever has the key and says what for; nobody else reads it."""
+"""Sealed content can be read only with the key and for the purpose it was sealed for."""
 
 from collections.abc import Iterator
 
