@@ -24,7 +24,7 @@ from chalicelib.booking.decisions import MoveHold, SaveOrder, Wanted
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.feeds.streams import orders_feed
+from chalicelib.feeds.names import orders_feed
 from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.store import DynamoStore

@@ -24,7 +24,7 @@ from bench.installation import Answer, Installation, ask, booking, new_uuid
 from chalicelib.booking.decisions import Change, MoveHold, SaveOrder
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.feeds.streams import orders_feed
+from chalicelib.feeds.names import orders_feed
 from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.rows import read_order

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
 from chalicelib.feeds.ledger import FeedItem
-from chalicelib.feeds.streams import orders_feed
+from chalicelib.feeds.names import orders_feed
 from tests.support.engines import Calls
 
 # The limit for each endpoint, without conflicts.

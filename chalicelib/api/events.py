@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 from chalicelib.runtime.system import installed
-from chalicelib.services.leases import KIND as LEASES
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.records import Record
 
@@ -22,6 +21,8 @@ def inventory_changed(records: list[Record]) -> dict[str, Any]:
 
 def sweep() -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
+    from chalicelib.services.leases import KIND as LEASES
+
     system = installed()
     handled = system.sweep()
     if handled[LEASES]:

@@ -8,8 +8,8 @@ from chalicelib.api.boundary import Call, Reply, Resource, register
 from chalicelib.domain import identifiers
 from chalicelib.domain.errors import UnknownOrIncorrectEndpointError
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.pages import FeedPage, read_page
-from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.identity.scopes import ORDERS_FEED
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE, read_after, read_limit

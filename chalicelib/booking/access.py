@@ -28,7 +28,7 @@ def with_access(
 
     Each is unique to the item. Barcodes that the Broker supplied are kept (ACCESS-05).
     """
-    if not _opportunity_of(item).is_physical:
+    if (not methods and not item.broker_passes) or not _opportunity_of(item).is_physical:
         return item
     if codes and AccessMethod.code in methods:
         code: Json = {"@type": "PropertyValue", "name": "Access code", "description": _secret(moment, 6)}
@@ -45,7 +45,7 @@ def with_channel(item: OrderItem, channel: Json | None) -> OrderItem:
     An item that is not online has no channel. Another notice of the Seller stays.
     """
     if not _opportunity_of(item).is_online:
-        return replace(item, access_channel=None)
+        return replace(item, access_channel=None) if item.access_channel else item
     if not channel:
         return replace(item, access_channel=None, customer_notice=item.customer_notice or CHANNEL_FOLLOWS)
     notice = None if item.customer_notice == CHANNEL_FOLLOWS else item.customer_notice

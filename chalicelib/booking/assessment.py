@@ -132,18 +132,17 @@ def _resolve(
     requested: RequestedItem, snapshot: Snapshot, *, with_details: bool
 ) -> tuple[OrderItem, list[OrderItemError]]:
     """The item with the values of its references, and the errors if it could not be resolved."""
+    known = snapshot.opportunities.get(requested.opportunity_id or "")
     item = OrderItem(
         position=requested.position,
         opportunity_id=requested.opportunity_id,
+        # An Order stores only the one Offer it was made with, not the price list (B-13).
+        opportunity=replace(known.opportunity, offers=()) if known else None,
         offer_id=requested.offer_id,
         attendee=requested.attendee if with_details else None,
         intake_answers=requested.intake_answers if with_details else (),
         broker_passes=requested.access_passes if with_details else (),
     )
-    known = snapshot.opportunities.get(requested.opportunity_id or "")
-    if known is not None:
-        # An Order stores only the one Offer it was made with, not the price list (B-13).
-        item = replace(item, opportunity=replace(known.opportunity, offers=()))
     if requested.errors:
         return item, list(requested.errors)
     if known is None:

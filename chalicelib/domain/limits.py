@@ -115,9 +115,13 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
+# `json.dumps` would make a new encoder for each call.
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def json_bytes(value: Any) -> int:
     """The size of a value as compact JSON in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_COMPACT.encode(value).encode())
 
 
 def carried_bytes(text: str) -> int:

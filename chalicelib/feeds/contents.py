@@ -10,8 +10,8 @@ from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.order_items import order_data
-from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.opportunities import feed_data
 

@@ -11,6 +11,7 @@ from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.feeds.batches import BUSY, Batch, FeedChange, Handled, Outlet
 from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.order_items import order_data
 from chalicelib.storage.errors import StoreBusy, UnreadableRow
 from chalicelib.storage.records import OrderChange, Record
@@ -21,16 +22,6 @@ IsRevoked = Callable[[str, str], bool]
 
 # The errors that an invalid row or record raises.
 _UNREADABLE = (UnreadableRow, LookupError, ValueError, TypeError)
-
-
-def orders_feed(partner_id: str) -> str:
-    """The id of a booking partner's own Orders feed (OFEED-01)."""
-    return f"orders#{partner_id}"
-
-
-def proposals_feed(partner_id: str) -> str:
-    """The id of a booking partner's own OrderProposals feed (T3)."""
-    return f"order-proposals#{partner_id}"
 
 
 class Stream(Protocol):

@@ -13,26 +13,16 @@ from typing import TYPE_CHECKING, TypeVar
 from chalicelib.booking.decisions import Moment, Policy
 from chalicelib.domain import identifiers
 from chalicelib.domain.parties import Json
-from chalicelib.feeds.batches import Outlet
-from chalicelib.feeds.ledger import Ledger
-from chalicelib.feeds.parked import ParkedRecords
-from chalicelib.feeds.streams import InventoryStream, OrdersStream, Stream
 from chalicelib.identity.claims import authority_url
 from chalicelib.identity.consent import Consent
 from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.services import clearing, following, reviews
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.bookings import Bookings
-from chalicelib.services.inventory import Inventory
-from chalicelib.services.pending import TakeStep, Worker
-from chalicelib.services.seller_actions import SellerActions
-from chalicelib.services.sweep import run_sweep
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
-from chalicelib.storage.dynamodb.records import DynamoRecords
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
@@ -41,11 +31,13 @@ from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from chalicelib.storage.vault import KmsVault, OpenVault
-from chalicelib.wire.dataset import DatasetDetails
 from chalicelib.wire.orders import booking_service
 
-# The functions for the streams load none of these: they are imported where they are used.
+# A function loads what it uses: a booking needs no streams and no pending work, a stream nobody's tokens.
 if TYPE_CHECKING:
+    from chalicelib.feeds.ledger import Ledger
+    from chalicelib.feeds.parked import ParkedRecords
+    from chalicelib.feeds.streams import Stream
     from chalicelib.identity.callers import Ways
     from chalicelib.identity.credentials import Credentials
     from chalicelib.identity.grants import Grants
@@ -54,6 +46,11 @@ if TYPE_CHECKING:
     from chalicelib.identity.limits import RateLimiter
     from chalicelib.identity.logins import Logins
     from chalicelib.identity.passwords import Passwords
+    from chalicelib.services.following import Follower
+    from chalicelib.services.inventory import Inventory
+    from chalicelib.services.pending import TakeStep, Worker
+    from chalicelib.services.seller_actions import SellerActions
+    from chalicelib.wire.dataset import DatasetDetails
 
 T = TypeVar("T")
 
@@ -207,7 +204,9 @@ class System:
         return self.clock()
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> "Ledger":
+        from chalicelib.feeds.ledger import Ledger
+
         return Ledger(self.feeds, self.retry)
 
     def moment(self) -> Moment:
@@ -235,18 +234,27 @@ class System:
         return Bookings(self.attempts, self.moment)
 
     @property
-    def inventory(self) -> Inventory:
+    def inventory(self) -> "Inventory":
         """Opportunities and Sellers."""
+        from chalicelib.services.inventory import Inventory
+
         return Inventory(self.store, self.pending, self.retry)
 
     @property
-    def seller_actions(self) -> SellerActions:
+    def seller_actions(self) -> "SellerActions":
         """The Seller's actions on bookings."""
+        from chalicelib.services.seller_actions import SellerActions
+
         return SellerActions(self.attempts, self.inventory, self.worker, self.moment)
 
+    # --- work without a caller ------------------------------------------------------------
+
     @property
-    def worker(self) -> Worker:
+    def worker(self) -> "Worker":
         """The worker for pending work."""
+        from chalicelib.services import clearing, following, reviews
+        from chalicelib.services.pending import Worker
+
         store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
             following.KIND: lambda entry: self._follower().take_step(entry),
@@ -257,17 +265,25 @@ class System:
             steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
         return Worker(self.pending, steps, retry, self.now, self.telemetry)
 
-    def _follower(self) -> following.Follower:
-        return following.Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
+    def _follower(self) -> "Follower":
+        from chalicelib.services.following import Follower
+
+        return Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
 
     @property
-    def parked(self) -> ParkedRecords:
+    def parked(self) -> "ParkedRecords":
         """Stream records that cannot be published."""
+        from chalicelib.feeds.parked import ParkedRecords
+
         return ParkedRecords(self.pending, timedelta(days=self.settings.parked_days))
 
     @property
-    def streams(self) -> dict[str, Stream]:
+    def streams(self) -> "dict[str, Stream]":
         """The handlers of the tables' streams, by the stream's name."""
+        from chalicelib.feeds.batches import Outlet
+        from chalicelib.feeds.streams import InventoryStream, OrdersStream
+        from chalicelib.storage.dynamodb.records import DynamoRecords
+
         outlet = Outlet(self.ledger, self.parked, DynamoRecords(), self.retry, self.now, self.telemetry)
         return {
             "orders": OrdersStream(outlet, self.consent.is_revoked),
@@ -276,7 +292,11 @@ class System:
 
     def sweep(self) -> dict[str, int]:
         """One run of the schedule; returns how many things were handled, by kind of work."""
+        from chalicelib.services.sweep import run_sweep
+
         return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry)
+
+    # --- how the installation presents itself ---------------------------------------------
 
     def booking_service(self) -> Json:
         """The `bookingService` of every answer (MODEL-03)."""
@@ -289,8 +309,10 @@ class System:
             needs_consent=settings.service_terms_consent,
         )
 
-    def dataset_details(self, base_url: str) -> DatasetDetails:
+    def dataset_details(self, base_url: str) -> "DatasetDetails":
         """The details of the dataset site, served at `base_url`."""
+        from chalicelib.wire.dataset import DatasetDetails
+
         settings = self.settings
         name = settings.publisher_name or settings.service_name
         issuers = {"openid": authority_url(base_url), "issuer": settings.issuer}

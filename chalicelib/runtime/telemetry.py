@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping
 from traceback import format_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from chalicelib.feeds.parked import ParkedRecord
+if TYPE_CHECKING:
+    from chalicelib.feeds.parked import ParkedRecord
 
 # Libraries log what they process, at levels that may be enabled for all loggers: tokens and user names,
 # whole rows, the answers of KMS. The first two log nothing else of use.
@@ -72,7 +73,7 @@ class Telemetry:
         self._logger.error("pending work set aside", exc_info=error, kind=kind, entry=entry_id)
         self.count("PendingWorkSetAside")
 
-    def record_parked(self, parked: ParkedRecord, error: BaseException) -> None:
+    def record_parked(self, parked: "ParkedRecord", error: BaseException) -> None:
         """Log a stream record that was parked, until an operator replays it.
 
         Without the error's message, which may quote the contents of the record.

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from chalicelib.booking.decisions import Decision, Snapshot, Wanted, save_order
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.feeds.streams import orders_feed, proposals_feed
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.identity.consent import FeedReview
 from chalicelib.services.attempts import carry_out
 from chalicelib.services.pending import Step

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 from chalicelib.domain.errors import MalformedRequestError
 from chalicelib.domain.parties import Json
@@ -19,6 +20,9 @@ _PREPAYMENT = frozenset({"openBookingPrepayment", "prepayment"})
 
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
+# `json.dumps` would make a new encoder for each call.
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 # No document of this API is nested more than about ten levels deep.
 MAX_DEPTH = 32
 
@@ -31,8 +35,9 @@ def read_body(body: bytes | str) -> Json:
     """
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value = json.loads(text, parse_constant=_refused, parse_float=_finite)
+        if "\\u" in text:  # only an escape can make a lone surrogate
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise MalformedRequestError("The body is nested too deeply.") from None
     except ValueError:  # includes bytes that are not UTF-8
@@ -47,14 +52,18 @@ def read_body(body: bytes | str) -> Json:
 
 def write(document: Any) -> str:
     """The document as compact JSON."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _COMPACT.encode(document)
 
 
 def without_empty(value: Any) -> Any:
     """The value without properties that are null, "" or [] (MEDIA-03); 0 and false are kept."""
     if isinstance(value, dict):
-        pruned = {key: without_empty(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in pruned.items() if inner is not None and inner not in ("", [])}
+        pruned = {}
+        for key, inner in value.items():
+            kept = without_empty(inner) if isinstance(inner, dict | list) else inner
+            if kept is not None and kept != "" and kept != []:
+                pruned[key] = kept
+        return pruned
     if isinstance(value, list):
         return [without_empty(inner) for inner in value if inner is not None]
     return value
@@ -114,6 +123,17 @@ def reference(value: Any) -> str | None:
     """The id in a reference, which may be `{"@id": ..}` or the bare id (MEDIA-09)."""
     iri = value.get("@id") if isinstance(value, dict) else value
     return iri if isinstance(iri, str) and iri else None
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError("the number is too large")
+    return value
 
 
 def _depth(value: Any) -> int:

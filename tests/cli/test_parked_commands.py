@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.feeds.batches import Handled
-from chalicelib.feeds.streams import orders_feed
+from chalicelib.feeds.names import orders_feed
 from chalicelib.services import following, leases
 from chalicelib.storage.dynamodb.rows import order_row
 from chalicelib.storage.dynamodb.tables import FORMAT

@@ -12,7 +12,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.feeds.contents import FeedContents, is_known, partner_of
-from chalicelib.feeds.streams import orders_feed, proposals_feed
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.storage.store import Listing
 from chalicelib.wire.orders import feed_document
 from tests.feeds.test_streams import a_proposal, an_order

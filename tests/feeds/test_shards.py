@@ -20,8 +20,9 @@ from chalicelib.booking.decisions import SaveOrder
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.batches import Outlet
 from chalicelib.feeds.ledger import Ledger
+from chalicelib.feeds.names import orders_feed
 from chalicelib.feeds.parked import ParkedRecord, ParkedRecords
-from chalicelib.feeds.streams import OrdersStream, orders_feed
+from chalicelib.feeds.streams import OrdersStream
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.records import DynamoRecords

@@ -1,7 +1,8 @@
 """Shared by all calls to DynamoDB: which faults are temporary, and a read across tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
@@ -48,10 +49,11 @@ def row_name(table: str, *key: str) -> str:
 
 
 @contextmanager
-def passing_faults(*busy: str) -> Iterator[None]:
+def passing_faults(*busy: str, rows: Callable[[], Sequence[str]] = tuple) -> Iterator[None]:
     """Turn temporary errors (throttles, conflicts, timeouts) into StoreBusy.
 
-    `busy` names the tables or rows of the call, as `row_name` does.
+    `busy` names the tables or rows of the call, as `row_name` does. Where there are many, `rows` returns
+    them, and is only called after an error.
     """
     try:
         yield
@@ -59,7 +61,7 @@ def passing_faults(*busy: str) -> Iterator[None]:
         cause = error.cause if isinstance(error, PynamoDBException) else error
         code = cause.response["Error"].get("Code") if isinstance(cause, ClientError) else None
         if code in PASSING or isinstance(cause, _UNANSWERED):
-            raise StoreBusy(busy_with(code or type(cause).__name__, busy)) from error
+            raise StoreBusy(busy_with(code or type(cause).__name__, (*busy, *rows()))) from error
         raise
 
 
@@ -70,8 +72,8 @@ def busy_with(reason: str, names: Sequence[str]) -> str:
     return f"{reason}: {', '.join(named[:_NAMED])}{more}" if named else reason
 
 
-def _key_name(table: str, key: Raw) -> str:
-    return row_name(table, *(str(value["S"]) for value in key.values()))
+def _key_names(keys: Sequence[tuple[str, Raw]]) -> list[str]:
+    return [row_name(table, *(str(value["S"]) for value in key.values())) for table, key in keys]
 
 
 def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[str, list[Raw]]:
@@ -86,14 +88,13 @@ def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[s
         request: dict[str, Any] = {}
         for table, key in batch:
             request.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
-        with passing_faults(*(_key_name(table, key) for table, key in batch)):
+        with passing_faults(rows=partial(_key_names, batch)):
             answer = connection.dispatch("BatchGetItem", {"RequestItems": request})
         for table, items in answer["Responses"].items():
             found.setdefault(table, []).extend(items)
         left = answer.get("UnprocessedKeys") or {}
         again = [(table, key) for table, part in left.items() for key in part["Keys"]]
         if len(again) == len(batch):
-            names = [_key_name(*key) for key in again]
-            raise StoreBusy(busy_with("no key of a read was processed", names))
+            raise StoreBusy(busy_with("no key of a read was processed", _key_names(again)))
         waiting += again
     return found

@@ -1,6 +1,7 @@
 """One TransactWriteItems, with a reason for each condition that may fail."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from pynamodb.connection import Connection
@@ -13,6 +14,7 @@ from chalicelib.storage.errors import CommitRefused, OrderTooLarge, Reason, Stor
 from chalicelib.storage.store import MAX_ACTIONS
 
 Explain: TypeAlias = Callable[[Raw | None], Reason | None]
+Name: TypeAlias = Callable[[], str]  # the name of a row, which is only needed in an error
 
 
 class Transaction:
@@ -22,10 +24,10 @@ class Transaction:
         self._transaction = TransactWrite(connection=connection)
         # PynamoDB sends checks, then deletes, then puts, then updates, in any order of calls; the reasons
         # of a refusal are returned in that order. Each action has the name of its row.
-        self._checks: list[tuple[str, Explain]] = []
-        self._deletes: list[tuple[str, Explain]] = []
-        self._puts: list[tuple[str, Explain]] = []
-        self._updates: list[tuple[str, Explain]] = []
+        self._checks: list[tuple[Name, Explain]] = []
+        self._deletes: list[tuple[Name, Explain]] = []
+        self._puts: list[tuple[Name, Explain]] = []
+        self._updates: list[tuple[Name, Explain]] = []
 
     def check(
         self,
@@ -38,23 +40,23 @@ class Transaction:
     ) -> None:
         """A condition on a row that is not written."""
         self._transaction.condition_check(model, hash_key, range_key, condition=condition)
-        name = row_name(model.Meta.table_name, hash_key, *([range_key] if range_key else []))
-        self._checks.append((name, lambda _: reason))
+        key = (hash_key, range_key) if range_key else (hash_key,)
+        self._checks.append((partial(row_name, model.Meta.table_name, *key), lambda _: reason))
 
     def delete(self, row: Model, condition: Any, reason: Reason | None = None) -> None:
         self._transaction.delete(row, condition=condition)
-        self._deletes.append((_name(row), lambda _: reason))
+        self._deletes.append((partial(_name, row), lambda _: reason))
 
     def put(self, row: Model, condition: Any = None, reason: Reason | None = None) -> None:
         self._transaction.save(row, condition=condition)
-        self._puts.append((_name(row), lambda _: reason))
+        self._puts.append((partial(_name, row), lambda _: reason))
 
     def update(
         self, row: Model, actions: list[Any], condition: Any = None, explain: Explain = lambda _: None
     ) -> None:
         """`explain` returns the reason for the row as it was found, or for None if there was no row."""
         self._transaction.update(row, actions=actions, condition=condition, return_values="ALL_OLD")
-        self._updates.append((_name(row), explain))
+        self._updates.append((partial(_name, row), explain))
 
     def write(self) -> None:
         """Raises CommitRefused with every known reason, StoreBusy if the failure is temporary.
@@ -65,13 +67,13 @@ class Transaction:
         if len(written) > MAX_ACTIONS:
             raise OrderTooLarge(f"{len(written)} rows do not fit one transaction")
         try:
-            with passing_faults(*(name for name, _ in written)), self._transaction:
+            with passing_faults(rows=lambda: [name() for name, _ in written]), self._transaction:
                 pass
         except TransactWriteError as error:
             codes = [cause.code for cause in error.cancellation_reasons if cause is not None]
             if passing := PASSING.intersection(codes):
                 busy = [
-                    name
+                    name()
                     for cause, (name, _) in zip(error.cancellation_reasons, written, strict=True)
                     if cause is not None and cause.code in PASSING
                 ]

@@ -12,7 +12,7 @@ from bench.installation import Installation, Request, ask, booking, cancellation
 from chalicelib.booking.proposals import decide_proposal
 from chalicelib.domain.lifecycle import ProposalEvent
 from chalicelib.domain.orders import OrderKey
-from chalicelib.feeds.streams import orders_feed
+from chalicelib.feeds.names import orders_feed
 from chalicelib.runtime.system import System
 from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.checking.check import Check, Report

@@ -14,8 +14,8 @@ from chalicelib.booking.decisions import save_order
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order
+from chalicelib.feeds.names import proposals_feed
 from chalicelib.feeds.parked import ParkedRecords
-from chalicelib.feeds.streams import proposals_feed
 from chalicelib.identity.consent import FeedReview
 from chalicelib.services.checking.findings import EXPLANATIONS, Damage
 from chalicelib.services.checking.repair import Repair

@@ -12,8 +12,8 @@ import pytest
 
 from chalicelib.feeds.contents import FeedContents
 from chalicelib.feeds.ledger import FeedItem
+from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.republishing import Republisher
-from chalicelib.feeds.streams import orders_feed, proposals_feed
 from chalicelib.services.checking.repair import Repair
 from chalicelib.services.rebuilding import EPOCH, Rebuild, number_beyond_all
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
