@@ -33,7 +33,7 @@ from chalicelib.storage.store import Store
 from chalicelib.storage.vault import KmsVault, OpenVault
 from chalicelib.wire.orders import booking_service
 
-# A function loads what it uses: a booking needs no streams and no pending work, a stream nobody's tokens.
+# A function loads only what it uses: a booking needs no streams and no pending work, a stream no tokens.
 if TYPE_CHECKING:
     from chalicelib.feeds.ledger import Ledger
     from chalicelib.feeds.parked import ParkedRecords

@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
-from chalicelib.feeds.parked import ParkedRecord
 from chalicelib.runtime.upkeep import Upkeep
-from chalicelib.services.errors import NotPossible
-from chalicelib.services.parked import ParkedAdministration
 from chalicelib.services.rebuilding import Rebuild, is_beyond, number_beyond_all
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.tables import Engine, Tables
+from openbooking.cli import aside
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, refuse
@@ -25,7 +23,6 @@ app = typer.Typer(
 )
 
 RecordId = Annotated[str | None, typer.Argument(metavar="RECORD", help="The id that `feeds parked` shows.")]
-All = Annotated[bool, typer.Option("--all", help="All parked changes.")]
 
 
 @app.command("parked")
@@ -38,7 +35,7 @@ def list_parked(as_json: AsJson = False, stage: Stage = None, dynamodb_url: Dyna
 @app.command("replay")
 def replay(
     record: RecordId = None,
-    every: All = False,
+    every: aside.All = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
@@ -48,42 +45,21 @@ def replay(
     A feed that already shows a later version of the same item is not changed.
     """
     with changing(stage, dynamodb_url, by) as admin:
-        failed = replayed = 0
-        for parked in _meant(admin.parked, record, every):
-            try:
-                admin.parked.replay(parked)
-                replayed += 1
-            except NotPossible as error:
-                typer.echo(str(error), err=True)
-                failed += 1
-        if failed:
-            refuse(f"Replayed: {replayed}. Still parked: {failed}.")
-        typer.echo(f"Replayed: {replayed}.")
+        aside.replay(admin.parked, record, every)
 
 
 @app.command("discard")
 def discard(
     record: RecordId = None,
-    every: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    every: aside.All = False,
+    yes: aside.Yes = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
     """Remove a parked change permanently. It cannot be replayed any more."""
     with changing(stage, dynamodb_url, by) as admin:
-        meant = _meant(admin.parked, record, every)
-        if not yes and not typer.confirm(f"Records to be removed permanently: {len(meant)}. Remove them?"):
-            refuse("Nothing was changed.")
-        for parked in meant:
-            admin.parked.discard(parked)
-        typer.echo(f"Discarded: {len(meant)}.")
-
-
-def _meant(parked: ParkedAdministration, record: str | None, every: bool) -> list[ParkedRecord]:
-    if (record is None) is not every:
-        refuse("Name one record, or use --all.")
-    return [parked.find(record)] if record is not None else list(parked.all())
+        aside.discard(admin.parked, record, every, yes)
 
 
 @app.callback()
