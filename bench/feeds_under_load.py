@@ -54,7 +54,9 @@ class Waits:
     seconds: list[float]
 
     def __str__(self) -> str:
-        *_, last = quantiles(self.seconds, n=100, method="inclusive") if len(self.seconds) > 1 else self.seconds
+        *_, last = (
+            quantiles(self.seconds, n=100, method="inclusive") if len(self.seconds) > 1 else self.seconds
+        )
         return f"median {median(self.seconds):.3f} s, 99 of 100 within {last:.2f} s, longest {max(self.seconds):.2f} s"
 
 

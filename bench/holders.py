@@ -116,7 +116,7 @@ def main() -> int:
     holders = int(sys.argv[1]) if len(sys.argv) > 1 else HOLDERS
     with engines.running_engine() as url, Crew(4) as crew:
         installation = Installation("holders", url)
-        installation.create()
+        installation.create(streams=False)  # Dynoxide scans all records of a stream for each write
         for name, seconds in followed(installation, holders).items():
             print(
                 f"{holders} holders, {name}: {seconds:.0f} s, {holders / seconds:.0f} per second", flush=True

@@ -170,10 +170,10 @@ class Installation(PublishedInventory):
             new_id=new_uuid,
         )
 
-    def create(self) -> None:
+    def create(self, *, streams: bool = True) -> None:
         """Create the tables with a Seller, and install the system in this process."""
         client = dynamodb_client(self.url) if self.url else self.tables.connection.client
-        create_tables(client, self.prefix)
+        create_tables(client, self.prefix, streams=streams)
         if self.url:
             client.close()
         self.sell(1)
