@@ -97,6 +97,8 @@ def assess(
         items.append(item)
         found.append(errors)
 
+    if requires_approval:
+        _add_started(items, found, moment)
     _add_capacity_errors(items, found, snapshot)
     if with_customer:
         for requested, item, errors in zip(request.items, items, found, strict=True):
@@ -202,6 +204,19 @@ def _add_capacity_errors(
         for n, verdict in zip(indexes, verdicts, strict=True):
             if verdict is not None:
                 found[n].append(verdict(instance=opportunity_id))
+
+
+def _add_started(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], moment: Moment) -> None:
+    """Refuse an item that has started in an Order that needs approval: the Seller could not answer in time (P-17)."""
+    for item, errors in zip(items, found, strict=True):
+        starts_at = item.opportunity.starts_at if item.opportunity else None
+        if not errors and starts_at is not None and starts_at <= moment.now:
+            errors.append(
+                OpportunityOfferPairNotBookableError(
+                    "This activity has started: the seller can no longer approve it.",
+                    instance=item.opportunity_id,
+                )
+            )
 
 
 def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], policy: Policy) -> None:

@@ -10,8 +10,18 @@ from chalicelib.booking.assessment import Assessment, assess, check_parties
 from chalicelib.booking.decisions import Answer, Decision, Moment, Snapshot, save_order
 from chalicelib.booking.existing import check_seller
 from chalicelib.booking.holding import holds_before, moves
+from chalicelib.booking.proposal_ends import (
+    NO_SPACE_NOTE,
+    WITHDRAWN_NOTE,
+    end_proposal,
+    why_not_as_proposed,
+    why_over,
+    with_end,
+)
 from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
 from chalicelib.domain.errors import (
+    OpenBookingError,
+    OpportunityHasInsufficientCapacityError,
     OrderCreationFailedError,
     OrderProposalVersionOutdatedError,
     TotalPaymentDueMismatchError,
@@ -55,7 +65,8 @@ def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Rend
 def propose(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
     """P: the same as B, but the Seller must accept first, and no item is booked before B (P-06).
 
-    The spaces are held until the proposal is booked or rejected (P-16).
+    The spaces are held until the proposal is booked or rejected (P-16). Without leasing they are only recorded:
+    then B takes them, if there are any left (B-18).
     Raises the order-level errors of P in the order of ERR-09 and PAY-15.
     """
     return _place(request, snapshot, moment, render, OrderKind.OrderProposal)
@@ -71,10 +82,13 @@ def book_proposal(
 ) -> Decision[Answer]:
     """B of an accepted OrderProposal: it becomes an Order, at the accepted terms (B-16).
 
-    Its spaces are held already, so it cannot fail for lack of spaces (P-17).
+    It commits only if its Opportunities are still at the revision that was proposed. If one has changed since,
+    the commit is refused, and the next snapshot contains that one: then it is checked here (P-17).
 
     Raises UnknownOrderError, OrderAlreadyExistsError, OrderProposalVersionOutdatedError (B-17),
-    OrderCreationFailedError if it is not accepted (A-06), and the payment errors.
+    OrderCreationFailedError if it is not accepted (A-06), and the payment errors. The decision ends a proposal
+    that cannot be honoured and carries the error: OrderCreationFailedError, or
+    OpportunityHasInsufficientCapacityError if no space is left (B-18).
     """
     order, event = snapshot.order, OrderEvent.b_of_proposal
     state = order_state(order, moment.now)
@@ -88,10 +102,17 @@ def book_proposal(
         raise OrderProposalVersionOutdatedError("This is not the latest version of the proposal.")
     if is_repeat:
         return Decision(Answer(order))
+    if order.proposal_has_ended(moment.now):
+        return _ended(order, why_over(order, moment.now))
     if order.proposal.status is not ProposalStatus.SellerAccepted:
         raise OrderCreationFailedError(f"The proposal is in the state {order.proposal.status}.")
     check_payment(request.payment, order.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
+    if reason := _why_not_honoured(order, snapshot):
+        return _ended(order, reason)
+    if short_of := _short_of_spaces(order, snapshot):
+        error = OpportunityHasInsufficientCapacityError("No space is left.", instance=short_of)
+        return _ended(order, NO_SPACE_NOTE, error)
 
     booked = replace(
         as_booked(order, moment),
@@ -101,8 +122,49 @@ def book_proposal(
         published=False,  # the Order is absent from its feed until it is updated (B-19)
     )
     booked = next_version(replace(booked, answer=render(booked)), order)
-    held = moves(order.key, order.holds(), booked.holds())
+    held = (
+        replace(move, revision=_revision(order, move.opportunity_id, snapshot))
+        for move in moves(order.key, order.holds(), booked.holds())
+    )
     return Decision(Answer(booked), (save_order(booked, order), *held))
+
+
+def _ended(order: Order, note: str, error: OpenBookingError | None = None) -> Decision[Answer]:
+    """The accepted proposal ends, and B is refused as it is for any rejected proposal (A-06)."""
+    refusal = error or OrderCreationFailedError(f"The proposal is in the state SellerRejected. {note}")
+    return Decision(Answer(order), end_proposal(order, note), refusal)
+
+
+def _why_not_honoured(order: Order, snapshot: Snapshot) -> str | None:
+    """Why the proposal cannot be booked as it was proposed, as far as its Opportunities were read (P-17)."""
+    for opportunity_id in order.holds():
+        if opportunity_id in snapshot.absent:
+            return WITHDRAWN_NOTE
+        if known := snapshot.opportunities.get(opportunity_id):
+            reason = why_not_as_proposed(order.items, known.opportunity)
+            if reason or not known.capacity.open_for_booking:
+                return reason or WITHDRAWN_NOTE
+    return None
+
+
+def _short_of_spaces(order: Order, snapshot: Snapshot) -> str | None:
+    """The first Opportunity without enough spaces for the proposal, as far as they were read."""
+    for opportunity_id, hold in order.holds().items():
+        known = snapshot.opportunities.get(opportunity_id)
+        if known is not None and known.capacity.spaces_free_to(known.hold) < hold.spaces:
+            return opportunity_id
+    return None
+
+
+def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int:
+    """The revision at which the proposal may be booked: the one that was checked, or else the one proposed."""
+    if known := snapshot.opportunities.get(opportunity_id):
+        return known.opportunity.revision
+    return min(
+        item.opportunity.revision
+        for item in order.items
+        if item.opportunity is not None and item.opportunity.id == opportunity_id
+    )
 
 
 def as_booked(order: Order, moment: Moment) -> Order:
@@ -157,7 +219,8 @@ def _place(
     check_payment(request.payment, assessment.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
 
-    answer = render(replace(order, items=_with_spaces_after(order.items)))
+    takes_spaces = order.proposal is None or order.proposal.holds_spaces
+    answer = render(replace(order, items=_with_spaces_after(order.items)) if takes_spaces else order)
     order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
@@ -189,7 +252,7 @@ def _made(
     if is_order and not assessment.errors:
         methods = assessment.seller.access_methods
         items = tuple(with_all_access(item, methods, moment) for item in items)
-    return Order(
+    made = Order(
         key=request.key,
         kind=kind,
         seller_id=assessment.seller.id,
@@ -208,10 +271,12 @@ def _made(
             version=moment.new_id(),
             status=ProposalStatus.AwaitingSellerConfirmation,
             customer_note=request.customer_note if may_exchange_messages(items) else None,
+            holds_spaces=moment.policy.leases,
         ),
         created_at=moment.now,
         fingerprint=fingerprint,
     )
+    return made if is_order else with_end(made, moment)
 
 
 def may_exchange_messages(items: tuple[OrderItem, ...]) -> bool:

@@ -33,8 +33,12 @@ def cancel_items(
     return Decision(None, change_items(order, items, snapshot))
 
 
-def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot) -> tuple[Change, ...]:
+def change_items(
+    order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot, *, before: Order | None = None
+) -> tuple[Change, ...]:
     """The one write for a change of an Order's items: totals, spaces, and its feed item.
+
+    `before` is the Order as it was read, if `order` differs from it in more than its items.
 
     Spaces that are newly taken, as by a replacement, are taken at the revision in the snapshot.
     Raises RequestTooLargeError for notices and messages beyond their bounds.
@@ -57,7 +61,7 @@ def change_items(order: Order, items: tuple[OrderItem, ...], snapshot: Snapshot)
         move if move.spaces_taken > 0 else replace(move, revision=None)
         for move in moves(order.key, order.holds(), changed.holds(), snapshot)
     )
-    return (save_order(changed, order), *held)
+    return (save_order(changed, before or order), *held)
 
 
 def check_notes(before: tuple[OrderItem, ...], after: tuple[OrderItem, ...]) -> None:

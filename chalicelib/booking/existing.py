@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from chalicelib.booking.decisions import Decision, Snapshot
+from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
 from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
 from chalicelib.domain.orders import Order, order_state
@@ -36,8 +37,8 @@ def existing_order(
 
 
 def read_status(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[Order]:
-    """Order Status: the OrderQuote, OrderProposal or Order under this UUID (STATUS-02).
+    """Order Status: the OrderQuote, OrderProposal or Order under this UUID, as it counts now (STATUS-02).
 
     Raises UnknownOrderError, GoneError, InvalidAuthorizationDetailsError.
     """
-    return Decision(existing_order(snapshot, OrderEvent.status, seller_id=seller_id, now=now))
+    return Decision(as_of(existing_order(snapshot, OrderEvent.status, seller_id=seller_id, now=now), now))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import MoveHold, Snapshot
 from chalicelib.domain.capacity import Hold, HoldState
@@ -47,6 +47,15 @@ def _move(
     releases = before is not None and before.state is after.state and before.spaces >= after.spaces
     revision = None if releases else known.opportunity.revision
     return MoveHold(key, order, before, after, revision, ends_first)
+
+
+def lease_end(now: datetime, lease_for: timedelta) -> datetime:
+    """When a lease that starts now ends, rounded up to a whole second.
+
+    Whole seconds keep leases that are made at nearly the same moment from ending out of order.
+    """
+    end = now + lease_for
+    return end.replace(microsecond=0) + timedelta(seconds=1 if end.microsecond else 0)
 
 
 def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:

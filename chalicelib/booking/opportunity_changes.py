@@ -10,21 +10,23 @@ from enum import StrEnum
 from chalicelib.booking.access import with_channel
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
-from chalicelib.booking.proposals import decide_proposal
+from chalicelib.booking.proposal_ends import (
+    CANCELLED_NOTE,
+    WITHDRAWN_NOTE,
+    end_proposal,
+    why_not_as_proposed,
+    why_over,
+)
 from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.lifecycle import (
     CANCELLED,
     ItemEvent,
     OrderItemStatus,
-    ProposalEvent,
     TransitionRefused,
     next_item_status,
 )
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
-
-# The note on a proposal that is rejected because the session was changed.
-MOVED_NOTE = "The time or place has changed since this was proposed."
 
 
 class ChangeKind(StrEnum):
@@ -32,6 +34,7 @@ class ChangeKind(StrEnum):
 
     cancelled = "cancelled"  # it was cancelled; other properties may have changed too
     logistics = "logistics"  # its name, time, place, status or description has changed
+    withdrawn = "withdrawn"  # its source has deleted it: Orders stay valid, OrderProposals do not
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ def change_between(
     return OpportunityChange(after.id, ChangeKind.logistics, revision=after.revision)
 
 
+def withdrawal_of(opportunity: Opportunity, earlier: OpportunityChange | None = None) -> OpportunityChange:
+    """That the Opportunity has been withdrawn. A cancellation in `earlier` stays, as in `change_between`."""
+    if earlier is not None and earlier.kind is ChangeKind.cancelled:
+        in_revision = earlier.cancelled_in or earlier.revision
+        return replace(earlier, revision=opportunity.revision, cancelled_in=in_revision)
+    return OpportunityChange(opportunity.id, ChangeKind.withdrawn, revision=opportunity.revision)
+
+
 def cancellation_of(opportunity: Opportunity, message: str | None = None) -> OpportunityChange:
     """That the Opportunity has been cancelled, in the revision that it has."""
     revision = opportunity.revision
@@ -74,17 +85,19 @@ def cancellation_of(opportunity: Opportunity, message: str | None = None) -> Opp
 
 
 def follow(
-    change: OpportunityChange, opportunity: Opportunity, snapshot: Snapshot, moment: Moment
+    change: OpportunityChange,
+    opportunity: Opportunity,
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    is_withdrawn: bool = False,
 ) -> Decision[None]:
-    """The one write that brings an Order or OrderProposal in line with the Opportunity; none if it is so already.
-
-    Raises what deciding a proposal raises.
-    """
+    """The one write that brings an Order or OrderProposal in line with the Opportunity; none if it is so already."""
     order = snapshot.order
     if not isinstance(order, Order) or order.kind is OrderKind.OrderQuote:
         return Decision(None)  # deleted meanwhile, or a lease, which ends by the clock
     if order.kind is OrderKind.OrderProposal:
-        return _follow_as_proposal(order, change, opportunity, snapshot, moment)
+        return _follow_as_proposal(order, change, opportunity, moment, is_withdrawn=is_withdrawn)
 
     def followed(change: OpportunityChange) -> Decision[None]:
         items = tuple(_followed(item, change, opportunity) for item in order.items)
@@ -98,16 +111,18 @@ def follow(
 
 
 def _follow_as_proposal(
-    order: Order, change: OpportunityChange, opportunity: Opportunity, snapshot: Snapshot, moment: Moment
+    order: Order, change: OpportunityChange, opportunity: Opportunity, moment: Moment, *, is_withdrawn: bool
 ) -> Decision[None]:
-    """Cancelled or held elsewhere, it is not what was proposed, and is rejected whole (P-17, A-03)."""
-    assert order.proposal is not None
-    if order.proposal.is_rejected:
+    """Where it cannot be honoured as it was proposed, it is rejected whole, and its spaces are released (P-17, A-03)."""
+    if order.open_proposal is None:
         return Decision(None)
+    if order.proposal_has_ended(moment.now):
+        return Decision(None, end_proposal(order, why_over(order, moment.now)))
     if any(_is_cancelled_for(item, change, opportunity) for item in order.items):
-        return decide_proposal(snapshot, ProposalEvent.seller_rejects, moment, note=change.message)
-    if any(_is_moved(item, opportunity) for item in order.items):
-        return decide_proposal(snapshot, ProposalEvent.seller_rejects, moment, note=MOVED_NOTE)
+        return Decision(None, end_proposal(order, change.message or CANCELLED_NOTE))
+    reason = WITHDRAWN_NOTE if is_withdrawn else why_not_as_proposed(order.items, opportunity)
+    if reason and opportunity.id in order.holds():
+        return Decision(None, end_proposal(order, reason))
     items = tuple(
         _shown_as(item, opportunity) if _is_behind(item, opportunity) else item for item in order.items
     )
@@ -149,15 +164,6 @@ def _is_behind(item: OrderItem, opportunity: Opportunity) -> bool:
         and item.opportunity.id == opportunity.id
         and item.opportunity.revision < opportunity.revision
         and item.opportunity.as_ordered() != opportunity.as_ordered()
-    )
-
-
-def _is_moved(item: OrderItem, opportunity: Opportunity) -> bool:
-    """Whether the item was proposed at another time or place."""
-    return (
-        item.opportunity is not None
-        and _is_behind(item, opportunity)
-        and opportunity.is_elsewhere_than(item.opportunity)
     )
 
 

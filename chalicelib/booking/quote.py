@@ -1,15 +1,16 @@
 """C1, C2 and OrderQuote Deletion: prices, availability, and leases."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from chalicelib.booking.assessment import Assessment, assess, check_parties
+from chalicelib.booking.assessment import Assessment, assess, check_parties, remaining_total
 from chalicelib.booking.decisions import Answer, Decision, Moment, RemoveOrder, Snapshot, save_order
 from chalicelib.booking.existing import check_seller
-from chalicelib.booking.holding import holds_before, moves
+from chalicelib.booking.holding import holds_before, lease_end, moves
 from chalicelib.booking.requests import OrderRequest
+from chalicelib.domain.capacity import HoldState
 from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
-from chalicelib.domain.orders import Order, OrderKind, next_version, order_state
+from chalicelib.domain.orders import Order, OrderItem, OrderKind, next_version, order_state
 from chalicelib.domain.pricing import check_reconciliation
 
 
@@ -18,8 +19,9 @@ def quote(
 ) -> Decision[Answer]:
     """C1 (without a Customer) and C2 (with one).
 
-    If no item has an error and leasing is on, the spaces are leased; an existing lease is replaced by
-    one for exactly these items (LEASE-03). With any error nothing changes, including an older lease.
+    If no item has an error and this stage leases, the spaces are leased; an existing lease is replaced by
+    one for exactly these items (LEASE-03). A stage that does not lease keeps what an existing lease has of the
+    same items. With any error nothing changes, including an older lease.
 
     Raises the order-level errors of C1 and C2 in the order of ERR-09.
     """
@@ -33,13 +35,49 @@ def quote(
     if assessment.errors:
         return Decision(Answer(order, assessment.errors))
     leases = moment.policy.anonymous_leases or (with_customer and moment.policy.named_leases)
-    if not leases and state is not OrderState.quote:
-        return Decision(Answer(order))
+    if not leases:
+        is_leased = state is OrderState.quote
+        return _with_kept_lease(order, snapshot, moment) if is_leased else Decision(Answer(order))
 
     order = replace(order, lease_expires_at=lease_end(moment.now, moment.policy.lease_for))
     order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
     return Decision(Answer(order), (save_order(without_personal_data(order), existing), *held))
+
+
+def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decision[Answer]:
+    """The answer of a stage that makes no lease, where an earlier stage has made one for this UUID.
+
+    It takes nothing new and does not renew the lease. What is leased of the same items stays leased until the
+    lease ends; the rest is released (LEASE-03). The answer has a `lease` only if it covers all items.
+    """
+    existing = snapshot.order
+    assert isinstance(existing, Order)
+    before = holds_before(snapshot, moment.now)
+    left = {key: hold.spaces for key, hold in before.items() if hold.state is HoldState.leased}
+    kept: list[OrderItem] = []
+    for item in order.items:
+        if item.opportunity is not None and left.get(item.opportunity.id, 0) > 0:
+            left[item.opportunity.id] -= 1
+            kept.append(item)
+    if not kept:
+        return Decision(
+            Answer(order), (RemoveOrder(order.key, existing.version), *moves(order.key, before, {}))
+        )
+    lease = replace(order, items=tuple(kept), lease_expires_at=existing.lease_expires_at)
+    if len(kept) == len(order.items):
+        order = replace(order, lease_expires_at=existing.lease_expires_at)
+    else:
+        lease = replace(
+            lease,
+            totals=remaining_total(
+                kept,
+                tax_excluded=order.totals.tax_excluded,
+                prepayment_supported=moment.policy.prepayment_supported,
+            ),
+        )
+    held = moves(order.key, before, lease.holds(), snapshot)
+    return Decision(Answer(order), (save_order(without_personal_data(lease), existing), *held))
 
 
 def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[None]:
@@ -53,15 +91,6 @@ def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) ->
     check_seller(order.seller_id, seller_id)
     released = moves(order.key, holds_before(snapshot, now), {})
     return Decision(None, (RemoveOrder(order.key, order.version), *released))
-
-
-def lease_end(now: datetime, lease_for: timedelta) -> datetime:
-    """When a lease that starts now ends, rounded up to a whole second.
-
-    Whole seconds keep leases that are made at nearly the same moment from ending out of order.
-    """
-    end = now + lease_for
-    return end.replace(microsecond=0) + timedelta(seconds=1 if end.microsecond else 0)
 
 
 def without_personal_data(order: Order) -> Order:

@@ -72,12 +72,17 @@ class Proposal:
     """What an OrderProposal has in addition to its Order. `version` is the UUID of its latest version (P-03).
 
     An Order that came from a proposal keeps it, so that a repeated B is recognised.
+
+    `ends_at` is when it ends unless it is decided or booked before. Rows of release 0.1.0 have none:
+    they end at the start of their earliest Opportunity. `holds_spaces`: its spaces are reserved since P.
     """
 
     version: str
     status: ProposalStatus
     seller_note: str | None = None
     customer_note: str | None = None
+    ends_at: datetime | None = None
+    holds_spaces: bool = True
 
     @property
     def is_rejected(self) -> bool:
@@ -122,12 +127,43 @@ class Order:
         state = _HOLD_STATES[self.kind]
         if state is HoldState.leased and self.lease_expires_at is None:
             return {}
-        if self.kind is OrderKind.OrderProposal and self.proposal is not None and self.proposal.is_rejected:
-            return {}
+        if self.kind is OrderKind.OrderProposal and self.proposal is not None:
+            if self.proposal.is_rejected:
+                return {}
+            state = state if self.proposal.holds_spaces else HoldState.requested
         return {
             opportunity_id: Hold(spaces, state, self.lease_expires_at if state is HoldState.leased else None)
             for opportunity_id, spaces in spaces_wanted(self.items).items()
         }
+
+    @property
+    def open_proposal(self) -> Proposal | None:
+        """The proposal, if it is neither rejected nor booked."""
+        if self.kind is not OrderKind.OrderProposal or self.proposal is None or self.proposal.is_rejected:
+            return None
+        return self.proposal
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the open proposal is scheduled to end."""
+        return self.open_proposal.ends_at if self.open_proposal else None
+
+    def earliest_start(self) -> datetime | None:
+        """When the first of its Opportunities starts."""
+        return min(
+            (
+                item.opportunity.starts_at
+                for item in self.items
+                if item.opportunity and item.opportunity.starts_at
+            ),
+            default=None,
+        )
+
+    def proposal_has_ended(self, now: datetime) -> bool:
+        """Whether this is an open proposal whose time is over, although its row does not say so yet."""
+        proposal = self.open_proposal
+        ends_at = (proposal.ends_at or self.earliest_start()) if proposal else None
+        return ends_at is not None and ends_at <= now
 
     def has_lapsed(self, now: datetime) -> bool:
         """Whether this is a quote whose lease has ended: then the UUID is free again (LEASE-09)."""

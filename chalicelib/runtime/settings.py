@@ -51,6 +51,16 @@ class Settings:
     anonymous_leasing: bool = _setting("Lease spaces at C1.", True)
     named_leasing: bool = _setting("Lease spaces at C2.", True)
     lease_seconds: int = _setting("Duration of a lease, in seconds.", 900)
+    proposal_answer_seconds: int = _setting(
+        "How long a Seller has to answer an OrderProposal, in seconds, and never beyond the start of its earliest "
+        "Opportunity. After that it is rejected.",
+        172_800,
+    )
+    proposal_booking_seconds: int = _setting(
+        "How long a Broker has to book an accepted OrderProposal, in seconds, and never beyond that start. After "
+        "that it is rejected.",
+        86_400,
+    )
     prepayment: bool = _setting(
         "Support `openBookingPrepayment`: each Offer states whether the Broker takes the payment. If false, no "
         "answer and no feed contains it, and a payment is due for everything that is not free.",
@@ -165,7 +175,14 @@ def _check(settings: Settings) -> None:
         raise SettingsError("SERVICE_TERMS_DATE must be a date such as 2026-01-31.")
     if settings.service_terms_consent and not (settings.service_terms_url and settings.service_terms_date):
         raise SettingsError("SERVICE_TERMS_CONSENT needs SERVICE_TERMS_URL and SERVICE_TERMS_DATE.")
-    for name in ("lease_seconds", "access_token_seconds", "refresh_token_days", "parked_days"):
+    for name in (
+        "lease_seconds",
+        "proposal_answer_seconds",
+        "proposal_booking_seconds",
+        "access_token_seconds",
+        "refresh_token_days",
+        "parked_days",
+    ):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
     for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer"):

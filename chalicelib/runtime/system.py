@@ -216,6 +216,8 @@ class System:
             anonymous_leases=settings.anonymous_leasing,
             named_leases=settings.named_leasing,
             lease_for=settings.lease_for,
+            answer_for=timedelta(seconds=settings.proposal_answer_seconds),
+            book_for=timedelta(seconds=settings.proposal_booking_seconds),
             prepayment_supported=settings.prepayment,
             business_tax_calculated=settings.business_tax,
             reconciliation=settings.reconciliation,
@@ -252,13 +254,14 @@ class System:
     @property
     def worker(self) -> "Worker":
         """The worker for pending work."""
-        from chalicelib.services import clearing, following, reviews
+        from chalicelib.services import clearing, following, proposals, reviews
         from chalicelib.services.pending import Worker
 
         store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
             following.KIND: lambda entry: self._follower().take_step(entry),
             following.HOLDER_KIND: lambda entry: self._follower().take_holders_step(entry),
+            proposals.KIND: lambda entry: proposals.take_step(entry, store, self.now(), retry),
             reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
         }
         if self.settings.test_interface:  # elsewhere nothing may delete a booking

@@ -7,7 +7,15 @@ from typing import TypeVar
 
 from chalicelib.booking.decisions import Decision, Snapshot, Wanted
 from chalicelib.domain.orders import Order, OrderKey
-from chalicelib.storage.errors import CommitRefused, HoldChanged, Reason, StillBusy, StoreBusy
+from chalicelib.storage.errors import (
+    CommitRefused,
+    HoldChanged,
+    OpportunityChanged,
+    Reason,
+    StillBusy,
+    StoreBusy,
+    TooFewSpaces,
+)
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
@@ -29,7 +37,8 @@ def carry_out(
 ) -> T:
     """Decide on a snapshot and commit the decision's changes as one. Returns the decision's answer.
 
-    Errors of `decide` are raised unchanged, with nothing written. Raises StillBusy, from the last refusal.
+    Errors of `decide` are raised unchanged, with nothing written; the error in a decision after its changes are
+    written. Raises StillBusy, from the last refusal.
     """
     last: Exception | None = None
     for _ in retry.tries():
@@ -37,11 +46,13 @@ def carry_out(
             decision = decide(current_snapshot(store, wanted, now))
             if decision.changes:
                 store.commit(decision.changes)
+            if decision.error is not None:
+                raise decision.error
             return decision.answer
         except CommitRefused as refusal:
             last = refusal
             on_refusal(refusal.reasons)
-            wanted = _with_holds(wanted, refusal.reasons)
+            wanted = _with_refused(wanted, refusal.reasons)
         except StoreBusy as busy:
             last = busy
     raise StillBusy(str(last)) from last
@@ -90,13 +101,15 @@ def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
     return store.snapshot(wanted)
 
 
-def _with_holds(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:
-    """The same, and the Opportunities whose holds differ from the Order.
+def _with_refused(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:
+    """The same, and the Opportunities that are not as the decision expected.
 
-    Another request may have ended the lease of a quote between the decision and the commit. From the
-    Order alone, the next attempt would decide the same again.
+    Another request may have ended the lease of a quote between the decision and the commit; an Opportunity may
+    have changed since it was proposed, or have too few spaces. From the Order alone, the next attempt would
+    decide the same again.
     """
-    changed = [reason.opportunity_id for reason in reasons if isinstance(reason, HoldChanged)]
+    expected = (HoldChanged, OpportunityChanged, TooFewSpaces)
+    changed = [reason.opportunity_id for reason in reasons if isinstance(reason, expected)]
     return replace(wanted, opportunity_ids=tuple(dict.fromkeys([*wanted.opportunity_ids, *changed])))
 
 

@@ -104,7 +104,7 @@ def _held(store: Store, opportunity_ids: Sequence[str]) -> list[str]:
     return [
         opportunity_id
         for opportunity_id, (_, capacity) in store.listings(opportunity_ids).items()
-        if capacity is not None and (capacity.spaces_left < capacity.spaces_total or capacity.spaces_leased)
+        if capacity is not None and capacity.has_holds
     ]
 
 

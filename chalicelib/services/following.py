@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from chalicelib.booking.decisions import Decision, Moment, MoveHold, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange, follow
 from chalicelib.domain.capacity import HoldState
-from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
-from chalicelib.services.attempts import carry_out, current_snapshot
+from chalicelib.domain.orders import OrderKey
+from chalicelib.services.attempts import carry_out
 from chalicelib.services.pending import Observer, Step
 from chalicelib.storage import codec
 from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy, UnreadableRow
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Store
+from chalicelib.storage.store import Listing, Store
 
 KIND = "opportunity-change"
 # For one holder of an Opportunity to which the change could not be applied.
@@ -79,36 +78,34 @@ class Follower:
         commit with the old one succeeds, so that no holder can be added behind. Each holder is read once.
         """
         change = read_change(entry)
-        opportunity = self._opportunity(change)
+        listing = self._listing(change)
         holds = self.store.holds(change.opportunity_id, after=entry.progress, limit=limit)
         holders = [key for key, hold in holds.items() if hold.state is not HoldState.leased]
-        self._bring_to(holders, change, opportunity)
+        self._bring_to(holders, change, listing)
         reached = str(list(holds)[-1]) if len(holds) == limit else None
         return Step(len(holders), reached)
 
     def take_holders_step(self, entry: PendingWork) -> Step:
         """Apply a change to the one holder that an entry of HOLDER_KIND names."""
         holder = codec.from_json(entry.document, HolderChange)
-        self._bring_to_one(holder.key, holder.change, self._opportunity(holder.change))
+        self._bring_to_one(holder.key, holder.change, self._listing(holder.change))
         return Step(1)
 
-    def _opportunity(self, change: OpportunityChange) -> Opportunity:
-        return self.store.listings([change.opportunity_id])[change.opportunity_id][0].opportunity
+    def _listing(self, change: OpportunityChange) -> Listing:
+        return self.store.listings([change.opportunity_id])[change.opportunity_id][0]
 
-    def _bring_to(
-        self, holders: Sequence[OrderKey], change: OpportunityChange, opportunity: Opportunity
-    ) -> None:
+    def _bring_to(self, holders: Sequence[OrderKey], change: OpportunityChange, listing: Listing) -> None:
         """Write many Orders in one transaction; write those one by one that cannot be combined."""
         apart: list[OrderKey] = []
         with ThreadPoolExecutor(_THREADS) as threads:
-            decisions = self._decided(holders, change, opportunity, apart)
+            decisions = self._decided(holders, change, listing, apart)
             moving = [each for each in decisions if _moves_spaces(each[1])]
             still = [each for each in decisions if not _moves_spaces(each[1])]
             for refused in threads.map(self._commit, _in_groups(still)):
                 apart += refused
             for group in _in_groups(moving):
                 apart += self._commit(group)
-            tried = list(threads.map(lambda key: (key, self._try_one(key, change, opportunity)), apart))
+            tried = list(threads.map(lambda key: (key, self._try_one(key, change, listing)), apart))
         failed = [(key, error) for key, error in tried if error is not None]
         if failed and len(failed) == len(holders) and not any(isinstance(e, _HOPELESS) for _, e in failed):
             raise failed[0][1]  # not caused by the Orders: the worker notes one failure, of the change
@@ -123,10 +120,10 @@ class Follower:
         self,
         holders: Sequence[OrderKey],
         change: OpportunityChange,
-        opportunity: Opportunity,
+        listing: Listing,
         apart: list[OrderKey],
     ) -> list[tuple[OrderKey, Decision[None]]]:
-        """What to write for each Order, all read at once. Orders that need more than their row go `apart`."""
+        """What to write for each Order, all read at once. Those for which deciding fails go `apart`."""
         try:
             orders = self.store.orders(holders)
         except _HOPELESS:
@@ -134,11 +131,8 @@ class Follower:
             return []
         decisions = []
         for key, order in orders.items():
-            if _is_proposal(order):
-                apart.append(key)
-                continue
             try:
-                decision = follow(change, opportunity, Snapshot(order=order), self.moment)
+                decision = self._decide(Snapshot(order=order), change, listing)
             except Exception:  # the error is raised again when this one is tried
                 apart.append(key)
                 continue
@@ -155,25 +149,24 @@ class Follower:
             return [key for key, _ in group]
         return []
 
-    def _try_one(
-        self, key: OrderKey, change: OpportunityChange, opportunity: Opportunity
-    ) -> Exception | None:
+    def _try_one(self, key: OrderKey, change: OpportunityChange, listing: Listing) -> Exception | None:
         try:
-            self._bring_to_one(key, change, opportunity)
+            self._bring_to_one(key, change, listing)
         except Exception as error:
             return error
         return None
 
-    def _bring_to_one(self, key: OrderKey, change: OpportunityChange, opportunity: Opportunity) -> None:
-        def decide(snapshot: Snapshot) -> Decision[None]:
-            order = snapshot.order
-            if isinstance(order, Order) and _is_proposal(order):
-                # A rejection turns holds into leases, which the counters must include.
-                wanted = Wanted(key, opportunity_ids=tuple(order.holds()))
-                snapshot = current_snapshot(self.store, wanted, self.moment.now)
-            return follow(change, opportunity, snapshot, self.moment)
+    def _bring_to_one(self, key: OrderKey, change: OpportunityChange, listing: Listing) -> None:
+        carry_out(
+            self.store,
+            Wanted(key),
+            lambda snapshot: self._decide(snapshot, change, listing),
+            now=self.moment.now,
+            retry=self.retry,
+        )
 
-        carry_out(self.store, Wanted(key), decide, now=self.moment.now, retry=self.retry)
+    def _decide(self, snapshot: Snapshot, change: OpportunityChange, listing: Listing) -> Decision[None]:
+        return follow(change, listing.opportunity, snapshot, self.moment, is_withdrawn=listing.deleted)
 
     def _note(self, holder: HolderChange, error: Exception) -> None:
         """Add a separate entry for a holder that failed: to be retried, or set aside at once."""
@@ -193,10 +186,6 @@ class Follower:
         )
         self.pending.exchange((), [aside])
         self.observer.work_set_aside(HOLDER_KIND, entry_id, error)
-
-
-def _is_proposal(order: Order | DeletedOrder | None) -> bool:
-    return isinstance(order, Order) and order.kind is OrderKind.OrderProposal
 
 
 def _moves_spaces(decision: Decision[None]) -> bool:

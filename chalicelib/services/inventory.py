@@ -15,6 +15,7 @@ from chalicelib.booking.opportunity_changes import (
     OpportunityChange,
     cancellation_of,
     change_between,
+    withdrawal_of,
 )
 from chalicelib.domain.capacity import Capacity, HoldState
 from chalicelib.domain.errors import RequestTooLargeError
@@ -137,7 +138,7 @@ class Inventory:
     def withdraw(self, opportunity_id: str, *, as_cancelled: bool = False) -> Outcome:
         """Withdraw an Opportunity: its feed shows it as deleted, and it can no longer be booked.
 
-        Its Orders stay valid, unless `as_cancelled`. Raises CommitRefused if another caller changes it meanwhile.
+        Its Orders stay valid, unless `as_cancelled`; its OrderProposals are rejected (P-17). Raises CommitRefused if another caller changes it meanwhile.
         """
         listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
         if listing is None or listing.deleted:
@@ -146,9 +147,10 @@ class Inventory:
         if as_cancelled:
             next_one = withdrawn(replace(listing, opportunity=cancelled(listing.opportunity)))
             change = cancellation_of(next_one.opportunity)
-            self._publish_next(listing, next_one, capacity, spaces, change)
         else:
-            self.store.publish(withdrawn(listing), spaces)
+            next_one = withdrawn(listing)
+            change = withdrawal_of(next_one.opportunity)
+        self._publish_next(listing, next_one, capacity, spaces, change)
         return Outcome.withdrawn
 
     def standing(self, opportunity_id: str) -> int:
@@ -206,14 +208,17 @@ class Inventory:
             change = change_between(before.opportunity, after.opportunity)
         if change is None:
             self.store.publish(after, spaces)
-        elif capacity is None or capacity.spaces_left == capacity.spaces_total:
+        elif capacity is None or not capacity.has_holds:
             self.store.publish(after, spaces, if_unheld=True)
         else:
             if change.kind is not ChangeKind.cancelled:
                 # Read after the listing: a caller that adds an entry changes the listing too, and this write is refused.
                 earlier = self.pending.entry(KIND, after.opportunity.id)
                 unfinished = read_change(earlier) if earlier else None
-                change = change_between(before.opportunity, after.opportunity, unfinished) or change
+                if change.kind is ChangeKind.withdrawn:
+                    change = withdrawal_of(after.opportunity, unfinished)
+                else:
+                    change = change_between(before.opportunity, after.opportunity, unfinished) or change
             self.store.publish(after, spaces, pending_change(change))
 
 

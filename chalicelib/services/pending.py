@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork, due_before
 from chalicelib.storage.retry import RetryPolicy
 
 # Failed runs after which an entry is set aside: some minutes, with a run each minute.
@@ -102,17 +102,18 @@ class Worker:
         return self.retry.clock() - began
 
     def waiting(self) -> dict[str, int]:
-        """How many entries each kind has, counted up to some thousands. Raises StoreBusy."""
-        return {kind: self.store.count(kind, _COUNTED) for kind in self.steps}
+        """How many entries each kind has that are due, counted up to some thousands. Raises StoreBusy."""
+        return {kind: self.store.count(kind, _COUNTED, before=self._due(kind)) for kind in self.steps}
 
     def run_kind(self, kind: str, seconds: float) -> int:
-        """Work on one kind for about `seconds`, at least one step; how many items were handled.
+        """Work on the entries of one kind that are due, for about `seconds`, at least one step; how many items
+        were handled.
 
         Raises StoreBusy.
         """
         ends_at = self.retry.clock() + seconds
-        handled, after = 0, ""
-        while entries := self.store.entries(kind, _IN_TURN, after):
+        handled, after, before = 0, "", self._due(kind)
+        while entries := self.store.entries(kind, _IN_TURN, after, before=before):
             after = entries[-1].id
             waiting = self._rotated(entries)
             while waiting:
@@ -135,6 +136,9 @@ class Worker:
             handled += step.handled
             self._save(entry, step)
         return handled
+
+    def _due(self, kind: str) -> str:
+        return due_before(kind, self.now())
 
     def _of(self, kind: str) -> Chore:
         return lambda seconds: self.run_kind(kind, seconds)

@@ -1,8 +1,8 @@
-"""Runs once a minute: ends leases and continues every kind of unfinished work, each with a share of the time."""
+"""Runs once a minute: ends leases and proposals, and continues every kind of unfinished work, each with a share of the time."""
 
 from datetime import datetime
 
-from chalicelib.services import clearing, following, leases, reviews
+from chalicelib.services import clearing, following, leases, proposals, reviews
 from chalicelib.services.pending import Observer, Worker
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
@@ -12,7 +12,8 @@ from chalicelib.storage.store import Store
 # kinds that have more to do share what others do not need.
 SHARES = {
     leases.KIND: 8.0,
-    following.KIND: 12.0,
+    proposals.KIND: 4.0,
+    following.KIND: 10.0,
     following.HOLDER_KIND: 2.0,
     reviews.KIND: 6.0,
     clearing.KIND: 8.0,

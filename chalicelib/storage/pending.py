@@ -5,11 +5,20 @@ What each kind of work does and how often it is tried is defined in `services.pe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Protocol
+
+from chalicelib.domain.orders import OrderKey
+from chalicelib.storage import codec
 
 # The prefix of the kind of an entry that was set aside: it could not be handled and waits for an operator.
 SET_ASIDE = "set-aside#"
+
+# The kind of the entries that end OrderProposals. Their ids begin with the time at which they are due, so that
+# one query finds those that are.
+PROPOSAL_END = "proposal-end"
+SCHEDULED = frozenset({PROPOSAL_END})
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,28 @@ class PendingWork:
     expires_at: datetime | None = None
 
 
+def proposal_end(key: OrderKey, ends_at: datetime) -> PendingWork:
+    """The entry that ends the proposal at `ends_at`."""
+    return PendingWork(PROPOSAL_END, f"{_due_at(ends_at)} {key}", codec.to_json(key))
+
+
+def due_before(kind: str, now: datetime) -> str:
+    """The ids of entries of this kind that are due by `now` are less than this; "" for all, if it has no times."""
+    return _due_at(now.replace(microsecond=0) + timedelta(seconds=1)) if kind in SCHEDULED else ""
+
+
+def _due_at(instant: datetime) -> str:
+    """The time as the beginning of an id: seconds, rounded up, so that nothing is due too early."""
+    return f"{ceil(instant.timestamp()):012d}"
+
+
 class PendingStore(Protocol):
     """The entries of all kinds. Every method may raise StoreBusy."""
 
-    def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+    def entries(self, kind: str, limit: int, after: str = "", *, before: str = "") -> list[PendingWork]:
         """The next entries of a kind after the id `after`, in the order of their ids, strongly consistent.
+
+        With `before`, only those whose ids are less than it.
 
         A row that cannot be read is returned too, with its whole content as `document`.
         """
@@ -45,8 +71,8 @@ class PendingStore(Protocol):
     def entry(self, kind: str, entry_id: str) -> PendingWork | None:
         """One entry, strongly consistent."""
 
-    def count(self, kind: str, at_most: int) -> int:
-        """How many entries a kind has, counted up to `at_most`."""
+    def count(self, kind: str, at_most: int, *, before: str = "") -> int:
+        """How many entries a kind has, counted up to `at_most`; with `before` as in `entries`."""
 
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         """Remove some entries and add others, all or none.

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chalicelib.booking.decisions import Wanted
+from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.errors import OpenBookingError, RequestTooLargeError
 from chalicelib.domain.lifecycle import ProposalStatus, TransitionRefused
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
@@ -40,12 +41,13 @@ def list_proposals(
 ) -> None:
     """List the proposals that wait for the Seller, in no particular order. Reads the whole table of orders."""
     with reading(stage, dynamodb_url) as admin:
-        unreadable = 0
+        unreadable, now = 0, admin.system.now()
 
         def waiting(found: StoredProposal) -> bool:
             nonlocal unreadable
             unreadable += found.order is None
-            proposal = found.order.proposal if found.order else None
+            order = as_of(found.order, now) if found.order else None
+            proposal = order.proposal if order else None
             return proposal is not None and proposal.status is ProposalStatus.AwaitingSellerConfirmation
 
         found = list(islice(filter(waiting, admin.system.store.proposals()), limit + 1))
@@ -138,6 +140,7 @@ def _row(admin: Administration, order: Order) -> dict[str, Any]:
         "partner": order.key.partner_id,
         "seller": admin.seller_ids.shown(order.seller_id),
         "since": order.created_at,
+        "answer_by": order.ends_at,
         "items": [f"{count} x {what}" for what, count in items.items()],
         "due": due,
         "customer_note": proposal.customer_note if proposal else None,

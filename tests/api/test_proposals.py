@@ -21,6 +21,12 @@ from tests.support.world import API, BASE_URL, PAYMENT, PLACE, Answer, Bookable,
 UUID = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
 APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
+MESSAGES = {
+    "openBookingFlowRequirement": [
+        "https://openactive.io/OpenBookingApproval",
+        "https://openactive.io/OpenBookingMessageExchange",
+    ]
+}
 Json = dict[str, Any]
 
 
@@ -227,9 +233,9 @@ def test_an_unknown_proposal_is_unknown(broker: Broker) -> None:
     assert patch(broker, orderProposalStatus=REJECTED).status == 404
 
 
-def test_a_note_is_kept_and_enters_no_feed(world: World, broker: Broker, yoga: Bookable) -> None:
+def test_a_note_is_kept_and_enters_no_feed(world: World, broker: Broker) -> None:
     """PUPD-05."""
-    p(broker, yoga.item())
+    p(broker, world.session(offer=MESSAGES).item())
     assert patch(broker, orderCustomerNote="We come by bus.").status == 204
     order = world.order(UUID)
     assert isinstance(order, Order) and order.proposal is not None
@@ -373,7 +379,7 @@ def in_feed(world: World, broker: Broker) -> list[Json]:
 def test_a_proposal_of_what_is_no_longer_so_is_rejected(
     world: World, broker: Broker, yoga: Bookable, accepted: bool, change: Callable[[Opportunity], Opportunity]
 ) -> None:
-    """P-17: open or accepted; its spaces become a lease that ends by itself."""
+    """P-17: open or accepted, and its spaces are released."""
     version = p(broker, yoga.item()).json["orderProposalVersion"]
     if accepted:
         decide(world, ProposalEvent.accept)
@@ -381,9 +387,7 @@ def test_a_proposal_of_what_is_no_longer_so_is_rejected(
     (proposal,) = in_feed(world, broker)
     assert proposal["orderProposalStatus"] == "https://openactive.io/SellerRejected"
     assert b(broker, version).json["@type"] == "OrderCreationFailedError"
-    world.clock.advance(minutes=16)
-    world.system.sweep()
-    assert world.held(yoga) == 0
+    assert (world.held(yoga), world.capacity(yoga).spaces_left) == (0, 5)
 
 
 def test_a_proposal_of_what_is_called_something_else_shows_that(
@@ -399,13 +403,12 @@ def test_a_proposal_of_what_is_called_something_else_shows_that(
     assert b(broker, version).status == 201
 
 
-def test_a_proposal_stands_on_what_was_withdrawn_and_its_spaces_go_back_once_it_is_rejected(
-    world: World, broker: Broker, yoga: Bookable
-) -> None:
+def test_a_proposal_for_what_was_withdrawn_is_rejected(world: World, broker: Broker, yoga: Bookable) -> None:
+    """P-17: Orders stay valid, but nobody may book what the Seller no longer offers."""
     p(broker, yoga.item())
     world.system.inventory.withdraw(yoga.id)
     world.system.sweep()
-    order = world.order(UUID)
-    assert isinstance(order, Order) and order.proposal is not None and not order.proposal.is_rejected
-    decide(world, ProposalEvent.seller_rejects)
+    (proposal,) = in_feed(world, broker)
+    assert proposal["orderProposalStatus"] == "https://openactive.io/SellerRejected"
+    assert proposal["orderSellerNote"] == "The activity is no longer offered."
     assert world.held(yoga) == 0

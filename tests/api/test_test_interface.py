@@ -111,7 +111,9 @@ def test_a_dataset_goes_with_its_orders(world: World, broker: Broker) -> None:
 
 
 def _none_is_due(entries: Any) -> Any:
-    return lambda kind, limit, after="": [] if kind == KIND else entries(kind, limit, after)
+    return lambda kind, limit, after="", *, before="": (
+        [] if kind == KIND else entries(kind, limit, after, before=before)
+    )
 
 
 def test_what_does_not_go_within_the_request_goes_with_the_sweep(

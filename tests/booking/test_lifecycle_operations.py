@@ -359,8 +359,9 @@ def test_each_cell_of_the_proposals_table(play: Play, status: ProposalStatus, op
     before = play.order
     assert operation.do(play) is None
     assert (play.proposal_status, play.order.version) == (following, before.version + 1)
-    # What was turned down stays held for as long as a lease lasts.
-    play.check_spaces(HoldState.leased if following in REJECTED else HoldState.proposed)
+    # What a person has rejected stays held for as long as a lease lasts.
+    rejected = None if operation.quiet else HoldState.leased
+    play.check_spaces(rejected if following in REJECTED else HoldState.proposed)
     shown = [proposal["orderProposalStatus"] for proposal in play.in_feed("order-proposals-rpde")]
     assert shown == [f"https://openactive.io/{following}"]
     assert play.in_feed("orders-rpde") == []

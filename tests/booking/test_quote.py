@@ -143,8 +143,8 @@ def test_repeated_quote_keeps_its_spaces_and_extends_its_lease() -> None:
     assert (move.spaces_taken, move.leased_more) == (1, 1)
 
 
-def test_named_lease_follows_a_later_c1_although_c1_makes_none() -> None:
-    """LEASE-03, where only C2 leases."""
+def test_c1_for_other_items_takes_nothing_where_only_c2_leases() -> None:
+    """LEASE-03: what C2 has leased of other items is released."""
     stored = a_quote(an_item(YOGA))
     amended = quoted(
         a_request(an_item(CYCLING)),
@@ -152,7 +152,9 @@ def test_named_lease_follows_a_later_c1_although_c1_makes_none() -> None:
         with_customer=False,
         anonymous_leases=False,
     )
-    assert moves(amended) == [(CYCLING.id, None, a_lease(1)), (YOGA.id, a_lease(1), None)]
+    assert moves(amended) == [(YOGA.id, a_lease(1), None)]
+    assert RemoveOrder(stored.key, stored.version) in amended.changes
+    assert amended.answer.order.lease_expires_at is None
     lapsed = replace(stored, lease_expires_at=NOW)
     afresh = quoted(
         a_request(an_item(CYCLING)),

@@ -470,6 +470,7 @@ def test_the_dataset_site_is_served(function: Function) -> None:
 def test_the_sweep_runs(function: Function) -> None:
     assert function.invoke("lease_sweep", SCHEDULED).keys() == {
         "lease",
+        "proposal-end",
         "opportunity-change",
         "holder-change",
         "feed-review",

@@ -184,11 +184,11 @@ def test_each_run_of_the_sweep_is_counted_and_what_is_left_after_it(
     entry = PendingWork(following.KIND, "a", "{}", attempts=0)
 
     class Stuck(MemoryPending):
-        def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+        def entries(self, kind: str, limit: int, after: str = "", *, before: str = "") -> list[PendingWork]:
             raise StoreBusy("busy")
 
-        def count(self, kind: str, at_most: int) -> int:
-            return pending.count(kind, at_most)
+        def count(self, kind: str, at_most: int, *, before: str = "") -> int:
+            return pending.count(kind, at_most, before=before)
 
     pending.exchange((), [entry])
     system.install(replace(World().system, telemetry=Telemetry(level="CRITICAL"), pending=Stuck()))

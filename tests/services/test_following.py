@@ -421,7 +421,8 @@ def test_who_books_while_nobody_held_a_space_is_not_missed(imported: MemoryStore
 def test_what_is_withdrawn_stands_until_it_is_cancelled(imported: MemoryStore) -> None:
     assert b(imported, 1)
     assert inventory(imported).withdraw(SESSION_ID) is Outcome.withdrawn
-    assert pending(imported) is None
+    assert finish(imported) == 1
+    assert status(imported, 1) is OrderItemStatus.OrderItemConfirmed
     assert inventory(imported).standing(SESSION_ID) == 1
     assert not b(imported, 2)
     inventory(imported).cancel(SESSION_ID, MESSAGE)

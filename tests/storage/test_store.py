@@ -95,7 +95,7 @@ def refused(store: Store, *changes: Change) -> list[Reason]:
 
 class TestSnapshot:
     def test_of_what_is_not_there_is_empty(self, store: Store) -> None:
-        assert store.snapshot(WHOLE) == Snapshot()
+        assert store.snapshot(WHOLE) == Snapshot(absent=frozenset({SESSION_ID}))
 
     def test_has_order_seller_opportunity_counters_and_the_orders_own_hold(self, store: Store) -> None:
         publish(store)

@@ -36,7 +36,7 @@ from chalicelib.storage.errors import (
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
 from chalicelib.storage.identities import Record
 from chalicelib.storage.order_documents import pack_order, unpack_order
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import PendingWork, proposal_end
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 from chalicelib.storage.store import (
     MAX_ACTIONS,
@@ -83,6 +83,11 @@ class MemoryStore:
                     and key not in wanted.opportunity_ids
                     for offer in self._listings[key].opportunity.offers
                 ),
+                absent=frozenset(
+                    key
+                    for key in wanted.opportunity_ids
+                    if key not in self._listings or self._listings[key].deleted
+                ),
             )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
@@ -115,7 +120,7 @@ class MemoryStore:
         key = move.opportunity_id
         if self._holds.get(key, {}).get(move.order) != move.before:
             return HoldChanged(key)
-        if not move.moves_counters:
+        if not move.moves_counters and move.revision is None:
             return None
         capacity = self._capacities.get(key)
         if capacity is None:
@@ -140,6 +145,7 @@ class MemoryStore:
                     if isinstance(change.order, Order)
                     else change.order
                 )
+                self._schedule(change)
             case RemoveOrder():
                 del self._orders[change.key]
             case MoveHold():
@@ -150,6 +156,14 @@ class MemoryStore:
                 if change.moves_counters:
                     self._count(change)
 
+    def _schedule(self, change: SaveOrder) -> None:
+        if change.ended_at == change.ends_at:
+            return
+        if change.ended_at is not None:
+            self.pending.finish(proposal_end(change.order.key, change.ended_at))
+        if change.ends_at is not None:
+            self.pending.exchange((), [proposal_end(change.order.key, change.ends_at)])
+
     def _count(self, move: MoveHold) -> None:
         capacity = self._capacities[move.opportunity_id]
         ends_at = move.after.expires_at if move.after else None
@@ -158,6 +172,7 @@ class MemoryStore:
             capacity,
             spaces_left=capacity.spaces_left - move.spaces_taken,
             spaces_leased=capacity.spaces_leased + move.leased_more,
+            spaces_requested=capacity.spaces_requested + move.requested_more,
             version=capacity.version + 1,
             next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
         )
@@ -238,7 +253,7 @@ class MemoryStore:
     ) -> None:
         with self._lock:
             capacity = self._capacities.get(listing.opportunity.id)
-            if if_unheld and capacity is not None and capacity.spaces_left != capacity.spaces_total:
+            if if_unheld and capacity is not None and capacity.has_holds:
                 raise CommitRefused([OpportunityChanged(listing.opportunity.id)])
             self.publish_together([(listing, spaces)])
             if pending is not None:
@@ -348,12 +363,21 @@ def _scanned(found: Mapping[str, _T], cursor: str, part: Part, limit: int) -> Sc
 
 
 def _check_size(changes: Sequence[Change]) -> None:
-    actions = sum(1 + (isinstance(change, MoveHold) and change.moves_counters) for change in changes)
+    actions = sum(map(_actions, changes))
     if actions > MAX_ACTIONS:
         raise OrderTooLarge(f"{actions} rows do not fit one transaction")
     for change in changes:
         if isinstance(change, SaveOrder) and isinstance(change.order, Order):
             pack_order(change.order)
+
+
+def _actions(change: Change) -> int:
+    match change:
+        case MoveHold():
+            return 2 if change.moves_counters or change.revision is not None else 1
+        case SaveOrder() if change.ended_at != change.ends_at:
+            return 1 + (change.ended_at is not None) + (change.ends_at is not None)
+    return 1
 
 
 class MemoryFeeds:
@@ -524,17 +548,21 @@ class MemoryPending:
         self._lock = RLock()
         self._entries: dict[tuple[str, str], PendingWork] = {}
 
-    def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
+    def entries(self, kind: str, limit: int, after: str = "", *, before: str = "") -> list[PendingWork]:
         with self._lock:
-            found = sorted(key for key in self._entries if key[0] == kind and key[1] > after)
+            found = sorted(
+                key
+                for key in self._entries
+                if key[0] == kind and key[1] > after and (not before or key[1] < before)
+            )
             return [self._entries[key] for key in found[:limit]]
 
     def entry(self, kind: str, entry_id: str) -> PendingWork | None:
         with self._lock:
             return self._entries.get((kind, entry_id))
 
-    def count(self, kind: str, at_most: int) -> int:
-        return len(self.entries(kind, at_most))
+    def count(self, kind: str, at_most: int, *, before: str = "") -> int:
+        return len(self.entries(kind, at_most, before=before))
 
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         with self._lock:

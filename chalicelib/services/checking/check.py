@@ -30,7 +30,7 @@ from chalicelib.services.rebuilding import Rebuild
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork, due_before
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import Store
@@ -203,7 +203,7 @@ class Check:
             if kind.startswith(tuple(_ASIDE)):
                 yield from self._aside(kind)
                 continue
-            head = self.pending.entries(kind, _HEAD)
+            head = self.pending.entries(kind, _HEAD, before=due_before(kind, self.clock()))
             if head:
                 moves = " ".join(
                     f"{each.id}@{each.progress}/{each.attempts}/{each.revision}" for each in head

@@ -11,6 +11,7 @@ class Damage(StrEnum):
 
     SPACES_DO_NOT_ADD_UP = "spaces-do-not-add-up"
     LEASED_SPACES_WRONG = "leased-spaces-wrong"
+    REQUESTED_SPACES_WRONG = "requested-spaces-wrong"
     LEASE_END_UNNOTICED = "lease-end-unnoticed"
     LEASE_OVERDUE = "lease-overdue"
     HOLD_MISSING = "hold-missing"
@@ -58,6 +59,11 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
         Damage.LEASED_SPACES_WRONG: Explanation(
             "The count of leased spaces is wrong",
             "Customers see spaces as reserved by others when they are sold, or as sold when they are reserved.",
+            f"{_REPAIR} counts them again.",
+        ),
+        Damage.REQUESTED_SPACES_WRONG: Explanation(
+            "The count of requested spaces is wrong",
+            "A change of the session may not reach proposals that take no space before they are booked.",
             f"{_REPAIR} counts them again.",
         ),
         Damage.LEASE_END_UNNOTICED: Explanation(

@@ -26,11 +26,13 @@ class HoldTotals:
 
     spaces: int = 0
     leased: int = 0
+    requested: int = 0
     first_end: datetime | None = None
 
     def add(self, hold: Hold) -> None:
-        self.spaces += hold.spaces
+        self.spaces += hold.taken_spaces
         self.leased += hold.leased_spaces
+        self.requested += hold.requested_spaces
         if hold.state is HoldState.leased and hold.expires_at is not None:
             self.first_end = min(self.first_end or hold.expires_at, hold.expires_at)
 
@@ -147,7 +149,7 @@ def counters_wrong(opportunity_id: str, capacity: Capacity | None, totals: HoldT
     """How the counters differ from the holds."""
     row = f"inventory {opportunity_id} capacity"
     if capacity is None:
-        if totals.spaces:
+        if totals.spaces or totals.requested:
             yield _finding(Damage.SPACES_DO_NOT_ADD_UP, row, opportunity_id, "the row is missing")
         return
     if excess := capacity.spaces_left + totals.spaces - capacity.spaces_total:
@@ -156,6 +158,9 @@ def counters_wrong(opportunity_id: str, capacity: Capacity | None, totals: HoldT
     if excess := capacity.spaces_leased - totals.leased:
         detail = f"spaces_leased is {abs(excess)} too {'high' if excess > 0 else 'low'}"
         yield _finding(Damage.LEASED_SPACES_WRONG, row, opportunity_id, detail)
+    if excess := capacity.spaces_requested - totals.requested:
+        detail = f"spaces_requested is {abs(excess)} too {'high' if excess > 0 else 'low'}"
+        yield _finding(Damage.REQUESTED_SPACES_WRONG, row, opportunity_id, detail)
     first, mark = totals.first_end, capacity.next_expiry_at
     if first is not None and (mark is None or mark > first):
         detail = f"a lease ends at {first:%Y-%m-%dT%H:%M:%SZ}, before next_expiry_at"

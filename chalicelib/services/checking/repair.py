@@ -21,6 +21,7 @@ _AT_ONCE = 40
 _COUNTERS = {
     Damage.SPACES_DO_NOT_ADD_UP,
     Damage.LEASED_SPACES_WRONG,
+    Damage.REQUESTED_SPACES_WRONG,
     Damage.LEASE_END_UNNOTICED,
     Damage.HOLD_WITHOUT_ORDER,
     Damage.HOLD_DIFFERS,
@@ -166,5 +167,9 @@ def _counted(read: Capacity, totals: HoldTotals) -> Capacity:
     if spaces_left < 0:
         raise Oversold
     return replace(
-        read, spaces_left=spaces_left, spaces_leased=totals.leased, next_expiry_at=totals.first_end
+        read,
+        spaces_left=spaces_left,
+        spaces_leased=totals.leased,
+        spaces_requested=totals.requested,
+        next_expiry_at=totals.first_end,
     )

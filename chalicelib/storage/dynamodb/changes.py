@@ -7,6 +7,7 @@ from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrde
 from chalicelib.storage.dynamodb import rows
 from chalicelib.storage.dynamodb.calls import Raw
 from chalicelib.storage.dynamodb.corrections import hold_as_read
+from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import (
@@ -17,6 +18,7 @@ from chalicelib.storage.errors import (
     Reason,
     TooFewSpaces,
 )
+from chalicelib.storage.pending import proposal_end
 
 
 def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Change]) -> None:
@@ -32,6 +34,7 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
                 transaction.put(
                     rows.order_row(tables, change.order), is_version, OrderChanged(change.order.key)
                 )
+                _schedule(transaction, tables, change)
             case RemoveOrder():
                 row = tables.orders(str(change.key))
                 transaction.delete(row, _is_version(tables, change.replaces), OrderChanged(change.key))
@@ -41,6 +44,8 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
                     released.setdefault(change.opportunity_id, []).append(change)
                 elif change.moves_counters:
                     _move_counters(transaction, tables, change)
+                elif change.revision is not None:
+                    _check_revision(transaction, tables, change)
     for opportunity_id, moves in released.items():
         _release(transaction, tables, opportunity_id, moves)
 
@@ -48,6 +53,32 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
 def _is_version(tables: Tables, version: int | None) -> Any:
     orders = tables.orders
     return orders.order_key.does_not_exist() if version is None else orders.version == version
+
+
+def _schedule(transaction: Transaction, tables: Tables, change: SaveOrder) -> None:
+    """Move the entry from which the sweep takes the Order when it ends. The Order's own condition covers it."""
+    if change.ended_at == change.ends_at:
+        return
+    if change.ended_at is not None:
+        transaction.delete(pending_row(tables, proposal_end(change.order.key, change.ended_at)), None)
+    if change.ends_at is not None:
+        transaction.put(pending_row(tables, proposal_end(change.order.key, change.ends_at)))
+
+
+def _check_revision(transaction: Transaction, tables: Tables, move: MoveHold) -> None:
+    """The counters stay as they are, and so does the row, which others write all the time."""
+    transaction.check(
+        tables.capacity,
+        move.opportunity_id,
+        _is_current(tables, move),
+        OpportunityChanged(move.opportunity_id),
+        range_key=CAPACITY,
+    )
+
+
+def _is_current(tables: Tables, move: MoveHold) -> Any:
+    capacity = tables.capacity
+    return (capacity.revision == move.revision) & (capacity.open_for_booking == True)  # noqa: E712
 
 
 def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None:
@@ -70,6 +101,7 @@ def _release(
         capacity.spaces_left.add(-sum(move.spaces_taken for move in moves)),
         capacity.spaces_leased.add(sum(move.leased_more for move in moves)),
         capacity.version.add(1),
+        *_requested(tables, sum(move.requested_more for move in moves)),
     ]
     counters = capacity(opportunity_id, CAPACITY)
     transaction.update(
@@ -80,18 +112,24 @@ def _release(
     )
 
 
+def _requested(tables: Tables, more: int) -> list[Any]:
+    """Most rows never get this counter: only where leasing is off does P use it."""
+    return [tables.capacity.spaces_requested.add(more)] if more else []
+
+
 def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> None:
     capacity = tables.capacity
     actions: list[Any] = [
         capacity.spaces_left.add(-move.spaces_taken),
         capacity.spaces_leased.add(move.leased_more),
         capacity.version.add(1),
+        *_requested(tables, move.requested_more),
     ]
     condition = capacity.opportunity_id.exists()
     if move.spaces_taken > 0:
         condition &= capacity.spaces_left >= move.spaces_taken
     if move.revision is not None:
-        condition &= (capacity.revision == move.revision) & (capacity.open_for_booking == True)  # noqa: E712
+        condition &= _is_current(tables, move)
     if move.after is not None and move.after.expires_at is not None:
         seconds = rows.to_seconds(move.after.expires_at)
         # No lease may end before `next_expiry_at`, or its end would not be noticed. Usually the mark

@@ -28,6 +28,11 @@ def correct(
     actions = [
         capacity.spaces_left.set(corrected.spaces_left),
         capacity.spaces_leased.set(corrected.spaces_leased),
+        *(
+            [capacity.spaces_requested.set(corrected.spaces_requested)]
+            if corrected.spaces_requested != read.spaces_requested
+            else []
+        ),
         mark.set(rows.to_seconds(ends_at)) if ends_at else mark.remove(),
         capacity.version.add(1),
     ]

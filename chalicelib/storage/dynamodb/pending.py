@@ -25,8 +25,8 @@ class DynamoPending:
         self._tables = tables
         self._rows = tables.pending
 
-    def entries(self, kind: str, limit: int, after: str = "") -> list[PendingWork]:
-        following = self._rows.id > after if after else None
+    def entries(self, kind: str, limit: int, after: str = "", *, before: str = "") -> list[PendingWork]:
+        following = self._between(after, before)
         with passing_faults(row_name(self._rows.Meta.table_name, kind)):
             answer: dict[str, Any] = self._tables.connection.query(
                 self._rows.Meta.table_name,
@@ -43,12 +43,24 @@ class DynamoPending:
         found = batch_get(self._tables.connection, [key]).get(table)
         return _read(found[0]) if found else None
 
-    def count(self, kind: str, at_most: int) -> int:
+    def count(self, kind: str, at_most: int, *, before: str = "") -> int:
         with passing_faults(row_name(self._rows.Meta.table_name, kind)):
             answer: dict[str, Any] = self._tables.connection.query(
-                self._rows.Meta.table_name, kind, consistent_read=True, limit=at_most, select="COUNT"
+                self._rows.Meta.table_name,
+                kind,
+                range_key_condition=self._between("", before),
+                consistent_read=True,
+                limit=at_most,
+                select="COUNT",
             )
         return int(answer["Count"])
+
+    def _between(self, after: str, before: str) -> Any:
+        """The condition on ids. A key condition has one range: BETWEEN includes its ends, but no id is `before`."""
+        ids = self._rows.id
+        if before:
+            return ids.between(f"{after}\0", before) if after else ids < before
+        return ids > after if after else None
 
     def exchange(self, finished: Sequence[PendingWork], added: Sequence[PendingWork]) -> None:
         transaction = Transaction(self._tables.connection)

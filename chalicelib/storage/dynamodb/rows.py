@@ -76,6 +76,7 @@ def read_capacity(raw: Raw) -> Capacity:
         version=_number(raw, "version"),
         open_for_booking=raw["open_for_booking"]["BOOL"],
         next_expiry_at=_instant(raw, "next_expiry_at"),
+        spaces_requested=_number(raw, "spaces_requested") if "spaces_requested" in raw else 0,
     )
 
 

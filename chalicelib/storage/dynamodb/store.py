@@ -67,6 +67,7 @@ class DynamoStore:
             other_offers=frozenset(
                 offer.id for key in others if key in inventory for offer in inventory[key].opportunity.offers
             ),
+            absent=frozenset(wanted.opportunity_ids) - inventory.keys(),
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
@@ -195,7 +196,11 @@ class DynamoStore:
                 capacity.row_format.set(FORMAT),
             ]
             unheld = (
-                capacity.opportunity_id.does_not_exist() | (capacity.spaces_left == capacity.spaces_total)
+                capacity.opportunity_id.does_not_exist()
+                | (
+                    (capacity.spaces_left == capacity.spaces_total)
+                    & (capacity.spaces_requested.does_not_exist() | (capacity.spaces_requested == 0))
+                )
                 if if_unheld
                 else None
             )

@@ -59,6 +59,7 @@ class CapacityRow(_InventoryRow):
     version = NumberAttribute()
     open_for_booking = BooleanAttribute()
     next_expiry_at = NumberAttribute(null=True)
+    spaces_requested = NumberAttribute(null=True)
 
 
 class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]

@@ -92,6 +92,11 @@ def leases_are_counted_wrong(here: Site) -> str:
     return capacity_name(here)
 
 
+def requests_are_counted_wrong(here: Site) -> str:
+    capacity_row(here).update([here.tables.capacity.spaces_requested.set(1)])
+    return capacity_name(here)
+
+
 def the_next_end_is_too_late(here: Site) -> str:
     ends_at = hold_row(here, "leased").lease_expires_at
     capacity_row(here).update([here.tables.capacity.next_expiry_at.set(ends_at + 60)])
@@ -276,6 +281,7 @@ PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (a_space_is_lost, Damage.SPACES_DO_NOT_ADD_UP),
     (a_space_is_there_twice, Damage.SPACES_DO_NOT_ADD_UP),
     (leases_are_counted_wrong, Damage.LEASED_SPACES_WRONG),
+    (requests_are_counted_wrong, Damage.REQUESTED_SPACES_WRONG),
     (the_next_end_is_too_late, Damage.LEASE_END_UNNOTICED),
     (the_next_end_is_missing, Damage.LEASE_END_UNNOTICED),
     (the_sweep_has_not_run, Damage.LEASE_OVERDUE),
