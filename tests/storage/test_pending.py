@@ -1,13 +1,22 @@
 """The contract of `storage.pending.PendingStore`, kept by every store."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chalicelib.domain.orders import OrderKey
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.tables import FORMAT, Tables
 from chalicelib.storage.errors import CommitRefused
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.storage.pending import (
+    PROPOSAL_END,
+    SET_ASIDE,
+    PendingStore,
+    PendingWork,
+    due_before,
+    proposal_end,
+)
 from tests.storage.conftest import Stores
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -34,6 +43,29 @@ def test_entries_come_in_pages_in_the_order_of_their_ids(pending: PendingStore) 
     assert [entry.id for entry in pending.entries("chore", 2)] == ["e1", "e2"]
     assert [entry.id for entry in pending.entries("chore", 2, "e2")] == ["e3", "one"]
     assert pending.entries("chore", 2, "one") == []
+
+
+def test_entries_before_an_id(pending: PendingStore) -> None:
+    pending.exchange((), [replace(ENTRY, id=f"e{number}") for number in (1, 2, 3)])
+    assert [entry.id for entry in pending.entries("chore", 9, before="e3")] == ["e1", "e2"]
+    assert [entry.id for entry in pending.entries("chore", 9, "e1", before="e3")] == ["e2"]
+    assert pending.entries("chore", 9, "e2", before="e3") == []
+    assert (pending.count("chore", 9, before="e3"), pending.count("chore", 1, before="e3")) == (2, 1)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=999)])
+def test_a_scheduled_entry_is_due_from_its_time_on(pending: PendingStore, ahead: timedelta) -> None:
+    """Never before it, and less than a second after it."""
+    key = OrderKey("partner#1", "uuid")
+    entry = proposal_end(key, AT - ahead)
+    pending.exchange((), [entry])
+    due = [
+        pending.entries(PROPOSAL_END, 9, before=due_before(PROPOSAL_END, AT + timedelta(seconds=seconds)))
+        for seconds in (-1, 0, 1)
+    ]
+    assert due == [[], [entry], [entry]]
+    assert codec.from_json(entry.document, OrderKey) == key
+    assert due_before("chore", AT) == ""
 
 
 def test_entries_are_counted_up_to_a_bound(pending: PendingStore) -> None:

@@ -2,14 +2,23 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder, Snapshot, Wanted
+from chalicelib.booking.decisions import (
+    Change,
+    MoveHold,
+    RemoveOrder,
+    SaveOrder,
+    Snapshot,
+    Wanted,
+    save_order,
+)
 from chalicelib.booking.quote import quote
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
-from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.domain.lifecycle import ProposalStatus
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind, Proposal
 from chalicelib.services.leases import sweep
 from chalicelib.storage.errors import (
     CommitRefused,
@@ -23,7 +32,7 @@ from chalicelib.storage.errors import (
     StoreBusy,
     TooFewSpaces,
 )
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import PROPOSAL_END, PendingWork, proposal_end
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, SellerEntry, Store, StoredProposal
 from tests.storage.conftest import Stores
@@ -494,6 +503,105 @@ class TestChangesToFollow:
         change(stores, CANCELLED)
         change(stores, replace(CANCELLED, revision=3))
         assert stores.pending.entries(CANCELLED.kind, 10) == [replace(CANCELLED, revision=3)]
+
+
+REQUESTED = Hold(2, HoldState.requested)
+
+
+class TestRequestedSpaces:
+    def test_are_counted_and_stay_available(self, store: Store) -> None:
+        publish(store, 2)
+        store.commit([taken(REQUESTED, revision=1)])
+        store.commit([taken(REQUESTED, key(2), revision=1)])
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (2, 4)
+        assert store.holds(SESSION_ID)[KEY] == REQUESTED
+
+    def test_are_taken_by_one_and_refused_to_the_next(self, store: Store) -> None:
+        publish(store, 2)
+        booked = Hold(2, HoldState.booked)
+        store.commit([taken(REQUESTED)])
+        store.commit([taken(REQUESTED, key(2))])
+        store.commit([MoveHold(SESSION_ID, KEY, REQUESTED, booked, 1)])
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (0, 2)
+        second = MoveHold(SESSION_ID, key(2), REQUESTED, booked, 1)
+        assert refused(store, second) == [TooFewSpaces(SESSION_ID, 0, 0)]
+
+    def test_are_released(self, store: Store) -> None:
+        publish(store, 2)
+        store.commit([taken(REQUESTED)])
+        store.commit([MoveHold(SESSION_ID, KEY, REQUESTED, None)])
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (2, 0)
+        assert not capacity(store).has_holds
+
+    def test_count_as_a_holder_for_a_change(self, store: Store) -> None:
+        publish(store, 2)
+        store.commit([taken(REQUESTED)])
+        following = Listing(an_opportunity(revision=2), version=2)
+        with pytest.raises(CommitRefused):
+            store.publish(following, 2, if_unheld=True)
+        store.commit([MoveHold(SESSION_ID, KEY, REQUESTED, None)])
+        store.publish(following, 2, if_unheld=True)
+
+
+class TestRevision:
+    def test_is_checked_although_no_counter_moves(self, store: Store) -> None:
+        """P-17: B of a proposal whose spaces are held already."""
+        publish(store)
+        proposed = Hold(1, HoldState.proposed)
+        store.commit([taken(proposed)])
+        before = capacity(store)
+        move = MoveHold(SESSION_ID, KEY, proposed, BOOKED, revision=1)
+        assert not move.moves_counters
+        for listing in (
+            Listing(an_opportunity(revision=2), version=2),
+            Listing(an_opportunity(revision=3), version=3, deleted=True),
+        ):
+            store.publish(listing, 10)
+            stale = replace(move, revision=1 if listing.version == 2 else 3)
+            assert refused(store, stale) == [OpportunityChanged(SESSION_ID)]
+        store.publish(Listing(an_opportunity(revision=4), version=4), 10)
+        store.commit([replace(move, revision=4)])
+        assert store.holds(SESSION_ID)[KEY] == BOOKED
+        assert capacity(store).version == before.version + 3  # the three versions, and no more
+
+
+def a_proposal(ends_at: datetime | None, status: str = "AwaitingSellerConfirmation") -> Order:
+    proposal = Proposal("1", ProposalStatus(status), ends_at=ends_at)
+    return an_order(kind=OrderKind.OrderProposal, proposal=proposal, lease_expires_at=None)
+
+
+class TestSchedule:
+    """The entry that ends a proposal is written with each of its versions, and with none that is refused."""
+
+    def due(self, stores: Stores) -> list[PendingWork]:
+        return stores.pending.entries(PROPOSAL_END, 9)
+
+    def test_follows_the_order(self, stores: Stores) -> None:
+        first, second = a_proposal(LATER), a_proposal(LATER + timedelta(hours=1))
+        saved = save_order(first, None)
+        stores.store.commit([saved])
+        assert self.due(stores) == [proposal_end(KEY, LATER)]
+        again = save_order(second, saved.order)
+        stores.store.commit([again])
+        assert self.due(stores) == [proposal_end(KEY, LATER + timedelta(hours=1))]
+        with pytest.raises(CommitRefused):
+            stores.store.commit([again])
+        assert len(self.due(stores)) == 1
+        stores.store.commit([save_order(a_proposal(LATER, "SellerRejected"), again.order)])
+        assert self.due(stores) == []
+
+    def test_ends_with_a_deleted_order(self, stores: Stores) -> None:
+        saved = save_order(a_proposal(LATER), None)
+        stores.store.commit([saved])
+        stores.store.commit([save_order(DeletedOrder(KEY, SELLER_ID), saved.order)])
+        assert self.due(stores) == []
+
+    def test_has_nothing_for_a_row_of_an_earlier_release(self, stores: Stores) -> None:
+        saved = save_order(a_proposal(None), None)
+        stores.store.commit([saved])
+        assert self.due(stores) == []
+        stores.store.commit([save_order(a_proposal(LATER), saved.order)])
+        assert len(self.due(stores)) == 1
 
 
 class TestRegister:

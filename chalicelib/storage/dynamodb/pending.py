@@ -35,7 +35,8 @@ class DynamoPending:
                 consistent_read=True,
                 limit=limit,
             )
-        return [_read(raw) for raw in answer["Items"]]
+        # BETWEEN includes both of its ends.
+        return [_read(raw) for raw in answer["Items"] if not before or raw["id"]["S"] < before]
 
     def entry(self, kind: str, entry_id: str) -> PendingWork | None:
         table = self._rows.Meta.table_name
@@ -56,7 +57,7 @@ class DynamoPending:
         return int(answer["Count"])
 
     def _between(self, after: str, before: str) -> Any:
-        """The condition on ids. A key condition has one range: BETWEEN includes its ends, but no id is `before`."""
+        """The condition on ids. A key condition has one range at most."""
         ids = self._rows.id
         if before:
             return ids.between(f"{after}\0", before) if after else ids < before
