@@ -131,7 +131,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.OrderCreationFailedError: (
         _BOOKINGS,
-        "At B an item requires the Seller's approval, or the OrderProposal is not accepted; at P no item requires approval.",
+        "At B an item requires the Seller's approval, or the OrderProposal is not accepted, has ended, or can no longer be honoured; at P no item requires approval.",
     ),
     errors.OrderProposalVersionOutdatedError: (
         ("B",),
@@ -156,7 +156,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.PatchNotAllowedOnPropertyError: (
         _PATCHES,
-        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`, `orderProposalStatus` not `https://openactive.io/CustomerRejected`; or the Seller has already rejected the OrderProposal.",
+        "`orderItemStatus` is not `https://openactive.io/CustomerCancelled`, `orderProposalStatus` not `https://openactive.io/CustomerRejected`; or the Seller has already rejected the OrderProposal, or it has ended. `orderCustomerNote` without a rejection: no Offer exchanges messages, or the Seller has decided.",
     ),
     errors.CancellationNotPermittedError: (
         ("Order Cancellation",),
@@ -192,12 +192,12 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.OpportunityOfferPairNotBookableError: (
         _WITH_ITEMS,
-        "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; the Offer cannot be booked in advance or through this API, or its booking window is not open; or the Seller takes no bookings.",
+        "The Opportunity is over, cancelled, postponed, closed, or not of a bookable type; it has started, and the Order needs the Seller's approval; the Offer cannot be booked in advance or through this API, or its booking window is not open; or the Seller takes no bookings.",
     ),
     errors.OpportunityIsFullError: (_WITH_ITEMS, "No space is left, and none is leased."),
     errors.OpportunityHasInsufficientCapacityError: (
         _WITH_ITEMS,
-        "There are more items than spaces; on the items in excess.",
+        "There are more items than spaces; on the items in excess. At B of an OrderProposal that took no space at P because leasing is off, it is the whole answer: too few are left, and the OrderProposal is rejected.",
     ),
     errors.OpportunityCapacityIsReservedByLeaseError: (
         _WITH_ITEMS,

@@ -423,7 +423,7 @@ class Promises(RuleBasedStateMachine):
         self._settle(lambda proposed: not proposed.is_open(self.clock()))
         for session, spaces in SPACES.items():
             capacity = self.world_capacity(session)
-            fewest, most = self.taken_by_others(OrderKey("nobody", "1"), session)
+            fewest, most = self.taken_by_others(OrderKey("partner-2", "1"), session)
             assert fewest == most == spaces - capacity
             if not self.can_be_sold(Counter([session])):
                 continue
