@@ -112,15 +112,18 @@ def _disjoint(orders: Iterable[Order | DeletedOrder]) -> Iterator[list[Order]]:
     """The Orders in batches, each for one transaction, which may not write a row twice."""
     batch: list[Order] = []
     touched: set[str] = set()
+    rows = 0
     for order in orders:
         if not isinstance(order, Order):
             continue
         held = order.holds().keys()
-        actions = len(batch) + 2 * len(touched) + 1 + 2 * len(held)
-        if batch and (touched & held or actions > MAX_ACTIONS):
+        # Its row, for each Opportunity the hold and the counters, and the entry that would end a proposal.
+        own = 1 + 2 * len(held) + (order.ends_at is not None)
+        if batch and (touched & held or rows + own > MAX_ACTIONS):
             yield batch
-            batch, touched = [], set()
+            batch, touched, rows = [], set(), 0
         batch.append(order)
         touched |= held
+        rows += own
     if batch:
         yield batch

@@ -361,6 +361,7 @@ def test_b_of_what_is_no_longer_as_it_was_proposed(
     make(world, yoga)
     if followed:
         world.system.sweep()
+        assert status(broker) == "SellerRejected"
     refused = b(broker, proposed)
     assert (refused.status, refused.json["@type"]) == (500, "OrderCreationFailedError")
     assert status(broker) == "SellerRejected"

@@ -9,13 +9,15 @@ from itertools import count
 import pytest
 
 from chalicelib.booking.book import book
-from chalicelib.booking.decisions import Change, Wanted
-from chalicelib.domain.orders import DeletedOrder, OrderKey
+from chalicelib.booking.decisions import Change, MoveHold, Wanted, save_order
+from chalicelib.domain.lifecycle import ProposalStatus
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind, Proposal
 from chalicelib.services import clearing
 from chalicelib.services.attempts import carry_out
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Worker
 from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.pending import PROPOSAL_END
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from tests.support.builders import (
@@ -180,6 +182,23 @@ def test_orders_that_cannot_go_together_go_by_themselves(store: Counting) -> Non
     store.busy = 1
     assert clear(store, RETRY, seconds=10) == len(IDS)
     check_that_all_is_gone(store)
+
+
+def test_proposals_go_with_the_entries_that_would_end_them(store: Counting) -> None:
+    """A transaction has space for these, too: 40 proposals, each on a session of its own."""
+    for number, opportunity_id in enumerate(IDS[20:], start=100):
+        book_one(store, number, opportunity_id)
+        order = store.orders([key(number)])[key(number)]
+        assert isinstance(order, Order)
+        waiting = Proposal("1", ProposalStatus.AwaitingSellerConfirmation, ends_at=NOW)
+        proposal = replace(order, kind=OrderKind.OrderProposal, proposal=waiting)
+        (before,), (after,) = order.holds().values(), proposal.holds().values()
+        store.commit([save_order(proposal, order), MoveHold(opportunity_id, order.key, before, after)])
+    assert store.pending.count(PROPOSAL_END, 99) == 40
+    note(store)
+    assert clear(store, RETRY, seconds=10) == len(IDS)
+    check_that_all_is_gone(store)
+    assert store.pending.count(PROPOSAL_END, 99) == 0
 
 
 def test_whoever_books_meanwhile_is_refused_or_goes_too(store: Counting) -> None:
