@@ -42,7 +42,7 @@ from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import PROPOSAL_END, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.opportunities import read_opportunity, read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
@@ -612,12 +612,19 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
         proposed, order_uuid = create("OpenBookingApprovalFlow"), uuid.uuid4()
         due = {"@type": "PriceSpecification", "price": 0, "priceCurrency": "GBP"}
         proposal = order_request("OrderProposal", proposed) | {"customer": CUSTOMER, "totalPaymentDue": due}
-        ask("PUT", f"order-proposals/{order_uuid}", proposal, expect=201)
+        version = ask("PUT", f"order-proposals/{order_uuid}", proposal, expect=201)["orderProposalVersion"]
         act(
             "SellerAcceptOrderProposal",
             "OrderProposal",
             f"{BASE_URL}/api/openbooking/order-proposals/{order_uuid}",
         )
+        # B has a condition on the Opportunity's row; the sweep looks at each proposal whose entry is due.
+        of_proposal = {"@type": "Order", "orderProposalVersion": version}
+        ask("PUT", f"orders/{order_uuid}", of_proposal, expect=201)
+        unanswered = uuid.uuid4()
+        ask("PUT", f"order-proposals/{unanswered}", proposal, expect=201)
+        end_all_proposals(pending)
+        assert function.invoke("lease_sweep", SCHEDULED)["proposal-end"] == 0
         ask("DELETE", "test-interface/datasets/judged")
         ask("GET", f"orders/{order.rpartition('/')[2]}", expect=410)
         # What another request leaves behind goes with the sweep.
@@ -630,6 +637,13 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
     finally:
         asked = function.end()["asked"]
     hold_against_policies(asked, template, inventory)
+
+
+def end_all_proposals(pending: DynamoPending) -> None:
+    """Make the entries of all proposals due, which the sweep then looks at."""
+    for entry in pending.entries(PROPOSAL_END, 10):
+        due = replace(entry, id=f"{0:012d} {entry.id.partition(' ')[2]}")
+        pending.exchange([entry], [due])
 
 
 def hold_against_policies(asked: Any, template: Any, inventory: Inventory) -> None:
