@@ -14,7 +14,7 @@ from functools import cache
 from threading import Lock
 from typing import TypeVar
 
-from chalicelib.domain.orders import OrderKey
+from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.feeds.contents import FeedContents, is_known, partner_of
 from chalicelib.feeds.parked import PARKED, PARKED_CONTENT
 from chalicelib.identity.consent import FeedReview
@@ -26,6 +26,7 @@ from chalicelib.services.checking.inventory import (
     read_orders,
     unreadable_order,
 )
+from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import Rebuild
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
@@ -155,6 +156,7 @@ class Check:
             for some in _together(orders):
                 self._suspect(self._calmly(lambda: list(look.orders(some))))  # noqa: B023
                 self._suspect(self._calmly(lambda: list(self._feed_look.orders(some))))  # noqa: B023
+                self._suspect(self._calmly(lambda: list(self._ends(some))))  # noqa: B023
             self._count("orders", len(orders))
             if page.cursor is None:
                 return
@@ -217,6 +219,16 @@ class Check:
             yield from map(_aside, entries)
             after = entries[-1].id
 
+    def _ends(self, orders: Iterable[Order | DeletedOrder]) -> Iterator[Finding]:
+        """The open proposals that the sweep would not find at their end."""
+        for order in orders:
+            entry = scheduled_end(order) if isinstance(order, Order) else None
+            if entry is not None and not any(
+                self.pending.entry(kind, entry.id) for kind in (entry.kind, SET_ASIDE + entry.kind)
+            ):
+                row, subject = f"pending {entry.kind} {entry.id}", Subject("order", str(order.key))
+                yield Finding(Damage.END_MISSING, row, "", subject)
+
     def _leases(self) -> Iterator[Finding]:
         for opportunity_id in self.store.expired(self.clock() - LEASE_OVERDUE_AFTER, self.max_named):
             row = f"inventory {opportunity_id} hold#"
@@ -232,6 +244,7 @@ class Check:
                 keys = [OrderKey(*key.rsplit("#", 1)) for key in ids]
                 orders, broken = read_orders(self.store, keys)
                 yield from look.orders(list(orders.values()))
+                yield from self._ends(orders.values())
                 yield from broken.values()
             case "owed":
                 yield from self._owed(within, ids)

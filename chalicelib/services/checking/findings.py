@@ -20,6 +20,7 @@ class Damage(StrEnum):
     DETAILS_MISSING = "details-missing"
     SELLER_MISSING = "seller-missing"
     PARENT_MISSING = "parent-missing"
+    END_MISSING = "proposal-end-missing"
     ITEM_MISSING = "feed-item-missing"
     ITEM_OUTDATED = "feed-item-outdated"
     ITEM_AHEAD = "feed-item-ahead"
@@ -109,6 +110,11 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
             "Brokers find a session without its series, or a slot without its facility, and leave it out.",
             "Import from the source again.",
             is_repaired=False,
+        ),
+        Damage.END_MISSING: Explanation(
+            "A proposal is not scheduled to end",
+            "Without an answer or a booking it keeps its spaces until a request reads it.",
+            f"{_REPAIR} schedules it.",
         ),
         Damage.ITEM_MISSING: Explanation(
             "An item is not in its feed",

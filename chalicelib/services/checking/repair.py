@@ -11,6 +11,7 @@ from chalicelib.services.checking.check import Check
 from chalicelib.services.checking.feeds import read_item
 from chalicelib.services.checking.findings import Damage, Finding
 from chalicelib.services.checking.inventory import HOLDS_AT_ONCE, HoldTotals, damage_of
+from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import note_shown
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.storage.store import HoldCorrection
@@ -61,6 +62,8 @@ class Repair:
                     self._empty_row(finding)
                 case Damage.LEASE_OVERDUE:
                     self._end_leases(finding.subject.id)
+                case Damage.END_MISSING:
+                    self._schedule_end(OrderKey(*finding.subject.id.rsplit("#", 1)))
         left = set(self.check.look_again(finding.subject for finding in findings))
         return [finding for finding in findings if finding in left]
 
@@ -153,6 +156,13 @@ class Repair:
         item = read_item(row) if row is not None else None
         if item is not None:
             feeds.vacate(feed_id, number, item.id, self.check.clock())
+
+    def _schedule_end(self, key: OrderKey) -> None:
+        check = self.check
+        order = check.retry.run(lambda: check.store.orders([key]), on=(StoreBusy,)).get(key)
+        entry = scheduled_end(order) if isinstance(order, Order) else None
+        if entry is not None:
+            check.retry.run(lambda: check.pending.exchange((), [entry]), on=(StoreBusy,))
 
     def _end_leases(self, opportunity_id: str) -> None:
         check = self.check

@@ -21,7 +21,7 @@ from chalicelib.services.checking.findings import EXPLANATIONS, Damage
 from chalicelib.services.checking.repair import Repair
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.rows import to_seconds
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import PendingWork, proposal_end
 from tests.services.checking.site import FEED, PARTNER, SESSIONS, Site, site
 from tests.support.engines import Rows, put_back, rows_of, running_engine
 from tests.support.inventory import seller_id
@@ -106,6 +106,26 @@ def the_next_end_is_too_late(here: Site) -> str:
 def the_next_end_is_missing(here: Site) -> str:
     capacity_row(here).update([here.tables.capacity.next_expiry_at.remove()])
     return capacity_name(here)
+
+
+def an_end_is_lost(here: Site) -> str:
+    order = here.installation.order(here.uuids["waiting"])
+    assert isinstance(order, Order) and order.ends_at is not None
+    entry = proposal_end(order.key, order.ends_at)
+    here.system.pending.finish(entry)
+    return f"pending {entry.kind} {entry.id}"
+
+
+def an_earlier_release_made_a_proposal(here: Site) -> str:
+    order = here.installation.order(here.uuids["accepted"])
+    assert isinstance(order, Order) and order.proposal is not None
+    earlier = replace(order, proposal=replace(order.proposal, ends_at=None))
+    here.system.store.commit([save_order(earlier, order)])
+    starts_at = order.earliest_start()
+    assert starts_at is not None
+    entry = proposal_end(order.key, starts_at)
+    here.pump.drain()
+    return f"pending {entry.kind} {entry.id}"
 
 
 def the_sweep_has_not_run(here: Site) -> str:
@@ -285,6 +305,8 @@ PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (the_next_end_is_too_late, Damage.LEASE_END_UNNOTICED),
     (the_next_end_is_missing, Damage.LEASE_END_UNNOTICED),
     (the_sweep_has_not_run, Damage.LEASE_OVERDUE),
+    (an_end_is_lost, Damage.END_MISSING),
+    (an_earlier_release_made_a_proposal, Damage.END_MISSING),
     (a_hold_is_lost_with_its_count, Damage.HOLD_MISSING),
     (an_order_is_lost, Damage.HOLD_WITHOUT_ORDER),
     (a_hold_has_the_wrong_state, Damage.HOLD_DIFFERS),
