@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from chalicelib.booking.access import with_all_access
 from chalicelib.booking.assessment import Assessment, assess, check_parties
-from chalicelib.booking.decisions import Answer, Decision, Moment, Snapshot, save_order
+from chalicelib.booking.decisions import Answer, Decision, Moment, Snapshot, outdated_counters, save_order
 from chalicelib.booking.existing import check_seller
 from chalicelib.booking.holding import holds_before, moves
+from chalicelib.booking.leasing import check_proposals
 from chalicelib.booking.proposal_ends import (
     NO_SPACE_NOTE,
     WITHDRAWN_NOTE,
@@ -67,7 +68,7 @@ def propose(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: R
 
     The spaces are held until the proposal is booked or rejected (P-16). Without leasing they are only recorded:
     then B takes them, if there are any left (B-18).
-    Raises the order-level errors of P in the order of ERR-09 and PAY-15.
+    Raises the order-level errors of P in the order of ERR-09 and PAY-15, and TooManyRequestsError.
     """
     return _place(request, snapshot, moment, render, OrderKind.OrderProposal)
 
@@ -218,13 +219,15 @@ def _place(
     check_total(request, assessment)
     check_payment(request.payment, assessment.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
+    usage = check_proposals(order, snapshot, moment) if kind is OrderKind.OrderProposal else ()
 
     takes_spaces = order.proposal is None or order.proposal.holds_spaces
     answer = render(replace(order, items=_with_spaces_after(order.items)) if takes_spaces else order)
     order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
     held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
-    return Decision(Answer(order), (save_order(order, existing), *held))
+    saved = save_order(order, existing, outdated=outdated_counters(order.key, snapshot, moment.now))
+    return Decision(Answer(order, usage=usage), (saved, *held))
 
 
 def _with_spaces_after(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:

@@ -8,23 +8,28 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
-from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.capacity import Capacity, Hold, Share
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.identifiers import PASSES
 from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, next_version
 from chalicelib.domain.parties import Json, Seller
+from chalicelib.domain.partner_limits import PartnerCounters, PartnerLimits, Usage, counted, shard_of
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The keys of one snapshot. Of Opportunities in `offers_of`, only the ids of their Offers are needed."""
+    """The keys of one snapshot. Of Opportunities in `offers_of`, only the ids of their Offers are needed.
+
+    `counters`: also those of the partner.
+    """
 
     order: OrderKey
     seller_id: str | None = None
     opportunity_ids: tuple[str, ...] = ()
     offers_of: tuple[str, ...] = ()
+    counters: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class Snapshot:
     opportunities: Mapping[str, OpportunitySnapshot] = field(default_factory=dict)
     other_offers: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
+    counters: PartnerCounters = field(default_factory=PartnerCounters)
+
+
+def _most_before(limit: int, more: int) -> int | None:
+    return limit - more if limit and more > 0 else None
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,8 @@ class MoveHold:
     The counters change by the difference, so that bookings of different Customers never invalidate each
     other. `revision`, if given, is the one that was priced; it must still be current and open for booking, also
     if the counters do not change.
-    `ends_before_others`: this lease ends before every other one on the Opportunity.
+    `ends_before_others`: this lease ends before every other one on the Opportunity. `limits`, if given, are
+    those that the partner's leases on the Opportunity must not exceed.
     """
 
     opportunity_id: str
@@ -67,6 +78,7 @@ class MoveHold:
     after: Hold | None
     revision: int | None = None
     ends_before_others: bool = False
+    limits: PartnerLimits | None = None
 
     @property
     def spaces_taken(self) -> int:
@@ -90,6 +102,29 @@ class MoveHold:
         )
 
     @property
+    def share_more(self) -> Share:
+        """By how much the partner's share rises."""
+        return (self.after.share if self.after else Share()) - (self.before.share if self.before else Share())
+
+    @property
+    def most_before(self) -> tuple[int | None, int | None]:
+        """How many spaces the partner may lease before this move, and how many anonymously; None: no limit."""
+        more = self.share_more
+        if self.limits is None:
+            return None, None
+        return (
+            _most_before(self.limits.lease_spaces, more.spaces),
+            _most_before(self.limits.anonymous_lease_spaces, more.anonymous),
+        )
+
+    def is_within_limits(self, share: Share) -> bool:
+        """Whether the partner, which has this share now, may make the move."""
+        spaces, anonymous = self.most_before
+        return (spaces is None or share.spaces <= spaces) and (
+            anonymous is None or share.anonymous <= anonymous
+        )
+
+    @property
     def moves_counters(self) -> bool:
         """Whether the Opportunity's counters change.
 
@@ -99,7 +134,9 @@ class MoveHold:
         before = self.before.expires_at if self.before else None
         after = self.after.expires_at if self.after else None
         cut_short = before is not None and after is not None and after < before
-        return bool(self.spaces_taken or self.leased_more or self.requested_more or cut_short)
+        return bool(
+            self.spaces_taken or self.leased_more or self.requested_more or self.share_more or cut_short
+        )
 
 
 @dataclass(frozen=True)
@@ -108,11 +145,15 @@ class SaveOrder:
 
     `ended_at` is when the replaced row was scheduled to end. The schedule, from which the sweep takes
     OrderProposals that end, is changed in the same transaction.
+    `counts` is by how much the partner's counters change; `outdated` ones are removed. Both follow from what was
+    read, and are left out of comparisons.
     """
 
     order: Order | DeletedOrder
     replaces: int | None
     ended_at: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict, compare=False)
+    outdated: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def ends_at(self) -> datetime | None:
@@ -120,18 +161,32 @@ class SaveOrder:
         return self.order.ends_at if isinstance(self.order, Order) else None
 
 
-def save_order(order: Order | DeletedOrder, before: Order | DeletedOrder | None) -> SaveOrder:
+def save_order(
+    order: Order | DeletedOrder, before: Order | DeletedOrder | None, *, outdated: tuple[str, ...] = ()
+) -> SaveOrder:
     """Put `order` as the next version of the row that was read as `before`."""
     ended_at = before.ends_at if isinstance(before, Order) else None
-    return SaveOrder(next_version(order, before), before.version if before else None, ended_at)
+    replaces = before.version if before else None
+    return SaveOrder(next_version(order, before), replaces, ended_at, counted(before, order), outdated)
+
+
+def outdated_counters(key: OrderKey, snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
+    """The counters that can be removed with the next change of this Order."""
+    return snapshot.counters.outdated(shard_of(key.uuid), now)
 
 
 @dataclass(frozen=True)
 class RemoveOrder:
-    """Remove the row of an Order UUID, if it still has version `replaces`."""
+    """Remove the row of an Order UUID, if it still has version `replaces`. `counts` as for SaveOrder."""
 
     key: OrderKey
     replaces: int
+    counts: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+
+def remove_order(order: Order | DeletedOrder) -> RemoveOrder:
+    """Remove the row that was read as `order`."""
+    return RemoveOrder(order.key, order.version, counted(order, None))
 
 
 Change: TypeAlias = MoveHold | SaveOrder | RemoveOrder
@@ -154,10 +209,14 @@ class Decision(Generic[T]):
 
 @dataclass(frozen=True)
 class Answer:
-    """An Order to show, with the errors of its items by their index (C1-04)."""
+    """An Order to show, with the errors of its items by their index (C1-04).
+
+    `usage` are the limits of the partner that it is near to, or that took the lease from this answer.
+    """
 
     order: Order
     errors: Mapping[int, tuple[OrderItemError, ...]] = field(default_factory=dict)
+    usage: tuple[Usage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +232,7 @@ class Policy:
     anonymous_leases: bool = True
     named_leases: bool = True
     lease_for: timedelta = timedelta(minutes=15)
+    lease_longest: timedelta = timedelta(minutes=30)
     answer_for: timedelta = timedelta(days=2)
     book_for: timedelta = timedelta(days=1)
     prepayment_supported: bool = True
@@ -180,6 +240,7 @@ class Policy:
     reconciliation: Json = field(default_factory=dict)
     max_opportunities: int = MAX_OPPORTUNITIES
     pass_url: str = PASSES
+    limits: PartnerLimits = field(default_factory=PartnerLimits)
 
     @property
     def leases(self) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import MoveHold, Snapshot
-from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.domain.capacity import Hold, HoldState, LeaseKind
 from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.domain.partner_limits import PartnerLimits
 
 
 def holds_before(snapshot: Snapshot, now: datetime) -> dict[str, Hold]:
@@ -58,17 +59,24 @@ def lease_end(now: datetime, lease_for: timedelta) -> datetime:
     return end.replace(microsecond=0) + timedelta(seconds=1 if end.microsecond else 0)
 
 
-def release_as_lease(order: Order, snapshot: Snapshot, expires_at: datetime) -> tuple[MoveHold, ...]:
+def release_as_lease(
+    order: Order, snapshot: Snapshot, expires_at: datetime, limits: PartnerLimits
+) -> tuple[MoveHold, ...]:
     """Turn the holds of the Order into a lease that cannot be renewed.
 
     The Broker may still be showing the rejected proposal to the Customer, and the official suite expects
     the spaces to be held for a while after a rejection. Spaces of an Opportunity that was withdrawn, which
-    is not in the snapshot, are released immediately: they cannot be booked.
+    is not in the snapshot, are released immediately: they cannot be booked. So are those that would exceed
+    what the partner may lease of an Opportunity.
     """
-    return tuple(
-        replace(_move(key, order.key, hold, lease, snapshot), revision=None)
-        if key in snapshot.opportunities
-        else MoveHold(key, order.key, hold, None)
-        for key, hold in order.holds().items()
-        for lease in (Hold(hold.spaces, HoldState.leased, expires_at),)
-    )
+
+    def released(key: str, hold: Hold) -> MoveHold:
+        known = snapshot.opportunities.get(key)
+        if known is not None:
+            lease = Hold(hold.spaces, HoldState.leased, expires_at, LeaseKind.named)
+            move = replace(_move(key, order.key, hold, lease, snapshot), revision=None, limits=limits)
+            if move.is_within_limits(known.capacity.share_of(order.key.partner_id)):
+                return move
+        return MoveHold(key, order.key, hold, None)
+
+    return tuple(released(key, hold) for key, hold in order.holds().items())

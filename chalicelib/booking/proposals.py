@@ -166,7 +166,8 @@ def _changed(
     if not proposal.is_rejected:
         changed = with_end(changed, moment) if shows else changed
     elif moment.policy.leases and proposal.holds_spaces:
-        released = release_as_lease(order, snapshot, lease_end(moment.now, moment.policy.lease_for))
+        policy = moment.policy
+        released = release_as_lease(order, snapshot, lease_end(moment.now, policy.lease_for), policy.limits)
     else:
         released = moves(order.key, order.holds(), {})
     return Decision(None, (save_order(changed, order), *released))

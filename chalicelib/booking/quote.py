@@ -4,9 +4,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.assessment import Assessment, assess, check_parties, remaining_total
-from chalicelib.booking.decisions import Answer, Decision, Moment, RemoveOrder, Snapshot, save_order
+from chalicelib.booking.decisions import (
+    Answer,
+    Decision,
+    Moment,
+    Snapshot,
+    outdated_counters,
+    remove_order,
+    save_order,
+)
 from chalicelib.booking.existing import check_seller
-from chalicelib.booking.holding import holds_before, lease_end, moves
+from chalicelib.booking.holding import holds_before, moves
+from chalicelib.booking.leasing import with_lease
 from chalicelib.booking.requests import OrderRequest
 from chalicelib.domain.capacity import HoldState
 from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
@@ -20,8 +29,9 @@ def quote(
     """C1 (without a Customer) and C2 (with one).
 
     If no item has an error and this stage leases, the spaces are leased; an existing lease is replaced by
-    one for exactly these items (LEASE-03). A stage that does not lease keeps what an existing lease has of the
-    same items. With any error nothing changes, including an older lease.
+    one for exactly these items (LEASE-03), or released if a limit of the partner does not allow it. A stage that
+    does not lease keeps what an existing lease has of the same items. With any error nothing changes, including
+    an older lease.
 
     Raises the order-level errors of C1 and C2 in the order of ERR-09.
     """
@@ -39,10 +49,21 @@ def quote(
         is_leased = state is OrderState.quote
         return _with_kept_lease(order, snapshot, moment) if is_leased else Decision(Answer(order))
 
-    order = replace(order, lease_expires_at=lease_end(moment.now, moment.policy.lease_for))
+    order, usage = with_lease(order, snapshot, moment, with_customer=with_customer)
+    before = holds_before(snapshot, moment.now)
+    if order.lease_expires_at is None:
+        answer = Answer(order, usage=usage)
+        if existing is None or state is not OrderState.quote:
+            return Decision(answer)
+        return Decision(answer, (remove_order(existing), *moves(order.key, before, {})))
     order = next_version(order, existing)
-    held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
-    return Decision(Answer(order), (save_order(without_personal_data(order), existing), *held))
+    held = (
+        replace(move, limits=moment.policy.limits)
+        for move in moves(order.key, before, order.holds(), snapshot)
+    )
+    outdated = outdated_counters(order.key, snapshot, moment.now)
+    saved = save_order(without_personal_data(order), existing, outdated=outdated)
+    return Decision(Answer(order, usage=usage), (saved, *held))
 
 
 def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decision[Answer]:
@@ -61,10 +82,14 @@ def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decisi
             left[item.opportunity.id] -= 1
             kept.append(item)
     if not kept:
-        return Decision(
-            Answer(order), (RemoveOrder(order.key, existing.version), *moves(order.key, before, {}))
-        )
-    lease = replace(order, items=tuple(kept), lease_expires_at=existing.lease_expires_at)
+        return Decision(Answer(order), (remove_order(existing), *moves(order.key, before, {})))
+    lease = replace(
+        order,
+        items=tuple(kept),
+        lease_expires_at=existing.lease_expires_at,
+        lease_kind=existing.lease_kind,
+        leased_since=existing.leased_since,
+    )
     if len(kept) == len(order.items):
         order = replace(order, lease_expires_at=existing.lease_expires_at)
     else:
@@ -90,7 +115,7 @@ def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) ->
         return Decision(None)
     check_seller(order.seller_id, seller_id)
     released = moves(order.key, holds_before(snapshot, now), {})
-    return Decision(None, (RemoveOrder(order.key, order.version), *released))
+    return Decision(None, (remove_order(order), *released))
 
 
 def without_personal_data(order: Order) -> Order:

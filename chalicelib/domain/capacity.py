@@ -3,9 +3,13 @@
 Invariant, checkable at any time: spaces_total = spaces_left + the sum of the spaces taken by holds.
 """
 
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from chalicelib.domain.errors import (
     OpportunityCapacityIsReservedByLeaseError,
@@ -24,17 +28,59 @@ class HoldState(StrEnum):
     booked = "booked"  # for an Order
 
 
+class LeaseKind(StrEnum):
+    """How a lease counts against the limits of its partner."""
+
+    anonymous = "anonymous"  # made at C1, without a Customer
+    named = "named"  # made at C2, or left by a rejected proposal
+
+
+@dataclass(frozen=True)
+class Share:
+    """The spaces of one Opportunity that one partner leases, and how many of them without a Customer."""
+
+    spaces: int = 0
+    anonymous: int = 0
+
+    def __add__(self, other: "Share") -> "Share":
+        return Share(self.spaces + other.spaces, self.anonymous + other.anonymous)
+
+    def __sub__(self, other: "Share") -> "Share":
+        return Share(self.spaces - other.spaces, self.anonymous - other.anonymous)
+
+    def __bool__(self) -> bool:
+        return bool(self.spaces or self.anonymous)
+
+
+_NO_SHARE = Share()
+
+
+@lru_cache(maxsize=1000)
+def share_key(partner_id: str) -> str:
+    """A short text for a partner, which does not make the counters of an Opportunity too large: 72 bits."""
+    return base64.urlsafe_b64encode(hashlib.sha256(partner_id.encode()).digest()[:9]).decode()
+
+
 @dataclass(frozen=True)
 class Hold:
     """The spaces of one Opportunity that one Order holds; only a lease has an end.
 
     Spaces that are only requested stay available to others: the hold records who must follow a change of the
     Opportunity.
+    A lease without a `lease_kind` was made by an earlier release and is not counted for its partner.
     """
 
     spaces: int
     state: HoldState
     expires_at: datetime | None = None
+    lease_kind: LeaseKind | None = None
+
+    @property
+    def share(self) -> Share:
+        """What this hold adds to the share of its partner."""
+        if self.lease_kind is None or self.state is not HoldState.leased:
+            return _NO_SHARE
+        return Share(self.spaces, self.spaces if self.lease_kind is LeaseKind.anonymous else 0)
 
     @property
     def taken_spaces(self) -> int:
@@ -57,8 +103,9 @@ class Capacity:
     """The counters of one Opportunity.
 
     `spaces_leased` is the part of the held spaces that is only leased. `spaces_requested` are not held: they
-    are those of OrderProposals that take no space before B. No lease on it ends before `next_expiry_at`. `revision` is that of the Opportunity the spaces are sold at; `version`
-    counts every change of this row.
+    are those of OrderProposals that take no space before B. No lease on it ends before `next_expiry_at`.
+    `revision` is that of the Opportunity the spaces are sold at; `version` counts every change of this row.
+    `shares` are the leased spaces of each partner, by `share_key`.
     """
 
     spaces_total: int
@@ -69,6 +116,7 @@ class Capacity:
     open_for_booking: bool = True
     next_expiry_at: datetime | None = None
     spaces_requested: int = 0
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
     @property
     def has_holds(self) -> bool:
@@ -84,6 +132,10 @@ class Capacity:
 
     def spaces_leased_by_others(self, own: Hold | None) -> int:
         return self.spaces_leased - (own.leased_spaces if own else 0)
+
+    def share_of(self, partner_id: str) -> Share:
+        """What the partner leases of this Opportunity."""
+        return self.shares.get(share_key(partner_id), _NO_SHARE) if self.shares else _NO_SHARE
 
 
 def capacity_errors(wanted: int, free: int, leased_by_others: int) -> list[type[OrderItemError] | None]:

@@ -6,7 +6,10 @@ instance holds only what varies. The text is an attribute, because `python -OO` 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from chalicelib.domain.partner_limits import Usage
 
 
 class OpenBookingError(Exception):
@@ -113,10 +116,13 @@ class TooManyRequestsError(OpenBookingError):
     name = "Too many requests in too short a time."
     status = 429
 
-    def __init__(self, description: str | None = None, *, retry_after: int = 1) -> None:
-        """`retry_after` is in seconds."""
+    def __init__(
+        self, description: str | None = None, *, retry_after: int = 1, usage: Usage | None = None
+    ) -> None:
+        """`retry_after` is in seconds; `usage` is the limit of a partner that would be exceeded, if it is one."""
         super().__init__(description)
         self.retry_after = retry_after
+        self.usage = usage
 
 
 # --- the Order as a whole -----------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.domain.capacity import Hold, HoldState, LeaseKind
 from chalicelib.domain.lifecycle import CANCELLED, REJECTED, OrderItemStatus, OrderState, ProposalStatus
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
@@ -96,6 +96,7 @@ class Order:
     `published`: it has entered its partner's Orders feed (OFEED-02). `fingerprint` identifies items and
     customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
     one of P if this was a proposal before. `version` counts the changes of the stored row.
+    `leased_since` is when the first lease under this UUID was made.
     """
 
     key: OrderKey
@@ -111,6 +112,8 @@ class Order:
     requires_approval: bool = False
     proposal: Proposal | None = None
     lease_expires_at: datetime | None = None
+    lease_kind: LeaseKind | None = None
+    leased_since: datetime | None = None
     access_methods: tuple[AccessMethod, ...] = ()
     created_at: datetime | None = None
     fingerprint: str | None = None
@@ -131,8 +134,9 @@ class Order:
             if self.proposal.is_rejected:
                 return {}
             state = state if self.proposal.holds_spaces else HoldState.requested
+        lease = (self.lease_expires_at, self.lease_kind) if state is HoldState.leased else (None, None)
         return {
-            opportunity_id: Hold(spaces, state, self.lease_expires_at if state is HoldState.leased else None)
+            opportunity_id: Hold(spaces, state, *lease)
             for opportunity_id, spaces in spaces_wanted(self.items).items()
         }
 

@@ -10,6 +10,8 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from chalicelib.domain.partner_limits import PartnerLimits
+
 WAYS = ("openid", "issuer", "api-keys", "headers")
 
 
@@ -51,6 +53,31 @@ class Settings:
     anonymous_leasing: bool = _setting("Lease spaces at C1.", True)
     named_leasing: bool = _setting("Lease spaces at C2.", True)
     lease_seconds: int = _setting("Duration of a lease, in seconds.", 900)
+    lease_longest_seconds: int = _setting(
+        "The longest life of a lease, in seconds from the first one under its Order UUID, however often it is "
+        "renewed; at least LEASE_SECONDS. 0: twice LEASE_SECONDS.",
+        0,
+    )
+    anonymous_lease_spaces: int = _setting(
+        "Spaces of one Opportunity that one booking partner may lease at C1, without a Customer; 0: no limit.",
+        PartnerLimits.anonymous_lease_spaces,
+    )
+    lease_spaces: int = _setting(
+        "Spaces of one Opportunity that one booking partner may lease altogether; 0: no limit.",
+        PartnerLimits.lease_spaces,
+    )
+    partner_leases: int = _setting(
+        "Order UUIDs with a lease that one booking partner may have; approximate. 0: no limit.",
+        PartnerLimits.partner_leases,
+    )
+    partner_proposals: int = _setting(
+        "OrderProposals of one booking partner that may wait for their Sellers; approximate. 0: no limit.",
+        PartnerLimits.partner_proposals,
+    )
+    partner_spaces: int = _setting(
+        "Spaces that one booking partner may hold by all of these together; approximate. 0: no limit.",
+        PartnerLimits.partner_spaces,
+    )
     proposal_answer_seconds: int = _setting(
         "How long a Seller has to answer an OrderProposal, in seconds, and never beyond the start of its earliest "
         "Opportunity. After that it is rejected.",
@@ -137,6 +164,20 @@ class Settings:
         return timedelta(seconds=self.lease_seconds)
 
     @property
+    def lease_longest(self) -> timedelta:
+        return timedelta(seconds=self.lease_longest_seconds or 2 * self.lease_seconds)
+
+    @property
+    def partner_limits(self) -> PartnerLimits:
+        return PartnerLimits(
+            anonymous_lease_spaces=self.anonymous_lease_spaces,
+            lease_spaces=self.lease_spaces,
+            partner_leases=self.partner_leases,
+            partner_proposals=self.partner_proposals,
+            partner_spaces=self.partner_spaces,
+        )
+
+    @property
     def reconciliation(self) -> dict[str, Any]:
         """The properties of Payment that are checked, with the value each must have (PAY-04)."""
         wanted = {
@@ -185,6 +226,16 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
+    for name in (
+        "lease_longest_seconds",
+        "anonymous_lease_spaces",
+        "lease_spaces",
+        "partner_leases",
+        "partner_proposals",
+        "partner_spaces",
+    ):
+        if getattr(settings, name) < 0:
+            raise SettingsError(f"{name.upper()} must not be below 0.")
     for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer"):
         if (url := getattr(settings, name)) and not _is_url(url):
             raise SettingsError(f"{name.upper()} must be an http or https URL.")

@@ -216,6 +216,8 @@ class System:
             anonymous_leases=settings.anonymous_leasing,
             named_leases=settings.named_leasing,
             lease_for=settings.lease_for,
+            lease_longest=settings.lease_longest,
+            limits=settings.partner_limits,
             answer_for=timedelta(seconds=settings.proposal_answer_seconds),
             book_for=timedelta(seconds=settings.proposal_booking_seconds),
             prepayment_supported=settings.prepayment,
@@ -233,7 +235,7 @@ class System:
     @property
     def bookings(self) -> Bookings:
         """The Broker's actions."""
-        return Bookings(self.attempts, self.moment)
+        return Bookings(self.attempts, self.moment, self.telemetry.partner_usage)
 
     @property
     def inventory(self) -> "Inventory":

@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 if TYPE_CHECKING:
+    from chalicelib.domain.partner_limits import Usage
     from chalicelib.feeds.parked import ParkedRecord
 
 # Libraries log what they process, at levels that may be enabled for all loggers: tokens and user names,
@@ -57,6 +58,21 @@ class Telemetry:
         """Log a commit that lost a race and is retried."""
         self._logger.info("commit refused", reasons=[type(reason).__name__ for reason in reasons])
         self.count("CommitsRefused")
+
+    def partner_usage(self, partner_id: str, usage: "Usage") -> None:
+        """Log a partner that is near to one of its limits, or was limited by it."""
+        details: dict[str, Any] = {
+            "partner": partner_id,
+            "limit": usage.limit.value,
+            "used": usage.used,
+            "most": usage.most,
+        }
+        if usage.is_exceeded:
+            self._logger.info("partner at limit", **details)
+            self.count("PartnerAtLimit")
+        else:
+            self._logger.info("partner near limit", **details)
+            self.count("PartnerNearLimit")
 
     def failure(self, what: str, error: BaseException, **ids: Any) -> None:
         """Log an unexpected error, with its stack trace."""

@@ -15,7 +15,9 @@ from chalicelib.booking.requests import (
     ProposalBookingRequest,
     ProposalUpdateRequest,
 )
+from chalicelib.domain.errors import TooManyRequestsError
 from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.domain.partner_limits import Usage
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.row_size import within_row
 from chalicelib.storage.store import KEYS_IN_ONE_READ, KEYS_OF_AN_ORDER, KEYS_OF_ONE_OPPORTUNITY
@@ -27,20 +29,23 @@ class Bookings:
     """The stages, for one installation.
 
     `moment` returns the current time with new ids and the policy. Each method raises what its stage in
-    `booking` raises, and StillBusy. `seller_id` is the Seller for whom the caller acts.
+    `booking` raises, and StillBusy. `seller_id` is the Seller for whom the caller acts. `on_usage` reports the
+    limits that a partner is near to, or has exceeded.
     """
 
     attempts: Attempts
     moment: Callable[[], Moment]
+    on_usage: Callable[[str, Usage], None] = lambda partner_id, usage: None
 
     def quote(self, request: OrderRequest, *, with_customer: bool) -> Answer:
         """C1, or C2 with a Customer."""
         moment = self.moment()
-        return self.attempts.carry_out(
-            _wanted(request),
+        answer = self.attempts.carry_out(
+            _wanted(request, counters=True),
             lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer),
             moment.now,
         )
+        return self._reported(request.key, answer)
 
     def delete_quote(self, key: OrderKey, *, seller_id: str | None) -> None:
         """OrderQuote Deletion."""
@@ -53,9 +58,17 @@ class Bookings:
         """P. Raises RequestTooLargeError if its row would have no space for later changes."""
         moment = self.moment()
         render = within_row(render, moment)
-        return self.attempts.carry_out(
-            _wanted(request), lambda snapshot: propose(request, snapshot, moment, render), moment.now
-        )
+        try:
+            answer = self.attempts.carry_out(
+                _wanted(request, counters=True),
+                lambda snapshot: propose(request, snapshot, moment, render),
+                moment.now,
+            )
+        except TooManyRequestsError as refusal:
+            if refusal.usage is not None:
+                self.on_usage(request.key.partner_id, refusal.usage)
+            raise
+        return self._reported(request.key, answer)
 
     def book(self, request: OrderRequest, render: Render) -> Answer:
         """B of the simple flow. Raises RequestTooLargeError if its row would have no space for later changes."""
@@ -108,12 +121,18 @@ class Bookings:
             Wanted(key), lambda snapshot: read_status(snapshot, now, seller_id=seller_id), now
         )
 
+    def _reported(self, key: OrderKey, answer: Answer) -> Answer:
+        for usage in answer.usage:
+            self.on_usage(key.partner_id, usage)
+        return answer
 
-def _wanted(request: OrderRequest) -> Wanted:
-    """What to read; texts that cannot be ids are not looked up."""
+
+def _wanted(request: OrderRequest, *, counters: bool = False) -> Wanted:
+    """What to read; texts that cannot be ids are not looked up. `counters`: also those of the partner."""
     seller_id = request.seller_id if request.seller_id and is_identifier(request.seller_id) else None
     opportunity_ids = tuple(filter(is_identifier, request.opportunity_ids()))
-    return Wanted(request.key, seller_id, opportunity_ids, _whose_offers(request, opportunity_ids))
+    offers_of = _whose_offers(request, opportunity_ids)
+    return Wanted(request.key, seller_id, opportunity_ids, offers_of, counters)
 
 
 def _whose_offers(request: OrderRequest, opportunity_ids: tuple[str, ...]) -> tuple[str, ...]:

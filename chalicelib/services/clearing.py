@@ -117,8 +117,9 @@ def _disjoint(orders: Iterable[Order | DeletedOrder]) -> Iterator[list[Order]]:
         if not isinstance(order, Order):
             continue
         held = order.holds().keys()
-        # Its row, for each Opportunity the hold and the counters, and the entry that would end a proposal.
-        own = 1 + 2 * len(held) + (order.ends_at is not None)
+        # Its row, for each Opportunity the hold and the counters, the entry that would end a proposal, and the
+        # counters of its partner.
+        own = 2 + 2 * len(held) + (order.ends_at is not None)
         if batch and (touched & held or rows + own > MAX_ACTIONS):
             yield batch
             batch, touched, rows = [], set(), 0

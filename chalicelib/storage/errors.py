@@ -30,6 +30,13 @@ class LeaseEndsEarlier:
 
 
 @dataclass(frozen=True)
+class LeasesLimited:
+    """With this lease the partner would lease more of the Opportunity than its limits allow."""
+
+    opportunity_id: str
+
+
+@dataclass(frozen=True)
 class HoldChanged:
     """The Order's hold is not as it was read: its lease has ended, or another request changed it."""
 
@@ -50,7 +57,15 @@ class OrderChanged:
     key: OrderKey
 
 
-Reason = TooFewSpaces | OpportunityChanged | LeaseEndsEarlier | HoldChanged | OrderChanged | SellerChanged
+Reason = (
+    TooFewSpaces
+    | OpportunityChanged
+    | LeaseEndsEarlier
+    | LeasesLimited
+    | HoldChanged
+    | OrderChanged
+    | SellerChanged
+)
 
 
 class CommitRefused(Exception):

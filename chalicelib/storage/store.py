@@ -10,6 +10,7 @@ from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
+from chalicelib.domain.partner_limits import SHARDS
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 
@@ -18,10 +19,10 @@ MAX_ACTIONS = 100
 
 
 # The number of keys that one read can have, and how many a snapshot needs: for an Opportunity with its counters
-# and the hold on it, and for an Order with its Seller.
+# and the hold on it, and for an Order with its Seller and the counters of its partner.
 KEYS_IN_ONE_READ = 100
 KEYS_OF_ONE_OPPORTUNITY = 3
-KEYS_OF_AN_ORDER = 2
+KEYS_OF_AN_ORDER = 2 + SHARDS
 
 
 @dataclass(frozen=True)

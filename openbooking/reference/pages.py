@@ -12,8 +12,8 @@ from typing import Any
 
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
-from chalicelib.domain.limits import LIMITS
 from chalicelib.runtime.settings import Settings
+from openbooking.reference.limits import limits_page
 
 _ROOT = Path(__file__).resolve().parents[2]
 DOCS, TESTS = _ROOT / "docs", _ROOT / "tests"
@@ -94,8 +94,10 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.TooManyRequestsError: (
         EVERYWHERE,
-        "The booking partner has exceeded its requests for this minute (`RATE_LIMIT`), or API Gateway throttles the "
-        "request (`infra/gateway.json`). `Retry-After` says when to try again.",
+        "The booking partner has exceeded its requests for this minute (`RATE_LIMIT`); at P, it has too many "
+        "OrderProposals that wait for their Sellers (`PARTNER_PROPOSALS`), or would hold too many spaces that are "
+        "not booked (`PARTNER_SPACES`); or API Gateway throttles the request (`infra/gateway.json`). `Retry-After` "
+        "says when to try again.",
     ),
     errors.UnexpectedOrderTypeError: (_WITH_BODY, "`@type` is not the one that the endpoint accepts."),
     errors.SellerNotFoundError: (_WITH_ITEMS, "`seller` is missing, or is not a Seller of this system."),
@@ -345,26 +347,6 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
                 assert isinstance(statement, ast.FunctionDef), "only functions can be marked"
                 for argument in mark.args:
                     yield statement.name, ast.literal_eval(argument)
-
-
-def limits_page() -> str:
-    """The text of docs/limits.md."""
-    return "\n".join(
-        [
-            "# Limits",
-            "",
-            "Generated from the code by `python -m openbooking.reference.pages`; do not edit.",
-            "",
-            "Sizes are bytes of compact JSON in UTF-8, unless the unit says otherwise. A refusal names the property and its",
-            "bound, and changes nothing. Why these, and what an Order leaves out where space is short:",
-            "[decision 14](decisions/0014-how-large-an-order-may-be.md).",
-            "",
-            "| What | At most | Beyond it |",
-            "|---|---|---|",
-            *(f"| {limit.of} | {limit.most:,} {limit.unit} | {limit.beyond} |" for limit in LIMITS),
-            "",
-        ]
-    )
 
 
 PAGES = {"errors.md": errors_page, "limits.md": limits_page, "settings.md": settings_page}

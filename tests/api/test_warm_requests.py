@@ -102,7 +102,10 @@ STAGES = {"C1": 200, "C2": 200, "B": 201, "orders-rpde": 200}
 def test_warm_request_makes_the_same_calls_whoever_is_believed(
     partner: Client, session: Bookable, calls: Calls, stage: str, way: str, request: pytest.FixtureRequest
 ) -> None:
-    partner.world.set(rate_limit=0, authentication="openid,api-keys,headers")
+    # All tests of this module quote the same session.
+    partner.world.set(
+        rate_limit=0, authentication="openid,api-keys,headers", anonymous_lease_spaces=0, lease_spaces=0
+    )
     headers: Headers = request.getfixturevalue(way)
     made = []
     for who in (None, headers):

@@ -1,7 +1,10 @@
-"""Spaces in every order of events: what Brokers, the clock and the Seller do, against a plain count."""
+"""Spaces in every order of events: what Brokers, the clock and the Seller do, against a plain count.
+
+The partners have low limits, so that many quotes exceed them (decision 21).
+"""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +17,10 @@ from chalicelib.booking.cancel import cancel_items, delete_order
 from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
 from chalicelib.booking.quote import delete_quote, quote
 from chalicelib.booking.requests import CancellationRequest, OrderRequest
-from chalicelib.domain.capacity import HoldState
+from chalicelib.domain.capacity import HoldState, LeaseKind, Share, share_key
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
+from chalicelib.domain.partner_limits import PartnerLimits
 from chalicelib.services.attempts import carry_out, current_snapshot
 from chalicelib.services.leases import sweep
 from chalicelib.storage.retry import RetryPolicy
@@ -47,6 +51,11 @@ YOGA, CYCLING, COURT = SPACES
 wanted = st.lists(st.sampled_from([YOGA, YOGA, YOGA, CYCLING, COURT]), min_size=1, max_size=3)
 lengths = st.sampled_from([60, 300, 900])
 
+LIMITS = PartnerLimits(
+    anonymous_lease_spaces=2, lease_spaces=3, partner_leases=3, partner_proposals=0, partner_spaces=5
+)
+LONGEST = timedelta(seconds=1000)
+
 
 class Spaces(RuleBasedStateMachine):
     """The model is nothing but what every answer promised: who holds what, and until when."""
@@ -59,12 +68,16 @@ class Spaces(RuleBasedStateMachine):
             self.store.publish(Listing(opportunity), SPACES[key])
         self.promised: dict[OrderKey, tuple[dict[str, int], Any]] = {}
         self.used: set[OrderKey] = set()
+        self.kinds: dict[OrderKey, LeaseKind] = {}
+        self.leased_since: dict[OrderKey, datetime] = {}
+        # A lease counts towards the totals of its partner until the end of the minute in which it ends.
+        self.counted: dict[OrderKey, tuple[int, datetime]] = {}
 
     def carry_out(self, key: OrderKey, request: OrderRequest | None, decide: Any) -> Any:
         ids = tuple(request.opportunity_ids()) if request else ()
         return carry_out(
             self.store,
-            Wanted(key, SELLER_ID, ids),
+            Wanted(key, SELLER_ID, ids, counters=True),
             decide,
             now=self.clock(),
             retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0, attempts=4),
@@ -76,7 +89,8 @@ class Spaces(RuleBasedStateMachine):
         return current_snapshot(self.store, wanted, self.clock())
 
     def moment(self, lease_for: int = 900) -> Moment:
-        return Moment(self.clock(), self.new_id, Policy(lease_for=timedelta(seconds=lease_for)))
+        policy = Policy(lease_for=timedelta(seconds=lease_for), lease_longest=LONGEST, limits=LIMITS)
+        return Moment(self.clock(), self.new_id, policy)
 
     def a_request(self, key: OrderKey, ids: list[str], **changes: Any) -> OrderRequest:
         items = [an_item(OPPORTUNITIES[each], n) for n, each in enumerate(ids)]
@@ -121,7 +135,66 @@ class Spaces(RuleBasedStateMachine):
         for item in answer.order.items:
             assert item.spaces_remaining == self.free_to(key, item.opportunity_id)  # C1-09
         if fits:
-            self.promised[key] = (self.count(ids), answer.order.lease_expires_at)
+            self._promise(key, self.count(ids), answer.order.lease_expires_at, lease_for, with_customer)
+
+    def _promise(
+        self, key: OrderKey, spaces: dict[str, int], ends_at: datetime | None, lease_for: int, named: bool
+    ) -> None:
+        """A quote without errors has a lease exactly if no limit forbids it."""
+        now = self.clock()
+        lived = self.is_leased(key)
+        kind = (
+            LeaseKind.named
+            if named or (lived and self.kinds[key] is LeaseKind.named)
+            else LeaseKind.anonymous
+        )
+        since = self.leased_since.get(key, now)
+        last_end = since + max(LONGEST, timedelta(seconds=lease_for))
+        allowed = last_end > now and self.is_allowed(key, spaces, kind)
+        assert (ends_at is not None) == allowed
+        if ends_at is None:
+            self.promised.pop(key, None)
+            if lived:
+                self.leased_since.pop(key)
+                self.counted.pop(key)
+            return
+        assert ends_at == min(now + timedelta(seconds=lease_for), last_end)
+        self.promised[key] = (spaces, ends_at)
+        self.kinds[key], self.leased_since[key] = kind, since
+        self.counted[key] = (sum(spaces.values()), ends_at)
+
+    def is_leased(self, key: OrderKey) -> bool:
+        _, until = self.promised.get(key, ({}, None))
+        return until is not None and until > self.clock()
+
+    def is_allowed(self, key: OrderKey, spaces: dict[str, int], kind: LeaseKind) -> bool:
+        anonymous = kind is LeaseKind.anonymous
+        for opportunity_id, number in spaces.items():
+            share = self.share(key.partner_id, opportunity_id, besides=key)
+            if share.spaces + number > LIMITS.lease_spaces:
+                return False
+            if anonymous and share.anonymous + number > LIMITS.anonymous_lease_spaces:
+                return False
+        others = [
+            number
+            for other, (number, until) in self.counted.items()
+            if other.partner_id == key.partner_id
+            and other != key
+            and -(-int(until.timestamp()) // 60) * 60 > self.clock().timestamp()
+        ]
+        return (
+            len(others) < LIMITS.partner_leases
+            and sum(others) + sum(spaces.values()) <= LIMITS.partner_spaces
+        )
+
+    def share(self, partner_id: str, opportunity_id: str, besides: OrderKey | None = None) -> Share:
+        """What the partner leases of an Opportunity, as promised."""
+        share = Share()
+        for key, (spaces, _) in self.promised.items():
+            if key.partner_id == partner_id and key != besides and self.is_leased(key):
+                number = spaces.get(opportunity_id, 0)
+                share += Share(number, number if self.kinds[key] is LeaseKind.anonymous else 0)
+        return share
 
     @rule(key=orders, ids=wanted)
     def book(self, key: OrderKey, ids: list[str]) -> None:
@@ -160,6 +233,7 @@ class Spaces(RuleBasedStateMachine):
         assert fits == (not answer.errors)
         if fits:
             self.promised[key] = (self.count(ids), None)
+            self.counted.pop(key, None)
             self.used.add(key)
 
     @rule(key=orders, which=st.integers(0, 3))
@@ -194,6 +268,9 @@ class Spaces(RuleBasedStateMachine):
         now = self.clock()
         self.carry_out(key, None, lambda snapshot: delete_quote(snapshot, now, seller_id=SELLER_ID))
         if key not in self.used:
+            # The quote is forgotten, also if its lease has ended.
+            self.leased_since.pop(key, None)
+            self.counted.pop(key, None)
             self.promised.pop(key, None)
 
     @rule(seconds=st.sampled_from([1, 59, 60, 300, 900]))
@@ -225,6 +302,21 @@ class Spaces(RuleBasedStateMachine):
             if ends:
                 assert capacity.next_expiry_at is not None
                 assert capacity.next_expiry_at <= min(ends)
+
+    @invariant()
+    def no_partner_leases_more_than_it_may(self) -> None:
+        """The counters match the holds, also of leases that have ended and were not read since."""
+        for opportunity_id, (_, capacity) in self.store.listings(sorted(SPACES)).items():
+            assert capacity is not None
+            held: dict[str, Share] = {}
+            for key, hold in self.store.holds(opportunity_id).items():
+                held[key.partner_id] = held.get(key.partner_id, Share()) + hold.share
+            for partner_id, share in held.items():
+                assert share.spaces <= LIMITS.lease_spaces
+                assert share.anonymous <= LIMITS.anonymous_lease_spaces
+                assert capacity.share_of(partner_id) == share
+            known = {share_key(partner_id) for partner_id in held}
+            assert not any(share for key, share in capacity.shares.items() if key not in known)
 
     @invariant()
     def what_was_promised_is_held(self) -> None:

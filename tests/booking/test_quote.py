@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.decisions import Decision, MoveHold, RemoveOrder, SaveOrder
-from chalicelib.booking.quote import delete_quote, lease_end, quote, without_personal_data
-from chalicelib.domain.capacity import Hold, HoldState
+from chalicelib.booking.holding import lease_end
+from chalicelib.booking.quote import delete_quote, quote, without_personal_data
+from chalicelib.domain.capacity import Hold, HoldState, LeaseKind
 from chalicelib.domain.errors import (
     InvalidAuthorizationDetailsError,
     InvalidPaymentDetailsError,
@@ -46,8 +47,10 @@ def moves(decision: Decision[Any]) -> list[tuple[str, Hold | None, Hold | None]]
     ]
 
 
-def a_lease(spaces: int, ends_in: timedelta = timedelta(minutes=15)) -> Hold:
-    return Hold(spaces, HoldState.leased, NOW + ends_in)
+def a_lease(
+    spaces: int, ends_in: timedelta = timedelta(minutes=15), kind: LeaseKind = LeaseKind.named
+) -> Hold:
+    return Hold(spaces, HoldState.leased, NOW + ends_in, kind)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,9 @@ def test_who_gets_a_lease(with_customer: bool, anonymous: bool, named: bool, lea
     assert order.kind is OrderKind.OrderQuote
     if leases:
         assert order.lease_expires_at == LEASED_UNTIL
-        assert moves(decision) == [(YOGA.id, None, a_lease(2))]
+        assert moves(decision) == [
+            (YOGA.id, None, a_lease(2, kind=LeaseKind.named if with_customer else LeaseKind.anonymous))
+        ]
     else:
         assert order.lease_expires_at is None
         assert decision.changes == ()

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.domain.partner_limits import PartnerLimits
 from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 
 
@@ -104,3 +105,17 @@ def test_production_refuses_what_belongs_to_development(unsafe: dict[str, str]) 
     with pytest.raises(SettingsError):
         read_settings(safe | unsafe)
     assert read_settings(safe | unsafe | {"PRODUCTION": "false"})
+
+
+def test_limits_of_partners_have_defaults_and_can_be_turned_off() -> None:
+    assert read_settings({}).partner_limits == PartnerLimits()
+    off = dict.fromkeys(("ANONYMOUS_LEASE_SPACES", "LEASE_SPACES", "PARTNER_LEASES", "PARTNER_SPACES"), "0")
+    assert read_settings(off).partner_limits == PartnerLimits(0, 0, 0, PartnerLimits.partner_proposals, 0)
+    assert read_settings({"LEASE_SECONDS": "60"}).lease_longest == timedelta(seconds=120)
+    assert read_settings({"LEASE_LONGEST_SECONDS": "90"}).lease_longest == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("name", ["LEASE_SPACES", "PARTNER_PROPOSALS", "LEASE_LONGEST_SECONDS"])
+def test_limits_of_partners_must_not_be_negative(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({name: "-1"})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api.events import sweep
+from chalicelib.domain.partner_limits import LimitName, Usage
 from chalicelib.feeds.parked import ParkedRecord, where
 from chalicelib.identity.callers import BearerTokens, DevelopmentHeaders
 from chalicelib.runtime import system
@@ -196,3 +197,22 @@ def test_each_run_of_the_sweep_is_counted_and_what_is_left_after_it(
     counted = capsys.readouterr().out
     assert '"Sweeps":[1.0]' in counted
     assert '"PendingWorkWaiting":[1.0]' in counted
+
+
+def test_partner_near_a_limit_is_logged_by_its_id_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Decision 21."""
+    telemetry, heard = Telemetry(level="INFO"), Heard()
+    logger = logging.getLogger("open-booking")
+    logger.addHandler(heard)
+    telemetry.partner_usage("partner-1", Usage(LimitName.partner_leases, 4, 5))
+    telemetry.partner_usage("partner-1", Usage(LimitName.partner_proposals, 6, 5))
+    telemetry.flush()
+    logger.removeHandler(heard)
+    lines = [(each.getMessage(), each.partner, each.limit, each.used, each.most) for each in heard.records]  # type: ignore[attr-defined]
+    assert lines == [
+        ("partner near limit", "partner-1", "PARTNER_LEASES", 4, 5),
+        ("partner at limit", "partner-1", "PARTNER_PROPOSALS", 6, 5),
+    ]
+    counted = capsys.readouterr().out
+    for metric in ("PartnerNearLimit", "PartnerAtLimit"):
+        assert counted.count(f'"Name":"{metric}"') == 1

@@ -13,17 +13,20 @@ from chalicelib.booking.decisions import (
     SaveOrder,
     Snapshot,
     Wanted,
+    remove_order,
     save_order,
 )
 from chalicelib.booking.quote import quote
-from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind, Share, share_key
 from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind, Proposal
+from chalicelib.domain.partner_limits import SHARDS, Held, PartnerLimits, held_by, shard_of
 from chalicelib.services.leases import sweep
 from chalicelib.storage.errors import (
     CommitRefused,
     HoldChanged,
     LeaseEndsEarlier,
+    LeasesLimited,
     OpportunityChanged,
     OrderChanged,
     OrderTooLarge,
@@ -721,3 +724,195 @@ class TestSellersOfImports:
 
     def test_there_may_be_none(self, store: Store) -> None:
         assert store.seller_entry(SELLER_ID) is None
+
+
+NAMED, ANONYMOUS = LeaseKind.named, LeaseKind.anonymous
+THREE = PartnerLimits(anonymous_lease_spaces=2, lease_spaces=3)
+
+
+def of_kind(kind: LeaseKind | None, spaces: int = 1, ends_in: int = 15) -> Hold:
+    return replace(leased(spaces, ends_in), lease_kind=kind)
+
+
+def limited(hold: Hold | None, order: OrderKey = KEY, before: Hold | None = None) -> MoveHold:
+    return MoveHold(SESSION_ID, order, before, hold, limits=THREE)
+
+
+def share(store: Store, partner_id: str = "partner-1") -> Share:
+    return capacity(store).share_of(partner_id)
+
+
+def one_by_one(store: Store, *moves: MoveHold) -> None:
+    """Requests take spaces of an Opportunity in one transaction each."""
+    for move in moves:
+        store.commit([move])
+
+
+class TestSharesOfPartners:
+    """Decision 21: what one partner leases of an Opportunity is counted, and limited exactly."""
+
+    def test_leases_are_counted_for_their_partner(self, store: Store) -> None:
+        publish(store)
+        one_by_one(store, limited(of_kind(ANONYMOUS)), limited(of_kind(NAMED, 2), key(2)))
+        store.commit([limited(of_kind(NAMED, 3), OrderKey("partner-2", KEY.uuid))])
+        assert (share(store), share(store, "partner-2")) == (Share(3, 1), Share(3, 0))
+        assert share(store, "partner-3") == Share()
+
+    @pytest.mark.parametrize(
+        "hold", [of_kind(NAMED, 2), of_kind(ANONYMOUS, 2)], ids=["all leases", "leases without a customer"]
+    )
+    def test_limit_is_a_condition_of_the_commit(self, store: Store, hold: Hold) -> None:
+        """The decision was made before another request of the partner was committed."""
+        publish(store)
+        one_by_one(store, limited(of_kind(ANONYMOUS), key(2)), limited(of_kind(NAMED), key(3)))
+        assert refused(store, SaveOrder(an_order(), None), limited(hold)) == [LeasesLimited(SESSION_ID)]
+        assert (share(store), counts(store)) == (Share(2, 1), (8, 2))
+        assert store.orders([KEY]) == {}
+        store.commit([limited(replace(hold, spaces=1))])
+        assert share(store).spaces == 3
+
+    def test_limit_does_not_concern_other_partners_or_what_is_released(self, store: Store) -> None:
+        publish(store)
+        hold = of_kind(NAMED, 3)
+        store.commit([limited(hold)])
+        store.commit([limited(hold, OrderKey("partner-2", KEY.uuid))])
+        store.commit([limited(of_kind(NAMED, 3, 20), before=hold)])  # extended
+        store.commit([limited(of_kind(NAMED, 1, 20), before=of_kind(NAMED, 3, 20))])
+        assert share(store) == Share(1, 0)
+
+    @pytest.mark.parametrize("after", [None, BOOKED, Hold(1, HoldState.proposed)])
+    def test_what_is_released_or_booked_is_no_longer_counted(self, store: Store, after: Hold | None) -> None:
+        publish(store)
+        store.commit([limited(of_kind(ANONYMOUS))])
+        store.commit([limited(after, before=of_kind(ANONYMOUS))])
+        assert share(store) == Share()
+
+    def test_lease_becomes_named_without_another_space(self, store: Store) -> None:
+        """C2-06."""
+        publish(store)
+        store.commit([limited(of_kind(ANONYMOUS, 2))])
+        assert refused(store, limited(of_kind(NAMED, 2), before=of_kind(NAMED, 2))) == [
+            HoldChanged(SESSION_ID)
+        ]
+        store.commit([limited(of_kind(NAMED, 2), before=of_kind(ANONYMOUS, 2))])
+        assert (share(store), counts(store)) == (Share(2, 0), (8, 2))
+
+    def test_lease_that_has_ended_is_no_longer_counted(self, store: Store) -> None:
+        publish(store)
+        one_by_one(store, limited(of_kind(ANONYMOUS, 1, 5)), limited(of_kind(NAMED, 1), key(2)))
+        store.commit([limited(of_kind(NAMED, 2, 5), OrderKey("partner-2", KEY.uuid))])
+        store.reclaim(SESSION_ID, NOW + timedelta(minutes=5))
+        assert dict(capacity(store).shares) == {share_key("partner-1"): Share(1, 0)}
+        store.reclaim(SESSION_ID, LATER)
+        assert dict(capacity(store).shares) == {}
+
+    def test_counters_of_leases_that_were_booked_are_removed_with_the_last_lease(self, store: Store) -> None:
+        """They would make the hot row larger."""
+        publish(store)
+        store.commit([limited(of_kind(NAMED))])
+        store.commit([limited(BOOKED, before=of_kind(NAMED))])
+        store.reclaim(SESSION_ID, LATER)
+        assert dict(capacity(store).shares) == {}
+
+    def test_lease_of_an_earlier_release_was_not_counted_and_is_not_uncounted(self, store: Store) -> None:
+        publish(store)
+        earlier = of_kind(None, 2, 5)
+        one_by_one(
+            store, limited(earlier), limited(of_kind(None, 1, 5), key(2)), limited(of_kind(NAMED), key(3))
+        )
+        assert share(store) == Share(1, 0)
+        store.commit([limited(None, before=earlier)])
+        store.reclaim(SESSION_ID, NOW + timedelta(minutes=5))
+        assert share(store) == Share(1, 0)
+
+    def test_renewed_lease_of_an_earlier_release_is_counted(self, store: Store) -> None:
+        publish(store)
+        store.commit([limited(of_kind(None, 2))])
+        store.commit([limited(of_kind(NAMED, 2, 20), before=of_kind(None, 2))])
+        assert share(store) == Share(2, 0)
+
+    def test_wrong_counter_does_not_outlive_the_last_lease(self, store: Store) -> None:
+        """As after a deployment in which release 0.1.0 has booked a lease of this one."""
+        publish(store)
+        store.commit([limited(of_kind(NAMED))])
+        read = capacity(store)
+        store.correct(SESSION_ID, read, replace(read, shares={share_key("partner-2"): Share(7, 7)}))
+        assert share(store, "partner-2") == Share(7, 7)
+        assert share(store) == Share()
+        store.reclaim(SESSION_ID, LATER)
+        assert dict(capacity(store).shares) == {}
+
+    def test_next_revision_keeps_the_counters(self, store: Store) -> None:
+        publish(store)
+        store.commit([limited(of_kind(NAMED))])
+        store.publish(Listing(replace(an_opportunity(), revision=2), version=2), 10)
+        assert share(store) == Share(1, 0)
+
+
+COUNTERS = Wanted(KEY, counters=True)
+
+
+def a_quote(number: int, ends_in: int = 15) -> Order:
+    return an_order(key(number), lease_expires_at=NOW + timedelta(minutes=ends_in))
+
+
+class TestCountersOfPartners:
+    """Decision 21: the leases and proposals of a partner are counted with its Orders."""
+
+    def test_are_empty_at_first_and_read_only_if_wanted(self, store: Store) -> None:
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held()
+        store.commit([save_order(a_quote(1), None)])
+        assert store.snapshot(Wanted(KEY)).counters.held(NOW) == Held()
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held(1, 1)
+        assert (
+            store.snapshot(Wanted(OrderKey("partner-2", KEY.uuid), counters=True)).counters.held(NOW)
+            == Held()
+        )
+
+    def test_sum_up_all_shards_and_end_by_the_clock(self, store: Store) -> None:
+        numbers = range(1, 41)
+        assert {shard_of(key(number).uuid) for number in numbers} == set(range(SHARDS))
+        for number in numbers:
+            store.commit([save_order(a_quote(number, ends_in=10 + number % 2), None)])
+        counters = store.snapshot(COUNTERS).counters
+        assert counters.held(NOW) == Held(40, 40)
+        assert counters.held(NOW + timedelta(minutes=10)) == Held(20, 20)
+        assert counters.held(NOW + timedelta(minutes=11)) == Held()
+
+    def test_change_with_the_order_in_one_commit(self, store: Store) -> None:
+        first = a_quote(1)
+        store.commit([save_order(first, None)])
+        renewed = replace(a_quote(1, 20), version=2)
+        assert refused(store, save_order(renewed, replace(first, version=5))) == [OrderChanged(KEY)]
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held(1, 1)
+        store.commit([save_order(renewed, first)])
+        assert store.snapshot(COUNTERS).counters.held(LATER) == Held(1, 1)
+        store.commit([remove_order(replace(renewed, version=2))])
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held()
+
+    def test_several_orders_of_one_shard_are_counted_in_one_transaction(self, store: Store) -> None:
+        """DynamoDB refuses two actions on one row."""
+        same = [n for n in range(1, 60) if shard_of(key(n).uuid) == 0][:3]
+        store.commit([save_order(a_quote(number), None) for number in same])
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held(3, 3)
+
+    def test_outdated_ones_are_removed(self, store: Store) -> None:
+        first, now = a_quote(1, 5), NOW + timedelta(minutes=6)
+        store.commit([save_order(first, None)])
+        shard = shard_of(KEY.uuid)
+        outdated = store.snapshot(COUNTERS).counters.outdated(shard, now)
+        assert len(outdated) == 2
+        later = next(n for n in range(2, 60) if shard_of(key(n).uuid) == shard)
+        store.commit([save_order(a_quote(later), None, outdated=outdated)])
+        counters = store.snapshot(COUNTERS).counters
+        assert counters.outdated(shard, now) == ()
+        assert counters.held(now) == Held(1, 1)
+
+    def test_what_an_earlier_release_made_is_not_counted_below_zero(self, store: Store) -> None:
+        """Its Order is removed here, and was never added; another one of the same minute is not affected."""
+        store.commit([SaveOrder(a_quote(1), None)])  # without counting
+        store.commit([remove_order(a_quote(1))])
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held()
+        store.commit([save_order(a_quote(2, 20), None)])
+        assert store.snapshot(COUNTERS).counters.held(NOW) == Held(1, 1)
+        assert held_by(a_quote(2, 20), NOW) == Held(1, 1)

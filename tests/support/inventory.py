@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.booking.decisions import Wanted
-from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.capacity import Capacity, Share
 from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Json, TaxRate
@@ -233,6 +233,10 @@ class PublishedInventory(ABC):
 
     def held(self, bookable: Bookable) -> int:
         return sum(hold.spaces for hold in self.store.holds(bookable.id).values())
+
+    def share(self, bookable: Bookable, partner: str = "partner-1") -> Share:
+        """The leases of a partner, as counted."""
+        return self.capacity(bookable).share_of(partner)
 
     def order(self, uuid: str, partner: str = "partner-1") -> Order | DeletedOrder | None:
         """The row under a UUID."""

@@ -16,15 +16,17 @@ from chalicelib.booking.decisions import (
     Snapshot,
     Wanted,
 )
-from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.capacity import Capacity, Hold, Share, share_key
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
+from chalicelib.domain.partner_limits import PartnerCounters, shard_of
 from chalicelib.storage.errors import (
     CommitRefused,
     FeedMoved,
     HoldChanged,
     LeaseEndsEarlier,
+    LeasesLimited,
     OpportunityChanged,
     OrderChanged,
     OrderTooLarge,
@@ -59,6 +61,7 @@ class MemoryStore:
         self._holds: dict[str, dict[OrderKey, Hold]] = {}
         self._orders: dict[OrderKey, Order | DeletedOrder] = {}
         self._sellers: dict[str, SellerEntry] = {}
+        self._counters: dict[str, dict[int, dict[str, int]]] = {}
         self.pending = pending or MemoryPending()
 
     def snapshot(self, wanted: Wanted) -> Snapshot:
@@ -82,6 +85,13 @@ class MemoryStore:
                     and not self._listings[key].deleted
                     and key not in wanted.opportunity_ids
                     for offer in self._listings[key].opportunity.offers
+                ),
+                counters=PartnerCounters(
+                    {
+                        shard: dict(counters)
+                        for shard, counters in self._counters.get(wanted.order.partner_id, {}).items()
+                        if wanted.counters
+                    }
                 ),
                 absent=frozenset(
                     key
@@ -131,6 +141,8 @@ class MemoryStore:
             return OpportunityChanged(key)
         if capacity.spaces_left < move.spaces_taken:
             return TooFewSpaces(key, capacity.spaces_left, capacity.spaces_leased)
+        if not move.is_within_limits(capacity.share_of(move.order.partner_id)):
+            return LeasesLimited(key)
         ends_at, mark = move.after.expires_at if move.after else None, capacity.next_expiry_at
         if ends_at and mark and (mark < ends_at if move.ends_before_others else mark > ends_at):
             return LeaseEndsEarlier(key)
@@ -145,9 +157,11 @@ class MemoryStore:
                     if isinstance(change.order, Order)
                     else change.order
                 )
+                self._count_for_partner(change.order.key, change.counts, change.outdated)
                 self._schedule(change)
             case RemoveOrder():
                 del self._orders[change.key]
+                self._count_for_partner(change.key, change.counts)
             case MoveHold():
                 holds = self._holds.setdefault(change.opportunity_id, {})
                 holds.pop(change.order, None)
@@ -155,6 +169,15 @@ class MemoryStore:
                     holds[change.order] = change.after
                 if change.moves_counters:
                     self._count(change)
+
+    def _count_for_partner(
+        self, key: OrderKey, counts: Mapping[str, int], outdated: Sequence[str] = ()
+    ) -> None:
+        counters = self._counters.setdefault(key.partner_id, {}).setdefault(shard_of(key.uuid), {})
+        for name in set(outdated) - set(counts) if counts else ():
+            counters.pop(name, None)
+        for name, number in counts.items():
+            counters[name] = counters.get(name, 0) + number
 
     def _schedule(self, change: SaveOrder) -> None:
         if change.ended_at == change.ends_at:
@@ -175,6 +198,7 @@ class MemoryStore:
             spaces_requested=capacity.spaces_requested + move.requested_more,
             version=capacity.version + 1,
             next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
+            shares=_added(capacity.shares, share_key(move.order.partner_id), move.share_more),
         )
 
     def reclaim(
@@ -184,16 +208,21 @@ class MemoryStore:
             holds = self._holds.get(opportunity_id, {})
             over = [key for key, hold in holds.items() if hold.has_expired(now)]
             expired = over if at_most is None else over[: at_most * (MAX_ACTIONS - 1)]
-            spaces = sum(holds.pop(key).spaces for key in expired)
+            ended = {key: holds.pop(key) for key in expired}
+            spaces = sum(hold.spaces for hold in ended.values())
             if opportunity_id in self._capacities:
                 capacity = self._capacities[opportunity_id]
                 ends = [hold.expires_at for hold in holds.values() if hold.expires_at]
+                shares = capacity.shares
+                for key, hold in ended.items():
+                    shares = _added(shares, share_key(key.partner_id), Share() - hold.share)
                 self._capacities[opportunity_id] = replace(
                     capacity,
                     spaces_left=capacity.spaces_left + spaces,
                     spaces_leased=capacity.spaces_leased - spaces,
                     version=capacity.version + (1 if expired else 0),
                     next_expiry_at=min(ends, default=None),
+                    shares={key: share for key, share in shares.items() if share and ends},
                 )
             return Reclaimed(len(expired), more=len(over) > len(expired))
 
@@ -354,6 +383,10 @@ class MemoryStore:
 
 
 _T = TypeVar("_T")
+
+
+def _added(shares: Mapping[str, Share], key: str, more: Share) -> Mapping[str, Share]:
+    return {**shares, key: shares.get(key, Share()) + more} if more else shares
 
 
 def _scanned(found: Mapping[str, _T], cursor: str, part: Part, limit: int) -> ScanPage[_T]:

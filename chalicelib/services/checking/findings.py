@@ -11,6 +11,7 @@ class Damage(StrEnum):
 
     SPACES_DO_NOT_ADD_UP = "spaces-do-not-add-up"
     LEASED_SPACES_WRONG = "leased-spaces-wrong"
+    SHARE_WRONG = "share-wrong"
     REQUESTED_SPACES_WRONG = "requested-spaces-wrong"
     LEASE_END_UNNOTICED = "lease-end-unnoticed"
     LEASE_OVERDUE = "lease-overdue"
@@ -61,6 +62,11 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
             "The count of leased spaces is wrong",
             "Customers see spaces as reserved by others when they are sold, or as sold when they are reserved.",
             f"{_REPAIR} counts them again.",
+        ),
+        Damage.SHARE_WRONG: Explanation(
+            "The leases of a booking partner on an opportunity are counted wrongly",
+            "The partner can lease more or fewer spaces than its limits allow, until no lease on it is left.",
+            f"{_REPAIR} counts again.",
         ),
         Damage.REQUESTED_SPACES_WRONG: Explanation(
             "The count of requested spaces is wrong",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, Share, share_key
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import UNIT_TYPES
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
@@ -28,9 +28,13 @@ class HoldTotals:
     leased: int = 0
     requested: int = 0
     first_end: datetime | None = None
+    shares: dict[str, Share] = field(default_factory=dict)
 
-    def add(self, hold: Hold) -> None:
+    def add(self, key: OrderKey, hold: Hold) -> None:
         self.spaces += hold.taken_spaces
+        if hold.share:
+            partner = share_key(key.partner_id)
+            self.shares[partner] = self.shares.get(partner, Share()) + hold.share
         self.leased += hold.leased_spaces
         self.requested += hold.requested_spaces
         if hold.state is HoldState.leased and hold.expires_at is not None:
@@ -111,7 +115,7 @@ class InventoryLook:
                 return totals, [_finding(Damage.UNREADABLE, row, opportunity_id, type(error).__name__)]
             orders, broken = read_orders(self.store, list(page))
             for key, hold in page.items():
-                totals.add(hold)
+                totals.add(key, hold)
                 if key not in broken and (
                     damage := damage_of(hold, orders.get(key), opportunity_id, self.now)
                 ):
@@ -158,6 +162,11 @@ def counters_wrong(opportunity_id: str, capacity: Capacity | None, totals: HoldT
     if excess := capacity.spaces_leased - totals.leased:
         detail = f"spaces_leased is {abs(excess)} too {'high' if excess > 0 else 'low'}"
         yield _finding(Damage.LEASED_SPACES_WRONG, row, opportunity_id, detail)
+    for partner in sorted({*totals.shares, *capacity.shares}):
+        counted, leased = capacity.shares.get(partner, Share()), totals.shares.get(partner, Share())
+        if counted != leased:
+            detail = f"{counted.spaces}/{counted.anonymous} instead of {leased.spaces}/{leased.anonymous}"
+            yield _finding(Damage.SHARE_WRONG, f"{row} l#{partner}", opportunity_id, detail)
     if excess := capacity.spaces_requested - totals.requested:
         detail = f"spaces_requested is {abs(excess)} too {'high' if excess > 0 else 'low'}"
         yield _finding(Damage.REQUESTED_SPACES_WRONG, row, opportunity_id, detail)

@@ -22,6 +22,7 @@ _AT_ONCE = 40
 _COUNTERS = {
     Damage.SPACES_DO_NOT_ADD_UP,
     Damage.LEASED_SPACES_WRONG,
+    Damage.SHARE_WRONG,
     Damage.REQUESTED_SPACES_WRONG,
     Damage.LEASE_END_UNNOTICED,
     Damage.HOLD_WITHOUT_ORDER,
@@ -109,13 +110,13 @@ class Repair:
                         HoldCorrection(key, hold, expected, order_version=order.version if order else None)
                     )
                 else:
-                    totals.add(hold)
+                    totals.add(key, hold)
             if len(page) < HOLDS_AT_ONCE:
                 break
             after = str(list(page)[-1])
         for each in corrections:
             if each.after is not None:
-                totals.add(each.after)
+                totals.add(each.order, each.after)
         store.correct(opportunity_id, read, _counted(read, totals), corrections)
         return len(corrections) >= _AT_ONCE
 
@@ -182,4 +183,5 @@ def _counted(read: Capacity, totals: HoldTotals) -> Capacity:
         spaces_leased=totals.leased,
         spaces_requested=totals.requested,
         next_expiry_at=totals.first_end,
+        shares=totals.shares,
     )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder
-from chalicelib.storage.dynamodb import rows
+from chalicelib.domain.capacity import Share, share_key
+from chalicelib.storage.dynamodb import rows, shares
 from chalicelib.storage.dynamodb.calls import Raw
 from chalicelib.storage.dynamodb.corrections import hold_as_read
 from chalicelib.storage.dynamodb.pending import pending_row
@@ -13,6 +14,7 @@ from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import (
     HoldChanged,
     LeaseEndsEarlier,
+    LeasesLimited,
     OpportunityChanged,
     OrderChanged,
     Reason,
@@ -48,6 +50,7 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
                     _check_revision(transaction, tables, change)
     for opportunity_id, moves in released.items():
         _release(transaction, tables, opportunity_id, moves)
+    shares.count(transaction, tables, changes)
 
 
 def _is_version(tables: Tables, version: int | None) -> Any:
@@ -103,6 +106,12 @@ def _release(
         capacity.version.add(1),
         *_requested(tables, sum(move.requested_more for move in moves)),
     ]
+    by_partner: dict[str, Share] = {}
+    for move in moves:
+        key = share_key(move.order.partner_id)
+        by_partner[key] = by_partner.get(key, Share()) + move.share_more
+    for key, more in by_partner.items():
+        actions += shares.add_share(key, more)
     counters = capacity(opportunity_id, CAPACITY)
     transaction.update(
         counters,
@@ -123,6 +132,7 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
         capacity.spaces_left.add(-move.spaces_taken),
         capacity.spaces_leased.add(move.leased_more),
         capacity.version.add(1),
+        *shares.add_share(share_key(move.order.partner_id), move.share_more),
         *_requested(tables, move.requested_more),
     ]
     condition = capacity.opportunity_id.exists()
@@ -130,6 +140,8 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
         condition &= capacity.spaces_left >= move.spaces_taken
     if move.revision is not None:
         condition &= _is_current(tables, move)
+    if (within_limits := shares.within_limits(move)) is not None:
+        condition &= within_limits
     if move.after is not None and move.after.expires_at is not None:
         seconds = rows.to_seconds(move.after.expires_at)
         # No lease may end before `next_expiry_at`, or its end would not be noticed. Usually the mark
@@ -157,4 +169,6 @@ def _why_not(move: MoveHold, old: Raw | None) -> Reason:
         return OpportunityChanged(move.opportunity_id)
     if found.spaces_left < move.spaces_taken:
         return TooFewSpaces(move.opportunity_id, found.spaces_left, found.spaces_leased)
+    if not move.is_within_limits(found.share_of(move.order.partner_id)):
+        return LeasesLimited(move.opportunity_id)
     return LeaseEndsEarlier(move.opportunity_id)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.domain.capacity import Capacity, Hold
-from chalicelib.storage.dynamodb import rows
+from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.storage.dynamodb import rows, shares
 from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import HoldChanged, OpportunityChanged, OrderChanged
@@ -35,6 +35,7 @@ def correct(
         ),
         mark.set(rows.to_seconds(ends_at)) if ends_at else mark.remove(),
         capacity.version.add(1),
+        *shares.set_shares(read.shares, corrected.shares),
     ]
     changed = OpportunityChanged(opportunity_id)
     transaction.update(
@@ -65,6 +66,10 @@ def hold_as_read(tables: Tables, hold: Hold | None) -> Any:
     if hold is None:
         return holds.opportunity_id.does_not_exist()
     as_read = (holds.spaces == hold.spaces) & (holds.state == hold.state.value)
+    if hold.lease_kind is not None:
+        as_read &= holds.lease_kind == hold.lease_kind.value
+    elif hold.state is HoldState.leased:
+        as_read &= holds.lease_kind.does_not_exist()
     if hold.expires_at is not None:
         as_read &= holds.lease_expires_at == rows.to_seconds(hold.expires_at)
     return as_read

@@ -1,15 +1,16 @@
 """End leases: the first caller that finds an ended lease releases its spaces, exactly once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import DoesNotExist, UpdateError
+from pynamodb.exceptions import UpdateError
 
-from chalicelib.domain.capacity import HoldState
-from chalicelib.storage.dynamodb import rows
+from chalicelib.domain.capacity import HoldState, Share, share_key
+from chalicelib.storage.dynamodb import rows, shares
 from chalicelib.storage.dynamodb.calls import Raw, passing_faults, row_name
+from chalicelib.storage.dynamodb.corrections import hold_as_read
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, EXPIRY_SHARDS, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
@@ -37,11 +38,13 @@ def reclaim(
     put_away: list[str] = []
     while True:
         with passing_faults(row_name(tables.name("inventory"), opportunity_id, CAPACITY)):
-            try:
-                # Read before the leases: the mark is raised only if this is still the version.
-                version = int(tables.capacity.get(opportunity_id, CAPACITY, consistent_read=True).version)
-            except DoesNotExist:
+            # Read before the leases: the mark is raised only if this is still the version.
+            read = tables.connection.get_item(
+                tables.capacity.Meta.table_name, opportunity_id, CAPACITY, consistent_read=True
+            ).get("Item")
+            if read is None:
                 return Reclaimed(ended, tuple(put_away))
+            version, left = int(read["version"]["N"]), shares.read_shares(read)
             found = _by_end(tables, opportunity_id)
         leases = [lease for lease in found if _is_lease(lease)]
         if set_aside:
@@ -57,13 +60,15 @@ def reclaim(
                 raise StoreBusy(f"leases on {opportunity_id} are being ended by others") from refusal
             ended += len(expired)
             version += 1
+            for key, share in _shares_of(expired).items():
+                left[key] = left.get(key, Share()) - share
             transactions += 1
         if following and following[0] <= seconds:
             if at_most is not None and transactions >= at_most:
                 # The mark stays in the past: the next reader, or the sweep, continues.
                 return Reclaimed(ended, tuple(put_away), more=True)
             continue
-        _raise_mark(tables, opportunity_id, version, following)
+        _raise_mark(tables, opportunity_id, version, following, left)
         return Reclaimed(ended, tuple(put_away))
 
 
@@ -135,11 +140,7 @@ def _release(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> Non
     holds, capacity = tables.holds, tables.capacity
     changed = HoldChanged(opportunity_id)
     for lease in expired:
-        as_read = (
-            (holds.state == HoldState.leased.value)
-            & (holds.lease_expires_at == _end(lease))
-            & (holds.spaces == _spaces(lease))
-        )
+        as_read = hold_as_read(tables, rows.read_hold(lease))
         transaction.delete(holds(opportunity_id, lease["part"]["S"]), as_read, changed)
     spaces = sum(map(_spaces, expired))
     actions = [
@@ -147,23 +148,42 @@ def _release(tables: Tables, opportunity_id: str, expired: Sequence[Raw]) -> Non
         capacity.spaces_leased.add(-spaces),
         capacity.version.add(1),
     ]
+    for key, share in _shares_of(expired).items():
+        actions += shares.add_share(key, Share() - share)
     counters = capacity(opportunity_id, CAPACITY)
     transaction.update(counters, actions, capacity.spaces_leased >= spaces, lambda _: changed)
     transaction.write()
 
 
-def _raise_mark(tables: Tables, opportunity_id: str, version: int, following: Sequence[int]) -> None:
+def _shares_of(leases: Sequence[Raw]) -> dict[str, Share]:
+    """What these leases add to the shares of their partners."""
+    found: dict[str, Share] = {}
+    for lease in leases:
+        if share := rows.read_hold(lease).share:
+            key = share_key(rows.key_of_hold(lease["part"]["S"]).partner_id)
+            found[key] = found.get(key, Share()) + share
+    return found
+
+
+def _raise_mark(
+    tables: Tables, opportunity_id: str, version: int, following: Sequence[int], left: Mapping[str, Share]
+) -> None:
     """Set when the next lease ends; only if nothing has changed since the leases were read.
 
     Otherwise a lease taken meanwhile could end before the mark, and its end would not be noticed. A
     mark that stays too low only makes the next reader check again.
+
+    For the same reason, `left` are the shares of the partners then. Those of 0 are removed, and all of them if no
+    lease follows: a share that is wrong does not outlive the last lease.
     """
     capacity = tables.capacity
     mark = capacity.next_expiry_at
     action = mark.set(following[0]) if following else mark.remove()
     try:
         with passing_faults(row_name(tables.name("inventory"), opportunity_id, CAPACITY)):
-            capacity(opportunity_id, CAPACITY).update([action], condition=capacity.version == version)
+            ended = {key: share for key, share in left.items() if not (share and following)}
+            actions = [action, *shares.set_shares(ended, {})]
+            capacity(opportunity_id, CAPACITY).update(actions, condition=capacity.version == version)
     except UpdateError as error:
         if error.cause_response_code != "ConditionalCheckFailedException":
             raise

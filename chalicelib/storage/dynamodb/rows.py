@@ -4,11 +4,12 @@ import base64
 import zlib
 from datetime import UTC, datetime
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.calls import Raw
+from chalicelib.storage.dynamodb.shares import read_shares
 from chalicelib.storage.dynamodb.tables import (
     DETAILS,
     EXPIRY_SHARDS,
@@ -51,6 +52,8 @@ def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> 
     if hold.expires_at is not None:
         row.lease_expires_at = to_seconds(hold.expires_at)
         row.expiry_shard = expiry_shard(opportunity_id)
+    if hold.lease_kind is not None:
+        row.lease_kind = hold.lease_kind.value
     return row
 
 
@@ -63,7 +66,13 @@ def check_format(raw: Raw) -> None:
 
 def read_hold(raw: Raw) -> Hold:
     check_format(raw)
-    return Hold(_number(raw, "spaces"), HoldState(raw["state"]["S"]), _instant(raw, "lease_expires_at"))
+    kind = _text(raw, "lease_kind")
+    return Hold(
+        _number(raw, "spaces"),
+        HoldState(raw["state"]["S"]),
+        _instant(raw, "lease_expires_at"),
+        LeaseKind(kind) if kind else None,
+    )
 
 
 def read_capacity(raw: Raw) -> Capacity:
@@ -76,6 +85,7 @@ def read_capacity(raw: Raw) -> Capacity:
         version=_number(raw, "version"),
         open_for_booking=raw["open_for_booking"]["BOOL"],
         next_expiry_at=_instant(raw, "next_expiry_at"),
+        shares=read_shares(raw),
         spaces_requested=_number(raw, "spaces_requested") if "spaces_requested" in raw else 0,
     )
 

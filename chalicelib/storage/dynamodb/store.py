@@ -13,7 +13,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
-from chalicelib.storage.dynamodb import corrections, leases, rows, scans
+from chalicelib.storage.dynamodb import corrections, leases, rows, scans, shares
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults, row_name
 from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
@@ -57,8 +57,11 @@ class DynamoStore:
         keys.append((self._orders, {"order_key": {"S": str(wanted.order)}}))
         if wanted.seller_id:
             keys.append((self._identity, _seller_key(wanted.seller_id)))
+        if wanted.counters:
+            keys += [(self._identity, key) for key in shares.counter_keys(wanted.order.partner_id)]
         found = batch_get(self._tables.connection, keys)
-        orders, sellers = found.get(self._orders), found.get(self._identity)
+        orders, identities = found.get(self._orders), found.get(self._identity, [])
+        sellers = [raw for raw in identities if not shares.is_counters(raw)]
         inventory = _opportunities(found.get(self._inventory, []))
         return Snapshot(
             order=rows.read_order(orders[0]) if orders else None,
@@ -68,6 +71,7 @@ class DynamoStore:
                 offer.id for key in others if key in inventory for offer in inventory[key].opportunity.offers
             ),
             absent=frozenset(wanted.opportunity_ids) - inventory.keys(),
+            counters=shares.read_counters(raw for raw in identities if shares.is_counters(raw)),
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:

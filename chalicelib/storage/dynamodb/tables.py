@@ -21,6 +21,10 @@ DETAILS = "details"
 CAPACITY = "capacity"
 HOLD_PREFIX = "hold#"
 
+# Attributes of a capacity row, one for each partner: the spaces that it leases, and those without a Customer.
+SHARE_PREFIX = "l#"
+ANONYMOUS_PREFIX = "a#"
+
 # The format of the rows that this release writes. Rows of release 0.1.0 name none; they have format 1.
 # A release reads every format up to its own, so that it can take over an installation that exists.
 FORMAT = 2
@@ -50,7 +54,7 @@ class DetailsRow(_InventoryRow):
 
 
 class CapacityRow(_InventoryRow):
-    """The counters of one Opportunity: the hot row, kept under 1 KB."""
+    """The counters of one Opportunity: the hot row, kept under 1 KB. Also the `shares` of partners."""
 
     spaces_total = NumberAttribute()
     spaces_left = NumberAttribute()
@@ -90,6 +94,7 @@ class HoldRow(_InventoryRow):
     spaces = NumberAttribute()
     state = UnicodeAttribute()
     lease_expires_at = NumberAttribute(null=True)
+    lease_kind = UnicodeAttribute(null=True)
     expiry_shard = UnicodeAttribute(null=True)
     by_expiry = ByExpiry()
     by_lease_end = ByLeaseEnd()
@@ -123,7 +128,7 @@ class FeedRow(_Row):
 
 
 class IdentityRow(_Row):
-    """A Seller, an entry about a caller, or a counter."""
+    """A Seller, an entry about a caller, or a counter; also the counters of a partner (`shares`)."""
 
     principal = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pynamodb.attributes import NumberAttribute
 
 from chalicelib.booking.decisions import save_order
-from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.capacity import Capacity, share_key
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order
 from chalicelib.feeds.names import proposals_feed
@@ -21,6 +22,7 @@ from chalicelib.services.checking.findings import EXPLANATIONS, Damage
 from chalicelib.services.checking.repair import Repair
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.rows import to_seconds
+from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX
 from chalicelib.storage.pending import PendingWork, proposal_end
 from tests.services.checking.site import FEED, PARTNER, SESSIONS, Site, site
 from tests.support.engines import Rows, put_back, rows_of, running_engine
@@ -90,6 +92,20 @@ def a_space_is_there_twice(here: Site) -> str:
 def leases_are_counted_wrong(here: Site) -> str:
     capacity_row(here).update([here.tables.capacity.spaces_leased.set(7)])
     return capacity_name(here)
+
+
+def a_share_is_counted_wrong(here: Site) -> str:
+    """Leases of a partner that has none."""
+    key = share_key("partner-9")
+    capacity_row(here).update([NumberAttribute(attr_name=f"{SHARE_PREFIX}{key}").set(4)])
+    return f"{capacity_name(here)} l#{key}"
+
+
+def a_share_is_lost(here: Site) -> str:
+    key = share_key(PARTNER)
+    share = [NumberAttribute(attr_name=prefix + key).remove() for prefix in (SHARE_PREFIX, ANONYMOUS_PREFIX)]
+    capacity_row(here).update(share)
+    return f"{capacity_name(here)} l#{key}"
 
 
 def requests_are_counted_wrong(here: Site) -> str:
@@ -301,6 +317,8 @@ PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (a_space_is_lost, Damage.SPACES_DO_NOT_ADD_UP),
     (a_space_is_there_twice, Damage.SPACES_DO_NOT_ADD_UP),
     (leases_are_counted_wrong, Damage.LEASED_SPACES_WRONG),
+    (a_share_is_counted_wrong, Damage.SHARE_WRONG),
+    (a_share_is_lost, Damage.SHARE_WRONG),
     (requests_are_counted_wrong, Damage.REQUESTED_SPACES_WRONG),
     (the_next_end_is_too_late, Damage.LEASE_END_UNNOTICED),
     (the_next_end_is_missing, Damage.LEASE_END_UNNOTICED),
