@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any
 
 from bench.crew import Crew, meet
-from bench.installation import Answer, Installation, Request, ask, booking, new_uuid
+from bench.installation import Answer, Installation, Request, ask, booking, new_uuid, quote
 from chalicelib.booking.decisions import Change
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.store import DynamoStore
-from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX, Tables
 from tests.support import engines
 from tests.support.inventory import Bookable
 
@@ -44,7 +44,7 @@ class Run:
     """The request of one process, with its own clock if `now` is set.
 
     If `together`, no process writes before all have read. If not `guarded`, spaces are taken even if there
-    are not enough: the positive control.
+    are not enough, or leased beyond the limits of the partner: the positive control.
     """
 
     prefix: str
@@ -107,15 +107,21 @@ def _without_guard(installation: Installation) -> Iterator[None]:
 
 
 def _drop_guard(params: dict[str, Any], **_: Any) -> None:
-    """Make the condition `spaces_left >= n` always true. The rest of the transaction is unchanged."""
+    """Make the condition `spaces_left >= n` always true, and those on the shares of the partner.
+
+    The rest of the transaction is unchanged.
+    """
     for action in params["TransactItems"]:
         update = action.get("Update", {})
         names = update.get("ExpressionAttributeNames", {})
-        for name in [short for short, attribute in names.items() if attribute == "spaces_left"]:
-            guard, never_false = f"{name} >= ", f"attribute_exists ({name}) OR {name} >= "
-            condition = update["ConditionExpression"]
-            assert guard in condition
-            update["ConditionExpression"] = condition.replace(guard, never_false)
+        for name, attribute in names.items():
+            is_share = attribute.startswith((SHARE_PREFIX, ANONYMOUS_PREFIX))
+            guard = f"{name} <= " if is_share else f"{name} >= "
+            if is_share or attribute == "spaces_left":
+                never_false = f"attribute_exists ({name}) OR {guard}"
+                condition = update["ConditionExpression"]
+                assert guard in condition
+                update["ConditionExpression"] = condition.replace(guard, never_false)
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,23 @@ def race_for_spaces(
         for request in requests
     ]
     return outcome(installation, session, race(crew, runs))
+
+
+def race_for_leases(
+    crew: Crew, installation: Installation, *, together: bool, guarded: bool = True
+) -> tuple[int, int]:
+    """Every process leases a space of a session at C1, all as one Broker: how many got a lease, and are held."""
+    assert installation.url
+    session = installation.session(2 * crew.size)
+    requests = [quote(new_uuid(), session, customer=False) for _ in range(crew.size)]
+    runs = [
+        Run(installation.prefix, installation.url, request, installation.fixed_time, together, guarded)
+        for request in requests
+    ]
+    answers = race(crew, runs)
+    if others := [answer for answer in answers if answer.status != 200]:
+        raise RuntimeError(f"{others[0].status} {others[0].body}")
+    return sum("lease" in answer.json for answer in answers), installation.held(session)
 
 
 def outcome(installation: Installation, session: Bookable, answers: Sequence[Answer]) -> Outcome:

@@ -8,9 +8,10 @@ import pytest
 
 from bench.crew import Crew
 from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
-from bench.race import RACERS, SPACES, Run, outcome, race, race_for_spaces
+from bench.race import RACERS, SPACES, Run, outcome, race, race_for_leases, race_for_spaces
 from chalicelib.booking.decisions import Wanted
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.domain.partner_limits import PartnerLimits
 from tests.support.builders import NOW
 from tests.support.engines import DYNOXIDE, running_engine
 
@@ -63,6 +64,22 @@ def test_without_the_condition_on_spaces_it_oversells(crew: Crew, installation: 
     ended = race_for_spaces(crew, installation, together=True, guarded=False)
     assert ended.sold > SPACES
     assert not ended.is_right
+
+
+@ways
+def test_one_partner_never_leases_more_than_its_limit(
+    crew: Crew, installation: Installation, together: bool
+) -> None:
+    """Decision 21: all quotes are answered, and exactly as many as the limit allows have a lease."""
+    limit = PartnerLimits().anonymous_lease_spaces
+    assert limit < RACERS
+    assert race_for_leases(crew, installation, together=together) == (limit, limit)
+
+
+def test_without_the_condition_on_its_share_it_leases_more(crew: Crew, installation: Installation) -> None:
+    """The positive control of the test above."""
+    leases, held = race_for_leases(crew, installation, together=True, guarded=False)
+    assert leases == held > PartnerLimits().anonymous_lease_spaces
 
 
 @ways
