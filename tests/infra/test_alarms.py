@@ -110,6 +110,7 @@ def test_the_names_that_alarms_select_are_those_of_the_other_templates() -> None
 def test_what_the_system_must_say_has_an_alarm() -> None:
     assert {each["MetricName"] for each in ALARMS.values()} == {
         *("RecordsParked", "Sweeps", "PendingWorkWaiting", "PendingWorkFailed", "PendingWorkSetAside"),
+        "PartnerAtLimit",
         *("Errors", "Throttles", "IteratorAge", "ApproximateNumberOfMessagesVisible", "5XXError"),
     }
 
