@@ -139,7 +139,7 @@ def _resolve(
         position=requested.position,
         opportunity_id=requested.opportunity_id,
         # An Order stores only the one Offer it was made with, not the price list (B-13).
-        opportunity=replace(known.opportunity, offers=()) if known else None,
+        opportunity=replace(known.opportunity, offers=(), unusable_offers=()) if known else None,
         offer_id=requested.offer_id,
         attendee=requested.attendee if with_details else None,
         intake_answers=requested.intake_answers if with_details else (),
@@ -151,6 +151,8 @@ def _resolve(
         return item, [UnknownOpportunityError(instance=requested.opportunity_id)]
     offer_id = requested.offer_id or ""  # a missing one is among the errors of the request
     offer = known.opportunity.offer(offer_id)
+    if offer is None and (reason := known.opportunity.why_unusable(offer_id)):
+        return item, [OpportunityOfferPairNotBookableError(reason, instance=requested.opportunity_id)]
     if offer is None:
         return item, [_offer_error(offer_id, snapshot)]
     return replace(item, offer=offer), []
@@ -174,9 +176,7 @@ def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
 
 def _not_bookable(item: OrderItem, seller: Seller, moment: Moment) -> list[OrderItemError]:
     assert item.opportunity is not None and item.offer is not None
-    reason = item.opportunity.why_not_bookable(item.offer, moment.now)
-    if not seller.open_booking_allowed:
-        reason = "The seller does not take bookings."  # T5
+    reason = seller.why_no_bookings or item.opportunity.why_not_bookable(item.offer, moment.now)
     return [OpportunityOfferPairNotBookableError(reason, instance=item.opportunity_id)] if reason else []
 
 

@@ -173,6 +173,6 @@ def _shown_as(item: OrderItem, opportunity: Opportunity) -> OrderItem:
     A channel that the Seller gave one Order alone stays, unless that of the Opportunity has changed.
     """
     channel, known = opportunity.access_channel, item.opportunity.access_channel if item.opportunity else None
-    item = replace(item, opportunity=replace(opportunity, offers=()))
+    item = replace(item, opportunity=replace(opportunity, offers=(), unusable_offers=()))
     is_booked = item.status is not OrderItemStatus.OrderItemProposed  # else it has no access yet (ACCESS-07)
     return with_channel(item, channel) if is_booked and channel != known else item

@@ -190,7 +190,7 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
         item,
         opportunity_id=opportunity_id,
         offer_id=offer_id,
-        opportunity=replace(known.opportunity, offers=()),
+        opportunity=replace(known.opportunity, offers=(), unusable_offers=()),
         offer=offer,
         price=unit_price(offer, seller, tax_excluded=order.totals.tax_excluded),
     )

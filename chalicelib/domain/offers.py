@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from chalicelib.domain.bookability import Barrier
 from chalicelib.domain.parties import Json, TaxRate
 
 
@@ -32,7 +33,8 @@ class Offer:
 
     `document` is the Offer as published. The windows are durations before the start of the
     Opportunity: booking opens `opens_before`, closes `closes_before`, and a booking can be
-    cancelled until `cancellable_until_before`.
+    cancelled until `cancellable_until_before`. It is sold from `opens_at` until `closes_at`, too.
+    `barriers`: why it cannot be booked as it is published, whatever the time.
     """
 
     id: str
@@ -47,6 +49,9 @@ class Offer:
     requirements: tuple[FlowRequirement, ...] = ()
     tax_rate: TaxRate | None = None
     document: Json = field(default_factory=dict)
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    barriers: tuple[Barrier, ...] = ()
 
     @property
     def is_free(self) -> bool:
@@ -64,8 +69,14 @@ class Offer:
 
     def why_not_for_sale(self, starts_at: datetime | None, now: datetime) -> str | None:
         """Why this Offer cannot be bought now, or None (BOOKABLE-04, BOOKABLE-05)."""
+        if self.barriers:
+            return self.barriers[0].text
         if not self.bookable_in_advance:
             return "This offer is not sold in advance."
+        if self.opens_at is not None and now < self.opens_at:
+            return "Booking with this offer has not opened yet."
+        if self.closes_at is not None and now >= self.closes_at:
+            return "Booking with this offer has closed."
         if starts_at is not None:
             if self.opens_before is not None and now < starts_at - self.opens_before:
                 return "Booking with this offer has not opened yet."

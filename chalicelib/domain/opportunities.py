@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.bookability import Barrier, UnusableOffer
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
@@ -27,6 +28,10 @@ NOT_IN_ORDERS = frozenset(
     {"@context", "offers", "subEvent", "event", "organizer", "provider", "individualFacilityUse"}
 )
 
+# The terms in which a parent contains what it inherits from itself, and how many levels there may be.
+_PARENT_TERMS = ("aggregateFacilityUse", "superEvent", "instanceOfCourse")
+_MAX_LEVELS = 8
+
 
 @dataclass(frozen=True)
 class Opportunity:
@@ -37,6 +42,8 @@ class Opportunity:
     how attendees take part; both are true if they may choose. `access_channel` is the online location,
     for those who have booked. `attendee_details_required` are property IRIs (DETAILS-03), `intake_form`
     the fields of `orderItemIntakeForm` (DETAILS-06). These three are not part of the open feed.
+    `barriers`: why it cannot be booked with any Offer, as it is published; `unusable_offers`: those Offers of
+    it that lack what an Offer needs. `is_embedded`: its source publishes it inside its parent.
     """
 
     id: str
@@ -54,6 +61,9 @@ class Opportunity:
     document: Json = field(default_factory=dict)
     parent: Json | None = None
     revision: int = 1
+    barriers: tuple[Barrier, ...] = ()
+    unusable_offers: tuple[UnusableOffer, ...] = ()
+    is_embedded: bool = False
 
     @property
     def name(self) -> str:
@@ -63,6 +73,10 @@ class Opportunity:
 
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
+
+    def why_unusable(self, offer_id: str) -> str | None:
+        """Why nothing can be booked with a published Offer that is not among its Offers."""
+        return next((each.barrier.text for each in self.unusable_offers if each.id == offer_id), None)
 
     def why_not_bookable(self, offer: Offer, now: datetime) -> str | None:
         """Why the pair of this Opportunity and `offer` cannot be booked, or None (BOOKABLE-01 to 08).
@@ -78,6 +92,8 @@ class Opportunity:
         ends_at = self.ends_at or self.starts_at
         if ends_at is not None and ends_at <= now:
             return "This activity is over."
+        if self.barriers:
+            return self.barriers[0].text
         return offer.why_not_for_sale(self.starts_at, now)
 
     def as_ordered(self) -> "Opportunity":
@@ -87,7 +103,15 @@ class Opportunity:
             for term, value in without_terms(self.document, NOT_IN_ORDERS).items()
             if term not in SPACES_TERMS
         }
-        return replace(self, offers=(), document=document, revision=0)
+        return replace(
+            self,
+            offers=(),
+            document=document,
+            revision=0,
+            barriers=(),
+            unusable_offers=(),
+            is_embedded=False,
+        )
 
     def is_elsewhere_than(self, other: "Opportunity") -> bool:
         """Whether it takes place at another time or place; that a place is described in other words is neither."""
@@ -122,10 +146,11 @@ def _place(opportunity: Opportunity) -> tuple[Any, ...]:
 
 
 def _sources(opportunity: Opportunity) -> Iterator[Json]:
-    """The documents that it takes its properties from, the most specific first."""
-    document, parent = opportunity.document, opportunity.parent or {}
-    whole = parent.get("aggregateFacilityUse")
-    yield document
-    yield parent
-    if isinstance(whole, dict):
-        yield whole
+    """The documents that it takes its properties from, the nearest first."""
+    yield opportunity.document
+    following: Any = opportunity.parent
+    for _ in range(_MAX_LEVELS):
+        if not isinstance(following, dict):
+            return
+        yield following
+        following = next((following[term] for term in _PARENT_TERMS if term in following), None)

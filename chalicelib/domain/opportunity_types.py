@@ -39,7 +39,7 @@ class Family:
     """The terms that related types have in common.
 
     `spaces_term` states the spaces that are left, `capacity_term` all spaces, `seller_term` the
-    Seller, `subject_term` the activity.
+    Seller, `subject_term` the activity. `own_offers_replace`: its own Offers replace all inherited ones.
     """
 
     spaces_term: str
@@ -47,6 +47,7 @@ class Family:
     seller_term: str
     subject_term: str
     may_be_online: bool
+    own_offers_replace: bool = False
 
 
 EVENTS = Family(
@@ -62,6 +63,7 @@ FACILITIES = Family(
     seller_term="provider",
     subject_term="facilityType",
     may_be_online=False,
+    own_offers_replace=True,  # Modelling Opportunity Data, "Describing Slots"
 )
 
 

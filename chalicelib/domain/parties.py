@@ -56,6 +56,27 @@ class Seller:
     open_booking_allowed: bool = True
     access_methods: tuple[AccessMethod, ...] = ()
 
+    @property
+    def why_no_bookings(self) -> str | None:
+        """Why nothing of this Seller can be booked, or None (T5, MODEL-01)."""
+        if not self.open_booking_allowed:
+            return "The seller does not take bookings."
+        if missing := missing_details(self.document):
+            return (
+                f"The details of the seller that each answer must show are incomplete: {', '.join(missing)}."
+            )
+        return None
+
+
+def missing_details(seller: Json) -> list[str]:
+    """What a Seller's document lacks of the details without which no answer may show it (MODEL-01).
+
+    `legalName` is not among them, since the name is used; parts of the address may be missing.
+    """
+    address = seller.get("address")
+    missing = [] if _text(seller.get("name")) else ["name"]
+    return missing if isinstance(address, dict) and set(address) - {"@type"} else [*missing, "address"]
+
 
 def is_business(role: BrokerRole, customer: Json | None) -> bool:
     """Whether tax is charged between businesses (TAX-02); false while there is no Customer (TAX-10)."""

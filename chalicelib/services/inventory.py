@@ -27,7 +27,7 @@ from chalicelib.services.following import KIND, pending_change, read_change
 from chalicelib.storage.errors import CommitRefused
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing, Store
+from chalicelib.storage.store import Listing, SellerEntry, Store
 from chalicelib.wire.logistics import cancelled
 from chalicelib.wire.opportunities import Published, too_large
 
@@ -87,19 +87,17 @@ class Inventory:
         Orders that hold it follow. Raises CommitRefused if the listing is no longer `known`.
         """
         opportunity, spaces = document.published.opportunity, document.published.spaces
+        outcome = outcome_of(document, known[0] if known else None)
         if known is None:
             self.store.publish(_listing(document, opportunity, 1), spaces)
-            return Outcome.added
+        if known is None or outcome in (Outcome.elsewhere, Outcome.unchanged):
+            return outcome
         current, capacity = known
-        if not current.deleted and current.source != document.source:
-            return Outcome.elsewhere
-        if not current.deleted and current.source_digest == document.digest:
-            return Outcome.unchanged
         if opportunity.access_channel is None:
             # Open data never contains a channel: the Seller entered it here, so an import does not remove it.
             opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
         self._publish_next(current, _listing(document, opportunity, current.version + 1), capacity, spaces)
-        return Outcome.changed
+        return outcome
 
     def change(self, opportunity_id: str, change: Callable[[Opportunity], Opportunity]) -> Listing:
         """Publish what `change` returns as the Opportunity's next version, which all its holders then follow.
@@ -176,14 +174,10 @@ class Inventory:
                 return Outcome.unchanged
             self.store.save_seller(seller)
             return Outcome.changed if known else Outcome.added
-        if known is not None and known.source != source and not (known.is_of_0_1_0 and had_before()):
-            return Outcome.elsewhere
-        if known is not None and known.source == source and known.seller == seller:
-            return Outcome.unchanged
-        self.store.import_seller(seller, source)
-        if known is None:
-            return Outcome.added
-        return Outcome.unchanged if known.seller == seller else Outcome.changed
+        outcome = seller_outcome(seller, source, known, had_before)
+        if outcome is not Outcome.elsewhere and not (outcome is Outcome.unchanged and _owns(source, known)):
+            self.store.import_seller(seller, source)
+        return outcome
 
     def _known(self, opportunity_id: str) -> tuple[Listing, Capacity | None]:
         found = self.store.listings([opportunity_id]).get(opportunity_id)
@@ -220,6 +214,36 @@ class Inventory:
                 else:
                     change = change_between(before.opportunity, after.opportunity, unfinished) or change
             self.store.publish(after, spaces, pending_change(change))
+
+
+def outcome_of(document: Document, known: Listing | None) -> Outcome:
+    """What happens to a document for which `known` is listed. Nothing is written.
+
+    A source speaks only for ids that it has brought in first, also after they were withdrawn: Orders may still
+    hold them.
+    """
+    if known is None:
+        return Outcome.added
+    if known.source != document.source:
+        return Outcome.elsewhere
+    if not known.deleted and known.source_digest == document.digest:
+        return Outcome.unchanged
+    return Outcome.changed
+
+
+def seller_outcome(
+    seller: Seller, source: str, known: SellerEntry | None, had_before: Callable[[], bool]
+) -> Outcome:
+    """What happens to a Seller of the import from `source`; see `Inventory.keep_seller`. Nothing is written."""
+    if known is None:
+        return Outcome.added
+    if known.source != source and not (known.is_of_0_1_0 and had_before()):
+        return Outcome.elsewhere
+    return Outcome.unchanged if known.seller == seller else Outcome.changed
+
+
+def _owns(source: str, known: SellerEntry | None) -> bool:
+    return known is not None and known.source == source
 
 
 def withdrawn(listing: Listing) -> Listing:

@@ -15,7 +15,8 @@ from chalicelib.services.suspension import Suspendable
 from chalicelib.storage.store import Store
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
-from chalicelib.wire.opportunities import Unreadable, read_seller
+from chalicelib.wire.sellers import read_seller
+from chalicelib.wire.unreadable import Unreadable
 
 _TAX_MODES = {"gross": "TaxGross", "net": "TaxNet", "taxgross": "TaxGross", "taxnet": "TaxNet"}
 _TEXTS = ("name", "legalName", "url", "email", "telephone", "vatID", "description")

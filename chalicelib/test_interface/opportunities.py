@@ -14,7 +14,8 @@ from chalicelib.domain.parties import Json
 from chalicelib.test_interface.criteria import CRITERIA, Features
 from chalicelib.test_interface.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.wire.jsonld import CONTEXT, term_iri
-from chalicelib.wire.opportunities import Published, read_opportunity
+from chalicelib.wire.opportunities import Published
+from chalicelib.wire.reading import read_opportunity
 
 _LASTS = timedelta(hours=1)
 _PLENTY = 10

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from chalicelib.domain.opportunity_types import UNIT_TYPES
-from chalicelib.services.inventory import Outcome
-from openbooking.importing.harvest import SUPPORTED, Harvest
-from openbooking.importing.intake import Intake, LeftOut
-from openbooking.importing.rpde import Show
+from openbooking.cli.import_files import COLUMNS, feed_rows
+from openbooking.importing.advice import FOR_CAUSE, advice_for
+from openbooking.importing.intake import Intake, NotBookable
+from openbooking.importing.rpde import Imported, Show
 from openbooking.importing.update import Changes
 
 _EXAMPLES = 3
-_OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)
 # Reasons that differ only in the ids and values they quote are grouped.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|https?://\S+|\b\d+\b")
 
@@ -68,53 +64,65 @@ class _Lines:
         self._last = None
 
 
-def print_summary(console: Console, harvest: Harvest, intake: Intake, changes: Changes) -> None:
-    """Print what was imported, and what was not and why."""
+def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = False) -> None:
+    """Print what was imported, and what was not, what cannot be booked, and why."""
+    harvest, intake, changes = imported.harvest, imported.intake, imported.changes
     left_out = [*intake.left_out, *changes.left_out]
     console.print()
-    console.print(_table(harvest, changes, left_out))
+    console.print(_table(imported))
+    if is_dry_run:
+        _say(console, "Dry run: nothing was written. This is what an import would do now.")
+    for failed in harvest.failed:
+        _say(console, f"The feed of {failed.kind} could not be read: {failed.reason} Its items are kept.")
     _print_sellers(console, intake, changes)
-    _print_reasons(console, "Left out", ((each.kind, each.id, each.reason) for each in left_out))
-    _print_reasons(console, "Withdrawn", ((each.kind, each.id, each.reason) for each in changes.withdrawn))
+    _print_reasons(
+        console,
+        "Left out",
+        (_Entry(each.kind, each.id, each.reason, FOR_CAUSE[each.cause]) for each in left_out),
+    )
+    _print_reasons(
+        console,
+        "Imported, but not bookable",
+        (_not_bookable_entry(each) for each in intake.not_bookable if not each.offer_id),
+    )
+    _print_reasons(
+        console,
+        "Offers that cannot be booked, beside others that can",
+        (_not_bookable_entry(each) for each in intake.not_bookable if each.offer_id),
+    )
+    _print_reasons(
+        console,
+        "To be withdrawn" if is_dry_run else "Withdrawn",
+        (_Entry(each.kind, each.id, each.reason) for each in changes.withdrawn),
+    )
+    lost = {failed.kind for failed in harvest.failed}
     for kind, count in sorted(changes.kept.items()):
-        _say(console, f"{count} {kind} of an earlier import are kept: the site no longer lists their feed.")
+        why = "not all feeds could be read." if lost else "the site no longer lists their feed."
+        _say(console, f"{count} {kind} of an earlier import are kept: {why}")
     _print_standing(console, changes)
     if harvest.site.unsupported:
         _say(console, f"Not supported, and not read: {', '.join(harvest.site.unsupported)}.")
 
 
-def write_report(file: TextIO, intake: Intake, changes: Changes) -> None:
-    """Write everything that was skipped or withdrawn, and Orders on deleted sessions, one JSON object per line."""
-    for outcome, entries in (
-        ("left out", [*intake.left_out, *changes.left_out]),
-        ("withdrawn", changes.withdrawn),
-    ):
-        for each in entries:
-            row = {"outcome": outcome, "type": each.kind, "id": each.id, "reason": each.reason}
-            file.write(json.dumps(row) + "\n")
-    for standing in changes.standing:
-        row = {"outcome": "orders stand", "type": standing.kind, "id": standing.id, "name": standing.name}
-        row["startDate"] = standing.starts_at.isoformat() if standing.starts_at else ""
-        file.write(json.dumps(row | {"orders": standing.orders}) + "\n")
+@dataclass(frozen=True)
+class _Entry:
+    kind: str
+    id: str
+    reason: str
+    advice: str = ""
 
 
-def _table(harvest: Harvest, changes: Changes, left_out: list[LeftOut]) -> Table:
-    table = Table(title=harvest.site.url, title_justify="left")
+def _not_bookable_entry(each: NotBookable) -> _Entry:
+    return _Entry(each.kind, each.offer_id or each.id, each.text, advice_for(each))
+
+
+def _table(imported: Imported) -> Table:
+    table = Table(title=imported.harvest.site.url, title_justify="left")
     table.add_column("feed")
-    for name in ("pages", "harvested", *(outcome.value for outcome in _OUTCOMES), "left out"):
+    for name in COLUMNS:
         table.add_column(name, justify="right")
-    refused = Counter(each.kind for each in left_out)
-    shown = [kind for kind in SUPPORTED if any(harvest.of_kind(kind))]
-    shown += sorted({*refused, *(kind for kind, _ in changes.outcomes)} - set(shown))
-    for kind in shown:
-        feeds = list(harvest.of_kind(kind))
-        published = sum(1 for feed in feeds for item in feed.items.values() if item.data is not None)
-        harvested = published + sum(len(feed.malformed) for feed in feeds)
-        counts = [str(changes.outcomes[kind, outcome]) for outcome in _OUTCOMES]
-        if kind in UNIT_TYPES:  # they are part of their FacilityUses
-            counts = ["" for _ in _OUTCOMES]
-        pages = sum(feed.pages for feed in feeds)
-        table.add_row(kind, str(pages), str(harvested), *counts, str(refused[kind]))
+    for row in feed_rows(imported):
+        table.add_row(row.kind, *("" if count is None else str(count) for count in row.counts))
     return table
 
 
@@ -142,21 +150,23 @@ def _print_standing(console: Console, changes: Changes) -> None:
         _say(console, f"    openbooking sessions cancel {shlex.quote(each.id)}")
 
 
-def _print_reasons(console: Console, title: str, entries: Iterable[tuple[str, str, str]]) -> None:
+def _print_reasons(console: Console, title: str, entries: Iterable[_Entry]) -> None:
     grouped: dict[tuple[str, str], list[str]] = {}
-    example: dict[tuple[str, str], str] = {}
-    for kind, item_id, reason in entries:
-        key = kind, _QUOTED.sub("…", reason)
-        grouped.setdefault(key, []).append(item_id)
-        example.setdefault(key, reason)
+    example: dict[tuple[str, str], _Entry] = {}
+    for entry in entries:
+        key = entry.kind, _QUOTED.sub("…", entry.reason)
+        grouped.setdefault(key, []).append(entry.id)
+        example.setdefault(key, entry)
     if not grouped:
         return
     _say(console, f"{title}:")
     for key, ids in sorted(grouped.items(), key=lambda each: (-len(each[1]), each[0])):
-        reason = example[key] if len(ids) == 1 else key[1]
-        shown = ", ".join(_short(item_id) for item_id in sorted(ids)[:_EXAMPLES])
-        more = ", ..." if len(ids) > _EXAMPLES else ""
+        reason = example[key].reason if len(set(ids)) == 1 else key[1]
+        shown = ", ".join(_short(item_id) for item_id in sorted(set(ids))[:_EXAMPLES])
+        more = ", ..." if len(set(ids)) > _EXAMPLES else ""
         _say(console, f"  {len(ids)} {key[0]}: {reason} ({shown}{more})")
+        if example[key].advice:
+            _say(console, f"    {example[key].advice}")
 
 
 def _short(item_id: str) -> str:

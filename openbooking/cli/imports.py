@@ -15,9 +15,11 @@ from chalicelib.services import following
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
-from openbooking.cli.import_report import print_summary, progress, write_report
+from openbooking.cli.import_files import write_report
+from openbooking.cli.import_report import print_summary, progress
 from openbooking.cli.terminal import DynamodbUrl, attached, console, refuse
 from openbooking.importing import rpde
+from openbooking.importing.defaults import Defaults
 from openbooking.importing.rpde import ImportOptions, ImportRefused
 from openbooking.importing.web import Web
 from openbooking.local.discovery import running_stack
@@ -47,10 +49,30 @@ def rpde_command(
             help='JSON with what the feeds lack: {"<seller id>": {"legalName": ..., "address": {...}}}.'
         ),
     ] = None,
+    defaults: Annotated[
+        Path | None,
+        typer.Option(help="TOML with what the source does not say: see docs/importing.md."),
+    ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write everything that was skipped or withdrawn to this file, as JSON lines."),
+        typer.Option(
+            help="Write everything that was left out, is not bookable or was withdrawn to this file:"
+            " JSON (.json), CSV (.csv), or JSON lines."
+        ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; report what an import would do.")
+    ] = False,
+    max_leaving: Annotated[
+        str | None,
+        typer.Option(
+            help="The share of the opportunities on sale that may leave sale without --confirm-leaving."
+            " By default that of --defaults, or 0.10."
+        ),
+    ] = None,
+    confirm_leaving: Annotated[
+        bool, typer.Option("--confirm-leaving", help="The source is right, whatever leaves sale.")
+    ] = False,
     source: Annotated[
         str, typer.Option(help="The name of the site in the inventory, if its URL has changed.")
     ] = "",
@@ -59,6 +81,13 @@ def rpde_command(
         typer.Option(
             "--deleted-means-cancelled",
             help="The operator deletes what it cancels: cancel the orders on what is no longer in its feeds.",
+        ),
+    ] = False,
+    allow_private_addresses: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private-addresses",
+            help="The site may lead to private addresses and to http: for tests, and sites in your own network.",
         ),
     ] = False,
     dynamodb_url: DynamodbUrl = None,
@@ -73,19 +102,26 @@ def rpde_command(
             seller_details=rpde.read_seller_details(seller_details) if seller_details else {},
             own_url=stack.url if stack else None,
             deleted_means_cancelled=deleted_means_cancelled,
+            defaults=rpde.read_defaults(defaults) if defaults else Defaults(),
+            max_leaving=rpde.read_limit(max_leaving) if max_leaving is not None else None,
+            is_confirmed=confirm_leaving,
+            is_dry_run=dry_run,
         )
         with attached(dynamodb_url):
             system = from_environment()
-            import_rpde(
+            is_whole = import_rpde(
                 system.inventory,
                 options,
                 retry=system.retry,
                 console=console(),
                 report=report,
+                web=lambda: Web(allow_private=allow_private_addresses),
                 follow=lambda: system.worker.run_kind(following.KIND, _FOLLOWS_FOR),
             )
     except ImportRefused as refused:
         refuse(str(refused))
+    if not is_whole:
+        raise typer.Exit(1)
 
 
 def import_rpde(
@@ -97,25 +133,27 @@ def import_rpde(
     report: Path | None = None,
     web: Callable[[], Web] = Web,
     follow: Callable[[], int] = lambda: 0,
-) -> None:
+) -> bool:
     """Import, with progress and a summary on `console`, and the reasons in the file `report`.
 
-    `follow` brings changes to some of those who hold what has changed, and returns to how many; it is called
-    until none are left. The schedule does it too; here an operator sees it done. Raises ImportRefused.
+    Returns whether all feeds could be read. `follow` brings changes to some of those who hold what has changed, and
+    returns to how many; it is called until none are left. The schedule does it too; here an operator sees it done.
+    Raises ImportRefused.
     """
     rpde.checked_source(options)
     with ExitStack() as opened:
         try:
-            file = opened.enter_context(report.open("w")) if report else None
+            file = opened.enter_context(report.open("w", encoding="utf-8", newline="")) if report else None
         except OSError as error:
             raise ImportRefused(f"The report cannot be written: {error}.") from None
         with progress(console) as show:
             imported = rpde.import_rpde(inventory, options, retry=retry, show=show, web=web)
             with suppress(StillBusy, StoreBusy):  # the schedule continues
                 followed = 0
-                while done := follow():
+                while not options.is_dry_run and (done := follow()):
                     followed += done
                     show("Applying changes to orders", followed, None)
-        print_summary(console, imported.harvest, imported.intake, imported.changes)
-        if file is not None:
-            write_report(file, imported.intake, imported.changes)
+        print_summary(console, imported, is_dry_run=options.is_dry_run)
+        if file is not None and report is not None:
+            write_report(file, report, imported)
+    return not imported.harvest.failed

@@ -1,23 +1,49 @@
-"""The parents of imported documents, and the tax on prices."""
+"""The parents of imported documents: everything that a child inherits from, over all levels; and the tax on prices."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.wire.documents import MAX_LEVELS, PARENT_TERMS, objects
+from chalicelib.wire.jsonld import reference
 
 
 def parents_by_id(parents: Iterable[Json]) -> dict[str, Json]:
     """All documents that a child may name as its parent: `parents`, and the IndividualFacilityUses in them.
 
-    Each IndividualFacilityUse gets its FacilityUse as `aggregateFacilityUse`, which `read_opportunity` needs.
+    Each IndividualFacilityUse gets its FacilityUse as `aggregateFacilityUse`, which a child inherits from.
     """
     found: dict[str, Json] = {}
     for parent in parents:
         found[parent["@id"]] = parent
-        for unit in parent.get("individualFacilityUse") or ():
-            if isinstance(unit, dict) and isinstance(unit.get("@id"), str):
+        for unit in objects(parent.get("individualFacilityUse")):
+            if isinstance(unit.get("@id"), str):
                 found.setdefault(unit["@id"], {**unit, "aggregateFacilityUse": parent})
     return found
+
+
+def with_ancestors(document: Json, known: Mapping[str, Json], depth: int = 0) -> Json:
+    """The document with each parent that it only names replaced by the known document of it."""
+    if depth >= MAX_LEVELS:
+        return document
+    changed: Json = {}
+    for term in PARENT_TERMS:
+        if (value := document.get(term)) is None:
+            continue
+        ancestor = known.get(reference(value) or "")
+        if ancestor is None and isinstance(value, dict) and is_described(value):
+            ancestor = value
+        if ancestor is not None:
+            whole = {name: inner for name, inner in ancestor.items() if name != "@context"}
+            changed[term] = with_ancestors(whole, known, depth + 1)
+    return {**document, **changed} if changed else document
+
+
+def is_described(value: Json) -> bool:
+    """Whether this is a document, and not only a reference to one."""
+    return bool(set(value) - {"@id", "@type"})
 
 
 def vat(rate: Decimal) -> TaxRate | None:

@@ -1,7 +1,7 @@
 """Reads an operator's dataset site and its RPDE feeds to the end, by the rules of RPDE 1.0.
 
 Decides the last state of each item; does not know what items mean. A feed that cannot be read to its
-end is an error, because the items that are missing would seem to be deleted.
+end has failed, because the items that are missing would seem to be deleted; the other feeds are read.
 """
 
 from __future__ import annotations
@@ -9,24 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
 from openbooking.importing.page import json_ld_blocks
-from openbooking.importing.web import SiteError, Web, parse_json
+from openbooking.importing.web import NotUnderstood, SiteError, Web, parse_json
 
+# Types that are read only for what others inherit from them.
+ANCESTOR_TYPES = frozenset({"EventSeries", "Course"}) - frozenset(OPPORTUNITY_TYPES)
 # In the order in which they are read; the units of a type follow it.
-SUPPORTED = tuple(
-    name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name
+SUPPORTED = (
+    *sorted(ANCESTOR_TYPES),
+    *(name for kind, traits in OPPORTUNITY_TYPES.items() for name in (kind.value, traits.units) if name),
 )
+# What sites call feeds of a type, beside its own name.
+_FEED_NAMES = {
+    name: kind.value
+    for kind, traits in OPPORTUNITY_TYPES.items()
+    for name in traits.test_names
+    if name != kind
+}
 
 MAX_PAGES = 100_000
 MAX_ITEMS = 2_000_000  # all are kept in memory until the last feed is read
 _SITE_TYPES = "text/html, application/ld+json, application/json;q=0.9"
 _FEED_TYPES = f"{OPEN_FEED_MEDIA_TYPE}, application/json;q=0.9"
 _STATES = ("updated", "deleted")
+_POSITIONS = ("afterChangeNumber", "afterTimestamp", "afterId")
 
 
 @dataclass(frozen=True)
@@ -68,19 +79,37 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class FailedFeed:
+    """A feed that could not be read to its end, and the reason."""
+
+    kind: str
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Harvest:
-    """All feeds of a dataset site with supported types."""
+    """All feeds of a dataset site with supported types: those that were read, and those that failed."""
 
     site: DatasetSite
     feeds: tuple[Feed, ...]
+    failed: tuple[FailedFeed, ...] = ()
 
     def of_kind(self, kind: str) -> Iterator[Feed]:
         return (feed for feed in self.feeds if feed.kind == kind)
 
 
 def harvest(web: Web, site: DatasetSite, on_page: Callable[[Feed], None] = lambda feed: None) -> Harvest:
-    """Read all feeds of the site to their end. Raises SiteError."""
-    return Harvest(site, tuple(read_feed(web, address, on_page) for address in site.feeds))
+    """Read all feeds of the site to their end. Raises SiteError if none of them can be read."""
+    feeds, failed = [], []
+    for address in site.feeds:
+        try:
+            feeds.append(read_feed(web, address, on_page))
+        except SiteError as error:
+            failed.append(FailedFeed(address.kind, address.url, str(error)))
+    if not feeds:
+        raise SiteError(failed[0].reason)
+    return Harvest(site, tuple(feeds), tuple(failed))
 
 
 def read_site(web: Web, url: str) -> DatasetSite:
@@ -93,15 +122,17 @@ def read_site(web: Web, url: str) -> DatasetSite:
         if not isinstance(distribution, dict):
             continue
         kind = _last_segment(distribution.get("additionalType") or distribution.get("name"))
+        kind = _FEED_NAMES.get(kind, kind)
         content_url = distribution.get("contentUrl")
         if kind not in SUPPORTED:
             unsupported[kind or "a feed without a type"] = None
         elif not isinstance(content_url, str) or not content_url:
             raise SiteError(f"{url} lists a feed of {kind} without its contentUrl.")
         else:
-            listed[FeedAddress(kind, urljoin(found.url, content_url))] = None
-    if not listed:
-        raise SiteError(f"{url} lists no feed of {', '.join(SUPPORTED[:-1])} or {SUPPORTED[-1]}.")
+            listed[FeedAddress(kind, urljoin(found.url, content_url.strip()))] = None
+    imported = [kind for kind in SUPPORTED if kind not in ANCESTOR_TYPES]
+    if not any(address.kind in imported for address in listed):
+        raise SiteError(f"{url} lists no feed of {', '.join(imported[:-1])} or {imported[-1]}.")
     feeds = sorted(listed, key=lambda address: SUPPORTED.index(address.kind))
     return DatasetSite(url, tuple(feeds), tuple(unsupported))
 
@@ -122,18 +153,16 @@ def read_feed(
         for position, item in enumerate(items):
             _take(feed, item, f"item {position + 1} of {url}")
         on_page(feed)
-        if following == url:
-            if items:
-                raise SiteError(
-                    f"{url} has items and names itself as the next page: the feed does not continue."
-                )
+        if not items and _is_same_page(url, following):
             return feed  # an empty page that names itself is the last one (RPDE-09)
+        if following == url:
+            raise SiteError(f"{url} has items and names itself as the next page: the feed does not continue.")
         # An empty page that names another page is not the last one: a filter may have removed its items.
         if following in visited:
             raise SiteError(f"{url} leads back to {following}: the feed is a loop.")
         if items and items == previous:
             raise SiteError(f"{url} repeats the items of the page before: the feed does not continue.")
-        _check_step(url, following)
+        _check_forward(url, following)
         if feed.pages >= max_pages or len(feed.items) > MAX_ITEMS:
             raise SiteError(f"{address.url} does not end after {feed.pages} pages, {len(feed.items)} items.")
         visited.add(following)
@@ -141,35 +170,68 @@ def read_feed(
 
 
 def _page(web: Web, url: str) -> tuple[list[Any], str]:
-    try:
-        page = parse_json(web.get(url, _FEED_TYPES).body)
-    except ValueError:
-        raise SiteError(f"{url} is not JSON.") from None
-    if not isinstance(page, dict) or not isinstance(page.get("items"), list):
-        raise SiteError(f"{url} is not an RPDE page: it has no list of items.")
-    following = page.get("next")
-    if not isinstance(following, str) or not following:
-        raise SiteError(f"{url} is not an RPDE page: it has no next.")
-    return page["items"], following
+    """The items of a page, and the address of the next one.
+
+    What is no page is tried again: a site that is overloaded may answer with half a page, or with HTML.
+    """
+
+    def read(body: bytes) -> Json:
+        try:
+            page = parse_json(body)
+        except ValueError:
+            raise NotUnderstood("is not JSON") from None
+        if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+            raise NotUnderstood("is not an RPDE page: it has no list of items")
+        if not isinstance(page.get("next"), str) or not page["next"].strip():
+            raise NotUnderstood("is not an RPDE page: it has no next")
+        return page
+
+    page = web.read(url, _FEED_TYPES, read)
+    return page["items"], _next_address(url, page["next"].strip())
 
 
-def _check_step(url: str, following: str) -> None:
-    """Check that `next` is absolute (RPDE-08), has the same host, and moves forward.
+def _next_address(url: str, stated: str) -> str:
+    """The address of the next page, absolute and on the same host (RPDE-08). Raises SiteError.
 
-    A feed has one host. If `next` names another one, the server does not know its own address (often
-    behind a proxy), or tries to make us read an address that it cannot reach itself. Scheme and port
-    may change, as they do behind proxies.
+    A relative one is relative to the page. A feed has one host. If `next` names another one, the server does not
+    know its own address (often behind a proxy), or tries to make us read an address that it cannot reach itself.
+    For the same reason a page that was read by https is never continued by http: behind a proxy the server
+    sees http.
     """
     try:
+        following = urljoin(url, stated)
         here, there = urlsplit(url), urlsplit(following)
-        hosts = here.hostname, there.hostname
+        hosts, port = (here.hostname, there.hostname), there.port
     except ValueError:
-        raise SiteError(f"{url} names {following!r} as the next page, which is not a URL.") from None
+        raise SiteError(f"{url} names {stated!r} as the next page, which is not a URL.") from None
     if there.scheme not in ("http", "https") or not hosts[1]:
-        raise SiteError(f"{url} names {following!r} as the next page, which is not an absolute URL.")
+        raise SiteError(f"{url} names {stated!r} as the next page, which is not an http or https URL.")
     if hosts[0] != hosts[1]:
         raise SiteError(f"{url} names {following} as the next page, which is on another host.")
-    before, after = _position(here.query), _position(there.query)
+    if here.scheme == "https" and there.scheme == "http":
+        # The port of a server behind the proxy cannot be reached, either.
+        netloc = here.netloc if port in (None, 80) or port != here.port else there.netloc
+        following = urlunsplit(there._replace(scheme="https", netloc=netloc))
+    return following
+
+
+def _is_same_page(url: str, following: str) -> bool:
+    """Whether both name one position in the feed; other parameters, such as a session, may differ."""
+    if following == url:
+        return True
+    here, there = _place(url), _place(following)
+    return here is not None and here == there
+
+
+def _place(url: str) -> tuple[str, tuple[str, ...]] | None:
+    parts = urlsplit(url)
+    values = parse_qs(parts.query)
+    position = tuple(values.get(name, [""])[0] for name in _POSITIONS)
+    return (parts.path, position) if any(position) else None
+
+
+def _check_forward(url: str, following: str) -> None:
+    before, after = _position(urlsplit(url).query), _position(urlsplit(following).query)
     if before is not None and after is not None and after < before:
         raise SiteError(f"{url} leads back to {following}: the feed does not continue.")
 
@@ -216,11 +278,10 @@ def _dataset(body: bytes, url: str) -> Json:
     blocks = [text] if text[:1] in ("{", "[") else json_ld_blocks(text)
     if not blocks:
         raise SiteError(f"{url} is not a dataset site: it has no JSON-LD.")
-    for block in blocks:
-        try:
-            value = parse_json(block)
-        except ValueError:
-            raise SiteError(f"{url} is not a dataset site: its JSON-LD is not JSON.") from None
+    values = [value for block in blocks if (value := _json_or_none(block)) is not None]
+    if not values:
+        raise SiteError(f"{url} is not a dataset site: its JSON-LD is not JSON.")
+    for value in values:
         if isinstance(value, dict) and isinstance(value.get("items"), list) and "next" in value:
             raise SiteError(f"{url} is a page of a feed. Give the dataset site that lists it.")
         whole = value.get("@graph", value) if isinstance(value, dict) else value
@@ -228,6 +289,14 @@ def _dataset(body: bytes, url: str) -> Json:
             if isinstance(each, dict) and "distribution" in each:
                 return each
     raise SiteError(f"{url} is not a dataset site: its JSON-LD lists no distribution.")
+
+
+def _json_or_none(block: str) -> Any:
+    """The value of a block, or None: a page may have several blocks, and some of them are broken."""
+    try:
+        return parse_json(block)
+    except ValueError:
+        return None
 
 
 def _last_segment(value: Any) -> str:

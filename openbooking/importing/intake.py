@@ -10,38 +10,31 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from chalicelib.domain.bookability import Barrier, Reason
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
-from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
-from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
+from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
-from chalicelib.wire.jsonld import reference, without_empty
-from chalicelib.wire.links import is_identifier
-from chalicelib.wire.opportunities import (
-    Published,
-    Unreadable,
-    read_opportunity,
-    read_seller,
-    seller_document,
-)
-from openbooking.importing.catalogue import parents_by_id
-from openbooking.importing.harvest import Feed, Harvest, Item
+from chalicelib.wire.documents import levels, objects, types_of
+from chalicelib.wire.jsonld import reference
+from chalicelib.wire.opportunities import Published
+from chalicelib.wire.reading import build_opportunity
+from chalicelib.wire.sellers import read_seller, seller_document
+from chalicelib.wire.unreadable import Cause, Unreadable
+from openbooking.importing.candidates import CHILDREN, Candidate, candidates, orphan, with_units
+from openbooking.importing.catalogue import is_described, parents_by_id, with_ancestors
+from openbooking.importing.defaults import Defaults
+from openbooking.importing.harvest import ANCESTOR_TYPES, Harvest
 
 MAX_SPACES = 10**9
 
 # What each answer must show of a Seller (MODEL-01, MODEL-02).
 _SELLER_TERMS = ("name", "legalName", "address")
 _ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
-
-# Types without and with a parent.
-_PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if not traits.parents)
-_CHILDREN = frozenset(OPPORTUNITY_TYPES) - _PARENTS
-# The terms in which parents embed children. Children have separate items; embedded copies would show
-# spaces that were taken since.
-_EMBEDDED = ("subEvent", "event")
 
 # What reading a malformed document may raise, such as one with a string where an object is expected.
 _WRONG_SHAPE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
@@ -54,6 +47,23 @@ class LeftOut:
     kind: str
     id: str
     reason: str
+    cause: Cause = Cause.other
+
+
+@dataclass(frozen=True)
+class NotBookable:
+    """An Opportunity or an Offer that is imported, but cannot be booked as its source publishes it.
+
+    `offer_id` is empty if it is the whole Opportunity: no Offer of it can be booked. `barrier` is None if it has
+    no Offer at all, or if details of its Seller are missing (`of_seller`).
+    """
+
+    kind: str
+    id: str
+    text: str
+    barrier: Barrier | None = None
+    offer_id: str = ""
+    of_seller: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,12 +76,13 @@ class SellerGap:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the feeds do not contain: the tax on prices, and details of Sellers by their id."""
+    """What the feeds do not contain: the tax on prices, details of Sellers by their id, and the defaults."""
 
     tax_rate: TaxRate | None = None
     seller_details: Mapping[str, Json] = field(default_factory=dict)
     own_url: str | None = None
     """The URL of this system, if it is known: ids under it belong to this system."""
+    defaults: Defaults = field(default_factory=Defaults)
 
 
 @dataclass(frozen=True)
@@ -83,154 +94,165 @@ class Intake:
     sellers: tuple[Seller, ...]
     seller_gaps: tuple[SellerGap, ...]
     left_out: tuple[LeftOut, ...]
+    not_bookable: tuple[NotBookable, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    kind: str
-    id: str
-    order: tuple[int, str, str]
-    document: Json
-
-
-class _Refused(Exception):
+class _Refused(Unreadable):
     """The item is not imported; the message is the reason."""
 
 
 def read_harvest(harvest: Harvest, source: str, terms: Terms) -> Intake:
-    """Convert all items of the harvest: each is imported, or left out with a reason."""
+    """Convert all items of the harvest: each is imported, or left out with a reason.
+
+    Raises DefaultsError if the defaults contradict the source.
+    """
     return _Reading(source, terms).read(harvest)
+
+
+def why_not_bookable(opportunity: Opportunity) -> tuple[Barrier | None, ...]:
+    """Why nothing of an Opportunity can be booked as it is published, whatever the time; empty if it can.
+
+    None stands for an Opportunity without any Offer.
+    """
+    if opportunity.barriers:
+        return opportunity.barriers
+    if any(offer.bookable_in_advance and not offer.barriers for offer in opportunity.offers):
+        return ()
+    found = [barrier for offer in opportunity.offers for barrier in offer.barriers]
+    found += [unusable.barrier for unusable in opportunity.unusable_offers]
+    return tuple(dict.fromkeys(found)) or (None,)
 
 
 class _Reading:
     def __init__(self, source: str, terms: Terms) -> None:
         self._source = source
         self._terms = terms
+        self._defaults = terms.defaults.with_sellers(terms.seller_details)
         self._left_out: list[LeftOut] = []
-        # Parents by id, as published; and the reasons for those that are left out.
+        # Parents by id, with all that they inherit; and the reasons for those that are left out.
         self._parents: dict[str, Json] = {}
         self._lost: dict[str, str] = {}
+        self._unread_types: frozenset[str] = frozenset()
         self._tax_modes: dict[str, str] = {}
         self._organizers: dict[str, list[tuple[str, Json]]] = {}
 
     def read(self, harvest: Harvest) -> Intake:
-        candidates = self._without_doubles(self._candidates(harvest))
-        self._report_embedded(candidates)
-        series_and_facilities = self._with_units(candidates)
-        self._parents = parents_by_id(candidate.document for candidate in series_and_facilities)
-        children = [candidate for candidate in candidates if candidate.kind in _CHILDREN]
-        self._tax_modes = self._agreed_tax_modes([*series_and_facilities, *children])
-        parents_taken = list(self._taken(series_and_facilities))
+        self._unread_types = frozenset(failed.kind for failed in harvest.failed)
+        found = candidates(harvest, self._defaults, self._refuse)
+        ancestors = {each.id: each.document for each in found if each.kind in ANCESTOR_TYPES}
+        parents = [
+            replace(each, document=with_ancestors(each.document, ancestors)) if ancestors else each
+            for each in with_units(
+                found, lambda candidate, reason: self._lose(candidate, reason, Cause.parent)
+            )
+        ]
+        self._parents = parents_by_id(candidate.document for candidate in parents)
+        children = [candidate for candidate in found if candidate.kind in CHILDREN]
+        self._report_schedules(parents, children)
+        self._tax_modes = self._agreed_tax_modes([*parents, *children])
+        parents_taken = list(self._taken(parents))
         children_taken = list(self._taken(children))
         sellers, gaps = self._sellers()
-        return Intake(tuple(parents_taken), tuple(children_taken), sellers, gaps, tuple(self._left_out))
+        return Intake(
+            tuple(parents_taken),
+            tuple(children_taken),
+            sellers,
+            gaps,
+            tuple(self._left_out),
+            tuple(_not_bookable(children_taken, {seller.id: seller for seller in sellers})),
+        )
 
-    def _refuse(self, kind: str, item_id: str, reason: str) -> None:
-        self._left_out.append(LeftOut(kind, item_id, reason[:300]))
+    def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
+        self._left_out.append(LeftOut(kind, item_id, reason[:300], cause))
 
-    # --- items -----------------------------------------------------------------------------
-
-    def _candidates(self, harvest: Harvest) -> Iterator[_Candidate]:
-        for feed in harvest.feeds:
-            for item_id, reason in feed.malformed.items():
-                self._refuse(feed.kind, item_id, reason)
-            for item in feed.items.values():
-                if item.data is None:
-                    continue
-                try:
-                    yield _candidate(feed, item, item.data)
-                except _Refused as refused:
-                    opportunity_id = item.data.get("@id")
-                    shown = opportunity_id if isinstance(opportunity_id, str) else item.id
-                    self._refuse(feed.kind, shown, str(refused))
-
-    def _without_doubles(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """One candidate for each `@id`: the item that was changed last."""
-        newest: dict[str, _Candidate] = {}
-        for candidate in candidates:
-            other = newest.get(candidate.id)
-            newest[candidate.id] = max(candidate, other, key=lambda each: each.order) if other else candidate
-            if other is not None:
-                self._refuse(candidate.kind, candidate.id, "another item has the same @id and is newer")
-        return sorted(newest.values(), key=lambda each: each.id)
-
-    def _report_embedded(self, candidates: Iterable[_Candidate]) -> None:
-        """Report children that are only embedded: they are not imported, because they are not in a feed."""
-        known = {candidate.id for candidate in candidates}
-        for candidate in candidates:
-            units = _objects(candidate.document.get("individualFacilityUse"))
-            for holder in (candidate.document, *units):
-                for term in _EMBEDDED:
-                    for child in _objects(holder.pop(term, None)):
-                        child_id = child.get("@id")
-                        if isinstance(child_id, str) and child_id not in known:
-                            reason = f"it is embedded in a {candidate.kind} and is not an item of a feed"
-                            self._refuse(str(child.get("@type")), child_id, reason)
-
-    def _with_units(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """The parents; each FacilityUse includes the IndividualFacilityUses that are separate items."""
-        parents = {each.id: each for each in candidates if each.kind in _PARENTS}
-        units: dict[str, dict[str, Json]] = {}
-        for candidate in candidates:
-            if candidate.kind not in UNIT_TYPES:
+    def _report_schedules(self, parents: Iterable[Candidate], children: Iterable[Candidate]) -> None:
+        """Series that publish a schedule, and no session: without an `@id` of each session nothing can be booked."""
+        named: set[str | None] = set()
+        for child in children:
+            term = OpportunityType(child.kind).traits.parent_term
+            named.add(reference(child.document.get(term)) if term else None)
+        for parent in parents:
+            if parent.id in named:
                 continue
-            unit = {term: value for term, value in candidate.document.items() if term != "@context"}
-            facility_id = reference(unit.pop("aggregateFacilityUse", None))
-            if facility_id in parents and OpportunityType(parents[facility_id].kind).traits.units:
-                units.setdefault(facility_id, {})[candidate.id] = unit
-            else:
-                self._lose(candidate, _orphan("aggregateFacilityUse", facility_id))
-        for facility_id, own in units.items():
-            document = parents[facility_id].document
-            embedded = _objects(document.get("individualFacilityUse"))
-            others = [unit for unit in embedded if reference(unit) not in own]
-            merged = {**document, "individualFacilityUse": [*others, *own.values()]}
-            parents[facility_id] = replace(parents[facility_id], document=merged)
-        return list(parents.values())
+            for schedule in objects(parent.document.get("eventSchedule")):
+                kind = " ".join(types_of(schedule)) or "Schedule"
+                reason = "it is a schedule, and not sessions that each have an @id"
+                self._refuse(kind, f"in {parent.id}", reason, Cause.schedule)
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _taken(self, candidates: Iterable[_Candidate]) -> Iterator[Document]:
-        for candidate in candidates:
+    def _taken(self, found: Iterable[Candidate]) -> Iterator[Document]:
+        for candidate in found:
             try:
                 published = self._published(candidate)
-            except (_Refused, Unreadable) as refused:
-                self._lose(candidate, str(refused))
+            except Unreadable as refused:
+                self._lose(candidate, str(refused), refused.cause)
             except _WRONG_SHAPE:
-                self._lose(
-                    candidate, "a property does not have the structure that the specification requires"
-                )
+                reason = "a property does not have the structure that the specification requires"
+                self._lose(candidate, reason, Cause.shape)
             else:
                 yield Document(published, self._source, _content(published))
 
-    def _lose(self, candidate: _Candidate, reason: str) -> None:
-        self._refuse(candidate.kind, candidate.id, reason)
+    def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
+        self._refuse(candidate.kind, candidate.id, reason, cause)
         self._lost[candidate.id] = reason
-        for unit in _objects(candidate.document.get("individualFacilityUse")):
+        for unit in objects(candidate.document.get("individualFacilityUse")):
             self._lost.setdefault(str(reference(unit)), reason)
 
-    def _published(self, candidate: _Candidate) -> Published:
+    def _published(self, candidate: Candidate) -> Published:
+        defaults, kind = self._defaults, OpportunityType(candidate.kind)
         parent = self._parent_of(candidate)
-        published = read_opportunity(candidate.document, parent)
+        sources = list(levels(candidate.document, parent))
+        document = defaults.completed_opportunity(
+            candidate.document, kind, has_offers=any("offers" in source for source in sources)
+        )
+        published = build_opportunity(
+            document,
+            parent,
+            attendee_details_required=defaults.attendee_details,
+            intake_form=defaults.intake_form,
+            time_zone=defaults.time_zone,
+            is_embedded=candidate.is_embedded,
+        )
+        published = self._with_details(published, sources)
         size = len(codec.to_json(published.opportunity).encode())
         if size > MAX_ROW_BYTES:
             raise _Refused(
-                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item"
+                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item",
+                Cause.size,
             )
         if (published.spaces or 0) > MAX_SPACES:
-            raise _Refused(f"it states {published.spaces} spaces")
-        organizer = seller_document(candidate.document, parent)
+            raise _Refused(f"it states {published.spaces} spaces", Cause.spaces)
+        organizer = seller_document(sources)
         seller_id = published.opportunity.seller_id
         own_url = self._terms.own_url
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
-            raise _Refused("the @id of its organizer or provider cannot be used here")
+            raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
         if read_seller(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
-            raise _Refused("its organizer or provider states another taxMode than with most of its items")
+            raise _Refused(
+                "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
+            )
         self._organizers.setdefault(seller_id, []).append((candidate.id, organizer))
         return published
 
-    def _parent_of(self, candidate: _Candidate) -> Json | None:
+    def _with_details(self, published: Published, sources: list[Json]) -> Published:
+        """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
+        opportunity = published.opportunity
+        required = {requirement for offer in opportunity.offers for requirement in offer.requirements}
+        details = opportunity.attendee_details_required if "OpenBookingAttendeeDetails" in required else ()
+        form = opportunity.intake_form if "OpenBookingIntakeForm" in required else ()
+        offers = opportunity.offers
+        if self._defaults.tax_rules:
+            categories = [category for source in sources for category in _categories(source)]
+            offers = tuple(
+                replace(offer, tax_rate=self._defaults.tax_for(offer.document, categories))
+                for offer in offers
+            )
+        opportunity = replace(opportunity, offers=offers, attendee_details_required=details, intake_form=form)
+        return replace(published, opportunity=opportunity)
+
+    def _parent_of(self, candidate: Candidate) -> Json | None:
         """The parent from its feed, or else as embedded in the child. Raises _Refused if there is none."""
         traits = OpportunityType(candidate.kind).traits
         term = traits.parent_term
@@ -239,28 +261,30 @@ class _Reading:
             return None
         parent_id = reference(value)
         if parent_id in self._lost:
-            raise _Refused(f"its {term} is left out: {self._lost[parent_id]}")
+            raise _Refused(f"its {term} is left out: {self._lost[parent_id]}", Cause.parent)
         if parent_id in self._parents:
             return self._parents[parent_id]
-        if not isinstance(value, dict) or not set(value) - {"@id", "@type"}:
-            raise _Refused(_orphan(term, parent_id))
+        if not isinstance(value, dict) or not is_described(value):
+            unread = self._unread_types.intersection(_parent_types(traits.parents))
+            if unread:
+                raise _Refused(f"the feed of {' and '.join(sorted(unread))} could not be read", Cause.parent)
+            raise _Refused(orphan(term, parent_id), Cause.parent)
         facility_use = value.get("aggregateFacilityUse")
-        if facility_use is None or (isinstance(facility_use, dict) and len(facility_use) > 2):
-            return value
-        facility_id = reference(facility_use)
-        if facility_id not in self._parents or facility_id in self._lost:
-            raise _Refused(_orphan("aggregateFacilityUse", facility_id))
-        return {**value, "aggregateFacilityUse": self._parents[facility_id]}
+        if facility_use is not None and not (isinstance(facility_use, dict) and len(facility_use) > 2):
+            facility_id = reference(facility_use)
+            if facility_id not in self._parents or facility_id in self._lost:
+                raise _Refused(orphan("aggregateFacilityUse", facility_id), Cause.parent)
+        return with_ancestors(value, self._parents)
 
     # --- Sellers ---------------------------------------------------------------------------
 
-    def _agreed_tax_modes(self, candidates: Iterable[_Candidate]) -> dict[str, str]:
+    def _agreed_tax_modes(self, found: Iterable[Candidate]) -> dict[str, str]:
         """The tax mode of each Seller (TAX-04 allows only one): the mode that most of its items have."""
         votes: dict[str, Counter[str]] = {}
-        for candidate in candidates:
+        for candidate in found:
             try:
-                seller = read_seller(seller_document(candidate.document, self._parent_of(candidate)))
-            except (_Refused, Unreadable, *_WRONG_SHAPE):
+                seller = read_seller(seller_document(levels(candidate.document, self._parent_of(candidate))))
+            except (Unreadable, *_WRONG_SHAPE):
                 continue  # reported when the item is read
             votes.setdefault(seller.id, Counter())[seller.tax_mode] += 1
         modes = sorted(TaxMode)
@@ -275,38 +299,47 @@ class _Reading:
             # Items of one Seller may show different details. The choice must not depend on the order of
             # the feeds, or the Seller would change with every import.
             _, organizer = min(organizers, key=lambda each: (len(_missing(each[1])), each[0]))
-            document = {**organizer, **self._terms.seller_details.get(seller_id, {})}
+            own = {
+                term: value
+                for term, value in self._defaults.sellers.get(seller_id, {}).items()
+                if term not in ("taxMode", "isOpenBookingAllowed")
+            }
+            document = {**organizer, **own}
             missing = _missing(document)
             if "name" in document:
                 # Answers must show it; for most operators it is the same as the name.
                 document.setdefault("legalName", document["name"])
-            sellers.append(read_seller(document, self._terms.tax_rate))
+            rate = self._defaults.tax_rate or self._terms.tax_rate
+            seller = read_seller(document, rate)
+            sellers.append(replace(seller, access_methods=self._defaults.access_methods))
             if missing:
                 gaps.append(SellerGap(seller_id, missing))
         return tuple(sellers), tuple(gaps)
 
 
-def _candidate(feed: Feed, item: Item, data: Json) -> _Candidate:
-    """The item as a candidate. Raises _Refused if it is invalid, independent of the other items."""
-    opportunity_id, kind = data.get("@id"), data.get("@type")
-    if kind != feed.kind:
-        raise _Refused(f"it is of the type {kind!r}, in a feed of {feed.kind}")
-    if not isinstance(opportunity_id, str) or not opportunity_id:
-        raise _Refused("it has no @id")
-    try:
-        size = len(opportunity_id.encode())
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
-        document = without_empty(data)
-    except ValueError:  # unpaired surrogates, and numbers such as 1e999
-        raise _Refused("it contains text or numbers that cannot be written as JSON") from None
-    except RecursionError:
-        raise _Refused("it is nested too deeply") from None
-    if size > MAX_ID_BYTES:
-        raise _Refused(f"its @id has {size} bytes, more than the {MAX_ID_BYTES} that can be stored")
-    if opportunity_id.startswith(BASE) or not is_identifier(opportunity_id):
-        raise _Refused("its @id is not an http or https URL of its operator")
-    modified = item.modified if isinstance(item.modified, int) else 0
-    return _Candidate(kind, opportunity_id, (modified, str(item.modified), item.id), document)
+def _not_bookable(children: Iterable[Document], sellers: Mapping[str, Seller]) -> Iterator[NotBookable]:
+    for document in children:
+        opportunity = document.published.opportunity
+        kind = opportunity.type.value
+        if opportunity.status in NOT_TAKING_PLACE:
+            continue  # its source says so, and everybody can see it
+        seller = sellers[opportunity.seller_id]
+        if reason := seller.why_no_bookings:
+            forbidden = None if seller.open_booking_allowed else Barrier(Reason.seller_forbids)
+            yield NotBookable(kind, opportunity.id, reason, forbidden, of_seller=True)
+            continue
+        barriers = why_not_bookable(opportunity)
+        for barrier in barriers:
+            text = barrier.text if barrier else "It has no Offer to book with."
+            yield NotBookable(kind, opportunity.id, text, barrier)
+        if barriers:
+            continue
+        for offer in opportunity.offers:
+            for barrier in offer.barriers:
+                yield NotBookable(kind, opportunity.id, barrier.text, barrier, offer.id)
+        for unusable in opportunity.unusable_offers:
+            barrier = unusable.barrier
+            yield NotBookable(kind, opportunity.id, barrier.text, barrier, unusable.id or "without an @id")
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:
@@ -319,18 +352,27 @@ def _content(published: Published) -> tuple[Json | None, ...]:
     return kept.pop("document"), kept.pop("parent"), kept
 
 
-def _orphan(term: str, parent_id: str | None) -> str:
-    return f"its {term} is in none of the feeds" if parent_id else f"it names no {term}"
+def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:
+    for kind in kinds:
+        yield kind.value
+        if kind.traits.units:
+            yield kind.traits.units
+
+
+def _categories(document: Json) -> Iterator[str]:
+    for term in ("category", "activity", "facilityType"):
+        for each in document.get(term) or ():
+            name = each.get("prefLabel") if isinstance(each, dict) else each
+            if isinstance(name, str):
+                yield name
 
 
 def _missing(seller: Json) -> tuple[str, ...]:
     """The details that answers must show of a Seller and that are missing."""
     address = seller.get("address")
     missing = [term for term in _SELLER_TERMS if not seller.get(term)]
-    if isinstance(address, dict):
+    if "address" not in missing and "address" in missing_details(seller):
+        missing.append("address")
+    elif isinstance(address, dict):
         missing += [f"address.{term}" for term in _ADDRESS_TERMS if not address.get(term)]
     return tuple(missing)
-
-
-def _objects(value: Any) -> list[Json]:
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,15 +19,20 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from chalicelib.domain.identifiers import BASE
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.wire.documents import member, read_document
+from openbooking.importing import defaults
 from openbooking.importing.catalogue import vat
+from openbooking.importing.defaults import Defaults, DefaultsError
 from openbooking.importing.harvest import Feed, Harvest, harvest, read_site
 from openbooking.importing.intake import Intake, Terms, read_harvest
-from openbooking.importing.update import Changes, update_inventory
+from openbooking.importing.sale import MAX_LEAVING
+from openbooking.importing.update import Changes, TooMuchLeaves, update_inventory
 from openbooking.importing.web import SiteError, Web
 
 # PynamoDB does not convert some errors of the engine, such as that for a missing table.
@@ -35,7 +40,8 @@ _STORE_FAULTS = (StillBusy, StoreBusy, PynamoDBException, ClientError)
 Show = Callable[[str, int, int | None], None]
 """Called with the current step, how much of it is done, and the total, if it is known."""
 
-_FIXED_SELLER_TERMS = {"@id", "taxMode"}
+_FIXED_SELLER_TERMS = {"@id", "id"}
+_TAX_MODES = frozenset({"TaxGross", "TaxNet"})
 
 
 class ImportRefused(Exception):
@@ -57,6 +63,14 @@ class ImportOptions:
     """The URL of this system, if it is known."""
     deleted_means_cancelled: bool = False
     """Whether the operator deletes sessions that it cancels. If so, Orders on deleted sessions are cancelled."""
+    defaults: Defaults = field(default_factory=Defaults)
+    """What the source does not say, from its file."""
+    max_leaving: Decimal | None = None
+    """The share of the opportunities on sale that may leave sale; None for the source's own limit, or the usual one."""
+    is_confirmed: bool = False
+    """Whether any share may leave sale."""
+    is_dry_run: bool = False
+    """Whether nothing is written, and the result is what would be."""
 
 
 @dataclass(frozen=True)
@@ -88,26 +102,61 @@ def import_rpde(
         with closing(web()) as site_pages:
             site = read_site(site_pages, options.url)
             harvested = harvest(site_pages, site, on_page)
-            terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url)
+            terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url, options.defaults)
             intake = read_harvest(harvested, source, terms)
             changes = update_inventory(
                 inventory,
                 intake,
                 source,
-                kinds={address.kind for address in site.feeds},
+                kinds=_read_kinds(harvested),
                 retry=retry,
                 now=now(),
                 deleted_means_cancelled=_whole_kinds(harvested) if options.deleted_means_cancelled else (),
+                max_leaving=None if options.is_confirmed else _limit(options),
+                shared_sellers=options.defaults.shared_sellers,
+                dry_run=options.is_dry_run,
                 on_progress=lambda done, total: show("Updating the inventory", done, total),
             )
-    except SiteError as error:
+    except (SiteError, DefaultsError) as error:
         raise ImportRefused(f"{error} Nothing was changed.") from None
+    except TooMuchLeaves as error:
+        raise ImportRefused(
+            f"{error} Nothing was changed. If the source is right, import it again with --confirm-leaving."
+        ) from None
     except _STORE_FAULTS as error:
         raise ImportRefused(
             f"The inventory could not be brought up to date: {error}."
             " The changes so far are kept; run the import again to do the rest."
         ) from error
     return Imported(harvested, intake, changes)
+
+
+def _limit(options: ImportOptions) -> Decimal:
+    for limit in (options.max_leaving, options.defaults.max_leaving):
+        if limit is not None:
+            return limit
+    return MAX_LEAVING
+
+
+def _read_kinds(harvested: Harvest) -> set[str]:
+    """The types that may be withdrawn: their feeds were read to the end, and those of all that they inherit from."""
+    failed = {feed.kind for feed in harvested.failed}
+    return {
+        feed.kind
+        for feed in harvested.feeds
+        if feed.kind not in failed and not failed & _inherits_from(feed.kind)
+    }
+
+
+def _inherits_from(kind: str) -> set[str]:
+    traits = OPPORTUNITY_TYPES.get(OpportunityType(kind)) if kind in OpportunityType.__members__ else None
+    if traits is None:
+        return set()
+    found = {"EventSeries"} if traits.family.may_be_online else set()
+    for parent in traits.parents:
+        units = OPPORTUNITY_TYPES[parent].units
+        found |= {parent.value, *([units] if units else []), *_inherits_from(parent.value)}
+    return found
 
 
 def _whole_kinds(harvested: Harvest) -> set[str]:
@@ -142,12 +191,25 @@ def source_name(url: str) -> str:
 def read_rate(text: str) -> Decimal:
     """A tax rate such as 0.20. Raises ImportRefused."""
     try:
-        rate = Decimal(text)
-    except InvalidOperation:
-        rate = Decimal(-1)
-    if not rate.is_finite() or not 0 <= rate < 1:
-        raise ImportRefused(f"The rate of VAT must be a fraction, 0.20 for 20 %, not {text}.")
-    return rate
+        return defaults.read_rate(text)
+    except DefaultsError as error:
+        raise ImportRefused(str(error)) from None
+
+
+def read_defaults(path: Path) -> Defaults:
+    """The defaults of a source, from a TOML file. Raises ImportRefused."""
+    try:
+        return defaults.read_defaults(path)
+    except DefaultsError as error:
+        raise ImportRefused(str(error)) from None
+
+
+def read_limit(text: str) -> Decimal:
+    """The share that may leave sale, such as 0.10. Raises ImportRefused."""
+    try:
+        return defaults.read_share(text)
+    except DefaultsError as error:
+        raise ImportRefused(str(error)) from None
 
 
 def read_seller_details(path: Path) -> dict[str, Json]:
@@ -165,7 +227,11 @@ def read_seller_details(path: Path) -> dict[str, Json]:
             raise ImportRefused(
                 f"{path} must not give {', '.join(sorted(fixed))} of {seller_id}: the feeds do."
             )
-    return details
+        if "taxMode" in each and member(each["taxMode"]) not in _TAX_MODES:
+            raise ImportRefused(f"{path} must give TaxGross or TaxNet as the taxMode of {seller_id}.")
+        if not isinstance(each.get("isOpenBookingAllowed", True), bool):
+            raise ImportRefused(f"{path} must give true or false as isOpenBookingAllowed of {seller_id}.")
+    return {seller_id: read_document(each) for seller_id, each in details.items()}
 
 
 def _reach(store: Store) -> None:

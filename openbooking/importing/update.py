@@ -10,22 +10,32 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
-from typing import TypeVar
 
 from chalicelib.domain.capacity import Capacity
-from chalicelib.services.inventory import Document, Inventory, Outcome
+from chalicelib.services.inventory import Document, Inventory, Outcome, outcome_of, seller_outcome
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.wire.unreadable import Cause
+from openbooking.importing.gone import (
+    BATCH,
+    GoneItems,
+    Standing,
+    imported,
+    look_for_gone,
+    patiently,
+    with_orders,
+)
 from openbooking.importing.intake import Intake, LeftOut
+from openbooking.importing.sale import Leaving
 
-T = TypeVar("T")
 OnProgress = Callable[[int, int], None]
 
-# One BatchGetItem takes 100 keys, and an Opportunity has two rows.
-_BATCH = 50
 _THREADS = 4
+
+_GONE = "it is deleted in its feed, or missing from it"
 
 
 @dataclass(frozen=True)
@@ -35,17 +45,6 @@ class Withdrawal:
     kind: str
     id: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """An Opportunity that its source no longer publishes, with the number of Orders and OrderProposals on it."""
-
-    kind: str
-    id: str
-    name: str
-    starts_at: datetime | None
-    orders: int
 
 
 @dataclass
@@ -60,8 +59,15 @@ class Changes:
     """By type: Opportunities of an earlier import whose type has no feed on the site any more."""
     others_sellers: list[str] = field(default_factory=list)
     """Sellers that another source or a command added: they are not changed."""
+    leaving: Leaving = field(default_factory=Leaving)
+    """What leaves sale of what was on sale before."""
+    seller_outcomes: dict[str, Outcome] = field(default_factory=dict)
     standing: list[Standing] = field(default_factory=list)
     """Withdrawn by this import or an earlier one, not over yet, and with valid Orders."""
+
+
+class TooMuchLeaves(Exception):
+    """More would leave sale than the limit allows; nothing was changed. The message gives the numbers."""
 
 
 def update_inventory(
@@ -73,21 +79,44 @@ def update_inventory(
     retry: RetryPolicy,
     now: datetime,
     deleted_means_cancelled: Collection[str] = (),
+    max_leaving: Decimal | None = None,
+    shared_sellers: Collection[str] = (),
+    dry_run: bool = False,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Changes:
     """Store what is new or has changed, and withdraw what `source` no longer publishes.
 
     `kinds` are the types whose feeds were all read to their end; other types are not withdrawn. Orders on
     withdrawn Opportunities stay valid; for types in `deleted_means_cancelled` they are cancelled, unless the
-    Opportunity is over by `now`. Raises StillBusy; the changes so far are kept, and a repetition does the rest.
+    Opportunity is over by `now`. Of the Opportunities on sale at most the share `max_leaving` may leave sale, for
+    any reason (None: any share). Sellers of another source are left to it, with everything of theirs, except those in
+    `shared_sellers`. With `dry_run` nothing is written; the result is what would be.
+
+    Raises TooMuchLeaves; StillBusy, where the changes so far are kept, and a repetition does the rest.
     """
     changes = Changes()
-    _keep_sellers(inventory, intake, source, retry, changes)
+    refused = _others_sellers(inventory, intake, source, retry, changes)
+    parents, children = (
+        _without_sellers(documents, refused - set(shared_sellers), changes)
+        for documents in (intake.parents, intake.children)
+    )
+    sellers = {
+        seller.id: seller
+        for seller in intake.sellers
+        if changes.seller_outcomes[seller.id] is not Outcome.elsewhere
+    }
+    gone = look_for_gone(inventory, [*parents, *children], sellers, source, kinds, retry, now)
+    changes.kept, changes.leaving = gone.kept, gone.leaving
+    if max_leaving is not None and (reason := changes.leaving.why_refused(max_leaving)):
+        raise TooMuchLeaves(reason)
+    if dry_run:
+        _preview(inventory, parents, children, gone, intake, retry, changes)
+        return changes
+    _keep_sellers(inventory, intake, source, refused, retry, changes)
     with ThreadPoolExecutor(_THREADS) as threads:
-        total, done = len(intake.parents) + len(intake.children), 0
-        for documents in (intake.parents, intake.children):  # a Broker needs the parent to show the child
-            batches = [documents[start : start + _BATCH] for start in range(0, len(documents), _BATCH)]
-            running = [threads.submit(_put_in, inventory, batch, retry) for batch in batches]
+        total, done = len(parents) + len(children), 0
+        for documents in (parents, children):  # a Broker needs the parent to show the child
+            running = [threads.submit(_put_in, inventory, batch, retry) for batch in _batches(documents)]
             try:
                 for finished in as_completed(running):
                     for document, outcome in finished.result():
@@ -97,51 +126,80 @@ def update_inventory(
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
-    _withdraw_others(inventory, intake, source, kinds, retry, now, deleted_means_cancelled, changes)
+    _withdraw(inventory, gone, intake, retry, now, deleted_means_cancelled, changes)
     return changes
 
 
-def _keep_sellers(
+def _batches(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    for start in range(0, len(documents), BATCH):
+        yield documents[start : start + BATCH]
+
+
+def _others_sellers(
     inventory: Inventory, intake: Intake, source: str, retry: RetryPolicy, changes: Changes
-) -> None:
-    """Store the Sellers, before any Opportunity of theirs is visible."""
+) -> set[str]:
+    """The Sellers that another import has brought in: this source must not speak for them.
+
+    One that a command has added belongs to no source: it is not changed, and may be sold for.
+    """
 
     @cache
     def had_before() -> frozenset[str]:
-        return frozenset(listing.opportunity.seller_id for listing in _imported(inventory, source, retry))
+        return frozenset(listing.opportunity.seller_id for listing in imported(inventory, source, retry))
 
+    refused = set()
     for seller in intake.sellers:
-        outcome = _patiently(
-            retry,
-            lambda seller=seller: inventory.keep_seller(  # type: ignore[misc]
-                seller, source, lambda: seller.id in had_before()
-            ),
-        )
-        if outcome is Outcome.elsewhere:
-            changes.others_sellers.append(seller.id)
+        known = patiently(retry, lambda seller=seller: inventory.store.seller_entry(seller.id))  # type: ignore[misc]
+        outcome = seller_outcome(seller, source, known, lambda seller=seller: seller.id in had_before())  # type: ignore[misc]
+        changes.seller_outcomes[seller.id] = outcome
+        if outcome is not Outcome.elsewhere:
+            continue
+        changes.others_sellers.append(seller.id)
+        if known is not None and known.source is not None:
+            refused.add(seller.id)
+    return refused
+
+
+def _without_sellers(
+    documents: Sequence[Document], refused: Collection[str], changes: Changes
+) -> list[Document]:
+    """The documents of Sellers that this source may speak for; the others are left out."""
+    kept = []
+    for document in documents:
+        opportunity = document.published.opportunity
+        if opportunity.seller_id in refused:
+            reason = f"its Seller {opportunity.seller_id} belongs to another source, and only that one may sell for it"
+            changes.left_out.append(LeftOut(opportunity.type.value, opportunity.id, reason, Cause.source))
         else:
-            changes.sellers[outcome] += 1
+            kept.append(document)
+    return kept
 
 
-def _imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[Listing]:
-    """All Opportunities of the source, page by page. If the store is busy, the page is read again."""
-    after: str | None = None
-    while True:
-        page = _patiently(
+def _keep_sellers(
+    inventory: Inventory,
+    intake: Intake,
+    source: str,
+    refused: Collection[str],
+    retry: RetryPolicy,
+    changes: Changes,
+) -> None:
+    """Store the Sellers, before any Opportunity of theirs is visible."""
+    for seller in intake.sellers:
+        outcome = changes.seller_outcomes[seller.id]
+        if outcome is Outcome.elsewhere:
+            continue
+        outcome = patiently(
             retry,
-            lambda after=after: inventory.store.imported_page(source, after),  # type: ignore[misc]
+            lambda seller=seller: inventory.keep_seller(seller, source, lambda: True),  # type: ignore[misc]
         )
-        yield from page.listings
-        after = page.following
-        if after is None:
-            return
+        changes.sellers[outcome] += 1
 
 
 def _put_in(
     inventory: Inventory, documents: Sequence[Document], retry: RetryPolicy
 ) -> list[tuple[Document, Outcome]]:
     ids = [document.published.opportunity.id for document in documents]
-    known = _patiently(retry, lambda: inventory.store.listings(ids))
+    known = patiently(retry, lambda: inventory.store.listings(ids))
     outcomes = []
     for document in documents:
         current = known.get(document.published.opportunity.id)
@@ -165,49 +223,61 @@ def _put_one(
             now = inventory.store.listings([opportunity_id]).get(opportunity_id)
             return inventory.put_in(document, now)
 
-        return _patiently(retry, decide_again)
+        return patiently(retry, decide_again)
 
 
 def _count(changes: Changes, document: Document, outcome: Outcome) -> None:
     opportunity = document.published.opportunity
     if outcome is Outcome.elsewhere:
         reason = "it belongs to another source, and only that source may change it"
-        changes.left_out.append(LeftOut(opportunity.type.value, opportunity.id, reason))
+        changes.left_out.append(LeftOut(opportunity.type.value, opportunity.id, reason, Cause.source))
     else:
         changes.outcomes[opportunity.type.value, outcome] += 1
 
 
-def _withdraw_others(
+def _preview(
     inventory: Inventory,
+    parents: Sequence[Document],
+    children: Sequence[Document],
+    gone: GoneItems,
     intake: Intake,
-    source: str,
-    kinds: Collection[str],
+    retry: RetryPolicy,
+    changes: Changes,
+) -> None:
+    """Count what would happen, without writing it."""
+    for outcome in changes.seller_outcomes.values():
+        if outcome is not Outcome.elsewhere:
+            changes.sellers[outcome] += 1
+    for batch in (*_batches(parents), *_batches(children)):
+        ids = [document.published.opportunity.id for document in batch]
+        known = patiently(retry, lambda ids=ids: inventory.store.listings(ids))  # type: ignore[misc]
+        for document in batch:
+            listing = known.get(document.published.opportunity.id, (None, None))[0]
+            _count(changes, document, outcome_of(document, listing))
+    reasons = {left_out.id: left_out.reason for left_out in intake.left_out}
+    for each in gone.now:
+        changes.outcomes[each.kind, Outcome.withdrawn] += 1
+        changes.withdrawn.append(Withdrawal(each.kind, each.id, reasons.get(each.id, _GONE)))
+
+
+def _withdraw(
+    inventory: Inventory,
+    gone: GoneItems,
+    intake: Intake,
     retry: RetryPolicy,
     now: datetime,
     deleted_means_cancelled: Collection[str],
     changes: Changes,
 ) -> None:
-    taken = {document.published.opportunity.id for document in (*intake.parents, *intake.children)}
-    reasons = {left_out.id: left_out.reason for left_out in intake.left_out}
-    gone: list[_Gone] = []
-    withdrawn: list[_Gone] = []
-    for listing in _imported(inventory, source, retry):
-        opportunity = listing.opportunity
-        if opportunity.id in taken:
-            continue
-        if listing.deleted:
-            withdrawn.append(_gone(listing))
-        elif opportunity.type.value in kinds:
-            gone.append(_gone(listing))
-        else:
-            changes.kept[opportunity.type.value] += 1
-    for each in sorted(gone, key=lambda each: (not each.is_child, each.id)):
-        reason = reasons.get(each.id, "it is deleted in its feed, or missing from it")
+    reasons = {left_out.id: left_out.reason for left_out in (*intake.left_out, *changes.left_out)}
+    withdrawn = gone.earlier
+    for each in sorted(gone.now, key=lambda each: (not each.is_child, each.id)):
+        reason = reasons.get(each.id, _GONE)
         # An unreadable item is still published, so it is not deleted. One that is over is not cancelled.
         is_cancelled = (
             each.kind in deleted_means_cancelled and each.id not in reasons and not each.is_over(now)
         )
-        outcome = _patiently(
+        outcome = patiently(
             retry,
             lambda each=each, cancel=is_cancelled: inventory.withdraw(each.id, as_cancelled=cancel),  # type: ignore[misc]
         )
@@ -218,54 +288,4 @@ def _withdraw_others(
             withdrawn.append(each)
         changes.withdrawn.append(Withdrawal(each.kind, each.id, reason))
     coming = [each for each in withdrawn if each.is_child and not each.is_over(now)]
-    changes.standing += _with_orders(inventory, coming, retry)
-
-
-@dataclass(frozen=True)
-class _Gone:
-    """The needed part of a Listing that its source no longer has; there may be very many."""
-
-    kind: str
-    id: str
-    name: str
-    starts_at: datetime | None
-    ends_at: datetime | None
-    is_child: bool
-
-    def is_over(self, now: datetime) -> bool:
-        end = self.ends_at or self.starts_at
-        return end is not None and end <= now
-
-
-def _gone(listing: Listing) -> _Gone:
-    opportunity = listing.opportunity
-    return _Gone(
-        opportunity.type.value,
-        opportunity.id,
-        opportunity.name,
-        opportunity.starts_at,
-        opportunity.ends_at,
-        opportunity.type.is_bookable,
-    )
-
-
-def _with_orders(inventory: Inventory, gone: Sequence[_Gone], retry: RetryPolicy) -> Iterator[Standing]:
-    """Those with valid Orders, also from an earlier import, which may have been killed before it reported them."""
-    for start in range(0, len(gone), _BATCH):
-        batch = gone[start : start + _BATCH]
-        known = _patiently(
-            retry,
-            lambda batch=batch: inventory.store.listings([each.id for each in batch]),  # type: ignore[misc]
-        )
-        for each in batch:
-            capacity = known[each.id][1]
-            if capacity is None or capacity.spaces_left == capacity.spaces_total:
-                continue
-            orders = _patiently(retry, lambda each=each: inventory.standing(each.id))  # type: ignore[misc]
-            if orders:
-                yield Standing(each.kind, each.id, each.name, each.starts_at, orders)
-
-
-def _patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
-    """Run `action`, and retry it after a conflict or if the store is busy. Raises StillBusy."""
-    return retry.run(action, on=(CommitRefused, StoreBusy))
+    changes.standing += with_orders(inventory, coming, retry)

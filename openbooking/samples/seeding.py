@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
 from chalicelib.services.inventory import Document, Inventory
-from chalicelib.wire.opportunities import kind_of, read_opportunity, read_seller
+from chalicelib.wire.reading import kind_of, read_opportunity
+from chalicelib.wire.sellers import read_seller
 from openbooking.importing.catalogue import parents_by_id, vat
 from openbooking.samples.inventory import SampleOpportunity, sample_inventory
 

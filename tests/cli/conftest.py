@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.runtime.system import System, from_environment
-from chalicelib.wire.opportunities import read_seller
+from chalicelib.wire.sellers import read_seller
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.engine import dynamodb_client, environment
 from openbooking.local.stack import TABLE_PREFIX, environment_variables

@@ -44,7 +44,8 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.pending import PROPOSAL_END, PendingWork
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.wire.opportunities import read_opportunity, read_seller
+from chalicelib.wire.reading import read_opportunity
+from chalicelib.wire.sellers import read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
 from openbooking.deployment.bytecode import UncompilableError, add_bytecode, bytecode_faults
 from openbooking.deployment.imitation import imitation_of_aws

@@ -17,12 +17,21 @@ from chalicelib.domain.parties import Json
 from openbooking.importing.web import Web
 
 BASE = "https://operator.example"
+ADDRESS: Json = {
+    "@type": "PostalAddress",
+    "streetAddress": "1 High Street",
+    "addressLocality": "Oxford",
+    "addressRegion": "Oxfordshire",
+    "postalCode": "OX1 1AA",
+    "addressCountry": "GB",
+}
 SELLER: Json = {
     "@type": "Organization",
     "@id": f"{BASE}/sellers/1",
     "name": "Acme Fitness Ltd",
     "taxMode": "https://openactive.io/TaxGross",
     "isOpenBookingAllowed": True,
+    "address": ADDRESS,
 }
 START, END = "2031-05-01T10:00:00+01:00", "2031-05-01T11:00:00+01:00"
 
@@ -187,6 +196,7 @@ class OperatorSite:
 def web(answer: Any, **options: Any) -> Web:
     """The requests go to `answer`; pauses take no time."""
     options.setdefault("pause", lambda seconds: None)
+    options.setdefault("resolve", lambda host: ["93.184.216.34"])
     return Web(transport=httpx.MockTransport(answer), **options)
 
 

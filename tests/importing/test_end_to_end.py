@@ -41,7 +41,9 @@ def client() -> Iterator[httpx.Client]:
 
 def import_from(site: OperatorSite, stack: LocalStack) -> str:
     result = CliRunner().invoke(
-        app, ["import", "rpde", site.url, "--dynamodb-url", stack.dynamodb_url], catch_exceptions=False
+        app,
+        ["import", "rpde", site.url, "--confirm-leaving", "--dynamodb-url", stack.dynamodb_url],
+        catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
     stack.drain()

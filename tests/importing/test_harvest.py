@@ -197,8 +197,7 @@ def test_a_feed_without_an_end_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("following", "said"),
     [
-        ("/feed?afterId=1", "not an absolute URL"),
-        ("file:///etc/passwd", "not an absolute URL"),
+        ("file:///etc/passwd", "not an http or https URL"),
         ("http://[", "not a URL"),
         ("http://169.254.169.254/latest", "on another host"),
         (7, "has no next"),
@@ -210,13 +209,66 @@ def test_a_next_that_leads_elsewhere_is_refused(following: Any, said: str) -> No
         read_pages({"": {"next": following, "items": [item("a")]}})
 
 
-def test_behind_a_proxy_the_scheme_of_next_may_differ() -> None:
+@pytest.mark.parametrize("port", ["", ":80"])
+def test_behind_a_proxy_next_names_http_and_is_read_by_https(port: str) -> None:
+    following = f"http://operator.example{port}/feed?p=1"
     pages = {
-        "https://operator.example/feed": {"next": "http://operator.example/feed?p=1", "items": [item("a")]},
-        "http://operator.example/feed?p=1": {"next": "http://operator.example/feed?p=1", "items": []},
+        "https://operator.example/feed": {"next": following, "items": [item("a")]},
+        "https://operator.example/feed?p=1": {"next": following, "items": []},
     }
     with closing(web(lambda request: httpx.Response(200, json=pages[str(request.url)]))) as site:
         assert list(read_feed(site, ADDRESS).items) == ["a"]
+
+
+@pytest.mark.parametrize("following", ["/feed?afterChangeNumber=1", "?afterChangeNumber=1"])
+def test_a_relative_next_is_relative_to_its_page(following: str) -> None:
+    """RPDE-08 wants it absolute; many sites publish a relative one."""
+    pages = {
+        "": {"next": following, "items": [item("a")]},
+        "?afterChangeNumber=1": {"next": following, "items": []},
+    }
+    assert list(read_pages(pages).items) == ["a"]
+
+
+@pytest.mark.parametrize("position", ["afterChangeNumber=7", "afterTimestamp=7&afterId=a"])
+def test_a_next_with_a_new_session_in_it_is_the_same_page(position: str) -> None:
+    pages = Endless(lambda n: page(f"?{position}&session={n}", *([item("a")] if n == 1 else [])))
+    feed = read_pages(pages)
+    assert (list(feed.items), feed.pages) == (["a"], 2)
+
+
+@pytest.mark.parametrize("broken", ["<html>busy</html>", '{"items": [{"id": "a", "sta', '{"items": []}'])
+def test_half_a_page_and_html_are_tried_again(broken: str) -> None:
+    answers = [broken, json.dumps(page("?n=1", item("a"))), broken, broken, json.dumps(page("?n=1"))]
+    feed = read_pages(Endless(lambda n: answers[n - 1]))
+    assert list(feed.items) == ["a"]
+
+
+def test_a_dead_feed_does_not_stop_the_others() -> None:
+    operator = OperatorSite()
+    operator.publish(session(1, of=1))
+    operator.faults["/feeds/Slot"] = [httpx.Response(404)]
+    with closing(operator.web()) as site:
+        harvested = harvest(site, read_site(site, operator.url))
+    assert [feed.kind for feed in harvested.feeds] == ["SessionSeries", "ScheduledSession", "FacilityUse"]
+    assert [(feed.kind, feed.reason) for feed in harvested.failed] == [
+        ("Slot", "https://operator.example/feeds/Slot answers 404.")
+    ]
+
+
+def test_blocks_that_are_broken_or_empty_do_not_hide_the_dataset() -> None:
+    block = '<script type="application/ld+json">{}</script>'.format
+    broken = block('{"@type": "WebSite", "name": "Example",}') + block("") + block('{"@type": "Thing"}')
+    found = read_site_page(broken + block(json.dumps(dataset(SESSIONS))))
+    assert [address.kind for address in found.feeds] == ["ScheduledSession"]
+    with pytest.raises(SiteError, match="its JSON-LD is not JSON"):
+        read_site_page(block("{,}"))
+
+
+def test_feeds_of_slots_may_be_named_after_their_facilities() -> None:
+    named = {"additionalType": "https://openactive.io/IndividualFacilityUseSlot", "contentUrl": " feed "}
+    [address] = read_site_page(json.dumps(dataset(named))).feeds
+    assert (address.kind, address.url) == ("Slot", "https://operator.example/feed")
 
 
 @pytest.mark.parametrize(

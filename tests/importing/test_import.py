@@ -32,7 +32,7 @@ from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.opportunities import read_seller
+from chalicelib.wire.sellers import read_seller
 from openbooking.cli.imports import import_rpde
 from openbooking.importing.rpde import (
     ImportOptions,
@@ -87,7 +87,7 @@ def run(store: Store, site: OperatorSite, report: Path | None = None, **options:
     told = io.StringIO()
     import_rpde(
         Inventory(store, pending_of(store), RETRY),
-        ImportOptions(site.url, **options),
+        ImportOptions(site.url, **{"is_confirmed": True, **options}),
         retry=RETRY,
         console=Console(file=told, width=200),
         report=report,
@@ -103,7 +103,7 @@ def listed(store: Store, document: Json) -> Listing | None:
 def counts(told: str, feed: str) -> list[int]:
     """Pages, harvested, added, changed, unchanged, withdrawn, left out."""
     row = next(line for line in told.splitlines() if feed in line and "│" in line)
-    return [int(cell) for cell in row.split("│")[2:-1]]
+    return [int(cell) for cell in row.split("│")[2:-1]][:7]
 
 
 def take_a_space(store: Store, opportunity_id: str) -> None:
@@ -203,14 +203,38 @@ def test_children_of_a_parent_that_is_deleted_are_withdrawn(store: MemoryStore, 
     assert counts(told, "SessionSeries")[5] == 1
 
 
-def test_a_feed_that_cannot_be_read_changes_nothing(store: MemoryStore, site: OperatorSite) -> None:
+@pytest.mark.parametrize(
+    ("dead", "withdrawn"),
+    [
+        ("Slot", True),
+        ("ScheduledSession", False),
+        ("SessionSeries", False),  # the sessions that it would give their Sellers and prices stay as they are
+    ],
+)
+def test_a_feed_that_cannot_be_read_withdraws_nothing_of_it(
+    store: MemoryStore, site: OperatorSite, dead: str, withdrawn: bool
+) -> None:
     run(store, site)
     site.delete(session(1, of=1))
-    site.faults["/feeds/Slot"] = [httpx.Response(404)]
-    with pytest.raises(ImportRefused, match="Nothing was changed"):
+    site.faults[f"/feeds/{dead}"] = [httpx.Response(404)]
+    told = run(store, site)
+    assert (
+        f"The feed of {dead} could not be read: {BASE}/feeds/{dead} answers 404. Its items are kept." in told
+    )
+    found = {number: listed(store, session(number, of=1)) for number in (1, 2)}
+    assert [each is not None and each.deleted for each in found.values()] == [withdrawn, False]
+    court = listed(store, slot(1, ""))
+    assert court is not None and not court.deleted
+
+
+def test_a_site_without_any_feed_that_can_be_read_changes_nothing(
+    store: MemoryStore, site: OperatorSite
+) -> None:
+    run(store, site)
+    for kind in site.listed:
+        site.faults[f"/feeds/{kind}"] = [httpx.Response(404)]
+    with pytest.raises(ImportRefused, match=r"answers 404\. Nothing was changed"):
         run(store, site)
-    listing = listed(store, session(1, of=1))
-    assert listing is not None and not listing.deleted
 
 
 def test_a_feed_that_is_no_longer_listed_withdraws_nothing(store: MemoryStore, site: OperatorSite) -> None:
@@ -229,10 +253,6 @@ def test_a_feed_that_is_no_longer_listed_withdraws_nothing(store: MemoryStore, s
         (session(5, of=1, remainingAttendeeCapacity=None), "it states no remainingAttendeeCapacity"),
         (session(5, of=1, **{"@id": f"{BASE}/{'x' * 3000}"}), "more than the"),
         (session(5, of=1, **{"@id": "not a url"}), "is not an http or https URL"),
-        (
-            slot(5, unit_id(1, 1), offers=[{"@type": "Offer", "@id": f"{BASE}/o", "price": -1}]),
-            "has the price",
-        ),
     ],
 )
 def test_what_cannot_be_read_is_left_out_with_its_reason(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.parties import Json
 from openbooking.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item
 from openbooking.importing.intake import Intake, Terms, read_harvest
-from tests.importing.site import BASE, SELLER, facility_use, offer, series, session, slot, unit_id
+from tests.importing.site import ADDRESS, BASE, SELLER, facility_use, offer, series, session, slot, unit_id
 
 
 def harvested(*documents: Json) -> Harvest:
@@ -136,9 +136,11 @@ def test_what_a_parent_embeds_of_its_children_is_not_published_twice() -> None:
     known, unknown = session(1, of=1), session(2, of=1)
     found = intake(series(1, subEvent=[known, unknown]), known)
     assert "subEvent" not in found.parents[0].published.opportunity.document
-    assert reasons(found) == {
-        "scheduled-sessions/2": "it is embedded in a SessionSeries and is not an item of a feed"
+    assert reasons(found) == {}
+    embedded = {
+        each.published.opportunity.id: each.published.opportunity.is_embedded for each in found.children
     }
+    assert embedded == {known["@id"]: False, unknown["@id"]: True}
 
 
 # --- what changes what ---------------------------------------------------------------------
@@ -170,7 +172,7 @@ LONG = f"{BASE}/{'ü' * 600}"
     [
         (series(1, **{"@id": LONG}), "its @id has 1225 bytes, more than the 1000 that can be stored"),
         (series(1, **{"@id": None}), "it has no @id"),
-        (series(1, **{"@id": 7}), "it has no @id"),
+        (series(1, **{"@id": 7}), "its @id is not an http or https URL of its operator"),
         (series(1, **{"@id": "urn:uuid:1"}), "its @id is not an http or https URL of its operator"),
         (
             series(1, **{"@id": "https://base.invalid/x"}),
@@ -185,15 +187,6 @@ LONG = f"{BASE}/{'ü' * 600}"
         ),
         (series(1, organizer={**SELLER, "@id": LONG}), "the @id of its organizer or provider"),
         (series(1, organizer={**SELLER, "taxMode": None}), "its organizer or provider states no taxMode"),
-        (
-            series(1, offers=[{"@id": f"{BASE}/offers/1", "price": 5, "priceCurrency": "QQQ"}]),
-            "its offer https://operator.example/offers/1 has the priceCurrency 'QQQ', which is not one of",
-        ),
-        (
-            series(1, offers=[{"@id": f"{BASE}/offers/1", "price": 2e6, "priceCurrency": "GBP"}]),
-            "its offer https://operator.example/offers/1 has the price 2000000.0; it must be from 0 to",
-        ),
-        (series(1, offers="free"), "a property does not have the structure"),
         (session(1, of=1, superEvent=series(1), remainingAttendeeCapacity=10**20), "it states 1000"),
     ],
 )
@@ -272,15 +265,6 @@ def test_whatever_a_property_holds_there_is_a_reason_and_never_a_crash(
 
 # --- Sellers -------------------------------------------------------------------------------
 
-ADDRESS = {
-    "@type": "PostalAddress",
-    "streetAddress": "1 High Street",
-    "addressLocality": "Oxford",
-    "addressRegion": "Oxfordshire",
-    "postalCode": "OX1 1AA",
-    "addressCountry": "GB",
-}
-
 
 def test_items_may_differ_about_a_seller_but_the_answer_does_not_change() -> None:
     documents = [series(n, organizer={**SELLER, "telephone": str(n)}) for n in (3, 1, 2)]
@@ -295,7 +279,7 @@ def test_the_item_that_tells_most_of_a_seller_is_believed() -> None:
 
 
 def test_the_name_stands_in_for_a_legal_name_and_what_is_missing_is_told() -> None:
-    found = intake(series(1))
+    found = intake(series(1, organizer={**SELLER, "address": "1 High Street"}))
     assert found.sellers[0].document["legalName"] == "Acme Fitness Ltd"
     assert found.seller_gaps[0].missing == ("legalName", "address")
 

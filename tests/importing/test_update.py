@@ -32,7 +32,7 @@ def run(store: MemoryStore, site: OperatorSite, **options: Any) -> str:
     console = Console(file=told, width=200, **options)
     import_rpde(
         Inventory(store, store.pending, RETRY),
-        ImportOptions(site.url),
+        ImportOptions(site.url, is_confirmed=True),
         retry=RETRY,
         console=console,
         web=site.web,
@@ -122,7 +122,7 @@ def test_a_terminal_is_shown_bars_and_a_file_lines(site: OperatorSite) -> None:
 
 
 def test_what_others_have_published_cannot_steer_the_terminal(site: OperatorSite) -> None:
-    site.publish(series(2, startDate="\x1b[2J[red]now"))
+    site.publish(session(2, of=1, startDate="\x1b[2J[red]now"))
     told = run(MemoryStore(), site)
     assert "\x1b" not in told
     assert "[red]now" in told

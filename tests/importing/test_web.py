@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ class Answers:
         return answer
 
     def web(self) -> Web:
-        return web(self, pause=self.pauses.append)
+        return web(self, pause=self.pauses.append, now=lambda: datetime(2026, 6, 1, 12, tzinfo=UTC))
 
 
 OK = httpx.Response(200, content=b"fine")
@@ -39,16 +40,25 @@ def test_a_fault_that_passes_is_tried_again_after_growing_pauses() -> None:
     assert answers.pauses == [1, 2, 4]
 
 
-def test_a_site_may_ask_for_a_longer_pause_but_not_for_any_length() -> None:
+def test_a_site_may_ask_for_a_longer_pause() -> None:
     answers = Answers(
         httpx.Response(429, headers={"Retry-After": "30"}),
-        httpx.Response(503, headers={"Retry-After": "86400"}),
-        httpx.Response(503, headers={"Retry-After": "Wed, 21 Oct 2065 07:28:00 GMT"}),
+        httpx.Response(403),  # protection against robots
+        httpx.Response(503, headers={"Retry-After": "Mon, 01 Jun 2026 12:05:00 GMT"}),
+        httpx.Response(503, headers={"Retry-After": "soon"}),
         OK,
     )
     with closing(answers.web()) as site:
         site.get(URL, "*/*")
-    assert answers.pauses == [30, 60, 4]
+    assert answers.pauses == [30, 2, 300, 8]
+
+
+@pytest.mark.parametrize("after", ["86400", "Wed, 21 Oct 2065 07:28:00 GMT"])
+def test_a_site_that_asks_for_a_very_long_pause_is_given_up_at_once(after: str) -> None:
+    answers = Answers(httpx.Response(503, headers={"Retry-After": after}))
+    with closing(answers.web()) as site, pytest.raises(SiteError, match="asks not to be read again for"):
+        site.get(URL, "*/*")
+    assert answers.pauses == []
 
 
 @pytest.mark.parametrize(
@@ -132,3 +142,78 @@ def test_an_answer_that_drips_is_given_up_by_the_clock() -> None:
 def test_what_is_not_json_is_no_value(text: str) -> None:
     with pytest.raises(ValueError):
         parse_json(text)
+
+
+# --- where it may lead ----------------------------------------------------------------------
+
+PRIVATE = {
+    "inside.example": ["10.0.0.8"],
+    "half.example": ["93.184.216.34", "::1"],
+    "open.example": ["93.184.216.34"],
+}
+
+
+def redirected(to: str) -> Web:
+    """A site that redirects its first request."""
+    return web(
+        lambda request: (
+            httpx.Response(302, headers={"Location": to})
+            if str(request.url) == URL
+            else httpx.Response(200, content=b"here")
+        ),
+        resolve=lambda host: PRIVATE.get(host, ["93.184.216.34"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("http://open.example/", "which is not https"),
+        ("https://inside.example/", "is not a public address"),
+        ("https://half.example/", "is not a public address"),
+        ("https://127.0.0.1/", "is not a public address"),
+        ("https://[::1]/", "is not a public address"),
+        ("https://[::ffff:10.0.0.1]/", "is not a public address"),
+        ("https://169.254.169.254/latest", "is not a public address"),
+        ("https://100.64.0.1/", "is not a public address"),
+        ("https://224.0.0.1/", "is not a public address"),
+    ],
+)
+def test_a_redirect_leads_to_public_https_only(to: str, said: str) -> None:
+    with closing(redirected(to)) as site, pytest.raises(SiteError, match=said):
+        site.get(URL, "*/*")
+
+
+def test_a_redirect_may_lead_to_another_public_site() -> None:
+    with closing(redirected("https://open.example/x")) as site:
+        assert site.get(URL, "*/*").url == "https://open.example/x"
+
+
+def test_a_site_may_not_list_feeds_inside_our_network() -> None:
+    with closing(web(lambda _: OK, resolve=lambda host: PRIVATE.get(host, []))) as site:
+        site.get("http://127.0.0.1:8911/openactive", "*/*")  # the operator's own choice
+        site.get("http://127.0.0.1:8911/feed", "*/*")
+        for url in ("http://127.0.0.1:8912/", "http://inside.example/", "http://unknown.example/"):
+            with pytest.raises(SiteError, match="--allow-private-addresses"):
+                site.get(url, "*/*")
+        site.get("http://open.example/", "*/*")
+
+
+def test_a_setting_allows_private_addresses() -> None:
+    with closing(web(lambda _: OK, allow_private=True, resolve=lambda host: ["10.0.0.8"])) as site:
+        for url in (URL, "http://inside.example/"):
+            assert site.get(url, "*/*").body == b"fine"
+
+
+def test_a_name_that_cannot_be_resolved_is_tried_again() -> None:
+    def resolve(host: str) -> list[str]:
+        tried.append(host)
+        if len(tried) < 3:
+            raise OSError("Temporary failure in name resolution")
+        return ["93.184.216.34"]
+
+    tried: list[str] = []
+    with closing(web(lambda _: OK, resolve=resolve)) as site:
+        site.get(URL, "*/*")
+        assert site.get("https://open.example/", "*/*").body == b"fine"
+    assert len(tried) == 3

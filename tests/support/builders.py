@@ -30,6 +30,9 @@ BUSINESS: Json = {"@type": "Organization", "name": "Acme Works", "email": "acme@
 AT_ONCE = RetryPolicy(pause=lambda seconds: None, jitter=lambda: 0.5)
 
 
+ADDRESS = {"@type": "PostalAddress", "streetAddress": "1 High Street", "postalCode": "OX1 1AA"}
+
+
 class Clock:
     """A clock that stands still until it is moved."""
 
@@ -51,7 +54,8 @@ def sequential_ids() -> Callable[[], str]:
 
 
 def a_seller(seller_id: str = SELLER_ID, tax_mode: TaxMode = TaxMode.TaxGross, **changes: Any) -> Seller:
-    seller = Seller(seller_id, tax_mode, {"@type": "Organization", "@id": seller_id, "name": "Seller"}, VAT)
+    document = {"@type": "Organization", "@id": seller_id, "name": "Seller", "address": ADDRESS}
+    seller = Seller(seller_id, tax_mode, document, VAT)
     return replace(seller, **changes)
 
 

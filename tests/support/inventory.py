@@ -14,7 +14,8 @@ from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Json, TaxRate
 from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.opportunities import read_opportunity, read_seller
+from chalicelib.wire.reading import read_opportunity
+from chalicelib.wire.sellers import read_seller
 
 HOST = "booking.example"
 BASE_URL = f"http://{HOST}"

@@ -7,20 +7,16 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.bookability import Reason
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import TaxMode
 from chalicelib.domain.pricing import unit_price
-from chalicelib.wire.opportunities import (
-    Unreadable,
-    accepted_offer,
-    feed_data,
-    ordered_item,
-    ordered_item_in_feed,
-    read_opportunity,
-    read_seller,
-)
+from chalicelib.wire.opportunities import accepted_offer, feed_data, ordered_item, ordered_item_in_feed
+from chalicelib.wire.reading import read_opportunity
+from chalicelib.wire.sellers import read_seller
+from chalicelib.wire.unreadable import Unreadable
 
 Json = dict[str, Any]
 
@@ -163,15 +159,24 @@ def test_windows_and_requirements_of_an_offer() -> None:
     assert offer.requirements == (FlowRequirement.OpenBookingApproval,)
 
 
-def test_offer_that_asks_for_the_attendee_asks_for_the_usual() -> None:
-    """DETAILS-03."""
-    requirement = "https://openactive.io/OpenBookingAttendeeDetails"
-    asking = a_session({"offers": [OFFER | {"openBookingFlowRequirement": [requirement]}]})
-    assert asking.opportunity.attendee_details_required == (
-        "https://schema.org/givenName",
-        "https://schema.org/familyName",
-    )
-    assert a_session().opportunity.attendee_details_required == ()
+@pytest.mark.parametrize(
+    ("requirement", "details", "reason"),
+    [
+        ("OpenBookingAttendeeDetails", {}, Reason.details_missing),
+        ("OpenBookingAttendeeDetails", {"attendee_details_required": ["https://schema.org/email"]}, None),
+        ("OpenBookingIntakeForm", {}, Reason.form_missing),
+        ("OpenBookingIntakeForm", {"intake_form": [{"@id": "https://a.example/form#1"}]}, None),
+        ("OpenBookingSomethingNew", {}, Reason.requirement_unknown),
+    ],
+)
+def test_requirement_without_what_it_needs_prevents_a_booking(
+    requirement: str, details: Json, reason: Reason | None
+) -> None:
+    """OPEN-02, DETAILS-03, DETAILS-06."""
+    asking = OFFER | {"openBookingFlowRequirement": [f"https://openactive.io/{requirement}"]}
+    [offer] = read_opportunity(SESSION, SERIES | {"offers": [asking]}, **details).opportunity.offers
+    assert [each.reason for each in offer.barriers] == ([reason] if reason else [])
+    assert offer.bookable_in_advance is (reason is None)
 
 
 @pytest.mark.parametrize(
@@ -225,27 +230,10 @@ def test_source_that_has_oversold_has_nothing_left() -> None:
         (SESSION | {"startDate": "2026-06-03T18:00:00"}, SERIES, "no time zone"),
         (SESSION | {"startDate": 7}, SERIES, "not a date and time"),
         (SESSION | {"remainingAttendeeCapacity": None}, SERIES, "no remainingAttendeeCapacity"),
-        (SESSION | {"remainingAttendeeCapacity": "5"}, SERIES, "no remainingAttendeeCapacity"),
+        (SESSION | {"remainingAttendeeCapacity": "five"}, SERIES, "no remainingAttendeeCapacity"),
+        (SESSION | {"remainingAttendeeCapacity": 4.5}, SERIES, "no remainingAttendeeCapacity"),
         (SLOT | {"remainingUses": True}, COURT, "no remainingUses"),
         (SLOT | {"duration": "an hour"}, COURT, "not a duration"),
-        (SESSION, SERIES | {"offers": [{"@id": "https://a.example/o"}]}, "no price"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": "free"}]}, "no price"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": -1}]}, "the price -1"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": "NaN"}]}, "no price that is an amount, but 'NaN'"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": float("inf")}]}, "no price that is an amount"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": True}]}, "no price that is an amount"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": [9]}]}, "no price that is an amount"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": "1_0"}]}, "no price that is an amount"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": "\u0661\u0660"}]}, "no price that is an amount"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": 1_000_000.01}]}, "from 0 to 1,000,000"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": 1e300}]}, "from 0 to 1,000,000"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": 10**4000}]}, "from 0 to 1,000,000"),
-        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": "QQQ"}]}, "not one of ISO 4217"),
-        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": "gbp"}]}, "not one of ISO 4217"),
-        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": {"@id": "GBP"}}]}, "not one of ISO 4217"),
-        (SESSION, SERIES | {"offers": [OFFER | {"price": 0, "priceCurrency": "QQQ"}]}, "not one of ISO 4217"),
-        (SESSION, SERIES | {"offers": [OFFER | {"priceCurrency": None}]}, "no priceCurrency"),
-        (SESSION, SERIES | {"offers": [OFFER | {"validFromBeforeStartDate": "soon"}]}, "not a duration"),
     ],
 )
 def test_what_cannot_be_sold_is_left_out_with_a_reason(
@@ -254,6 +242,22 @@ def test_what_cannot_be_sold_is_left_out_with_a_reason(
     """BOOKABLE-06."""
     with pytest.raises(Unreadable, match=reason):
         read_opportunity(document, parent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [
+        ({"price": None}, "it has none"),
+    ],
+)
+def test_offer_without_a_price_is_lost_but_not_its_session(changes: Json, value: str) -> None:
+    other = OFFER | {"@id": "https://a.example/series/1#/offers/2"}
+    opportunity = a_session({"offers": [OFFER | changes, other]}).opportunity
+    assert [offer.id for offer in opportunity.offers] == [other["@id"]]
+    [unusable] = opportunity.unusable_offers
+    assert (unusable.id, unusable.barrier.reason) == (OFFER["@id"], Reason.price)
+    assert value in unusable.barrier.value
+    assert value in str(opportunity.why_unusable(OFFER["@id"]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Sellers as published in an `organizer` or `provider`."""
+
+from collections.abc import Iterable
+
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
+from chalicelib.wire.documents import member, read_document
+from chalicelib.wire.unreadable import Cause, Unreadable
+
+SELLER_TERMS = ("organizer", "provider")
+
+
+def read_seller(document: Json, tax_rate: TaxRate | None = None) -> Seller:
+    """The Seller in an `organizer` or `provider`. Raises Unreadable (BOOKABLE-06)."""
+    document = read_document(document)
+    seller_id, stated = document.get("@id"), document.get("taxMode")
+    if not isinstance(seller_id, str) or not seller_id:
+        raise Unreadable("its organizer or provider has no @id", Cause.seller_id)
+    mode = next((mode for mode in TaxMode if mode == member(stated)), None)
+    if mode is None and stated is not None:
+        raise Unreadable(
+            f"its organizer or provider states the unknown taxMode {str(stated)[:80]!r}", Cause.tax_mode
+        )
+    if mode is None:
+        raise Unreadable("its organizer or provider states no taxMode", Cause.tax_mode)
+    return Seller(
+        id=seller_id,
+        tax_mode=mode,
+        document=document,
+        tax_rate=tax_rate,
+        # Without a statement, each Offer decides (T5); what is neither true nor false is no permission.
+        open_booking_allowed=document.get("isOpenBookingAllowed") in (None, True),
+    )
+
+
+def seller_document(levels: Iterable[Json]) -> Json:
+    """The `organizer` or `provider` that applies, from the nearest level that names one. Raises Unreadable."""
+    for level in levels:
+        for term in SELLER_TERMS:
+            found = level.get(term)
+            if isinstance(found, dict):
+                return found
+            if isinstance(found, list):
+                raise Unreadable("it has several organizers or providers", Cause.seller)
+    raise Unreadable("it has no organizer or provider", Cause.seller)

@@ -1,0 +1,155 @@
+"""What an earlier import has brought in and the present one has not found, and what leaves sale with it."""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.parties import Seller
+from chalicelib.services.inventory import Document, Inventory
+from chalicelib.storage.errors import CommitRefused, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
+from openbooking.importing.sale import Leaving, is_on_sale
+
+T = TypeVar("T")
+
+# One BatchGetItem takes 100 keys, and an Opportunity has two rows.
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An Opportunity that its source no longer publishes, with the number of Orders and OrderProposals on it."""
+
+    kind: str
+    id: str
+    name: str
+    starts_at: datetime | None
+    orders: int
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The needed part of a Listing that its source no longer has; there may be very many."""
+
+    kind: str
+    id: str
+    name: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    is_child: bool
+
+    def is_over(self, now: datetime) -> bool:
+        end = self.ends_at or self.starts_at
+        return end is not None and end <= now
+
+
+def _gone(listing: Listing) -> Gone:
+    opportunity = listing.opportunity
+    return Gone(
+        opportunity.type.value,
+        opportunity.id,
+        opportunity.name,
+        opportunity.starts_at,
+        opportunity.ends_at,
+        opportunity.type.is_bookable,
+    )
+
+
+@dataclass
+class GoneItems:
+    """What this import has not found: what it must withdraw, and what an earlier one has withdrawn."""
+
+    now: list[Gone] = field(default_factory=list)
+    earlier: list[Gone] = field(default_factory=list)
+    kept: Counter[str] = field(default_factory=Counter)
+    """By type: Opportunities that are not withdrawn, because not all feeds that could have them were read."""
+    leaving: Leaving = field(default_factory=Leaving)
+    """What leaves sale of what was on sale before."""
+
+
+def patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
+    """Run `action`, and retry it after a conflict or if the store is busy. Raises StillBusy."""
+    return retry.run(action, on=(CommitRefused, StoreBusy))
+
+
+def imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[Listing]:
+    """All Opportunities of the source, page by page. If the store is busy, the page is read again."""
+    after: str | None = None
+    while True:
+        page = patiently(
+            retry,
+            lambda after=after: inventory.store.imported_page(source, after),  # type: ignore[misc]
+        )
+        yield from page.listings
+        after = page.following
+        if after is None:
+            return
+
+
+def look_for_gone(
+    inventory: Inventory,
+    documents: Sequence[Document],
+    new_sellers: Mapping[str, Seller],
+    source: str,
+    kinds: Collection[str],
+    retry: RetryPolicy,
+    now: datetime,
+) -> GoneItems:
+    """Compare `documents` with what is stored of `source`, before anything is written.
+
+    `new_sellers` are the Sellers that the import will write; `kinds` the types that it may withdraw.
+    """
+    taken = {document.published.opportunity.id: document for document in documents}
+    old_sellers: dict[str, Seller] = {}
+    sellers = ChainMap(dict(new_sellers), old_sellers)
+    gone = GoneItems()
+    for listing in imported(inventory, source, retry):
+        opportunity = listing.opportunity
+        if opportunity.seller_id not in old_sellers:
+            stored = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]
+            if stored is not None:
+                old_sellers[opportunity.seller_id] = stored
+        document = taken.get(opportunity.id)
+        was_on_sale = not listing.deleted and is_on_sale(opportunity, old_sellers, now)
+        will_be = False
+        if document is not None:
+            if was_on_sale:
+                will_be = is_on_sale(document.published.opportunity, sellers, now)
+        elif listing.deleted:
+            gone.earlier.append(_gone(listing))
+        elif opportunity.type.value in kinds or (
+            opportunity.is_embedded and _parent_type(opportunity) in kinds
+        ):
+            gone.now.append(_gone(listing))
+        else:
+            gone.kept[opportunity.type.value] += 1
+            will_be = was_on_sale
+        gone.leaving.count(was_on_sale, will_be)
+    return gone
+
+
+def _parent_type(opportunity: Opportunity) -> str:
+    return str((opportunity.parent or {}).get("@type"))
+
+
+def with_orders(inventory: Inventory, gone: Sequence[Gone], retry: RetryPolicy) -> Iterator[Standing]:
+    """Those with valid Orders, also from an earlier import, which may have been killed before it reported them."""
+    for start in range(0, len(gone), BATCH):
+        batch = gone[start : start + BATCH]
+        known = patiently(
+            retry,
+            lambda batch=batch: inventory.store.listings([each.id for each in batch]),  # type: ignore[misc]
+        )
+        for each in batch:
+            capacity = known[each.id][1]
+            if capacity is None or capacity.spaces_left == capacity.spaces_total:
+                continue
+            orders = patiently(retry, lambda each=each: inventory.standing(each.id))  # type: ignore[misc]
+            if orders:
+                yield Standing(each.kind, each.id, each.name, each.starts_at, orders)
