@@ -67,7 +67,7 @@ def read_offers(levels: Sequence[Json], around: Surroundings, *, nearest_only: b
     """The Offers that apply: its own, then inherited ones that it does not replace (BOOKABLE-02).
 
     An Offer replaces an inherited one with the same `@id` or `identifier`, or the same name if one of them has no
-    `@id`; Offers of one level never replace each other. `nearest_only`: the nearest level with any Offers replaces
+    `@id`; one without any of these replaces all. Offers of one level never replace each other. `nearest_only`: the nearest level with any Offers replaces
     all others, as for a Slot.
     """
     offers: list[Offer] = []
@@ -94,7 +94,8 @@ def read_offers(levels: Sequence[Json], around: Surroundings, *, nearest_only: b
             else:
                 unusable.append(UnusableOffer(named.id, found))
         nearer += here
-        if nearest_only:
+        # It is not known which inherited Offers one without any name would replace.
+        if nearest_only or len(objects(listed)) < len(listed) or any(each.is_nameless for each in here):
             break
     return OffersRead(tuple(offers), tuple(unusable))
 
@@ -175,6 +176,10 @@ class _Named:
     name: str | None
     has_id: bool
     """Whether the source states the id, and it was not made here."""
+
+    @property
+    def is_nameless(self) -> bool:
+        return not self.has_id and self.identifier is None and self.name is None
 
     def is_replaced_by(self, nearer: "_Named") -> bool:
         if self.id == nearer.id or (self.identifier is not None and self.identifier == nearer.identifier):

@@ -12,6 +12,7 @@ SELLER_TERMS = ("organizer", "provider")
 def read_seller(document: Json, tax_rate: TaxRate | None = None) -> Seller:
     """The Seller in an `organizer` or `provider`. Raises Unreadable (BOOKABLE-06)."""
     document = read_document(document)
+    allowed = document.get("isOpenBookingAllowed")
     seller_id, stated = document.get("@id"), document.get("taxMode")
     if not isinstance(seller_id, str) or not seller_id:
         raise Unreadable("its organizer or provider has no @id", Cause.seller_id)
@@ -28,7 +29,7 @@ def read_seller(document: Json, tax_rate: TaxRate | None = None) -> Seller:
         document=document,
         tax_rate=tax_rate,
         # Without a statement, each Offer decides (T5); what is neither true nor false is no permission.
-        open_booking_allowed=document.get("isOpenBookingAllowed") in (None, True),
+        open_booking_allowed=allowed is None or allowed is True,
     )
 
 
@@ -39,6 +40,8 @@ def seller_document(levels: Iterable[Json]) -> Json:
             found = level.get(term)
             if isinstance(found, dict):
                 return found
-            if isinstance(found, list):
-                raise Unreadable("it has several organizers or providers", Cause.seller)
+            if isinstance(found, str):
+                return {"@id": found}
+            if found is not None:  # never the Seller of its parent instead
+                raise Unreadable("its organizer or provider is not one Seller", Cause.seller)
     raise Unreadable("it has no organizer or provider", Cause.seller)

@@ -19,7 +19,7 @@ from chalicelib.wire.jsonld import reference
 from chalicelib.wire.links import is_identifier
 from chalicelib.wire.unreadable import Cause, Unreadable
 from openbooking.importing.defaults import Defaults
-from openbooking.importing.harvest import ANCESTOR_TYPES, Feed, Harvest, Item
+from openbooking.importing.harvest import Feed, Harvest, Item
 
 # Types without and with a parent.
 PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if not traits.parents)
@@ -115,8 +115,7 @@ def _candidate(feed: Feed, item: Item, data: Json, defaults: Defaults) -> Candid
         raise Unreadable(f"it is of the type {stated!r}, in a feed of {feed.kind}", Cause.kind)
     document["@type"] = feed.kind
     opportunity_id = document.get("@id")
-    if feed.kind not in ANCESTOR_TYPES or isinstance(opportunity_id, str):
-        check_id(opportunity_id)
+    check_id(opportunity_id)
     modified = item.modified if isinstance(item.modified, int) else 0
     order = (modified, str(item.modified), item.id)
     return Candidate(feed.kind, str(opportunity_id), order, defaults.complete(document))
@@ -158,15 +157,13 @@ def _embedded(found: Iterable[Candidate], lose: Lose) -> Iterator[Candidate]:
         ]:
             for term in _EMBEDDED:
                 for child in objects(holder.pop(term, None)):
-                    if child.get("@id") in known:
+                    if reference(child) in known:
                         continue
                     try:
                         yield _embedded_child(candidate, holder_type, holder, child)
                     except Unreadable as unreadable:
-                        shown = (
-                            child.get("@id") if isinstance(child.get("@id"), str) else f"in {candidate.id}"
-                        )
-                        lose(_shown_type(child), str(shown), str(unreadable), unreadable.cause)
+                        shown = reference(child) or f"in {candidate.id}"
+                        lose(_shown_type(child), shown, str(unreadable), unreadable.cause)
 
 
 def _embedded_child(candidate: Candidate, holder_type: str, holder: Json, child: Json) -> Candidate:

@@ -387,7 +387,7 @@ def _time_zone(raw: Any) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(raw)
-    except (TypeError, ValueError, OSError):
+    except (KeyError, TypeError, ValueError, OSError):
         raise DefaultsError(f"time_zone must be a name such as Europe/London, not {raw!r}.") from None
 
 

@@ -14,7 +14,7 @@ from chalicelib.services.inventory import Document, Inventory
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
-from openbooking.importing.sale import Leaving, is_on_sale
+from openbooking.importing.sale import Leaving, is_on_sale, stays_on_sale
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ def look_for_gone(
         will_be = False
         if document is not None:
             if was_on_sale:
-                will_be = is_on_sale(document.published.opportunity, sellers, now)
+                will_be = stays_on_sale(document.published.opportunity, sellers, now)
         elif listing.deleted:
             gone.earlier.append(_gone(listing))
         elif opportunity.type.value in kinds or (

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.bookability import Barrier, Reason
+from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
@@ -118,7 +118,7 @@ def why_not_bookable(opportunity: Opportunity) -> tuple[Barrier | None, ...]:
         return opportunity.barriers
     if any(offer.bookable_in_advance and not offer.barriers for offer in opportunity.offers):
         return ()
-    found = [barrier for offer in opportunity.offers for barrier in offer.barriers]
+    found = [each for offer in opportunity.offers for each in offer.barriers]
     found += [unusable.barrier for unusable in opportunity.unusable_offers]
     return tuple(dict.fromkeys(found)) or (None,)
 
@@ -325,21 +325,29 @@ def _not_bookable(children: Iterable[Document], sellers: Mapping[str, Seller]) -
             continue  # its source says so, and everybody can see it
         seller = sellers[opportunity.seller_id]
         if reason := seller.why_no_bookings:
-            forbidden = None if seller.open_booking_allowed else Barrier(Reason.seller_forbids)
-            yield NotBookable(kind, opportunity.id, reason, forbidden, of_seller=True)
+            forbidden = _why_forbidden(seller)
+            text = forbidden.text if forbidden else reason
+            yield NotBookable(kind, opportunity.id, text, forbidden, of_seller=True)
             continue
         barriers = why_not_bookable(opportunity)
-        for barrier in barriers:
-            text = barrier.text if barrier else "It has no Offer to book with."
-            yield NotBookable(kind, opportunity.id, text, barrier)
+        for each in barriers:
+            text = each.text if each else "It has no Offer to book with."
+            yield NotBookable(kind, opportunity.id, text, each)
         if barriers:
             continue
         for offer in opportunity.offers:
-            for barrier in offer.barriers:
-                yield NotBookable(kind, opportunity.id, barrier.text, barrier, offer.id)
+            for each in offer.barriers:
+                yield NotBookable(kind, opportunity.id, each.text, each, offer.id)
         for unusable in opportunity.unusable_offers:
-            barrier = unusable.barrier
-            yield NotBookable(kind, opportunity.id, barrier.text, barrier, unusable.id or "without an @id")
+            why = unusable.barrier
+            yield NotBookable(kind, opportunity.id, why.text, why, unusable.id or "without an @id")
+
+
+def _why_forbidden(seller: Seller) -> Barrier | None:
+    if seller.open_booking_allowed:
+        return None
+    stated = seller.document.get("isOpenBookingAllowed")
+    return barrier(Reason.seller_forbids) if stated is False else barrier(Reason.seller_unclear, stated)
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:

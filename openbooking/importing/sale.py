@@ -28,6 +28,15 @@ def is_on_sale(opportunity: Opportunity, sellers: Mapping[str, Seller], now: dat
     return not why_not_bookable(opportunity)
 
 
+def stays_on_sale(opportunity: Opportunity, sellers: Mapping[str, Seller], now: datetime) -> bool:
+    """The same for the next version of one that was on sale.
+
+    One that its source states to be cancelled or postponed does not count as leaving: that is said of each session,
+    and those who have booked must learn it at once.
+    """
+    return opportunity.status in NOT_TAKING_PLACE or is_on_sale(opportunity, sellers, now)
+
+
 @dataclass
 class Leaving:
     """How many Opportunities were on sale, and how many of them would no longer be."""

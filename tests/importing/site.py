@@ -127,6 +127,10 @@ class OperatorSite:
         for document in documents:
             self._change(document["@type"], document["@id"], {"state": "updated", "data": document})
 
+    def publish_as(self, kind: str, item_id: str, document: Json) -> None:
+        """The document as an item of the feed of `kind`, in whatever form it is."""
+        self._change(kind, item_id, {"state": "updated", "data": document})
+
     def delete(self, *documents: Json) -> None:
         for document in documents:
             self._change(document["@type"], document["@id"], {"state": "deleted"})

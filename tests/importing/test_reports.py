@@ -1,0 +1,124 @@
+"""The report of an import: counts for each feed, and reasons with what to do, as text, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+
+from chalicelib.domain.bookability import Reason
+from chalicelib.domain.parties import Json
+from chalicelib.wire.unreadable import Cause
+from openbooking.cli.imports import import_rpde
+from openbooking.importing.advice import FOR_CAUSE, FOR_REASON
+from openbooking.importing.rpde import ImportOptions, ImportRefused
+from tests.importing.booking import Installation
+from tests.importing.site import BASE, OperatorSite, offer, series, session, slot
+from tests.support.builders import AT_ONCE
+
+SERIES = f"{BASE}/session-series/1"
+
+
+@pytest.fixture
+def site() -> OperatorSite:
+    """One session that can be booked, one that cannot, one that is left out, and a dead feed."""
+    site = OperatorSite()
+    unknown = {**offer(SERIES), "@id": f"{SERIES}#/offers/1", "openBookingInAdvance": "=Maybe"}
+    site.publish(series(1, offers=[offer(SERIES), unknown]), session(1, of=1))
+    site.publish(series(2, eventStatus="Perhaps"), session(2, of=2), session(3, of=99))
+    site.publish(slot(1, "https://operator.example/facility-uses/1"))
+    site.faults["/feeds/FacilityUse"] = [httpx.Response(404)]
+    return site
+
+
+def reported(site: OperatorSite, path: Path) -> tuple[bool, str]:
+    here, printed = Installation(), io.StringIO()
+    is_whole = import_rpde(
+        here.world.system.inventory,
+        ImportOptions(site.url),
+        retry=AT_ONCE,
+        console=Console(file=printed, width=240),
+        report=path,
+        web=site.web,
+    )
+    return is_whole, printed.getvalue()
+
+
+EXPECTED = [
+    ("feed failed", "FacilityUse", f"{BASE}/feeds/FacilityUse"),
+    ("left out", "ScheduledSession", f"{BASE}/scheduled-sessions/3"),
+    ("left out", "Slot", f"{BASE}/slots/1"),
+    ("not bookable", "ScheduledSession", f"{BASE}/scheduled-sessions/1"),
+    ("not bookable", "ScheduledSession", f"{BASE}/scheduled-sessions/2"),
+]
+
+
+def test_the_report_as_json(site: OperatorSite, tmp_path: Path) -> None:
+    is_whole, _ = reported(site, tmp_path / "report.json")
+    assert not is_whole
+    report: Json = json.loads((tmp_path / "report.json").read_text())
+    assert report["site"] == site.url
+    [sessions] = [row for row in report["feeds"] if row["type"] == "ScheduledSession"]
+    assert sessions == {
+        "type": "ScheduledSession",
+        "pages": 3,
+        "harvested": 3,
+        "added": 2,
+        "changed": 0,
+        "unchanged": 0,
+        "withdrawn": 0,
+        "leftOut": 1,
+        "notBookable": 1,
+    }
+    found = [(each["outcome"], each["type"], each["id"]) for each in report["entries"]]
+    assert sorted(found) == EXPECTED
+    by_id = {(each["outcome"], each["id"]): each for each in report["entries"]}
+    barred = by_id["not bookable", f"{BASE}/scheduled-sessions/2"]
+    assert barred["advice"] == FOR_REASON[Reason.status_unknown] and "offer" not in barred
+    assert by_id["not bookable", f"{BASE}/scheduled-sessions/1"]["offer"] == f"{SERIES}#/offers/1"
+    orphan = by_id["left out", f"{BASE}/slots/1"]
+    assert (orphan["reason"], orphan["advice"]) == (
+        "the feed of FacilityUse could not be read",
+        FOR_CAUSE[Cause.parent],
+    )
+    assert report["leavingSale"] == {"before": 0, "leaving": 0}
+
+
+def test_the_report_as_csv(site: OperatorSite, tmp_path: Path) -> None:
+    reported(site, tmp_path / "report.csv")
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((row["outcome"], row["type"], row["id"]) for row in rows) == EXPECTED
+    assert all(not value.startswith(("=", "+", "-", "@")) for row in rows for value in row.values())
+
+
+def test_the_report_as_json_lines(site: OperatorSite, tmp_path: Path) -> None:
+    reported(site, tmp_path / "report.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert sorted((row["outcome"], row["type"], row["id"]) for row in rows) == EXPECTED
+
+
+def test_the_summary_groups_reasons_and_says_what_to_do(site: OperatorSite, tmp_path: Path) -> None:
+    for number in range(10, 15):
+        site.publish(session(number, of=2))
+    _, printed = reported(site, tmp_path / "report.json")
+    assert (
+        "6 ScheduledSession: It is not known whether this activity takes place: its eventStatus is Perhaps."
+        in printed
+    )
+    assert f"    {FOR_REASON[Reason.status_unknown]}" in printed
+    assert "/scheduled-sessions/12, ...)" in printed  # three examples
+    assert "The feed of FacilityUse could not be read" in printed
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_read(
+    site: OperatorSite, tmp_path: Path
+) -> None:
+    with pytest.raises(ImportRefused, match="The report cannot be written"):
+        reported(site, tmp_path / "nowhere" / "report.json")
+    assert site.requests == []
