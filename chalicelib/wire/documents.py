@@ -139,6 +139,8 @@ def levels(document: Json, parent: Json | None = None) -> Iterator[Json]:
 def types_of(document: Json) -> tuple[str, ...]:
     """The types of a document in the form of `read_document`, by their names."""
     found = document.get("@type")
+    if isinstance(found, str):
+        return (found,)
     return tuple(each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str))
 
 
@@ -149,7 +151,12 @@ def objects(value: Any) -> list[Json]:
 
 def member(value: Any) -> str:
     """The name of a member of an enumeration in any of its forms; empty if it is not a text."""
-    return _NAMESPACE.sub("", _BETA.sub("", value)) if isinstance(value, str) else ""
+    return _member(value) if isinstance(value, str) else ""
+
+
+@lru_cache(maxsize=4096)
+def _member(text: str) -> str:
+    return _NAMESPACE.sub("", _BETA.sub("", text))
 
 
 def _embedded_parent(document: Json) -> Json | None:
@@ -252,7 +259,12 @@ def _enumeration(namespace: str, members: frozenset[str]) -> Callable[[Any], Any
 
 def _kind(value: Any) -> Any:
     """A type by its name; one of the beta namespace keeps its prefix."""
-    return _NAMESPACE.sub("", _BETA.sub("beta:", value)) if isinstance(value, str) else value
+    return _type_name(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=4096)
+def _type_name(text: str) -> str:
+    return _NAMESPACE.sub("", _BETA.sub("beta:", text))
 
 
 def _whole(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from chalicelib.domain.identifiers import API, BASE, IDENTIFIERS
@@ -20,6 +21,7 @@ _ORDER_ITEM_ID = re.compile(re.escape(API) + r"/orders/([^/#]+)#/orderedItem/([^
 _PROPOSAL_VERSION = re.compile(re.escape(API) + r"/order-proposals/([^/#]+)/versions/([^/#]+)")
 
 
+@lru_cache(maxsize=8192)  # an import asks the same for each child of a parent
 def is_identifier(iri: str) -> bool:
     """Whether this can be the id of an Opportunity or an Offer here: ours in our form, or any other URL."""
     if len(iri.encode()) > _MAX_ID_BYTES:

@@ -22,7 +22,7 @@ from chalicelib.wire.reading_offers import (
     read_offers,
     with_ids,
 )
-from chalicelib.wire.sellers import read_seller, seller_document
+from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
 
 _ONLINE = f"{SCHEMA}OnlineEventAttendanceMode"
@@ -55,11 +55,13 @@ def build_opportunity(
     access_channel: Json | None = None,
     time_zone: tzinfo | None = None,
     is_embedded: bool = False,
+    shown_parent: Json | None = None,
 ) -> Published:
     """The Opportunity in a document in the form of `read_document`, with the properties it inherits from `parent`.
 
     What the parent inherits from is in it: the FacilityUse of an IndividualFacilityUse as `aggregateFacilityUse`, the
-    EventSeries of a SessionSeries as `superEvent`. `time_zone` is that of dates without one. Raises Unreadable.
+    EventSeries of a SessionSeries as `superEvent`. `time_zone` is that of dates without one.
+    `shown_parent` is `parent_in_orders(parent)`, if the caller knows it. Raises Unreadable.
     """
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
@@ -70,7 +72,7 @@ def build_opportunity(
     document = {**document, "@type": kind.value}
     sources = list(levels(document, parent))
     organizer = seller_document(sources)
-    seller = read_seller(organizer)
+    seller = seller_in(organizer)
     starts_at, ends_at = _times(document, kind, time_zone)
     read = read_offers(
         sources,
@@ -103,7 +105,7 @@ def build_opportunity(
         intake_form=tuple(intake_form),
         access_channel=access_channel,
         document={term: value for term, value in with_ids(document).items() if term != "@context"},
-        parent=without_terms(parent, NOT_IN_ORDERS) if parent else None,
+        parent=(shown_parent or parent_in_orders(parent)) if parent else None,
         barriers=barriers,
         unusable_offers=read.unusable,
         is_embedded=is_embedded,
@@ -111,6 +113,12 @@ def build_opportunity(
     if reason := too_large(opportunity):
         raise Unreadable(reason, Cause.size)
     return Published(opportunity, _spaces(document, kind) if kind.is_bookable else None)
+
+
+def parent_in_orders(parent: Json) -> Json:
+    """What an Opportunity keeps of its parent: all that an Order shows of it (requirements 3.3)."""
+    shown: Json = without_terms(parent, NOT_IN_ORDERS)
+    return shown
 
 
 def _times(

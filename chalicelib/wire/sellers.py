@@ -10,8 +10,12 @@ SELLER_TERMS = ("organizer", "provider")
 
 
 def read_seller(document: Json, tax_rate: TaxRate | None = None) -> Seller:
-    """The Seller in an `organizer` or `provider`. Raises Unreadable (BOOKABLE-06)."""
-    document = read_document(document)
+    """The Seller in an `organizer` or `provider`, in any form. Raises Unreadable (BOOKABLE-06)."""
+    return seller_in(read_document(document), tax_rate)
+
+
+def seller_in(document: Json, tax_rate: TaxRate | None = None) -> Seller:
+    """The same for a document in the form of `read_document`."""
     allowed = document.get("isOpenBookingAllowed")
     seller_id, stated = document.get("@id"), document.get("taxMode")
     if not isinstance(seller_id, str) or not seller_id:

@@ -22,8 +22,8 @@ from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.opportunities import Published
-from chalicelib.wire.reading import build_opportunity
-from chalicelib.wire.sellers import read_seller, seller_document
+from chalicelib.wire.reading import build_opportunity, parent_in_orders
+from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
 from openbooking.importing.candidates import CHILDREN, Candidate, candidates, orphan, with_units
 from openbooking.importing.catalogue import is_described, parents_by_id, with_ancestors
@@ -135,6 +135,10 @@ class _Reading:
         self._unread_types: frozenset[str] = frozenset()
         self._tax_modes: dict[str, str] = {}
         self._organizers: dict[str, list[tuple[str, Json]]] = {}
+        # What each parent shows in Orders, and each Seller, by the identity of its document: children share them.
+        # The documents are kept with them, so that no other can get the same identity.
+        self._shown: dict[int, tuple[Json, Json]] = {}
+        self._read_sellers: dict[int, tuple[Json, Seller]] = {}
 
     def read(self, harvest: Harvest) -> Intake:
         self._unread_types = frozenset(failed.kind for failed in harvest.failed)
@@ -213,6 +217,7 @@ class _Reading:
             intake_form=defaults.intake_form,
             time_zone=defaults.time_zone,
             is_embedded=candidate.is_embedded,
+            shown_parent=self._shown_parent(parent) if parent else None,
         )
         published = self._with_details(published, sources)
         size = len(codec.to_json(published.opportunity).encode())
@@ -229,12 +234,24 @@ class _Reading:
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
-        if read_seller(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
+        if self._seller_in(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
         self._organizers.setdefault(seller_id, []).append((candidate.id, organizer))
         return published
+
+    def _shown_parent(self, parent: Json) -> Json:
+        if self._parents.get(parent.get("@id", "")) is not parent:
+            return parent_in_orders(parent)  # embedded in one child
+        if id(parent) not in self._shown:
+            self._shown[id(parent)] = parent, parent_in_orders(parent)
+        return self._shown[id(parent)][1]
+
+    def _seller_in(self, organizer: Json) -> Seller:
+        if id(organizer) not in self._read_sellers:
+            self._read_sellers[id(organizer)] = organizer, seller_in(organizer)
+        return self._read_sellers[id(organizer)][1]
 
     def _with_details(self, published: Published, sources: list[Json]) -> Published:
         """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
@@ -283,7 +300,8 @@ class _Reading:
         votes: dict[str, Counter[str]] = {}
         for candidate in found:
             try:
-                seller = read_seller(seller_document(levels(candidate.document, self._parent_of(candidate))))
+                parent = self._parent_of(candidate)
+                seller = self._seller_in(seller_document(levels(candidate.document, parent)))
             except (Unreadable, *_WRONG_SHAPE):
                 continue  # reported when the item is read
             votes.setdefault(seller.id, Counter())[seller.tax_mode] += 1
@@ -310,7 +328,7 @@ class _Reading:
                 # Answers must show it; for most operators it is the same as the name.
                 document.setdefault("legalName", document["name"])
             rate = self._defaults.tax_rate or self._terms.tax_rate
-            seller = read_seller(document, rate)
+            seller = seller_in(document, rate)
             sellers.append(replace(seller, access_methods=self._defaults.access_methods))
             if missing:
                 gaps.append(SellerGap(seller_id, missing))
