@@ -109,7 +109,8 @@ LIMITS: tuple[Limit, ...] = (
         "bytes as Lambda returns them",
         "Answers and items leave out descriptions; a page has fewer items",
     ),
-    Limit("`@id` of an opportunity or offer", MAX_ID_BYTES, "bytes", _NOT_TAKEN_IN),
+    Limit("`@id` of an opportunity", MAX_ID_BYTES, "bytes", _NOT_TAKEN_IN),
+    Limit("`@id` of an offer", MAX_ID_BYTES, "bytes", "The import reports the offer, which cannot be booked"),
     Limit("An opportunity with what it inherits", MAX_OPPORTUNITY_BYTES, "bytes", _NOT_TAKEN_IN),
     Limit("`accessChannel` of an opportunity", MAX_CHANNEL_BYTES, "bytes", _NOT_TAKEN_IN),
 )

@@ -32,6 +32,7 @@ def too_large(opportunity: Opportunity) -> str | None:
     offers = [offer.document for offer in opportunity.offers]
     size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
     size += _AROUND_AN_OFFER_BYTES * len(offers)
+    size += sum(len(each.id.encode()) + _AROUND_AN_OFFER_BYTES for each in opportunity.unusable_offers)
     if size > MAX_OPPORTUNITY_BYTES:
         return f"it takes more than the {MAX_OPPORTUNITY_BYTES // 1000} KB that can be kept of one"
     if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:

@@ -5,7 +5,7 @@ from, or what a source's defaults add to them.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
@@ -53,15 +53,13 @@ def build_opportunity(
     attendee_details_required: Sequence[str] = (),
     intake_form: Sequence[Json] = (),
     access_channel: Json | None = None,
-    time_zone: tzinfo | None = None,
     is_embedded: bool = False,
     shown_parent: Json | None = None,
 ) -> Published:
     """The Opportunity in a document in the form of `read_document`, with the properties it inherits from `parent`.
 
     What the parent inherits from is in it: the FacilityUse of an IndividualFacilityUse as `aggregateFacilityUse`, the
-    EventSeries of a SessionSeries as `superEvent`. `time_zone` is that of dates without one.
-    `shown_parent` is `parent_in_orders(parent)`, if the caller knows it. Raises Unreadable.
+    EventSeries of a SessionSeries as `superEvent`. `shown_parent` is `parent_in_orders(parent)`, if the caller knows it. Raises Unreadable.
     """
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
@@ -73,7 +71,7 @@ def build_opportunity(
     sources = list(levels(document, parent))
     organizer = seller_document(sources)
     seller = seller_in(organizer)
-    starts_at, ends_at = _times(document, kind, time_zone)
+    starts_at, ends_at = _times(document, kind)
     read = read_offers(
         sources,
         Surroundings(
@@ -83,7 +81,6 @@ def build_opportunity(
             opens=tuple(_stated_beside_offers(sources, "beta:offerValidityPeriod")),
             form=bool(intake_form),
             details=bool(attendee_details_required),
-            time_zone=time_zone,
         ),
         nearest_only=traits.family.own_offers_replace,
     )
@@ -121,15 +118,13 @@ def parent_in_orders(parent: Json) -> Json:
     return shown
 
 
-def _times(
-    document: Json, kind: OpportunityType, time_zone: tzinfo | None
-) -> tuple[datetime | None, datetime | None]:
+def _times(document: Json, kind: OpportunityType) -> tuple[datetime | None, datetime | None]:
     times = kind.traits.times.read(document)
 
     def read(term: str) -> datetime | None:
         value = times.get(term)
         try:
-            return None if value is None else instant(value, time_zone)
+            return None if value is None else instant(value)
         except ValueError as error:
             if not kind.is_bookable:
                 return None  # a series may state the dates of its first and its last session

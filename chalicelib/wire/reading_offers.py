@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +49,6 @@ class Surroundings:
     """What the reading of an Offer needs to know of its Opportunity.
 
     `form` and `details`: whether an intake form and the required details of attendees are defined.
-    `time_zone`: the zone of dates without one, if it is known.
     """
 
     organizer: Json
@@ -60,7 +59,6 @@ class Surroundings:
     """`beta:offerValidityPeriod` of the Opportunity and its parents."""
     form: bool = False
     details: bool = False
-    time_zone: tzinfo | None = None
 
 
 def read_offers(levels: Sequence[Json], around: Surroundings, *, nearest_only: bool) -> OffersRead:
@@ -130,24 +128,15 @@ def duration(value: Any, before: datetime | None) -> timedelta | None:
     return fixed
 
 
-def instant(value: Any, time_zone: tzinfo | None = None, *, end_of_day: bool = False) -> datetime:
-    """A date and time as an instant in UTC; one without a zone is in `time_zone`. Raises ValueError."""
-    if not isinstance(value, str):
-        raise ValueError("is not a date and time")
+def instant(value: Any) -> datetime:
+    """A date and time with its zone as an instant in UTC. Raises ValueError, with what is wrong."""
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("is not a date and time") from None
-    if found.tzinfo is None and time_zone is None:
-        raise ValueError("has no time zone")
-    try:
-        if found.tzinfo is None:
-            if end_of_day and len(value) <= len("2026-01-01"):
-                found += timedelta(days=1)
-            found = found.replace(tzinfo=time_zone)
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is not a date and time") from None
+    raise ValueError("has no time zone")
 
 
 def availability(value: Any) -> Barrier | None:
@@ -344,10 +333,10 @@ def _windows(
             barriers.append(barrier(Reason.window_unreadable, f"{term} {value!r}"))
             return None
 
-    def absolute(term: str, *, end_of_day: bool) -> datetime | None:
+    def absolute(term: str) -> datetime | None:
         value = document.get(term)
         try:
-            return None if value is None else instant(value, around.time_zone, end_of_day=end_of_day)
+            return None if value is None else instant(value)
         except ValueError as error:
             barriers.append(barrier(Reason.window_unreadable, f"{term} {value!r} {error}"))
             return None
@@ -358,8 +347,8 @@ def _windows(
     return (
         min(known) if known else None,
         relative(document.get("validThroughBeforeStartDate"), "validThroughBeforeStartDate"),
-        absolute("validFrom", end_of_day=False),
-        absolute("validThrough", end_of_day=True),
+        absolute("validFrom"),
+        absolute("validThrough"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +77,7 @@ class Defaults:
 
     @cached_property
     def _is_empty(self) -> bool:
-        return not (self.seller or self.sellers or self.offer)
+        return not (self.seller or self.sellers or self.offer or self.time_zone)
 
     def with_sellers(self, details: Mapping[str, Json]) -> Defaults:
         """The same, with more details of Sellers by their id."""
@@ -88,7 +89,7 @@ class Defaults:
         return replace(self, sellers={**self.sellers, **merged})
 
     def complete(self, document: Json) -> Json:
-        """The document with what its Seller and its Offers do not state, also inside what it contains.
+        """The document with what its Seller, Offers and times do not state, also inside what it contains.
 
         Raises DefaultsError if it states something else of a Seller than the defaults for it.
         """
@@ -106,6 +107,9 @@ class Defaults:
                 changed[term] = self.complete(inner)
             elif isinstance(inner, list):
                 changed[term] = [self.complete(each) if isinstance(each, dict) else each for each in inner]
+        for term in ("startDate", "endDate"):
+            if term in document and "T" in str(document[term]):  # a series may state days only
+                changed[term] = self._with_zone(document[term])
         return {**document, **changed} if changed else document
 
     def completed_opportunity(self, document: Json, kind: OpportunityType, *, has_offers: bool) -> Json:
@@ -152,14 +156,34 @@ class Defaults:
         return {**self.seller, **gates, **value}
 
     def _with_offer(self, value: Any) -> Any:
-        if not isinstance(value, dict) or value.get("@type") != "Offer" or not self.offer:
+        if not isinstance(value, dict) or value.get("@type") != "Offer":
             return value
+        zoned = {
+            term: self._with_zone(value[term], end_of_day=term == "validThrough")
+            for term in ("validFrom", "validThrough")
+            if term in value
+        }
         silent = {
             term: stated
             for term, stated in self.offer.items()
             if term not in value and _OTHER_NAMES.get(term) not in value
         }
-        return {**value, **silent}
+        return {**value, **silent, **zoned}
+
+    def _with_zone(self, value: Any, *, end_of_day: bool = False) -> Any:
+        """A date and time without a zone, with the zone of this source: Brokers must know it, too (RPDE-14).
+
+        A date alone is its beginning, or its end.
+        """
+        try:
+            found = datetime.fromisoformat(value)
+            if end_of_day and "T" not in value:
+                found += timedelta(days=1)
+        except (OverflowError, TypeError, ValueError):
+            return value  # for the rules to refuse
+        if self.time_zone is None or found.tzinfo is not None:
+            return value
+        return found.replace(tzinfo=self.time_zone).isoformat()
 
 
 def _shown(value: Any) -> str:

@@ -215,7 +215,6 @@ class _Reading:
             parent,
             attendee_details_required=defaults.attendee_details,
             intake_form=defaults.intake_form,
-            time_zone=defaults.time_zone,
             is_embedded=candidate.is_embedded,
             shown_parent=self._shown_parent(parent) if parent else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,34 @@ def test_a_default_for_one_seller_that_contradicts_the_source_is_refused(
     with pytest.raises(ImportRefused, match=r"The defaults say that") as raised:
         imported(path, series(1, organizer={**SELLER, **stated}), session(1, of=1))
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "closes"),
+    [
+        ("2031-04-30", "2031-04-30T23:00:00+00:00"),  # the end of the day in summer
+        ("2031-04-30T12:00:00", "2031-04-30T11:00:00+00:00"),
+        ("2031-04-30T12:00:00Z", "2031-04-30T12:00:00+00:00"),
+    ],
+)
+def test_days_and_times_without_a_zone_are_those_of_the_source(
+    tmp_path: Path, stated: str, closes: str
+) -> None:
+    """The feed shows the zone, too (RPDE-14)."""
+    windowed = {"@type": "Offer", "name": "Adult", "price": 5, "priceCurrency": "GBP", "validThrough": stated}
+    here, _ = imported(written(tmp_path, WHOLE), series(1, offers=[windowed]), session(1, of=1))
+    listing = here.listing(SESSION)
+    assert listing is not None
+    [offer] = listing.opportunity.offers
+    assert offer.closes_at is not None and offer.closes_at.isoformat() == closes
+    assert datetime.fromisoformat(offer.document["validThrough"]).astimezone(UTC) == offer.closes_at
+
+
+@pytest.mark.parametrize("stated", ["9999-12-31", "soon", 7])
+def test_what_is_no_day_stays_unknown(tmp_path: Path, stated: Any) -> None:
+    windowed = {"@type": "Offer", "name": "Adult", "price": 5, "priceCurrency": "GBP", "validThrough": stated}
+    here, _ = imported(written(tmp_path, WHOLE), series(1, offers=[windowed]), session(1, of=1))
+    assert here.on_sale(SESSION) == []
 
 
 def test_sessions_without_offers_get_those_of_the_file(tmp_path: Path) -> None:
