@@ -14,7 +14,8 @@ from rich.table import Table
 
 from openbooking.cli.import_files import COLUMNS, feed_rows
 from openbooking.importing.advice import FOR_CAUSE, advice_for
-from openbooking.importing.intake import Intake, NotBookable
+from openbooking.importing.bookability import NotBookable
+from openbooking.importing.intake import Intake
 from openbooking.importing.rpde import Imported, Show
 from openbooking.importing.update import Changes
 
@@ -72,6 +73,10 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
     console.print(_table(imported))
     if is_dry_run:
         _say(console, "Dry run: nothing was written. This is what an import would do now.")
+        if changes.refusal:
+            _say(
+                console, f"It would be refused: {changes.refusal} --confirm-leaving imports it all the same."
+            )
     for failed in harvest.failed:
         _say(console, f"The feed of {failed.kind} could not be read: {failed.reason} Its items are kept.")
     _print_sellers(console, intake, changes)

@@ -136,7 +136,7 @@ def import_rpde(
 ) -> bool:
     """Import, with progress and a summary on `console`, and the reasons in the file `report`.
 
-    Returns whether all feeds could be read. `follow` brings changes to some of those who hold what has changed, and
+    Returns whether all feeds could be read and, for a dry run, whether an import would not be refused. `follow` brings changes to some of those who hold what has changed, and
     returns to how many; it is called until none are left. The schedule does it too; here an operator sees it done.
     Raises ImportRefused.
     """
@@ -156,4 +156,4 @@ def import_rpde(
         print_summary(console, imported, is_dry_run=options.is_dry_run)
         if file is not None and report is not None:
             write_report(file, report, imported)
-    return not imported.harvest.failed
+    return not imported.harvest.failed and imported.changes.refusal is None

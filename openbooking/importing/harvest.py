@@ -255,6 +255,8 @@ def _take(feed: Feed, item: Any, where: str) -> None:
         feed.malformed[where] = "it is not a JSON object"
         return
     item_id, state = item.get("id"), item.get("state")
+    if isinstance(state, str):
+        state = state.strip()
     if isinstance(item_id, str):
         item_id = item_id.strip()  # some sources publish ids with white space, and delete them without
     if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":

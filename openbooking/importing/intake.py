@@ -11,10 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
-from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.services.inventory import Document
@@ -25,6 +23,7 @@ from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import build_opportunity, parent_in_orders
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
+from openbooking.importing.bookability import NotBookable, not_bookable
 from openbooking.importing.candidates import CHILDREN, Candidate, candidates, orphan, with_units
 from openbooking.importing.catalogue import is_described, parents_by_id, with_ancestors
 from openbooking.importing.defaults import Defaults
@@ -48,22 +47,6 @@ class LeftOut:
     id: str
     reason: str
     cause: Cause = Cause.other
-
-
-@dataclass(frozen=True)
-class NotBookable:
-    """An Opportunity or an Offer that is imported, but cannot be booked as its source publishes it.
-
-    `offer_id` is empty if it is the whole Opportunity: no Offer of it can be booked. `barrier` is None if it has
-    no Offer at all, or if details of its Seller are missing (`of_seller`).
-    """
-
-    kind: str
-    id: str
-    text: str
-    barrier: Barrier | None = None
-    offer_id: str = ""
-    of_seller: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,20 +92,6 @@ def read_harvest(harvest: Harvest, source: str, terms: Terms) -> Intake:
     return _Reading(source, terms).read(harvest)
 
 
-def why_not_bookable(opportunity: Opportunity) -> tuple[Barrier | None, ...]:
-    """Why nothing of an Opportunity can be booked as it is published, whatever the time; empty if it can.
-
-    None stands for an Opportunity without any Offer.
-    """
-    if opportunity.barriers:
-        return opportunity.barriers
-    if any(offer.bookable_in_advance and not offer.barriers for offer in opportunity.offers):
-        return ()
-    found = [each for offer in opportunity.offers for each in offer.barriers]
-    found += [unusable.barrier for unusable in opportunity.unusable_offers]
-    return tuple(dict.fromkeys(found)) or (None,)
-
-
 class _Reading:
     def __init__(self, source: str, terms: Terms) -> None:
         self._source = source
@@ -163,7 +132,7 @@ class _Reading:
             sellers,
             gaps,
             tuple(self._left_out),
-            tuple(_not_bookable(children_taken, {seller.id: seller for seller in sellers})),
+            tuple(not_bookable(children_taken, {seller.id: seller for seller in sellers})),
         )
 
     def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
@@ -332,39 +301,6 @@ class _Reading:
             if missing:
                 gaps.append(SellerGap(seller_id, missing))
         return tuple(sellers), tuple(gaps)
-
-
-def _not_bookable(children: Iterable[Document], sellers: Mapping[str, Seller]) -> Iterator[NotBookable]:
-    for document in children:
-        opportunity = document.published.opportunity
-        kind = opportunity.type.value
-        if opportunity.status in NOT_TAKING_PLACE:
-            continue  # its source says so, and everybody can see it
-        seller = sellers[opportunity.seller_id]
-        if reason := seller.why_no_bookings:
-            forbidden = _why_forbidden(seller)
-            text = forbidden.text if forbidden else reason
-            yield NotBookable(kind, opportunity.id, text, forbidden, of_seller=True)
-            continue
-        barriers = why_not_bookable(opportunity)
-        for each in barriers:
-            text = each.text if each else "It has no Offer to book with."
-            yield NotBookable(kind, opportunity.id, text, each)
-        if barriers:
-            continue
-        for offer in opportunity.offers:
-            for each in offer.barriers:
-                yield NotBookable(kind, opportunity.id, each.text, each, offer.id)
-        for unusable in opportunity.unusable_offers:
-            why = unusable.barrier
-            yield NotBookable(kind, opportunity.id, why.text, why, unusable.id or "without an @id")
-
-
-def _why_forbidden(seller: Seller) -> Barrier | None:
-    if seller.open_booking_allowed:
-        return None
-    stated = seller.document.get("isOpenBookingAllowed")
-    return barrier(Reason.seller_forbids) if stated is False else barrier(Reason.seller_unclear, stated)
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:

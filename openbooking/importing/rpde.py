@@ -26,7 +26,7 @@ from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from chalicelib.wire.documents import member, read_document
-from openbooking.importing import defaults
+from openbooking.importing import defaults_file
 from openbooking.importing.catalogue import vat
 from openbooking.importing.defaults import Defaults, DefaultsError
 from openbooking.importing.harvest import Feed, Harvest, harvest, read_site
@@ -121,7 +121,7 @@ def import_rpde(
         raise ImportRefused(f"{error} Nothing was changed.") from None
     except TooMuchLeaves as error:
         raise ImportRefused(
-            f"{error} Nothing was changed. If the source is right, import it again with --confirm-leaving."
+            f"{error} Nothing was changed. --dry-run shows why. If the source is right, import it again with --confirm-leaving."
         ) from None
     except _STORE_FAULTS as error:
         raise ImportRefused(
@@ -191,7 +191,7 @@ def source_name(url: str) -> str:
 def read_rate(text: str) -> Decimal:
     """A tax rate such as 0.20. Raises ImportRefused."""
     try:
-        return defaults.read_rate(text)
+        return defaults_file.read_rate(text)
     except DefaultsError as error:
         raise ImportRefused(str(error)) from None
 
@@ -199,7 +199,7 @@ def read_rate(text: str) -> Decimal:
 def read_defaults(path: Path) -> Defaults:
     """The defaults of a source, from a TOML file. Raises ImportRefused."""
     try:
-        return defaults.read_defaults(path)
+        return defaults_file.read_defaults(path)
     except DefaultsError as error:
         raise ImportRefused(str(error)) from None
 
@@ -207,7 +207,7 @@ def read_defaults(path: Path) -> Defaults:
 def read_limit(text: str) -> Decimal:
     """The share that may leave sale, such as 0.10. Raises ImportRefused."""
     try:
-        return defaults.read_share(text)
+        return defaults_file.read_share(text)
     except DefaultsError as error:
         raise ImportRefused(str(error)) from None
 

@@ -61,6 +61,8 @@ class Changes:
     """Sellers that another source or a command added: they are not changed."""
     leaving: Leaving = field(default_factory=Leaving)
     """What leaves sale of what was on sale before."""
+    refusal: str | None = None
+    """Why an import that is no dry run would be refused."""
     seller_outcomes: dict[str, Outcome] = field(default_factory=dict)
     standing: list[Standing] = field(default_factory=list)
     """Withdrawn by this import or an earlier one, not over yet, and with valid Orders."""
@@ -90,7 +92,7 @@ def update_inventory(
     withdrawn Opportunities stay valid; for types in `deleted_means_cancelled` they are cancelled, unless the
     Opportunity is over by `now`. Of the Opportunities on sale at most the share `max_leaving` may leave sale, for
     any reason (None: any share). Sellers of another source are left to it, with everything of theirs, except those in
-    `shared_sellers`. With `dry_run` nothing is written; the result is what would be.
+    `shared_sellers`. With `dry_run` nothing is written or refused; the result is what would be.
 
     Raises TooMuchLeaves; StillBusy, where the changes so far are kept, and a repetition does the rest.
     """
@@ -107,11 +109,13 @@ def update_inventory(
     }
     gone = look_for_gone(inventory, [*parents, *children], sellers, source, kinds, retry, now)
     changes.kept, changes.leaving = gone.kept, gone.leaving
-    if max_leaving is not None and (reason := changes.leaving.why_refused(max_leaving)):
-        raise TooMuchLeaves(reason)
+    reason = None if max_leaving is None else changes.leaving.why_refused(max_leaving)
     if dry_run:
+        changes.refusal = reason
         _preview(inventory, parents, children, gone, intake, retry, changes)
         return changes
+    if reason is not None:
+        raise TooMuchLeaves(reason)
     _keep_sellers(inventory, intake, source, refused, retry, changes)
     with ThreadPoolExecutor(_THREADS) as threads:
         total, done = len(parents) + len(children), 0

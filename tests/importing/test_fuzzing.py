@@ -198,7 +198,7 @@ def assert_not_more_permissive(documents: list[Json], what: str) -> None:
 
 
 @given(place=st.sampled_from(PLACES), junk=JUNK)
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_value_that_is_not_known_never_allows_more(place: tuple[int, tuple[Any, ...]], junk: Any) -> None:
     number, path = place
     if path[-1] in TRUTHS and isinstance(junk, bool):
@@ -209,7 +209,7 @@ def test_a_value_that_is_not_known_never_allows_more(place: tuple[int, tuple[Any
 
 
 @given(place=st.sampled_from(PLACES), junk=JUNK)
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_value_beside_one_that_is_not_known_never_allows_more(
     place: tuple[int, tuple[Any, ...]], junk: Any
 ) -> None:
@@ -222,7 +222,7 @@ def test_a_value_beside_one_that_is_not_known_never_allows_more(
 
 
 @given(data=st.data(), place=st.sampled_from(PLACES), junk=JUNK)
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_property_that_is_stated_twice_never_allows_more(
     data: st.DataObject, place: tuple[int, tuple[Any, ...]], junk: Any
 ) -> None:
@@ -272,7 +272,7 @@ ANYTHING = st.recursive(
 
 
 @given(data=st.data(), place=st.sampled_from(PLACES), value=ANYTHING)
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_a_property_holds_is_read_or_left_out(
     data: st.DataObject, place: tuple[int, tuple[Any, ...]], value: Any
 ) -> None:

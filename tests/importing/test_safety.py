@@ -69,9 +69,11 @@ def test_a_source_that_suddenly_sells_nothing_must_be_confirmed(
     said = refused(here, site)
     assert said == (
         "10 of the 10 opportunities on sale (100 %) would leave sale, more than 10 %. Nothing was changed."
-        " If the source is right, import it again with --confirm-leaving."
+        " --dry-run shows why. If the source is right, import it again with --confirm-leaving."
     )
-    assert "Dry run" not in refused(here, site, is_dry_run=True)
+    printed = here.take(site, is_dry_run=True)
+    assert "It would be refused: 10 of the 10 opportunities on sale (100 %) would leave sale" in printed
+    assert on_sale(here) == 10
     here.take(site, is_confirmed=True)
     assert on_sale(here) == 0
 
