@@ -34,7 +34,7 @@ def feed_rows(imported: Imported) -> list[FeedRow]:
     """One row for each type that is in a feed, or that the import concerns."""
     harvest, changes = imported.harvest, imported.changes
     left_out = Counter(each.kind for each in (*imported.intake.left_out, *changes.left_out))
-    not_bookable = {(each.kind, each.id) for each in imported.intake.not_bookable if not each.offer_id}
+    not_bookable = {(each.kind, each.id) for each in changes.not_bookable if not each.offer_id}
     barred = Counter(kind for kind, _ in not_bookable)
     shown = [kind for kind in SUPPORTED if any(harvest.of_kind(kind))]
     shown += sorted({*left_out, *(kind for kind, _ in changes.outcomes)} - set(shown))
@@ -75,7 +75,7 @@ def entries(imported: Imported) -> Iterator[Json]:
     for left_out in (*intake.left_out, *changes.left_out):
         row = {"outcome": "left out", "type": left_out.kind, "id": left_out.id, "reason": left_out.reason}
         yield row | {"advice": FOR_CAUSE[left_out.cause]}
-    for barred in intake.not_bookable:
+    for barred in changes.not_bookable:
         row = {"outcome": "not bookable", "type": barred.kind, "id": barred.id}
         row |= {"offer": barred.offer_id} if barred.offer_id else {}
         yield row | {"reason": barred.text, "advice": advice_for(barred)}

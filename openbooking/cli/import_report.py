@@ -88,12 +88,12 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
     _print_reasons(
         console,
         "Imported, but not bookable",
-        (_not_bookable_entry(each) for each in intake.not_bookable if not each.offer_id),
+        (_not_bookable_entry(each) for each in changes.not_bookable if not each.offer_id),
     )
     _print_reasons(
         console,
         "Offers that cannot be booked, beside others that can",
-        (_not_bookable_entry(each) for each in intake.not_bookable if each.offer_id),
+        (_not_bookable_entry(each) for each in changes.not_bookable if each.offer_id),
     )
     _print_reasons(
         console,

@@ -23,7 +23,6 @@ from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import build_opportunity, parent_in_orders
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
-from openbooking.importing.bookability import NotBookable, not_bookable
 from openbooking.importing.candidates import CHILDREN, Candidate, candidates, orphan, with_units
 from openbooking.importing.catalogue import is_described, parents_by_id, with_ancestors
 from openbooking.importing.defaults import Defaults
@@ -77,7 +76,6 @@ class Intake:
     sellers: tuple[Seller, ...]
     seller_gaps: tuple[SellerGap, ...]
     left_out: tuple[LeftOut, ...]
-    not_bookable: tuple[NotBookable, ...] = ()
 
 
 class _Refused(Unreadable):
@@ -132,7 +130,6 @@ class _Reading:
             sellers,
             gaps,
             tuple(self._left_out),
-            tuple(not_bookable(children_taken, {seller.id: seller for seller in sellers})),
         )
 
     def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from chalicelib.domain.identifiers import BASE
-from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, OpportunityType
+from chalicelib.domain.opportunity_types import EVENTS, OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
@@ -152,7 +152,7 @@ def _inherits_from(kind: str) -> set[str]:
     traits = OPPORTUNITY_TYPES.get(OpportunityType(kind)) if kind in OpportunityType.__members__ else None
     if traits is None:
         return set()
-    found = {"EventSeries"} if traits.family.may_be_online else set()
+    found = {"EventSeries"} if traits.family is EVENTS else set()
     for parent in traits.parents:
         units = OPPORTUNITY_TYPES[parent].units
         found |= {parent.value, *([units] if units else []), *_inherits_from(parent.value)}

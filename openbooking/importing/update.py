@@ -14,11 +14,13 @@ from decimal import Decimal
 from functools import cache
 
 from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.parties import Seller
 from chalicelib.services.inventory import Document, Inventory, Outcome, outcome_of, seller_outcome
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from chalicelib.wire.unreadable import Cause
+from openbooking.importing.bookability import NotBookable, not_bookable
 from openbooking.importing.gone import (
     BATCH,
     GoneItems,
@@ -59,11 +61,15 @@ class Changes:
     """By type: Opportunities of an earlier import whose type has no feed on the site any more."""
     others_sellers: list[str] = field(default_factory=list)
     """Sellers that another source or a command added: they are not changed."""
+    not_bookable: list[NotBookable] = field(default_factory=list)
+    """What is imported, and cannot be booked."""
     leaving: Leaving = field(default_factory=Leaving)
     """What leaves sale of what was on sale before."""
     refusal: str | None = None
     """Why an import that is no dry run would be refused."""
     seller_outcomes: dict[str, Outcome] = field(default_factory=dict)
+    stored_sellers: dict[str, Seller] = field(default_factory=dict)
+    """Those of `others_sellers`, as they are stored."""
     standing: list[Standing] = field(default_factory=list)
     """Withdrawn by this import or an earlier one, not over yet, and with valid Orders."""
 
@@ -109,6 +115,7 @@ def update_inventory(
     }
     gone = look_for_gone(inventory, [*parents, *children], sellers, source, kinds, retry, now)
     changes.kept, changes.leaving = gone.kept, gone.leaving
+    changes.not_bookable += not_bookable(children, {**changes.stored_sellers, **sellers})
     reason = None if max_leaving is None else changes.leaving.why_refused(max_leaving)
     if dry_run:
         changes.refusal = reason
@@ -156,10 +163,11 @@ def _others_sellers(
         known = patiently(retry, lambda seller=seller: inventory.store.seller_entry(seller.id))  # type: ignore[misc]
         outcome = seller_outcome(seller, source, known, lambda seller=seller: seller.id in had_before())  # type: ignore[misc]
         changes.seller_outcomes[seller.id] = outcome
-        if outcome is not Outcome.elsewhere:
+        if outcome is not Outcome.elsewhere or known is None:
             continue
         changes.others_sellers.append(seller.id)
-        if known is not None and known.source is not None:
+        changes.stored_sellers[seller.id] = known.seller
+        if known.source is not None:
             refused.add(seller.id)
     return refused
 

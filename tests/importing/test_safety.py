@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from chalicelib.domain.parties import Json
+from chalicelib.wire.sellers import read_seller
 from openbooking.importing.defaults import Defaults
 from openbooking.importing.rpde import ImportRefused
 from openbooking.importing.sale import Leaving
@@ -169,6 +170,16 @@ def test_a_site_may_not_sell_in_the_name_of_another_sites_seller(here: Installat
     shared = Defaults(shared_sellers=frozenset({SELLER["@id"]}))
     here.take(other, source="other", defaults=shared)
     assert here.on_sale(session(77, of=7)["@id"])
+
+
+def test_what_is_reported_as_bookable_depends_on_the_seller_as_it_is_stored() -> None:
+    """A command has added it, so the import does not change it."""
+    bare = {name: value for name, value in SELLER.items() if name != "address"}
+    site, here = OperatorSite(), Installation()
+    site.publish(series(1), session(1, of=1))
+    here.world.store.save_seller(read_seller(bare))
+    printed = here.take(site)
+    assert "incomplete: address" in printed and here.on_sale(session(1, of=1)["@id"]) == []
 
 
 def test_a_site_may_not_take_over_what_another_has_withdrawn(here: Installation, site: OperatorSite) -> None:
