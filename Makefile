@@ -28,7 +28,7 @@ demo: set-up-run  ## Book and cancel a session as a Broker would, on the running
 	@$(BIN)/openbooking demo $(if $(GIVEN_PORT),--port '$(GIVEN_PORT)')
 
 test: lint $(NODE_SET_UP)  ## Run every check that CI runs.
-	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --cov --cov-report=term --cov-fail-under=90
 
 lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/ruff check .
