@@ -138,7 +138,7 @@ class Promises(RuleBasedStateMachine):
             anonymous_leasing=anonymous,
             named_leasing=named,
             lease_seconds=int(LEASE.total_seconds()),
-            # What one partner may hold is tested by itself: tests/booking/test_capacity_machine.py.
+            # Other tests show what one partner may hold: tests/booking/test_capacity_machine.py.
             lease_longest_seconds=int(timedelta(days=3650).total_seconds()),
             proposal_answer_seconds=int(ANSWER.total_seconds()),
             proposal_booking_seconds=int(BOOK.total_seconds()),
