@@ -84,6 +84,14 @@ class MethodNotAllowedError(OpenBookingError):
     status = 405
 
 
+class TestInterfaceRefusedError(OpenBookingError):
+    """The type is this system's own: the Test Interface's specification has none for a refusal."""
+
+    __test__ = False  # pytest must not collect it
+    name = "The Test Interface cannot do what the request asks."
+    status = 400
+
+
 # --- who is calling (AUTH-11, AUTH-12) ----------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from chalicelib.domain.parties import Json
 from chalicelib.identity.claims import authority_url
 from chalicelib.identity.consent import Consent
 from chalicelib.identity.register import Register
-from chalicelib.runtime.settings import Settings, read_settings
+from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.bookings import Bookings
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from chalicelib.identity.limits import RateLimiter
     from chalicelib.identity.logins import Logins
     from chalicelib.identity.passwords import Passwords
+    from chalicelib.sandbox.keeping import Sandbox
     from chalicelib.services.following import Follower
     from chalicelib.services.inventory import Inventory
     from chalicelib.services.pending import TakeStep, Worker
@@ -299,7 +300,23 @@ class System:
         """One run of the schedule; returns how many things were handled, by kind of work."""
         from chalicelib.services.sweep import run_sweep
 
-        return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry)
+        chores = {} if self.settings.production else {"sandbox": self._keep_sandbox}
+        return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry, chores)
+
+    def _keep_sandbox(self, seconds: float) -> int:
+        """One run of the sandbox's work, where there is a sandbox."""
+        if not any(self.pending.entries(kind, 1) for kind in ("sandbox", "sandbox-answers")):
+            return 0
+        return self.sandbox.run(seconds)
+
+    @property
+    def sandbox(self) -> "Sandbox":
+        """Opportunities for tests that are kept filled. Raises SettingsError in production."""
+        from chalicelib.sandbox.keeping import Sandbox
+
+        if self.settings.production:
+            raise SettingsError("A sandbox is never in production.")
+        return Sandbox(self.store, self.pending, self.seller_actions, self.retry, self.now, self.new_id)
 
     # --- how the installation presents itself ---------------------------------------------
 

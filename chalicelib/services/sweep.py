@@ -1,9 +1,10 @@
 """Runs once a minute: ends leases and proposals, and continues every kind of unfinished work, each with a share of the time."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from chalicelib.services import clearing, following, leases, proposals, reviews
-from chalicelib.services.pending import Observer, Worker
+from chalicelib.services.pending import Chore, Observer, Worker
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
@@ -17,13 +18,19 @@ SHARES = {
     following.HOLDER_KIND: 2.0,
     reviews.KIND: 6.0,
     clearing.KIND: 8.0,
+    "sandbox": 4.0,
 }
 
 
 def run_sweep(
-    worker: Worker, store: Store, now: datetime, retry: RetryPolicy, observer: Observer
+    worker: Worker,
+    store: Store,
+    now: datetime,
+    retry: RetryPolicy,
+    observer: Observer,
+    chores: Mapping[str, Chore],
 ) -> dict[str, int]:
-    """One run; how many things were handled, by kind of work."""
+    """One run; how many things were handled, by kind of work. `chores` are kinds that have their own rows."""
     try:
         worker.store.take_over()
     except StoreBusy:
@@ -35,4 +42,4 @@ def run_sweep(
         ends_at = retry.clock() + seconds
         return leases.sweep(store, now, observer, has_time=lambda: retry.clock() < ends_at)
 
-    return worker.run(SHARES, {leases.KIND: end_leases})
+    return worker.run(SHARES, {leases.KIND: end_leases, **chores})

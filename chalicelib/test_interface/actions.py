@@ -9,18 +9,13 @@ from chalicelib.domain.lifecycle import ItemEvent, OrderEvent
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.runtime.system import System
+from chalicelib.sandbox.opportunities import build_opportunity, new_number
+from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.services.clearing import note_made
 from chalicelib.services.inventory import NotListed
 from chalicelib.services.seller_actions import SellerActions
 from chalicelib.storage.store import Listing
-from chalicelib.test_interface.opportunities import build_opportunity
-from chalicelib.test_interface.requests import (
-    BookingFlow,
-    SimulatedAction,
-    TestAction,
-    TestInterfaceRefused,
-    TestOpportunityRequest,
-)
+from chalicelib.test_interface.requests import SimulatedAction, TestAction
 from chalicelib.wire.logistics import Logistics
 
 _NOTICE = "Please bring your own mat."
@@ -84,7 +79,7 @@ def publish(system: System, request: TestOpportunityRequest, dataset: str) -> st
     seller = system.store.seller(request.seller_id)
     if seller is None:
         raise TestInterfaceRefused("Unknown seller.")
-    number = int(system.new_id().replace("-", ""), 16) % 10**12
+    number = new_number(system.new_id())
     made = build_opportunity(request, number=number, now=system.clock(), seller=seller.document)
     published = made.published()
     # Recorded first, so that after a crash the deletion of the dataset still finds everything.

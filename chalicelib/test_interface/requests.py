@@ -8,7 +8,8 @@ from chalicelib.domain.identifiers import inward
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import OrderKind
 from chalicelib.domain.parties import Json
-from chalicelib.test_interface.criteria import CRITERIA, ILLEGAL_CRITERIA
+from chalicelib.sandbox.criteria import CRITERIA, ILLEGAL_CRITERIA
+from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.wire.jsonld import CONTEXT, reference
 from chalicelib.wire.links import is_identifier, order_id, parse_uuid
 
@@ -16,32 +17,6 @@ _E = TypeVar("_E", bound=StrEnum)
 
 _VOCABULARY = f"{CONTEXT}test-interface#"
 _PREFIX = "test:"
-
-
-class TestInterfaceRefused(Exception):
-    """The Test Interface cannot do what the request asks."""
-
-    __test__ = False  # pytest must not collect it
-
-
-class BookingFlow(StrEnum):
-    """The flow with which a test will book."""
-
-    OpenBookingSimpleFlow = "OpenBookingSimpleFlow"
-    OpenBookingApprovalFlow = "OpenBookingApprovalFlow"
-
-
-@dataclass(frozen=True)
-class TestOpportunityRequest:
-    """An Opportunity that a test needs (TESTIF-02). `parent_type` may be the type of a part of the parent."""
-
-    __test__ = False
-
-    type: OpportunityType
-    parent_type: str | None
-    seller_id: str
-    criteria: str
-    flow: BookingFlow
 
 
 class SimulatedAction(StrEnum):

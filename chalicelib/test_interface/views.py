@@ -5,12 +5,13 @@ from contextlib import suppress
 from typing import TypeVar
 
 from chalicelib.api.boundary import Call, Reply, View
-from chalicelib.domain.errors import MalformedRequestError
+from chalicelib.domain.errors import TestInterfaceRefusedError
 from chalicelib.domain.lifecycle import TransitionRefused
+from chalicelib.sandbox.requests import TestInterfaceRefused
 from chalicelib.services import clearing
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.test_interface.actions import act, publish
-from chalicelib.test_interface.requests import TestInterfaceRefused, read_action, read_opportunity_request
+from chalicelib.test_interface.requests import read_action, read_opportunity_request
 from chalicelib.wire.jsonld import CONTEXT, read_body
 
 _CONTEXT = [CONTEXT, "https://openactive.io/test-interface"]
@@ -53,7 +54,7 @@ def _understood(do: Callable[[], T]) -> T:
     try:
         return do()
     except (TestInterfaceRefused, TransitionRefused) as refusal:
-        raise MalformedRequestError(str(refusal)) from None
+        raise TestInterfaceRefusedError(str(refusal)) from None
 
 
 # By their names in api.test_interface_routes.

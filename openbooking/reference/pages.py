@@ -35,6 +35,8 @@ ENDPOINTS: dict[tuple[str, str], str] = {
     ("GET", f"{_API}/order-proposals-rpde"): "OrderProposals feed",
     ("GET", "/feeds/{name}"): "open feeds",
     ("GET", "/openactive"): "dataset site",
+    ("POST", f"{_API}/test-interface/datasets/{{dataset}}/opportunities"): "Test Interface",
+    ("POST", f"{_API}/test-interface/actions"): "Test Interface",
 }
 _QUOTES = ("C1", "C2")
 _BOOKINGS = ("P", "B")
@@ -43,7 +45,8 @@ _PATCHES = ("OrderProposal Update", "Order Cancellation")
 _WITH_BODY = (*_WITH_ITEMS, *_PATCHES)
 _OPEN = ("open feeds", "dataset site")
 _FEEDS = ("Orders feed", "OrderProposals feed", "open feeds")
-EVERYWHERE = tuple(ENDPOINTS.values())
+_TEST_INTERFACE = "Test Interface"
+EVERYWHERE = tuple(dict.fromkeys(ENDPOINTS.values()))
 _NOT_OPEN = tuple(name for name in EVERYWHERE if name not in _OPEN)
 
 NOT_YET: tuple[str, ...] = ()
@@ -52,8 +55,12 @@ NOT_YET: tuple[str, ...] = ()
 # Tests fail if an answer has an error at an endpoint that is not listed with it.
 OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     errors.MalformedRequestError: (
-        (*_WITH_BODY, *_FEEDS),
+        (*_WITH_BODY, *_FEEDS, _TEST_INTERFACE),
         "The body is not JSON in UTF-8, not an object, nested too deeply, or has no `orderedItem`; a number in it is not finite; the Host header is invalid.",
+    ),
+    errors.TestInterfaceRefusedError: (
+        (_TEST_INTERFACE,),
+        "An Opportunity of this type or Seller cannot meet the criteria (such as a TaxGross one of a TaxNet Seller), or the criteria, the flow, the action or its object are unknown; or the state of the Order does not allow the action. The description says which. The type is this system's own.",
     ),
     errors.InvalidParameterError: (
         _FEEDS,
@@ -144,14 +151,14 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
         "Errors of items at B are answered as at C2: 409 with the whole Order, each error in its item.",
     ),
     errors.UnknownOrderError: (
-        ("B", "Order Status", *_PATCHES, "Order Deletion"),
+        ("B", "Order Status", *_PATCHES, "Order Deletion", _TEST_INTERFACE),
         "This booking partner has no such Order; a quote whose lease has ended does not count.",
     ),
     errors.NotFoundError: (
         NOT_YET,
         "The more specific UnknownOrderError and UnknownOrIncorrectEndpointError are used.",
     ),
-    errors.GoneError: (("Order Status", *_PATCHES), "The Order has been deleted."),
+    errors.GoneError: (("Order Status", *_PATCHES, _TEST_INTERFACE), "The Order has been deleted."),
     errors.PatchContainsExcessivePropertiesError: (
         _PATCHES,
         "A property that is not allowed: an Order may have `@context`, `@type` and `orderedItem`, its items `@type`, `@id` and `orderItemStatus`; an OrderProposal `@context`, `@type`, `orderProposalStatus` and `orderCustomerNote`. Properties of other namespaces are ignored.",

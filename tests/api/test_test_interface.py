@@ -99,6 +99,19 @@ def test_criteria_that_are_illegal_are_refused(broker: Broker) -> None:
     assert create(broker, "TestOpportunityBookableFreePrepaymentRequired").status == 400
 
 
+@pytest.mark.shows("TestInterfaceRefusedError")
+def test_what_the_seller_cannot_offer_is_refused(broker: Broker) -> None:
+    """TESTIF-02. Seller 1 states prices with tax."""
+    answer = create(broker, "TestOpportunityBookableNonFreeTaxNet")
+    assert answer.status == 400
+    assert (answer.json["@type"], answer.json["name"], answer.json["description"]) == (
+        "TestInterfaceRefusedError",
+        "The Test Interface cannot do what the request asks.",
+        "The seller's taxMode is not TaxNet.",
+    )
+    assert create(broker, "TestOpportunityBookableNonFreeTaxGross").status == 201
+
+
 def test_a_dataset_goes_with_its_orders(world: World, broker: Broker) -> None:
     """TESTIF-01; nobody has to say who they are."""
     created = create(broker)

@@ -15,9 +15,9 @@ import pytest
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunity_types import OpportunityType
-from chalicelib.test_interface.criteria import CRITERIA
-from chalicelib.test_interface.opportunities import TestOpportunity, build_opportunity
-from chalicelib.test_interface.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.sandbox.criteria import CRITERIA
+from chalicelib.sandbox.opportunities import TestOpportunity, build_opportunity
+from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from tests.support.validator import Validator, start_or_skip
 
 NOW = datetime(2026, 3, 28, 23, 30, 12, 345, tzinfo=UTC)
@@ -58,6 +58,8 @@ SELLER: Json = {
     ],
 }
 
+TAX_NET_SELLER: Json = SELLER | {"taxMode": "https://openactive.io/TaxNet"}
+
 
 def request_for(
     criteria: str,
@@ -73,7 +75,8 @@ def build(
     flow: BookingFlow = SIMPLE,
     number: int = 1,
 ) -> TestOpportunity:
-    return build_opportunity(request_for(criteria, types, flow), number=number, now=NOW, seller=SELLER)
+    seller = TAX_NET_SELLER if criteria.endswith("TaxNet") else SELLER
+    return build_opportunity(request_for(criteria, types, flow), number=number, now=NOW, seller=seller)
 
 
 def every_kind() -> Iterator[tuple[str, tuple[OpportunityType, str | None], BookingFlow, int]]:
@@ -264,3 +267,15 @@ def test_terms_of_service_must_be_the_sellers_own() -> None:
         build_opportunity(request, number=1, now=NOW, seller=without)
     plain = replace(request, criteria="TestOpportunityBookable")
     assert build_opportunity(plain, number=1, now=NOW, seller=without)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "seller"),
+    [
+        ("TestOpportunityBookableNonFreeTaxGross", TAX_NET_SELLER),
+        ("TestOpportunityBookableNonFreeTaxNet", SELLER),
+    ],
+)
+def test_a_seller_of_another_tax_mode_is_refused(criteria: str, seller: Json) -> None:
+    with pytest.raises(TestInterfaceRefused, match="The seller's taxMode is not Tax"):
+        build_opportunity(request_for(criteria), number=1, now=NOW, seller=seller)

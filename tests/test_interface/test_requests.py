@@ -6,13 +6,11 @@ import pytest
 
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import OrderKind
-from chalicelib.test_interface.criteria import CRITERIA, ILLEGAL_CRITERIA
+from chalicelib.sandbox.criteria import CRITERIA, ILLEGAL_CRITERIA
+from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.test_interface.requests import (
-    BookingFlow,
     SimulatedAction,
     TestAction,
-    TestInterfaceRefused,
-    TestOpportunityRequest,
     read_action,
     read_opportunity_request,
 )

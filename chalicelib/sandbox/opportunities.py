@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.offers import FlowRequirement
-from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES
+from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
-from chalicelib.test_interface.criteria import CRITERIA, Features
-from chalicelib.test_interface.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.sandbox.criteria import CRITERIA, Features
+from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.wire.jsonld import CONTEXT, term_iri
 from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import read_opportunity
@@ -56,19 +56,22 @@ class TestOpportunity:
 
 
 def build_opportunity(
-    request: TestOpportunityRequest, *, number: int, now: datetime, seller: Json
+    request: TestOpportunityRequest, *, number: int, now: datetime, seller: Json, name: str | None = None
 ) -> TestOpportunity:
     """An Opportunity that meets the criteria, with one Offer.
 
     `number` is part of the ids, so each call needs its own; if the criteria do not state a price, an even
-    number gives a free Opportunity and an odd one a paid one. `seller` is the Seller's document.
+    number gives a free Opportunity and an odd one a paid one. `seller` is the Seller's document, `name` what
+    is added to the name of the activity.
 
     Raises TestInterfaceRefused for criteria that such an Opportunity or Seller cannot meet.
     """
     features = CRITERIA[request.criteria]
     if features.seller_terms and not seller.get("termsOfService"):
         raise TestInterfaceRefused("The seller has no terms of service.")
-    document, parent = _made(request, features, number, now, seller)
+    if features.tax_mode and seller.get("taxMode") != term_iri(features.tax_mode):
+        raise TestInterfaceRefused(f"The seller's taxMode is not {features.tax_mode}.")
+    document, parent = _made(request, features, number, now, seller, name or "for a test")
     return TestOpportunity(
         document=document,
         parent=parent,
@@ -84,20 +87,45 @@ def build_opportunity(
     )
 
 
+def new_number(new_id: str) -> int:
+    """The number for a new Opportunity, from a new UUID."""
+    return int(new_id.replace("-", ""), 16) % 10**12
+
+
+def ids(request: TestOpportunityRequest, number: int) -> tuple[str, str | None]:
+    """The ids that an Opportunity of this number has, and its parent if its type has one."""
+    own = f"{IDENTIFIERS}/{request.type.traits.feed}/{number}"
+    if request.parent_type is None:
+        return own, None
+    return own, f"{IDENTIFIERS}/{_parent_kind(request).traits.feed}/{number}"
+
+
+def most_spaces(request: TestOpportunityRequest) -> int:
+    """How many spaces such an Opportunity has if its criterion does not say."""
+    return _PLENTY if request.parent_type not in UNIT_TYPES else 1
+
+
+def _parent_kind(request: TestOpportunityRequest) -> OpportunityType:
+    """The published type that contains the parent: a unit is published with its whole."""
+    parents = request.type.traits.parents
+    return next(each for each in parents if request.parent_type in (each, each.traits.units))
+
+
 def _made(
-    request: TestOpportunityRequest, features: Features, number: int, now: datetime, seller: Json
+    request: TestOpportunityRequest, features: Features, number: int, now: datetime, seller: Json, name: str
 ) -> tuple[Json, Json | None]:
     """The Opportunity, and its parent if its type has one."""
     traits = request.type.traits
     family = traits.family
     if features.online and not family.may_be_online:
         raise TestInterfaceRefused(f"A {request.type} cannot be online.")
-    most = _PLENTY if request.parent_type not in UNIT_TYPES else 1
+    most = most_spaces(request)
+    opportunity_id, parent_id = ids(request, number)
     starts_at = now.replace(second=0, microsecond=0) + features.starts_in
     document: Json = {
         "@context": CONTEXT,
         "@type": request.type.value,
-        "@id": f"{IDENTIFIERS}/{traits.feed}/{number}",
+        "@id": opportunity_id,
         "identifier": number,
         **traits.times.state(starts_at, starts_at + _LASTS),
         family.capacity_term: most,
@@ -107,16 +135,15 @@ def _made(
         document["eventStatus"] = "https://schema.org/EventScheduled"
     parent: Json | None = None
     if request.parent_type is None:
-        document |= _described(request, features, number, seller)
+        document |= _described(request, features, number, seller, name)
     else:
-        assert traits.parent_term is not None
-        kind = next(each for each in traits.parents if request.parent_type in (each, each.traits.units))
+        assert traits.parent_term is not None and parent_id is not None
         parent = {
             "@context": CONTEXT,
-            "@type": kind.value,
-            "@id": f"{IDENTIFIERS}/{kind.traits.feed}/{number}",
+            "@type": _parent_kind(request).value,
+            "@id": parent_id,
             "identifier": number,
-            **_described(request, features, number, seller),
+            **_described(request, features, number, seller, name),
         }
         document[traits.parent_term] = parent["@id"]
         if request.parent_type in UNIT_TYPES:
@@ -128,12 +155,14 @@ def _made(
     return document, parent
 
 
-def _described(request: TestOpportunityRequest, features: Features, number: int, seller: Json) -> Json:
+def _described(
+    request: TestOpportunityRequest, features: Features, number: int, seller: Json, name: str
+) -> Json:
     """What is said once for all times at which it takes place."""
     family = request.type.traits.family
-    name, path, subject = _SUBJECTS[family.subject_term]
+    activity, path, subject = _SUBJECTS[family.subject_term]
     described: Json = {
-        "name": f"{name} for a test",
+        "name": f"{activity} {name}",
         "description": _description(request),
         "url": f"https://venue.example/{path}/{number}",
         family.subject_term: [subject],
@@ -274,4 +303,4 @@ _SUBJECTS: Mapping[str, tuple[str, str, Json]] = {
 
 
 def _description(request: TestOpportunityRequest) -> str:
-    return f"Made by the test interface for {request.criteria}, {request.flow}. Nothing takes place."
+    return f"Made for {request.criteria}, {request.flow}. Nothing takes place."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
+from chalicelib.domain.parties import TaxMode
 
 # A run takes about an hour, and the suite needs two more hours before and after every limit.
 _STARTS_IN = timedelta(days=7)
@@ -18,7 +19,7 @@ class Features:
     """The features that an Opportunity needs for a criterion; the defaults are the usual values.
 
     `is_paid` None: either. `spaces` None: many, or one if the type allows only one. The windows are
-    ISO 8601 durations before the start.
+    ISO 8601 durations before the start. `tax_mode` and `seller_terms` are what its Seller must have.
     """
 
     is_paid: bool | None = None
@@ -31,9 +32,10 @@ class Features:
     needs: tuple[FlowRequirement, ...] = ()
     online: bool = False
     seller_terms: bool = False
+    tax_mode: TaxMode | None = None
 
 
-# Each criterion in one line. For the tax modes the caller chooses a Seller.
+# Each criterion in one line.
 CRITERIA: Mapping[str, Features] = {
     "TestOpportunityBookable": Features(),
     "TestOpportunityBookableFree": Features(is_paid=False),
@@ -46,8 +48,8 @@ CRITERIA: Mapping[str, Features] = {
     "TestOpportunityBookableNonFreePrepaymentUnavailable": Features(
         is_paid=True, prepayment=Prepayment.Unavailable
     ),
-    "TestOpportunityBookableNonFreeTaxGross": Features(is_paid=True),
-    "TestOpportunityBookableNonFreeTaxNet": Features(is_paid=True),
+    "TestOpportunityBookableNonFreeTaxGross": Features(is_paid=True, tax_mode=TaxMode.TaxGross),
+    "TestOpportunityBookableNonFreeTaxNet": Features(is_paid=True, tax_mode=TaxMode.TaxNet),
     "TestOpportunityBookableNoSpaces": Features(spaces=0),
     "TestOpportunityBookableOneSpace": Features(spaces=1),
     "TestOpportunityBookableFiveSpaces": Features(spaces=5),
