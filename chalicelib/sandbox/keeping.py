@@ -91,15 +91,16 @@ class Sandbox:
         """Add the places that are missing for this size; how many. Publishes nothing yet."""
         known = Counter(place.key for _, batch in self._batches() for place in batch.places)
         open_to_all = [seller for seller in sellers if seller.open_booking_allowed]
-        added = 0
-        wanted = [each for each in places(open_to_all, size, self.now()) if not known[each.key]]
+        missing = [each for each in places(open_to_all, size, self.now()) if not known[each.key]]
+        entries = []
         for kind in (KIND, ANSWERING):
-            mine = [each for each in wanted if (each.answer is not None) is (kind == ANSWERING)]
+            mine = [each for each in missing if (each.answer is not None) is (kind == ANSWERING)]
             for start in range(0, len(mine), _IN_ENTRY):
                 batch = Batch(tuple(map(self._numbered, mine[start : start + _IN_ENTRY])))
-                self.pending.exchange((), [PendingWork(kind, self.new_id(), codec.to_json(batch))])
-                added += len(batch.places)
-        return added
+                entries.append(PendingWork(kind, self.new_id(), codec.to_json(batch)))
+        for start in range(0, len(entries), _ENTRIES):
+            self.pending.exchange((), entries[start : start + _ENTRIES])
+        return len(missing)
 
     def fill(self, progress: Callable[[Kept], None] = lambda _: None) -> Kept:
         """Bring every place up to date now; `progress` gets what was done so far. Raises StillBusy."""
@@ -114,12 +115,13 @@ class Sandbox:
         ends_at = self.retry.clock() + seconds
         done = Kept()
         for entry in self._entries():
-            if self.retry.clock() > ends_at:
+            is_due = self._is_due(entry)
+            if (is_due or entry.kind == ANSWERING) and self.retry.clock() > ends_at:
                 break
             with suppress(CommitRefused):  # another run works on the same entry
                 if entry.kind == ANSWERING:
                     done += Kept(answered=self._answer(entry))
-                if self._is_due(entry):
+                if is_due:
                     done += self._keep(entry)
         return done.total
 

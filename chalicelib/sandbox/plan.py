@@ -85,10 +85,12 @@ class Size:
     """How many Opportunities of each criterion, type and flow: `each`, or as many as the suite needs.
 
     For the suite there are none that are answered automatically: its tests answer proposals themselves.
+    `types` are the suite's names of the types to make (None: all).
     """
 
     each: int = 2
     for_suite: bool = False
+    types: frozenset[str] | None = None
 
     def of(self, criteria: str, needed: Mapping[str, int]) -> int:
         return SURPLUS * needed.get(criteria, 1) if self.for_suite else self.each
@@ -106,12 +108,12 @@ def places(sellers: Sequence[Seller], size: Size, now: datetime) -> Iterator[Pla
         is_first = seller is first
         needed = NEEDED_BY_SUITE if is_first else NEEDED_OF_SECOND_SELLER
         for criteria in CRITERIA if is_first else NEEDED_OF_SECOND_SELLER:
-            for request in _requests(seller.id, criteria):
+            for request in _requests(seller.id, criteria, size):
                 if _can_exist(request, seller.document, now):
                     for index in range(size.of(criteria, needed)):
                         yield Place(request, index)
         if is_first and not size.for_suite:
-            for request in _requests(seller.id, "TestOpportunityBookable"):
+            for request in _requests(seller.id, "TestOpportunityBookable", size):
                 if request.flow is BookingFlow.OpenBookingApprovalFlow:
                     for answer in Answer:
                         yield Place(request, 0, answer=answer)
@@ -133,12 +135,13 @@ def label(place: Place) -> str:
     return f"{said}, needs approval" if place.request.flow is BookingFlow.OpenBookingApprovalFlow else said
 
 
-def _requests(seller_id: str, criteria: str) -> Iterator[TestOpportunityRequest]:
+def _requests(seller_id: str, criteria: str, size: Size) -> Iterator[TestOpportunityRequest]:
     """One for each type that a test can book, and each flow."""
     for kind in OpportunityType:
-        for parent_type in kind.traits.test_names.values():
-            for flow in BookingFlow:
-                yield TestOpportunityRequest(kind, parent_type, seller_id, criteria, flow)
+        for name, parent_type in kind.traits.test_names.items():
+            if size.types is None or name in size.types:
+                for flow in BookingFlow:
+                    yield TestOpportunityRequest(kind, parent_type, seller_id, criteria, flow)
 
 
 def _can_exist(request: TestOpportunityRequest, seller: Json, now: datetime) -> bool:

@@ -36,6 +36,8 @@ COMMANDS = {
         "Copy restored rows into the original tables, and delete rows that were added since.",
     ),
     "stage": ("stage", "Package, rehearse and deploy a stage."),
+    "sandbox": ("sandbox", "Opportunities for tests, which are kept filled; never in production."),
+    "certify": ("certify", "Run the official test suite in all configurations, and list the results."),
     "suite-config": ("suite_config", "Print the official test suite's configuration."),
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chalicelib.runtime.system import installed
+from chalicelib.sandbox.plan import Size
 from openbooking.cli.serving import serve as run
 from openbooking.cli.suite_config import read_profile
 from openbooking.cli.terminal import DEFAULT_PORT, DynamodbUrl, Port, table_prefix
@@ -16,6 +18,14 @@ from openbooking.conformance.profiles import add_identities
 from openbooking.samples.seeding import load_samples
 
 app = typer.Typer(add_completion=False)
+
+
+class SandboxSize(StrEnum):
+    """How many opportunities for tests the local stack keeps."""
+
+    none = "none"
+    small = "small"  # two of each criterion, type and flow; they are made while the server runs
+    suite = "suite"  # what the official test suite needs in random mode; made before the server answers
 
 
 @app.command()
@@ -35,15 +45,27 @@ def serve(
         list[str] | None,
         typer.Option(help="With --conformance: an overlay, as for suite-config; may be repeated."),
     ] = None,
+    sandbox: Annotated[
+        SandboxSize | None,
+        typer.Option(
+            help="Opportunities for tests: two of each kind, as many as the official test suite needs, or none "
+            "(docs/sandbox.md).",
+            show_default="small; none with --conformance",
+        ),
+    ] = None,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
     profile = read_profile(overlay, f"http://{host}:{port}", Path()) if conformance else None
+
+    sandbox_size = sandbox or (SandboxSize.none if conformance else SandboxSize.small)
 
     def seed() -> None:
         if samples:
             seed_samples()
         if profile is not None:
             add_identities(profile, installed())
+        if sandbox_size is not SandboxSize.none:
+            seed_sandbox(sandbox_size, profile.types_in_scope if profile else None)
 
     raise typer.Exit(
         run(
@@ -62,3 +84,12 @@ def serve(
 def seed_samples() -> None:
     """Load the samples into the inventory of this process."""
     load_samples(installed().inventory, datetime.now(UTC))
+
+
+def seed_sandbox(size: SandboxSize, types: frozenset[str] | None = None) -> None:
+    """Plan a sandbox in the installation of this process. A small one is filled later, by the schedule."""
+    system = installed()
+    for_suite = size is SandboxSize.suite
+    system.sandbox.plan(system.store.sellers(), Size(for_suite=for_suite, types=types))
+    if for_suite:
+        system.sandbox.fill()

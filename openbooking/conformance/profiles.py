@@ -45,6 +45,12 @@ class Profile:
     identities: Json
     url: str
 
+    @property
+    def types_in_scope(self) -> frozenset[str]:
+        """The types that the suite books, by its own names."""
+        in_scope: dict[str, bool] = self.suite["integrationTests"]["bookableOpportunityTypesInScope"]
+        return frozenset(name for name, is_in_scope in in_scope.items() if is_in_scope)
+
 
 def overlays() -> list[str]:
     """The names of all overlays, without the base."""

@@ -41,6 +41,14 @@ def require_stage(stage: str, source: Path = ROOT) -> None:
         raise UnknownStageError(f"{stage} is not one of {', '.join(known)}")
 
 
+def is_production(stage: str, source: Path = ROOT) -> bool:
+    """Whether .chalice/config.json sets PRODUCTION for `stage`. Raises UnknownStageError."""
+    require_stage(stage, source)
+    config = json.loads((source / ".chalice" / "config.json").read_text())
+    variables: dict[str, str] = config["stages"][stage].get("environment_variables", {})
+    return variables.get("PRODUCTION", "false").lower() == "true"
+
+
 def assemble(
     target: Path,
     stage: str,
