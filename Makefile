@@ -15,7 +15,7 @@ NODE_SET_UP := $(if $(NODE),tests/validator/node_modules/.set-up tests/engines/n
 DYNOXIDE ?= $(shell ls $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/dynoxide 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench package rehearse deploy lock clean set-up-run set-up-dev
+.PHONY: help run demo test lint certify bench package rehearse deploy lock clean set-up-run set-up-dev
 export PYTHON
 
 help:  ## List these commands.
@@ -35,6 +35,11 @@ lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# SUITE is a checkout of the OpenActive Test Suite; RUNS and FEATURES choose parts, OPTIONS adds options.
+certify: set-up-dev $(NODE_SET_UP)  ## Run the official test suite in SUITE in all its configurations.
+	@test -n "$(SUITE)" || { echo "Name a checkout of the suite: make certify SUITE=../openactive-test-suite" >&2; exit 2; }
+	@DYNOXIDE=$(DYNOXIDE) $(BIN)/openbooking certify --suite '$(SUITE)' $(RUNS:%=--run %) $(FEATURES:%=--feature %) $(OPTIONS)
 
 bench: set-up-dev $(NODE_SET_UP)  ## Measure, and write docs/performance.md.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m bench

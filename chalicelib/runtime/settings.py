@@ -131,6 +131,9 @@ class Settings:
         "URL for questions about the dataset.",
         "https://github.com/openactive/open-booking-api/issues",
     )
+    certificate_url: str = _setting(
+        "URL of the conformance certificate of the OpenActive Test Suite, linked from the dataset site.", ""
+    )
     parked_days: int = _setting(
         "How many days a stream record that cannot be published is kept, with its content.", 30
     )
@@ -236,7 +239,7 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < 0:
             raise SettingsError(f"{name.upper()} must not be below 0.")
-    for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer"):
+    for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer", "certificate_url"):
         if (url := getattr(settings, name)) and not _is_url(url):
             raise SettingsError(f"{name.upper()} must be an http or https URL.")
     if settings.base_url.endswith("/"):

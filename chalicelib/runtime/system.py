@@ -351,6 +351,7 @@ class System:
             booking_service_name=settings.service_name,
             booking_service_url=settings.service_url or None,
             booking_terms_url=settings.service_terms_url or None,
+            certificate_url=settings.certificate_url or None,
             authentication_authority=next((issuers[way] for way in settings.ways if way in issuers), None),
         )
 

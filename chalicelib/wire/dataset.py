@@ -39,6 +39,7 @@ class DatasetDetails:
     booking_service_version: str | None = None
     booking_terms_url: str | None = None
     booking_access_url: str | None = None
+    certificate_url: str | None = None
     authentication_authority: str | None = None
     license_url: str = LICENSE
     language: str = "en-GB"
@@ -99,6 +100,8 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
                 "name": details.booking_service_name,
                 "url": details.booking_service_url,
                 "softwareVersion": details.booking_service_version,
+                # The conformance certificate of the official test suite.
+                "hasCredential": details.certificate_url,
             }
         ),
         "accessService": _without_none(

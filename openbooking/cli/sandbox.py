@@ -136,9 +136,7 @@ def _check_not_production(stage: str | None) -> None:
     try:
         in_production = is_production(stage) if stage else read_settings(os.environ).production
     except UnknownStageError:
-        refuse(
-            f"{stage} is not in .chalice/config.json, so it may be in production: no sandbox was changed."
-        )
+        refuse(f"{stage} is not in .chalice/config.json, so it may be in production: no sandbox was changed.")
     if in_production:
         refuse("A sandbox is never in production: customers could book what does not take place.")
 

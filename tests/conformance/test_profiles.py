@@ -42,8 +42,35 @@ def test_each_profile_sets_only_settings_there_are_and_leaves_no_mark(
 @pytest.mark.parametrize("names", EVERY, ids=lambda names: "+".join(names) or "base")
 def test_suite_and_server_agree_about_payments(names: list[str], tmp_path: Path) -> None:
     made = built(names, tmp_path)
-    expected = read_settings(made.server).reconciliation
-    assert (made.suite["sellers"]["primary"]["paymentReconciliationDetails"] or {}) == expected
+    features = made.suite["integrationTests"]["implementedFeatures"]
+    details = made.suite["sellers"]["primary"]["paymentReconciliationDetails"]
+    assert details
+    is_checked = features.get("payment-reconciliation-detail-validation", True)  # the suite's default
+    assert read_settings(made.server).reconciliation == (details if is_checked else {})
+
+
+def test_without_reconciliation_the_suite_sends_details_that_are_ignored(tmp_path: Path) -> None:
+    """A test of the suite sends them to see that they are ignored, and cannot run without."""
+    made = built(["no-payment-reconciliation"], tmp_path)
+    assert made.suite["sellers"] == built([], tmp_path).suite["sellers"]
+    assert read_settings(made.server).reconciliation == {}
+
+
+def test_without_tax_calculation_no_feature_of_tax_is_claimed(tmp_path: Path) -> None:
+    made = built(["no-tax-calculation"], tmp_path)
+    features = made.suite["integrationTests"]["implementedFeatures"]
+    taxed = {name: claimed for name, claimed in features.items() if "tax-calculation" in name}
+    assert taxed == {
+        f"business-to-{customer}-tax-calculation-{mode}": False
+        for customer in ("consumer", "business")
+        for mode in ("net", "gross")
+    }
+    assert not read_settings(made.server).business_tax
+
+
+def test_the_types_in_scope_are_those_the_suite_books(tmp_path: Path) -> None:
+    assert built([], tmp_path).types_in_scope == {"ScheduledSession", "IndividualFacilityUseSlot"}
+    assert built(["facility-use-slots"], tmp_path).types_in_scope == {"ScheduledSession", "FacilityUseSlot"}
 
 
 @pytest.mark.parametrize("names", EVERY, ids=lambda names: "+".join(names) or "base")

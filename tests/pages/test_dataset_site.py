@@ -57,6 +57,11 @@ def test_first_json_ld_of_the_page_is_the_document() -> None:
     assert json.loads(Reading(page_of(DETAILS)).json_ld[0]) == document
 
 
+def test_page_links_the_certificate_only_if_there_is_one() -> None:
+    assert "https://booking.example/certificate/" in Reading(page_of(full_details())).links()
+    assert "Conformance" not in page_of(DETAILS)
+
+
 def test_page_has_language_title_and_width() -> None:
     reading = Reading(page_of(DETAILS))
     assert reading.attributes("html") == [{"lang": "en-GB"}]

@@ -36,6 +36,7 @@ def full_details() -> DatasetDetails:
         booking_service_url="https://booking.example/",
         booking_service_version="1.0.0",
         booking_terms_url="https://booking.example/terms",
+        certificate_url="https://booking.example/certificate/",
         booking_access_url="https://booking.example/access",
         authentication_authority="https://login.example",
     )
@@ -55,6 +56,12 @@ def test_authentication_authority_is_shown_only_if_there_is_one() -> None:
     assert "authenticationAuthority" not in dataset_document(BASE_URL, DETAILS)["accessService"]
     access = dataset_document(BASE_URL, full_details())["accessService"]
     assert access["authenticationAuthority"] == "https://login.example"
+
+
+def test_certificate_is_linked_only_if_there_is_one() -> None:
+    assert "hasCredential" not in dataset_document(BASE_URL, DETAILS)["bookingService"]
+    service = dataset_document(BASE_URL, full_details())["bookingService"]
+    assert service["hasCredential"] == "https://booking.example/certificate/"
 
 
 def test_each_feed_has_its_own_identifier_name_and_address() -> None:

@@ -1,0 +1,106 @@
+"""`openbooking certify`: the official test suite, in all configurations of the reference implementation's CI."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openbooking.cli.terminal import refuse
+from openbooking.conformance.certification import Certification, answers
+from openbooking.conformance.checkout import CertificationError, Checkout, read_checkout, seed_vocabularies
+from openbooking.conformance.results import RUNS, Result, Run, as_markdown, as_text, chosen
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def certify(
+    suite: Annotated[Path, typer.Option(help="A checkout of the OpenActive Test Suite.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run", help="Only this run, mode or profile, such as random.no-auth; may be repeated."
+        ),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature", help="Only this part of the suite, such as core or payment/free-opportunities."
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for results, logs and certificates.")] = Path(
+        "build/certification"
+    ),
+    certificate_url: Annotated[
+        str, typer.Option(help="URL under which the certificates will be published.")
+    ] = "https://booking.example/certificates",
+    dynoxide: Annotated[
+        str, typer.Option(envvar="DYNOXIDE", help="Path of the engine Dynoxide; by default moto is used.")
+    ] = "",
+    node: Annotated[str | None, typer.Option(help="Path of Node.js; by default the one on the PATH.")] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Also the checks that the reference implementation fails.")
+    ] = True,
+    any_commit: Annotated[bool, typer.Option("--any-commit", help="Accept any commit of the suite.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat runs that have finished.")] = False,
+) -> None:
+    """Run the official test suite in all configurations, and list the results: see docs/conformance.md."""
+    try:
+        wanted = chosen(runs or [])
+    except KeyError as error:
+        names = ", ".join(run.name for run in RUNS)
+        refuse(f"There is no run {error.args[0]!r}. Choose from: {names}.")
+    try:
+        checkout = _seeded(read_checkout(suite, node=node, any_commit=any_commit))
+        certification = Certification(
+            checkout=checkout,
+            output=output,
+            certificates=certificate_url,
+            dynoxide=dynoxide or None,
+            strict=strict,
+            features=_paths(features or [], checkout),
+        )
+        results = [_result(certification, run, again) for run in wanted]
+    except CertificationError as error:
+        refuse(str(error))
+    _report(results, output)
+    if not all(result.is_success for result in results):
+        raise typer.Exit(1)
+
+
+def _seeded(checkout: Checkout) -> Checkout:
+    seeded = seed_vocabularies(checkout, answers)
+    if seeded.has_stand_ins:
+        typer.echo("The suite uses stand-ins for vocabularies of openactive.io, with only what is used here.")
+    return seeded
+
+
+def _paths(features: list[str], checkout: Checkout) -> tuple[str, ...]:
+    """Raises CertificationError for a part that the suite does not have."""
+    known = checkout.directory / "packages" / "openactive-integration-tests" / "test" / "features"
+    paths = tuple(each.strip("/") for each in features)
+    for path in paths:
+        if not (known / path).is_dir():
+            raise CertificationError(f"The suite has no part {path!r}: see the folders in {known}.")
+    return paths
+
+
+def _result(certification: Certification, run: Run, again: bool) -> Result:
+    known = None if again else certification.known(run)
+    if known is not None:
+        typer.echo(f"{run.name}: finished on {known.date}, {known.passed:,} of {known.checks:,} passed")
+        return known
+    typer.echo(f"{run.name}: runs; its output is in {certification.folder(run)}/suite.log")
+    result = certification.certify(run)
+    typer.echo(f"{run.name}: {result.passed:,} of {result.checks:,} passed in {result.minutes:.1f} minutes")
+    return result
+
+
+def _report(results: list[Result], output: Path) -> None:
+    (output / "results.md").write_text(as_markdown(results), "utf-8")
+    (output / "results.txt").write_text(as_text(results) + "\n", "utf-8")
+    typer.echo(f"\n{as_text(results)}\n")
+    typer.echo(f"openbooking {version('openbooking')}. As Markdown: {output / 'results.md'}")
