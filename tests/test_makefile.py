@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("run", "demo", "test", "lint", "bench", "package", "rehearse", "deploy", "lock", "clean")
+COMMANDS = (
+    "run",
+    "demo",
+    "test",
+    "lint",
+    "certify",
+    "bench",
+    "package",
+    "rehearse",
+    "deploy",
+    "lock",
+    "clean",
+)
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -73,3 +85,16 @@ def test_a_deployment_without_a_stage_is_refused() -> None:
 def test_the_address_for_alarms_is_passed_on() -> None:
     recipe = plan("deploy", "STAGE=dev", "ALARM_EMAIL=alarms@example.org")
     assert recipe[-1].endswith("openbooking stage deploy --stage dev --alarm-email 'alarms@example.org'")
+
+
+def test_a_certification_without_a_checkout_is_refused() -> None:
+    assert any("Name a checkout of the suite" in line for line in plan("certify"))
+
+
+def test_runs_and_features_are_passed_on() -> None:
+    recipe = plan(
+        "certify", "SUITE=there", "RUNS=random controlled.no-auth", "FEATURES=core", "OPTIONS=--again"
+    )
+    assert recipe[-1].endswith(
+        "openbooking certify --suite 'there' --run random --run controlled.no-auth --feature core --again"
+    )

@@ -11,7 +11,7 @@ import typer
 from openbooking.cli.terminal import refuse
 from openbooking.conformance.certification import Certification, answers
 from openbooking.conformance.checkout import CertificationError, Checkout, read_checkout, seed_vocabularies
-from openbooking.conformance.results import RUNS, Result, Run, as_markdown, as_text, chosen
+from openbooking.conformance.results import RUNS, Result, as_markdown, as_text, chosen
 
 app = typer.Typer(add_completion=False)
 
@@ -63,7 +63,7 @@ def certify(
             strict=strict,
             features=_paths(features or [], checkout),
         )
-        results = [_result(certification, run, again) for run in wanted]
+        results = certification.run(wanted, typer.echo, again=again)
     except CertificationError as error:
         refuse(str(error))
     _report(results, output)
@@ -86,17 +86,6 @@ def _paths(features: list[str], checkout: Checkout) -> tuple[str, ...]:
         if not (known / path).is_dir():
             raise CertificationError(f"The suite has no part {path!r}: see the folders in {known}.")
     return paths
-
-
-def _result(certification: Certification, run: Run, again: bool) -> Result:
-    known = None if again else certification.known(run)
-    if known is not None:
-        typer.echo(f"{run.name}: finished on {known.date}, {known.passed:,} of {known.checks:,} passed")
-        return known
-    typer.echo(f"{run.name}: runs; its output is in {certification.folder(run)}/suite.log")
-    result = certification.certify(run)
-    typer.echo(f"{run.name}: {result.passed:,} of {result.checks:,} passed in {result.minutes:.1f} minutes")
-    return result
 
 
 def _report(results: list[Result], output: Path) -> None:

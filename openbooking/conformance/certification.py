@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,12 +43,16 @@ exec {browser} "${{args[@]}}"
 """
 
 
+Serve = Callable[[Run, Path, str | None], AbstractContextManager[str]]
+
+
 @dataclass(frozen=True)
 class Certification:
     """What all runs have in common. `output` is the folder for results, logs and certificates.
 
     `certificates` is the URL under which the certificates will be published. `features` limits the runs to
-    parts of the suite, as paths under test/features, such as `core` or `approval/minimal-proposal`.
+    parts of the suite, as paths under test/features, such as `core` or `approval/minimal-proposal`. `serve`
+    starts the server of a run, by default in a process of its own, and yields its URL.
     """
 
     checkout: Checkout
@@ -58,6 +62,26 @@ class Certification:
     strict: bool = True
     features: tuple[str, ...] = ()
     minutes_at_most: float = 120.0
+    serve: Serve | None = None
+
+    def run(self, runs: Sequence[Run], say: Callable[[str], None], *, again: bool = False) -> list[Result]:
+        """The results of these runs; those that have finished are not repeated, unless `again`.
+
+        `say` gets a line before and after each. Raises CertificationError.
+        """
+        results = []
+        for run in runs:
+            result = None if again else self.known(run)
+            if result is not None:
+                say(f"{run.name}: finished on {result.date}, {result.passed:,} of {result.checks:,} passed")
+            else:
+                say(f"{run.name}: runs; its output is in {self.folder(run)}/suite.log")
+                result = self.certify(run)
+                say(
+                    f"{run.name}: {result.passed:,} of {result.checks:,} passed in {result.minutes:.1f} minutes"
+                )
+            results.append(result)
+        return results
 
     def folder(self, run: Run) -> Path:
         return self.output / run.name
@@ -78,7 +102,7 @@ class Certification:
         port = OPENID_PORT if run.uses_openid else free_port()
         if run.uses_openid and not is_free(port):
             raise CertificationError(f"Port {port} is in use; the suite needs it for {run.name}.")
-        with self._engine(folder) as engine_url, self._server(run, folder, engine_url) as url:
+        with self._engine(folder) as engine_url, (self.serve or self._server)(run, folder, engine_url) as url:
             began = time.monotonic()
             code, output = self._suite(run, folder, url, port)
             minutes = (time.monotonic() - began) / 60
@@ -122,7 +146,7 @@ class Certification:
         if engine_url is not None:
             command += ["--dynamodb-url", engine_url]
         environment = {
-            "CERTIFICATE_URL": self._certificate_url(run),
+            "CERTIFICATE_URL": self.certificate_url(run),
             "OPENBOOKING_STATE_DIRECTORY": str(folder / "server"),
         }
         log, url = folder / "server.log", f"http://localhost:{port}"
@@ -154,12 +178,13 @@ class Certification:
         suite["integrationTests"] |= {
             # A certificate is only valid for whole runs.
             "generateConformanceCertificate": not self.features,
-            "conformanceCertificateId": self._certificate_url(run),
+            "conformanceCertificateId": self.certificate_url(run),
             "conformanceCertificatePath": f"{folder.as_posix()}/certificate/",
         }
         return suite
 
-    def _certificate_url(self, run: Run) -> str:
+    def certificate_url(self, run: Run) -> str:
+        """Where the certificate of a run will be published."""
         return f"{self.certificates.rstrip('/')}/{run.name}/"
 
 
