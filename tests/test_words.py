@@ -26,6 +26,7 @@ CHECKED = (
     "chalicelib/identity",
     "chalicelib/pages",
     "chalicelib/runtime",
+    "chalicelib/sandbox",
     "chalicelib/services",
     "chalicelib/storage",
     "chalicelib/test_interface",
@@ -48,6 +49,7 @@ CHECKED = (
     "tests/reference",
     "tests/runtime",
     "tests/samples",
+    "tests/sandbox",
     "tests/test_interface",
     "tests/wire",
 )

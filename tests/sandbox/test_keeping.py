@@ -13,6 +13,7 @@ from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order
 from chalicelib.runtime.settings import SettingsError
+from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.sandbox.keeping import (
     ANSWERED_AFTER,
     ANSWERING,
@@ -23,6 +24,7 @@ from chalicelib.sandbox.keeping import (
 )
 from chalicelib.sandbox.plan import Answer, Place, Size
 from chalicelib.sandbox.requests import BookingFlow
+from chalicelib.services.checking.findings import Damage
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.store import Listing
 from tests.support.inventory import BASE_URL
@@ -227,6 +229,13 @@ def test_parents_go_with_their_opportunities(world: World) -> None:
     world.system.sandbox.clear()
     listed = world.store.imported_from("sandbox")
     assert not [listing for listing in listed if not listing.deleted]
+
+
+def test_a_check_finds_no_stuck_work_in_it(world: World) -> None:
+    """Its entries are never finished."""
+    fill(world)
+    found = Upkeep(world.system, lambda _: None).check(parts=1).run().findings
+    assert {finding.damage for finding in found} == {Damage.ITEM_MISSING}  # there are no streams here
 
 
 def test_in_production_there_is_none(world: World) -> None:

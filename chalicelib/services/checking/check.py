@@ -50,8 +50,9 @@ MAX_NAMED = 1000
 _TOGETHER = 100  # rows in one read
 _HEAD = 25  # entries of a kind of work that are compared
 
-# Kinds of entries on which no worker is expected to work, and those that wait for an operator.
-_NOTES = ("dataset#", PARKED_CONTENT)
+# Kinds of entries on which no worker is expected to work, or that are never finished (those of a sandbox), and
+# those that wait for an operator.
+_NOTES = ("dataset#", "sandbox", PARKED_CONTENT)
 _ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 
