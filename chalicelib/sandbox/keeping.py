@@ -41,6 +41,8 @@ _ENTRIES = 10
 CHECKED_EVERY = timedelta(minutes=10)
 # Dates move on after this time. Every limit of a criterion is days away when an Opportunity is new.
 RENEWED_AFTER = timedelta(days=2)
+# One that is used up stays in the feed for this time: who has just booked it, or cancels it, still finds it there.
+WITHDRAWN_AFTER = timedelta(hours=2)
 # A Broker sees the proposal as waiting for at least this time.
 ANSWERED_AFTER = timedelta(seconds=5)
 
@@ -48,10 +50,24 @@ _NOTE = "Answered automatically by the sandbox."
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """An Opportunity whose place another one has taken; it is still to be withdrawn."""
+
+    place: Place
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Batch:
-    """The places in one entry."""
+    """The places in one entry, and what had some of them before."""
 
     places: tuple[Place, ...]
+    replaced: tuple[Replaced, ...] = ()
+
+    @property
+    def all(self) -> tuple[Place, ...]:
+        """Every Opportunity that is not withdrawn yet, by its place."""
+        return (*self.places, *(each.place for each in self.replaced))
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ class Sandbox:
                 for entry in entries:
                     batch = _read(entry)
                     if batch is not None:
-                        self._withdraw_surely(batch.places)
+                        self._withdraw_surely(batch.all)
                         cleared += len(batch.places)
                     self.pending.finish(entry)
         return cleared
@@ -173,10 +189,12 @@ class Sandbox:
         old = [
             place for place in batch.places if (at := known.get(_id(place))) and _is_used_up(place, *at, now)
         ]
-        if old:
-            self._withdraw(old)
+        ended = [each.place for each in batch.replaced if each.at + WITHDRAWN_AFTER <= now]
+        if old or ended:
+            self._withdraw(ended)
             following = tuple(self._numbered(place) if place in old else place for place in batch.places)
-            batch = Batch(following)
+            waiting = tuple(each for each in batch.replaced if each.place not in ended)
+            batch = Batch(following, (*waiting, *(Replaced(place, now) for place in old)))
             changed = replace(entry, id=self.new_id(), document=codec.to_json(batch), progress="")
             self.pending.exchange([entry], [changed])
             entry = changed
@@ -229,9 +247,12 @@ class Sandbox:
         """Withdraw the Opportunities of these places, and their parents. Their Orders stay valid."""
         all_ids = [each for place in old for each in ids(place.request, place.number) if each is not None]
         listed = [listing for listing, _ in self.store.listings(all_ids).values() if not listing.deleted]
-        if listed:
+        for start in range(0, len(listed), _IN_ENTRY):
             self.store.publish_together(
-                [(withdrawn(each), 0 if each.opportunity.type.is_bookable else None) for each in listed]
+                [
+                    (withdrawn(each), 0 if each.opportunity.type.is_bookable else None)
+                    for each in listed[start : start + _IN_ENTRY]
+                ]
             )
 
     def _answer(self, entry: PendingWork) -> int:

@@ -73,8 +73,10 @@ def certify(
 
 def _seeded(checkout: Checkout) -> Checkout:
     seeded = seed_vocabularies(checkout, answers)
-    if seeded.has_stand_ins:
-        typer.echo("The suite uses stand-ins for vocabularies of openactive.io, with only what is used here.")
+    if seeded.has_substitutes:
+        typer.echo(
+            "The suite uses substitutes for vocabularies of openactive.io, with only what is used here."
+        )
     return seeded
 
 

@@ -52,7 +52,7 @@ class Certification:
 
     `certificates` is the URL under which the certificates will be published. `features` limits the runs to
     parts of the suite, as paths under test/features, such as `core` or `approval/minimal-proposal`. `serve`
-    starts the server of a run, by default in a process of its own, and yields its URL.
+    starts the server of a run, by default in a separate process, and yields its URL.
     """
 
     checkout: Checkout
@@ -114,7 +114,7 @@ class Certification:
             minutes=round(minutes, 1),
             exit_code=code,
             certificate=(folder / "certificate" / "index.html").is_file(),
-            stand_ins=self.checkout.has_stand_ins,
+            substitutes=self.checkout.has_substitutes,
             engine="Dynoxide" if self.dynoxide else "moto",
             features=self.features,
             **counts(output),

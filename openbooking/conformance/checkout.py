@@ -14,7 +14,7 @@ from typing import Any
 # The commit with which the results in docs/conformance.md were made (May 2025).
 COMMIT = "995cb492a5f2251e1564df1ab5d46b06774d60fb"
 
-STAND_INS = Path(__file__).resolve().parents[2] / "tests" / "validator" / "stubs"
+SUBSTITUTES = Path(__file__).resolve().parents[2] / "tests" / "validator" / "stubs"
 
 BROKER = Path("packages") / "openactive-broker-microservice"
 TESTS = Path("packages") / "openactive-integration-tests"
@@ -28,12 +28,12 @@ class CertificationError(Exception):
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checked directory of the suite. `has_stand_ins`: its vocabularies are the small files of this project."""
+    """A checked directory of the suite. `has_substitutes`: its vocabularies are the small files of this project."""
 
     directory: Path
     node: str
     commit: str
-    has_stand_ins: bool = False
+    has_substitutes: bool = False
 
 
 def read_checkout(directory: Path, *, node: str | None = None, any_commit: bool = False) -> Checkout:
@@ -64,17 +64,17 @@ def read_checkout(directory: Path, *, node: str | None = None, any_commit: bool 
             raise CertificationError(
                 f"The packages of the suite are not installed: run `npm install` in {directory}."
             )
-    return Checkout(directory, found, commit, _has_stand_ins(directory))
+    return Checkout(directory, found, commit, _has_substitutes(directory))
 
 
 def seed_vocabularies(checkout: Checkout, is_reachable: Callable[[str], bool]) -> Checkout:
-    """Where the internet cannot be reached, put small stand-ins for the vocabularies into the suite's caches.
+    """Where the internet cannot be reached, put small substitutes for the vocabularies into the suite's caches.
 
     Without them the suite's validator rejects every Opportunity that has an activity. Existing files are kept.
     """
     missing = [
         (cache / f"{hashlib.sha256(document['url'].encode()).hexdigest()}.json", document)
-        for document in (json.loads(each.read_text("utf-8")) for each in sorted(STAND_INS.glob("*.json")))
+        for document in (json.loads(each.read_text("utf-8")) for each in sorted(SUBSTITUTES.glob("*.json")))
         for cache in (checkout.directory / BROKER / "tmp", checkout.directory / TESTS / "tmp")
     ]
     missing = [(file, document) for file, document in missing if not file.exists()]
@@ -82,7 +82,7 @@ def seed_vocabularies(checkout: Checkout, is_reachable: Callable[[str], bool]) -
         for file, document in missing:
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(_cached(document)), "utf-8")
-    return Checkout(checkout.directory, checkout.node, checkout.commit, _has_stand_ins(checkout.directory))
+    return Checkout(checkout.directory, checkout.node, checkout.commit, _has_substitutes(checkout.directory))
 
 
 def _cached(document: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _cached(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _has_stand_ins(directory: Path) -> bool:
+def _has_substitutes(directory: Path) -> bool:
     return any(
         str(_FETCHED_AT) in file.read_text("utf-8") for file in (directory / TESTS / "tmp").glob("*.json")
     )

@@ -72,7 +72,7 @@ class Result:
     minutes: float
     exit_code: int
     certificate: bool
-    stand_ins: bool
+    substitutes: bool
     engine: str
     features: tuple[str, ...] = ()
 

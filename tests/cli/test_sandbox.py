@@ -17,20 +17,19 @@ def filled(terminal: Terminal) -> str:
 def test_it_is_filled_counted_topped_up_and_cleared(terminal: Terminal) -> None:
     assert "The sandbox is filled: " in filled(terminal)
     rows = terminal.rows("sandbox", "show")
-    assert {row["type"] for row in rows} == {"ScheduledSession"}
+    assert {(row["type"], row["seller"].rpartition("/")[2]) for row in rows} == {("ScheduledSession", "2")}
     assert all(row["places"] == row["published"] == 1 for row in rows)
     assert {"BookableNoSpaces", "OnlineBookable", "Bookable, rejected automatically"} <= {
         row["criterion"] for row in rows
     }
     assert filled(terminal) == "The sandbox is filled: 0 made, 0 replaced, 0 moved.\n"
+    assert terminal.run("sandbox", "clear", typed="n\n").exit_code == 1
     assert terminal.says("sandbox", "clear", "--yes") == f"{len(rows)} opportunities were withdrawn.\n"
     assert terminal.rows("sandbox", "show") == []
     assert [what for what, _ in terminal.journal()] == ["sandbox filled", "sandbox cleared"]
 
 
-def test_one_seller_can_be_chosen(terminal: Terminal) -> None:
-    filled(terminal)
-    assert {row["seller"].rpartition("/")[2] for row in terminal.rows("sandbox", "show")} == {"2"}
+def test_an_unknown_seller_is_refused(terminal: Terminal) -> None:
     assert "9" in terminal.refuses("sandbox", "fill", "--seller", "9")
 
 
@@ -45,12 +44,6 @@ def test_without_a_seller_there_is_nothing_to_fill(terminal: Terminal) -> None:
         identities = terminal.system.store._tables.identity  # type: ignore[attr-defined]
         identities(seller.id, "seller").delete()
     assert terminal.refuses("sandbox", "fill").startswith("There is no Seller yet.")
-
-
-def test_clearing_asks_first(terminal: Terminal) -> None:
-    filled(terminal)
-    assert terminal.run("sandbox", "clear", typed="n\n").exit_code == 1
-    assert terminal.rows("sandbox", "show")
 
 
 @pytest.mark.parametrize("command", [("fill",), ("show",), ("clear", "--yes")])

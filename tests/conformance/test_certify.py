@@ -124,7 +124,7 @@ def test_a_run_is_made_once_and_its_result_kept(
     assert (tmp_path / "controlled.no-auth" / "certificate" / "index.html").exists()
     table = (tmp_path / "results.md").read_text()
     assert "| controlled.no-auth | yes | 12 | 12 | 0 | 0 |" in table
-    assert "stand-ins" in first.stdout
+    assert "substitutes" in first.stdout
     log = (tmp_path / "controlled.no-auth" / "server.log").read_text()
     assert log.rstrip().endswith("Stopped.")
 
@@ -271,7 +271,7 @@ def test_an_unknown_run_or_part_is_refused(suite: Path, node: Callable[[str], Pa
 # --- vocabularies -------------------------------------------------------------------------------
 
 
-def test_stand_ins_are_used_only_where_the_vocabularies_cannot_be_reached(
+def test_substitutes_are_used_only_where_the_vocabularies_cannot_be_reached(
     suite: Path, node: Callable[[str], Path]
 ) -> None:
     caches = [suite / package / "tmp" for package in (BROKER, TESTS)]
@@ -279,9 +279,9 @@ def test_stand_ins_are_used_only_where_the_vocabularies_cannot_be_reached(
         for file in cache.glob("*.json"):
             file.unlink()
     checkout = read_checkout(suite, node=str(node("v18.17.1")), any_commit=True)
-    assert not seed_vocabularies(checkout, lambda url: True).has_stand_ins
+    assert not seed_vocabularies(checkout, lambda url: True).has_substitutes
     assert not any(list(cache.glob("*")) for cache in caches)
-    assert seed_vocabularies(checkout, lambda url: "activity" not in url).has_stand_ins
+    assert seed_vocabularies(checkout, lambda url: "activity" not in url).has_substitutes
     for cache in caches:
         found = {
             json.loads(file.read_text())["url"]: json.loads(file.read_text()) for file in cache.glob("*")

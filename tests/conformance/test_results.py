@@ -47,7 +47,7 @@ def a_result(**changes: object) -> Result:
             "minutes": 8.4,
             "exit_code": 0,
             "certificate": True,
-            "stand_ins": False,
+            "substitutes": False,
             "engine": "Dynoxide",
             **changes,
         }  # type: ignore[arg-type]

@@ -20,8 +20,10 @@ from chalicelib.sandbox.keeping import (
     CHECKED_EVERY,
     KIND,
     RENEWED_AFTER,
+    WITHDRAWN_AFTER,
     Kept,
 )
+from chalicelib.sandbox.opportunities import ids
 from chalicelib.sandbox.plan import Answer, Place, Size
 from chalicelib.sandbox.requests import BookingFlow
 from chalicelib.services.checking.findings import Damage
@@ -105,8 +107,37 @@ def test_what_is_used_up_is_replaced_and_its_orders_stay(world: World, broker: B
     after, another = found(world, "TestOpportunityBookableOneSpace")
     assert (after.key, after.number) == (place.key, after.number)
     assert another.opportunity.id != listing.opportunity.id
-    assert world.store.listings([listing.opportunity.id])[listing.opportunity.id][0].deleted
     assert broker.status(UUID + "1").json["orderedItem"][0]["orderItemStatus"].endswith("OrderItemConfirmed")
+
+
+def test_what_is_replaced_is_withdrawn_later(world: World, broker: Broker) -> None:
+    """A Broker who has booked the last space waits for it in the feed."""
+    fill(world)
+    place, listing = found(world, "TestOpportunityBookableOneSpace")
+    book(broker, listing, UUID + "1")
+    made = [each for each in ids(place.request, place.number) if each]
+    assert len(made) == 2
+
+    def are_withdrawn() -> set[bool]:
+        return {known.deleted for known, _ in world.store.listings(made).values()}
+
+    world.system.sandbox.fill()
+    assert are_withdrawn() == {False}
+    world.clock.advance(seconds=WITHDRAWN_AFTER.total_seconds() - 60)
+    world.system.sandbox.fill()
+    assert are_withdrawn() == {False}
+    world.clock.advance(seconds=60)
+    assert world.system.sandbox.fill() == Kept()
+    assert are_withdrawn() == {True}
+
+
+def test_clearing_withdraws_what_was_replaced_too(world: World, broker: Broker) -> None:
+    fill(world)
+    _, listing = found(world, "TestOpportunityBookableOneSpace")
+    book(broker, listing, UUID + "1")
+    world.system.sandbox.fill()
+    world.system.sandbox.clear()
+    assert not [each for each in world.store.imported_from("sandbox") if not each.deleted]
 
 
 def test_what_has_enough_spaces_left_stays(world: World, broker: Broker) -> None:
@@ -214,14 +245,14 @@ def test_it_can_be_cleared_and_filled_again(world: World, broker: Broker) -> Non
     first = fill(world)
     _, listing = found(world, "TestOpportunityBookable")
     book(broker, listing, UUID + "1")
-    ids = [place.number for place, _, _ in world.system.sandbox.contents()]
+    numbers = [place.number for place, _, _ in world.system.sandbox.contents()]
     assert world.system.sandbox.clear() == first.made
     assert world.system.sandbox.contents() == []
     assert {KIND, ANSWERING} & set(world.pending.kinds()) == set()
     assert broker.status(UUID + "1").status == 200
     assert broker.c1(UUID + "2", item(listing)).error_types() == [["UnknownOpportunityError"]]
     assert fill(world) == first
-    assert not set(ids) & {place.number for place, _, _ in world.system.sandbox.contents()}
+    assert not set(numbers) & {place.number for place, _, _ in world.system.sandbox.contents()}
 
 
 def test_parents_go_with_their_opportunities(world: World) -> None:
