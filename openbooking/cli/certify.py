@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +50,8 @@ def certify(
     again: Annotated[bool, typer.Option("--again", help="Repeat runs that have finished.")] = False,
 ) -> None:
     """Run the official test suite in all configurations, and list the results: see docs/conformance.md."""
+    # So that the engine, the server and the suite of a run are ended with this command.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         wanted = chosen(runs or [])
     except KeyError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -51,6 +52,10 @@ with open("seen.jsonl", "a") as file:
 if tests["generateConformanceCertificate"]:
     os.makedirs(tests["conformanceCertificatePath"])
     open(tests["conformanceCertificatePath"] + "index.html", "w").close()
+if os.path.exists("waits"):
+    print("waits for", config["broker"]["datasetSiteUrl"], flush=True)
+    import select
+    select.select([], [], [], 300)
 failing = os.path.exists("fails")
 print("Ran 12 tests in 1.000s")
 print("✅ 11 passing\\n❌ 1 failing" if failing else "✅ 12 passing")
@@ -91,7 +96,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True)
 def clean(suite: Path) -> None:
-    for name in ("fails", "seen.jsonl"):
+    for name in ("fails", "waits", "seen.jsonl"):
         (suite / name).unlink(missing_ok=True)
 
 
@@ -347,3 +352,23 @@ def test_a_server_that_does_not_answer_in_time_is_reported(tmp_path: Path) -> No
         pytest.raises(CertificationError, match="did not answer in 0 s"),
     ):
         wait(running, lambda: False, 0, "The server", log)
+
+
+def test_a_command_that_is_ended_ends_what_it_has_started(
+    suite: Path, node: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """With SIGTERM, as a pipeline ends it."""
+    given = node("v18.17.1")
+    seed_vocabularies(read_checkout(suite, node=str(given), any_commit=True), lambda url: False)
+    (suite / "waits").touch()
+    command = [sys.executable, "-m", "openbooking", "certify", "--any-commit", "--run", "controlled.no-auth"]
+    command += ["--suite", str(suite), "--node", str(given), "--output", str(tmp_path), "--dynoxide", ""]
+    log = tmp_path / "controlled.no-auth" / "suite.log"
+    with process(command, tmp_path / "log") as running:
+        wait(running, lambda: log.exists() and "waits" in log.read_text(), 120, "It", tmp_path / "log")
+        site = re.search(r"http://localhost:(\d+)", log.read_text())
+        assert site is not None
+        assert not is_free(int(site[1]))
+        running.terminate()
+        assert running.wait(60) == 128 + 15
+        assert any(is_free(int(site[1])) for _ in range(20_000))
