@@ -34,6 +34,8 @@ from chalicelib.identity.entries import Authorisation, Invitation, Login, Partne
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.passwords import Passwords
 from chalicelib.identity.register import Register
+from chalicelib.sandbox.keeping import Sandbox
+from chalicelib.sandbox.plan import Size
 from chalicelib.services import inventory as inventory_service
 from chalicelib.services.clearing import KIND, Clearing
 from chalicelib.services.inventory import Document
@@ -475,6 +477,7 @@ def test_the_sweep_runs(function: Function) -> None:
         "opportunity-change",
         "holder-change",
         "feed-review",
+        "sandbox",
     }
 
 
@@ -637,6 +640,25 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
         ask("GET", f"orders/{json.loads(booked['body'])['@id'].rpartition('/')[2]}", expect=410)
     finally:
         asked = function.end()["asked"]
+    hold_against_policies(asked, template, inventory)
+
+
+def test_a_stage_that_is_not_in_production_may_keep_a_sandbox(
+    task_root: Path, template: Any, inventory: Inventory
+) -> None:
+    tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
+    store, pending = DynamoStore(tables), DynamoPending(tables)
+    retry = RetryPolicy(pause=time.sleep, jitter=random.random)
+    no_actions: Any = None  # a plan needs none
+    sandbox = Sandbox(store, pending, no_actions, retry, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
+    planned = sandbox.plan(store.sellers(), Size(each=1, types=frozenset({"ScheduledSession"})))
+    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    try:
+        assert function.invoke("lease_sweep", SCHEDULED)["sandbox"] > 0
+    finally:
+        asked = function.end()["asked"]
+        sandbox.clear()
+    assert planned > 0
     hold_against_policies(asked, template, inventory)
 
 
