@@ -40,6 +40,10 @@ class Register:
         for record in self.store.all(kind.KIND):
             yield _entry(record, kind)
 
+    def of(self, kind: type[E], principal: str) -> list[E]:
+        """All entries of a kind under one principal, in the order of their parts."""
+        return [_entry(record, kind) for record in self.store.parts(principal)]
+
     def authorisations_of(self, partner_id: str) -> list[Authorisation]:
         """What Sellers have allowed a partner, revoked ones included."""
         return [_entry(record, Authorisation) for record in self.store.parts(f"authorisation#{partner_id}")]

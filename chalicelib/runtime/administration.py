@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from chalicelib.runtime.system import System
 from chalicelib.services import reviews
@@ -17,6 +18,9 @@ from chalicelib.services.seller_ids import SellerIds
 from chalicelib.services.sellers import Sellers
 from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
+
+if TYPE_CHECKING:
+    from chalicelib.services.timetables.timetable import Timetable
 
 # Seconds for one run of the feed reviews, while an operator waits.
 _REVIEWS_FOR = 60.0
@@ -45,6 +49,13 @@ class Administration:
     @cached_property
     def sellers(self) -> Sellers:
         return Sellers(self.system.store, self.entries, self.journal, self.seller_ids)
+
+    def timetable(self, seller_id: str) -> "Timetable":
+        """The timetable of one Seller, by its stored id."""
+        from chalicelib.services.timetables.timetable import Timetable
+
+        system = self.system
+        return Timetable(seller_id, system.inventory, system.retry, system.now, system.register)
 
     @cached_property
     def authorisations(self) -> Authorisations:

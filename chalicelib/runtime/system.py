@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from chalicelib.services.inventory import Inventory
     from chalicelib.services.pending import TakeStep, Worker
     from chalicelib.services.seller_actions import SellerActions
+    from chalicelib.services.timetables.extending import Extender
     from chalicelib.wire.dataset import DatasetDetails
 
 T = TypeVar("T")
@@ -259,6 +260,7 @@ class System:
         """The worker for pending work."""
         from chalicelib.services import clearing, following, proposals, reviews
         from chalicelib.services.pending import Worker
+        from chalicelib.services.timetables import due
 
         store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
@@ -266,6 +268,7 @@ class System:
             following.HOLDER_KIND: lambda entry: self._follower().take_holders_step(entry),
             proposals.KIND: lambda entry: proposals.take_step(entry, store, self.now(), retry),
             reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
+            due.KIND: lambda entry: self._extender().take_step(entry),
         }
         if self.settings.test_interface:  # elsewhere nothing may delete a booking
             steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
@@ -275,6 +278,11 @@ class System:
         from chalicelib.services.following import Follower
 
         return Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
+
+    def _extender(self) -> "Extender":
+        from chalicelib.services.timetables.extending import Extender
+
+        return Extender(self.register, self.inventory, self.retry, self.now)
 
     @property
     def parked(self) -> "ParkedRecords":

@@ -80,6 +80,15 @@ class Inventory:
         known = self.store.listings([document.published.opportunity.id for document in documents])
         return [self.put_in(document, known.get(document.published.opportunity.id)) for document in documents]
 
+    def add_together(self, documents: Sequence[Document]) -> None:
+        """Add up to 50 documents that the inventory does not contain, all or none. Raises CommitRefused."""
+        self.store.publish_together(
+            [
+                (_listing(document, document.published.opportunity, 1), document.published.spaces)
+                for document in documents
+            ]
+        )
+
     def put_in(self, document: Document, known: tuple[Listing, Capacity | None] | None) -> Outcome:
         """Add or update one document if it differs from `known`, its listing in the inventory.
 
@@ -150,6 +159,37 @@ class Inventory:
             change = withdrawal_of(next_one.opportunity)
         self._publish_next(listing, next_one, capacity, spaces, change)
         return Outcome.withdrawn
+
+    def withdraw_unless_held(self, opportunity_id: str) -> Outcome | None:
+        """Withdraw an Opportunity unless an Order, a proposal or a lease holds a space of it: then None.
+
+        Raises CommitRefused if another caller changes it meanwhile.
+        """
+        listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
+        if listing is None or listing.deleted:
+            return Outcome.unchanged
+        if capacity is not None and capacity.spaces_left != capacity.spaces_total:
+            return None
+        # A Broker may book between the read and the write.
+        self.store.publish(withdrawn(listing), 0 if capacity else None, if_unheld=True)
+        return Outcome.withdrawn
+
+    def resize(self, opportunity_id: str, spaces: int) -> int:
+        """Give an Opportunity so many spaces, but not fewer than are held; how many it has now.
+
+        Raises NotListed; StillBusy if others keep changing it.
+        """
+
+        def attempt() -> int:
+            _, capacity = self._known(opportunity_id)
+            if capacity is None:
+                raise NotListed(opportunity_id)
+            total = max(spaces, capacity.spaces_total - capacity.spaces_left)
+            if total != capacity.spaces_total:
+                self.store.resize(opportunity_id, capacity, total)
+            return total
+
+        return self.retry.run(attempt, on=(CommitRefused,))
 
     def standing(self, opportunity_id: str) -> int:
         """How many Orders and OrderProposals hold it; leases, which expire, are not counted."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from chalicelib.services import clearing, following, leases, proposals, reviews
 from chalicelib.services.pending import Chore, Observer, Worker
+from chalicelib.services.timetables import due
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
@@ -19,6 +20,8 @@ SHARES = {
     reviews.KIND: 6.0,
     clearing.KIND: 8.0,
     "sandbox": 4.0,
+    due.DUE: 1.0,
+    due.KIND: 5.0,
 }
 
 
@@ -42,4 +45,5 @@ def run_sweep(
         ends_at = retry.clock() + seconds
         return leases.sweep(store, now, observer, has_time=lambda: retry.clock() < ends_at)
 
-    return worker.run(SHARES, {leases.KIND: end_leases, **chores})
+    start_due: Chore = lambda _: due.start_due(worker.store, now)  # noqa: E731
+    return worker.run(SHARES, {leases.KIND: end_leases, due.DUE: start_due, **chores})

@@ -153,6 +153,12 @@ class Store(Protocol):
     def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
         """The same for up to 50 at once, all or none."""
 
+    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+        """Change how many spaces it has; those that are held stay held, and those left change by the difference.
+
+        Raises CommitRefused if its counters have changed since `read`. More must not be held than it then has.
+        """
+
     def save_seller(self, seller: Seller) -> None:
         """Write a Seller that no import owns from now on."""
 

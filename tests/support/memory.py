@@ -360,6 +360,18 @@ class MemoryStore:
                 if (hold := self._holds.get(opportunity_id, {}).get(key))
             }
 
+    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+        with self._lock:
+            current = self._capacities[opportunity_id]
+            if current.version != read.version:
+                raise CommitRefused([OpportunityChanged(opportunity_id)])
+            self._capacities[opportunity_id] = replace(
+                current,
+                spaces_total=spaces_total,
+                spaces_left=current.spaces_left + spaces_total - read.spaces_total,
+                version=current.version + 1,
+            )
+
     def correct(
         self, opportunity_id: str, read: Capacity, corrected: Capacity, holds: Sequence[HoldCorrection] = ()
     ) -> None:

@@ -28,6 +28,7 @@ from chalicelib.services.checking.inventory import (
 )
 from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import Rebuild
+from chalicelib.services.timetables.due import DUE
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.feeds import FeedStore
@@ -52,7 +53,7 @@ _HEAD = 25  # entries of a kind of work that are compared
 
 # Kinds of entries on which no worker is expected to work, or that are never finished (those of a sandbox), and
 # those that wait for an operator.
-_NOTES = ("dataset#", "sandbox", PARKED_CONTENT)
+_NOTES = ("dataset#", "sandbox", PARKED_CONTENT, DUE)
 _ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 

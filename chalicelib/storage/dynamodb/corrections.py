@@ -44,6 +44,24 @@ def correct(
     transaction.write()
 
 
+def resize(tables: Tables, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+    """See `Store.resize`."""
+    capacity = tables.capacity
+    changed = OpportunityChanged(opportunity_id)
+    transaction = Transaction(tables.connection)
+    transaction.update(
+        capacity(opportunity_id, CAPACITY),
+        [
+            capacity.spaces_total.set(spaces_total),
+            capacity.spaces_left.add(spaces_total - read.spaces_total),
+            capacity.version.add(1),
+        ],
+        capacity.version == read.version,
+        lambda _: changed,
+    )
+    transaction.write()
+
+
 def _add_hold(transaction: Transaction, tables: Tables, opportunity_id: str, each: HoldCorrection) -> None:
     orders, changed = tables.orders, HoldChanged(opportunity_id)
     unchanged = (

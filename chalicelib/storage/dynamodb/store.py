@@ -215,6 +215,9 @@ class DynamoStore:
                 lambda _: OpportunityChanged(opportunity_id),
             )
 
+    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+        corrections.resize(self._tables, opportunity_id, read, spaces_total)
+
     def save_seller(self, seller: Seller) -> None:
         with passing_faults(self._identity):
             self._tables.identity(seller.id, _SELLER, document=codec.to_json(seller)).save()

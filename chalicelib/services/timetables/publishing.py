@@ -1,0 +1,149 @@
+"""Publishes the sessions or slots of plans in the inventory, and withdraws those that a plan no longer has.
+
+What the Seller did to one session since then is kept: cancelled ones stay cancelled, moved ones stay where they are.
+A session or slot that is booked is never withdrawn.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from chalicelib.domain.capacity import Capacity
+from chalicelib.services.inventory import Inventory, Outcome
+from chalicelib.services.timetables.documents import (
+    child_document,
+    is_called_off,
+    own_logistics,
+    parent_document,
+    source_of,
+)
+from chalicelib.services.timetables.plans import Plan, Unit
+from chalicelib.services.timetables.recurrence import Occurrence
+from chalicelib.storage import codec
+from chalicelib.storage.errors import CommitRefused, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
+
+T = TypeVar("T")
+Child: TypeAlias = tuple[str, Unit, Occurrence]
+Known: TypeAlias = tuple[Listing, Capacity | None] | None
+
+# A transaction writes two rows for each, and at most 100; DynamoDB takes 4 MB in one.
+_TOGETHER = 50
+_BYTES_TOGETHER = 3_000_000
+
+
+@dataclass
+class Published:
+    """What happened to the sessions or slots of one plan."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    called_off: list[str] = field(default_factory=list)
+    """Cancelled or postponed by the Seller: they are not changed."""
+    more_held: dict[str, int] = field(default_factory=dict)
+    """More spaces are held than the plan has: they keep as many."""
+    others: list[str] = field(default_factory=list)
+    """They belong to another source or Seller, which alone may change them."""
+
+    def add(self, other: "Published") -> None:
+        self.outcomes += other.outcomes
+        self.called_off += other.called_off
+        self.more_held |= other.more_held
+        self.others += other.others
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Raises StillBusy; what was published stays, and a repetition does the rest."""
+
+    inventory: Inventory
+    retry: RetryPolicy
+
+    def publish_parent(self, plan: Plan) -> Outcome:
+        document = parent_document(plan)
+        opportunity_id = document.published.opportunity.id
+
+        def attempt() -> Outcome:
+            known = self.inventory.store.listings([opportunity_id]).get(opportunity_id)
+            return self.inventory.put_in(document, known)
+
+        return self._patiently(attempt)
+
+    def together(self, plan: Plan, children: Sequence[Child]) -> list[Sequence[Child]]:
+        """The children in parts that fit one transaction each."""
+        if not children:
+            return []
+        _, unit, occurrence = children[0]
+        opportunity = child_document(plan, unit, occurrence).published.opportunity
+        size = max(1, min(_TOGETHER, _BYTES_TOGETHER // len(codec.to_json(opportunity))))
+        return [children[start : start + size] for start in range(0, len(children), size)]
+
+    def publish(self, plan: Plan, children: Sequence[Child], earlier: Mapping[str, Occurrence]) -> Published:
+        """Add or change one part; `earlier` has when they took place by the plans that this one replaces."""
+        done = Published()
+        new = [child for child in children if child[0] not in earlier]
+        known = [child for child in children if child[0] in earlier]
+        if new:
+            documents = [child_document(plan, unit, occurrence) for _, unit, occurrence in new]
+            try:
+                self.retry.run(lambda: self.inventory.add_together(documents), on=(StoreBusy,))
+                done.outcomes[Outcome.added] += len(new)
+            except CommitRefused:  # some are there, from an attempt that did not finish
+                known += new
+        if known:
+            ids = [child_id for child_id, _, _ in known]
+            listings = self._patiently(lambda: self.inventory.store.listings(ids))
+            for child in known:
+                self._put_in(plan, child, listings.get(child[0]), earlier.get(child[0]), done)
+        return done
+
+    def withdraw(self, opportunity_id: str, seller_id: str) -> Outcome | None:
+        """Withdraw one that no plan has any more; None if it is held, and so stays."""
+        listing = self.listing(opportunity_id)
+        if listing is None or listing.deleted or listing.source != source_of(seller_id):
+            return Outcome.unchanged
+        return self._patiently(partial(self.inventory.withdraw_unless_held, opportunity_id))
+
+    def listing(self, opportunity_id: str) -> Listing | None:
+        found = self._patiently(lambda: self.inventory.store.listings([opportunity_id]))
+        return found[opportunity_id][0] if opportunity_id in found else None
+
+    def _put_in(
+        self, plan: Plan, child: Child, known: Known, planned: Occurrence | None, done: Published
+    ) -> None:
+        opportunity_id = child[0]
+        try:
+            self._decide(plan, child, known, planned, done)
+        except (CommitRefused, StoreBusy):
+
+            def decide_again() -> None:
+                now = self.inventory.store.listings([opportunity_id]).get(opportunity_id)
+                self._decide(plan, child, now, planned, done)
+
+            self._patiently(decide_again)
+
+    def _decide(
+        self, plan: Plan, child: Child, known: Known, planned: Occurrence | None, done: Published
+    ) -> None:
+        opportunity_id, unit, occurrence = child
+        own = None
+        if known is not None and not known[0].deleted:
+            if is_called_off(known[0]):
+                done.called_off.append(opportunity_id)
+                return
+            own = own_logistics(known[0], planned, plan)
+        outcome = self.inventory.put_in(child_document(plan, unit, occurrence, own), known)
+        if outcome is Outcome.elsewhere:
+            done.others.append(opportunity_id)
+            return
+        if known is not None and known[1] is not None and known[1].spaces_total != plan.spaces:
+            total = self.inventory.resize(opportunity_id, plan.spaces)
+            outcome = Outcome.changed
+            if total != plan.spaces:
+                done.more_held[opportunity_id] = total
+        done.outcomes[outcome] += 1
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return self.retry.run(action, on=(CommitRefused, StoreBusy))

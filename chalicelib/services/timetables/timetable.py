@@ -1,0 +1,266 @@
+"""The timetable of one Seller: its plans, applied to the inventory so that a repetition changes nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Protocol, TypeVar
+
+from chalicelib.identity.register import Register
+from chalicelib.services.errors import ChangedMeanwhile, InvalidValue, NotPossible
+from chalicelib.services.inventory import Inventory, Outcome
+from chalicelib.services.timetables.plans import Plan, PlanEntry, next_due
+from chalicelib.services.timetables.publishing import Child, Published, Publisher
+from chalicelib.services.timetables.recurrence import Occurrence
+from chalicelib.storage import codec
+from chalicelib.storage.errors import RecordChanged, StoreBusy
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
+
+T = TypeVar("T")
+
+# A row holds a plan and, while it is being replaced, the one before; DynamoDB takes 400 KB.
+MAX_PLAN_BYTES = 120_000
+# Sessions or slots that one plan may have at a time.
+MAX_CHILDREN = 200_000
+_ROWS_IN_ONE_READ = 50
+_SHOWN_OF_THE_KEPT = 200
+
+OnProgress = Callable[[int, int], None]
+
+
+class Each(Protocol):
+    """Applies a function to each part: `map`, or that of an executor."""
+
+    def __call__(
+        self, work: Callable[[Sequence[Child]], Published], parts: Iterable[Sequence[Child]], /
+    ) -> Iterable[Published]: ...
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A session or slot that is booked, and that the timetable no longer has."""
+
+    id: str
+    name: str
+    starts_at: datetime | None
+    orders: int
+
+
+@dataclass
+class Applied:
+    """What became of one plan: the outcome for its row, and for its sessions or slots."""
+
+    outcome: Outcome
+    children: Published = field(default_factory=Published)
+    kept: list[Kept] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return self.children.outcomes
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """Acts for the Seller `seller_id` and refuses what belongs to another.
+
+    Every method may raise StillBusy. What was done is kept, and a repetition does the rest.
+    """
+
+    seller_id: str
+    inventory: Inventory
+    retry: RetryPolicy
+    now: Callable[[], datetime]
+    register: Register
+
+    def entries(self) -> dict[str, PlanEntry]:
+        """The stored plans by the Seller's own ids."""
+        found = self._busy(lambda: self.register.of(PlanEntry, PlanEntry.key_of(self.seller_id, "")[0]))
+        return {entry.plan.id: entry for entry in found}
+
+    def check(self, plan: Plan) -> None:
+        """Raises NotPossible for a plan of another Seller, InvalidValue for one that is too large."""
+        if plan.seller_id != self.seller_id:
+            raise NotPossible(f"{plan.id} belongs to another Seller.")
+        if (size := len(codec.to_json(plan))) > MAX_PLAN_BYTES:
+            raise InvalidValue(
+                f"it takes {size:,} bytes with all its terms; {MAX_PLAN_BYTES:,} can be stored"
+            )
+
+    def is_current(self, plan: Plan, known: PlanEntry | None) -> bool:
+        """Whether a plan has been applied and is not changed."""
+        return known is not None and known.finished and not known.removed and known.plan == as_stored(plan)
+
+    def preview(self, plan: Plan, known: PlanEntry | None) -> Applied:
+        """What `apply` would do, without the changes of single sessions that the Seller made since."""
+        self.check(plan)
+        if known is not None and self.is_current(plan, known):
+            return Applied(Outcome.unchanged, kept=self._kept(known.kept))
+        children, earlier = self._children(plan, known)
+        ids = {child[0] for child in children}
+        done = Published(
+            Counter({Outcome.added: len(ids - set(earlier)), Outcome.changed: len(ids & set(earlier))})
+        )
+        gone = self._gone(known, earlier, ids)
+        kept = self._kept(gone)
+        done.outcomes[Outcome.withdrawn] = len(gone) - len(kept)
+        done.outcomes = +done.outcomes
+        return Applied(Outcome.changed if known and not known.removed else Outcome.added, done, kept)
+
+    def apply(
+        self,
+        plan: Plan,
+        known: PlanEntry | None,
+        *,
+        each: Each = map,
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> Applied:
+        """Publish a plan in place of `known`, its stored form. Raises ChangedMeanwhile, and what `check` raises.
+
+        The row is written first, with the plans that it replaces, so that a repetition after a failure knows what
+        to withdraw.
+        """
+        self.check(plan)
+        if known is not None and self.is_current(plan, known):
+            return Applied(Outcome.unchanged, kept=self._settled(known))
+        children, earlier = self._children(plan, known)
+        until = self._until(plan, known)
+        before = (*known.before, known.plan) if known else ()
+        started = self._save(
+            PlanEntry(
+                as_stored(plan),
+                until,
+                due=known.due if known else None,
+                before=tuple(_different(before, plan)),
+                kept=known.kept if known else (),
+                version=known.version if known else 0,
+            )
+        )
+        publisher = Publisher(self.inventory, self.retry)
+        outcome = Outcome.changed if known and not known.removed else Outcome.added
+        applied = Applied(outcome)
+        if publisher.publish_parent(plan) is Outcome.elsewhere:
+            applied.children.others.append(str(plan.parent["@id"]))
+            return applied
+        gone = self._gone(started, earlier, {child[0] for child in children})
+        total, done = len(children) + len(gone), 0
+        parts = publisher.together(plan, children)
+        for part, published in zip(
+            parts, each(lambda part: publisher.publish(plan, part, earlier), parts), strict=True
+        ):
+            applied.children.add(published)
+            done += len(part)
+            on_progress(done, total)
+        kept_ids = []
+        for number, opportunity_id in enumerate(gone, 1):
+            withdrawn = publisher.withdraw(opportunity_id, self.seller_id)
+            if withdrawn is None:
+                kept_ids.append(opportunity_id)
+            elif withdrawn is Outcome.withdrawn:
+                applied.counts[withdrawn] += 1
+            on_progress(done + number, total)
+        due = next_due(plan, until)
+        self._save(replace(started, finished=True, before=(), kept=tuple(kept_ids), due=due))
+        applied.kept = self._kept(kept_ids)
+        return applied
+
+    def preview_removal(self, known: PlanEntry) -> Applied:
+        """What `remove` would do."""
+        gone = self._gone(known, self._children(known.plan, known)[1], set())
+        kept = self._kept(gone)
+        counts = +Counter({Outcome.withdrawn: len(gone) - len(kept)})
+        return Applied(Outcome.withdrawn, Published(counts), kept)
+
+    def remove(self, known: PlanEntry) -> Applied:
+        """Withdraw everything of a plan that is not booked, and the plan itself if nothing is. Raises ChangedMeanwhile."""
+        publisher = Publisher(self.inventory, self.retry)
+        _, earlier = self._children(known.plan, known)
+        started = self._save(replace(known, removed=True, finished=False, due=None))
+        applied, kept = Applied(Outcome.withdrawn), []
+        for opportunity_id in self._gone(started, earlier, set()):
+            outcome = publisher.withdraw(opportunity_id, self.seller_id)
+            if outcome is None:
+                kept.append(opportunity_id)
+            elif outcome is Outcome.withdrawn:
+                applied.counts[outcome] += 1
+        if kept:
+            self._save(replace(started, finished=True, before=(), kept=tuple(kept)))
+            applied.kept = self._kept(kept)
+        else:
+            publisher.withdraw(str(known.plan.parent["@id"]), self.seller_id)
+            self._busy(lambda: self.register.remove(started))
+        return applied
+
+    def _settled(self, known: PlanEntry) -> list[Kept]:
+        """Withdraw those that were booked and no longer are; the others."""
+        if not known.kept:
+            return []
+        publisher = Publisher(self.inventory, self.retry)
+        kept = [each for each in known.kept if publisher.withdraw(each, self.seller_id) is None]
+        if tuple(kept) != known.kept:
+            self._save(replace(known, kept=tuple(kept)))
+        return self._kept(kept)
+
+    def _children(self, plan: Plan, known: PlanEntry | None) -> tuple[list[Child], dict[str, Occurrence]]:
+        """The children of a plan that are not over, and when those of the plans before took place, by id."""
+        now = self.now()
+        children = list(plan.coming(now, self._until(plan, known)))
+        if len(children) > MAX_CHILDREN:
+            raise InvalidValue(f"it makes {len(children):,} sessions or slots; {MAX_CHILDREN:,} is the most")
+        if known is None:
+            return children, {}
+        earlier = {
+            child_id: occurrence
+            for before in (*known.before, known.plan)
+            for child_id, _, occurrence in before.coming(now, known.reached)
+        }
+        return children, earlier
+
+    def _until(self, plan: Plan, known: PlanEntry | None) -> date:
+        horizon = plan.horizon(self.now())
+        return max(horizon, known.reached) if known else horizon
+
+    def _gone(self, known: PlanEntry | None, earlier: Iterable[str], ids: set[str]) -> list[str]:
+        """What was published by an earlier plan and is in this one no longer."""
+        return [each for each in dict.fromkeys([*(known.kept if known else ()), *earlier]) if each not in ids]
+
+    def _kept(self, ids: Sequence[str]) -> list[Kept]:
+        """Those of `ids` that are held and listed, and how many Orders hold them."""
+        found: list[Kept] = []
+        for start in range(0, len(ids), _ROWS_IN_ONE_READ):
+            batch = ids[start : start + _ROWS_IN_ONE_READ]
+            for listing, capacity in self._busy(lambda: self.inventory.store.listings(batch)).values():  # noqa: B023
+                if not listing.deleted and capacity and capacity.spaces_left != capacity.spaces_total:
+                    found.append(self._as_kept(listing, counted=len(found) < _SHOWN_OF_THE_KEPT))
+        return sorted(found, key=lambda each: (str(each.starts_at), each.id))
+
+    def _as_kept(self, listing: Listing, *, counted: bool) -> Kept:
+        opportunity = listing.opportunity
+        orders = self._busy(lambda: self.inventory.standing(opportunity.id)) if counted else 1
+        return Kept(opportunity.id, opportunity.name, opportunity.starts_at, orders)
+
+    def _save(self, entry: PlanEntry) -> PlanEntry:
+        try:
+            pending = [row] if (row := entry.due_row) else []
+            return self._busy(lambda: self.register.save(entry, pending=pending))
+        except RecordChanged:
+            raise ChangedMeanwhile(
+                f"Another import, or the schedule, has just changed {entry.plan.id}. Run this again."
+            ) from None
+
+    def _busy(self, action: Callable[[], T]) -> T:
+        return self.retry.run(action, on=(StoreBusy,))
+
+
+def as_stored(plan: Plan) -> Plan:
+    """The plan as it is read from its row, for a comparison with one that was."""
+    return codec.from_json(codec.to_json(plan), Plan)
+
+
+def _different(before: Iterable[Plan], plan: Plan) -> Iterator[Plan]:
+    """The plans that differ from `plan` and from each other."""
+    seen = [as_stored(plan)]
+    for each in before:
+        if each not in seen:
+            seen.append(each)
+            yield each

@@ -1,0 +1,143 @@
+"""From rows of text to rows of values: types, columns, required cells and duplicate ids.
+
+What rows refer to, and whether their values fit each other, is checked in `planning`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openbooking.timetable.columns import COURSE, ROW_TYPES, RowType, row_type
+from openbooking.timetable.files import RawRow
+from openbooking.timetable.values import Wrong
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row is not taken: what is wrong and what to do, with its place, and its id and column if it has them."""
+
+    place: str
+    text: str
+    row_id: str = ""
+    column: str = ""
+
+    def __str__(self) -> str:
+        named = f" ({self.row_id})" if self.row_id else ""
+        column = f"{self.column}: " if self.column else ""
+        return f"{self.place}{named}: {column}{self.text}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row with the values of its columns; columns without a value have their defaults."""
+
+    place: str
+    type: RowType
+    values: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its own id; empty if its type has none."""
+        return str(self.values.get("id") or "")
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+
+@dataclass
+class Reading:
+    """The rows of all files by type; `wrong` are those with problems, by type and as far as their cells are known."""
+
+    rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in ROW_TYPES})
+    wrong: dict[str, list[tuple[str, Mapping[str, str]]]] = field(
+        default_factory=lambda: {name: [] for name in ROW_TYPES}
+    )
+    problems: list[Problem] = field(default_factory=list)
+    count: int = 0
+
+
+def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
+    """Read all rows. A row may have several problems."""
+    reading = Reading()
+    seen: dict[tuple[str, ...], str] = {}
+    for raw in raw_rows:
+        reading.count += 1
+        kind = row_type(raw.type)
+        if kind is None:
+            reading.problems.append(
+                Problem(raw.place, _unknown_type(raw), column="" if "" in raw.cells else "type")
+            )
+            continue
+        row, problems = _read_row(raw, kind)
+        key = _key(kind, raw)
+        if not problems and key is not None:
+            if (other := seen.get(key)) is not None:
+                shown = " and ".join(map(repr, key[1:]))
+                text = f"{shown} is also the id in {other}: use another, or remove one of the rows"
+                problems = [Problem(raw.place, text, raw.cells.get("id", ""), kind.unique[-1])]
+            else:
+                seen[key] = raw.place
+        if problems:
+            reading.problems += problems
+            reading.wrong[kind.name].append((raw.place, raw.cells))
+        else:
+            reading.rows[kind.name].append(row)
+    return reading
+
+
+def _read_row(raw: RawRow, kind: RowType) -> tuple[Row, list[Problem]]:
+    row_id = raw.cells.get("id", "")[:60]
+    found: dict[str, Any] = {column.name: column.default for column in kind.columns}
+    problems: list[Problem] = []
+
+    def refuse(text: str, column: str = "") -> None:
+        problems.append(Problem(raw.place, text, row_id, column))
+
+    if kind is COURSE:
+        refuse("courses cannot be sold yet: enter each meeting as a session, or leave the row out")
+        return Row(raw.place, kind, found), problems
+    for name, cell in raw.cells.items():
+        column = kind.column(name)
+        if column is None:
+            refuse(_unknown_column(name, kind))
+            continue
+        try:
+            found[name] = column.read(cell)
+        except Wrong as wrong:
+            refuse(str(wrong), name)
+    for column in kind.columns:
+        if column.required and (column.name not in raw.cells or found[column.name] == ()):
+            example = f", such as {column.example}" if column.example else ""
+            refuse(f"it is missing: {kind.name} rows need it{example}", column.name)
+    return Row(raw.place, kind, found), problems
+
+
+def _key(kind: RowType, raw: RawRow) -> tuple[str, ...] | None:
+    if not kind.unique:
+        return None
+    return (kind.name, *(raw.cells.get(name, "") for name in kind.unique))
+
+
+def _unknown_type(raw: RawRow) -> str:
+    if "" in raw.cells:
+        return "it has more cells than there are columns: put quotes around a text with a comma"
+    known = ", ".join(name for name in ROW_TYPES if name != COURSE.name)
+    if not raw.type:
+        return f"it has no type: write one of {known}"
+    return f"{raw.type[:40]!r} is not a type of row: write one of {known}"
+
+
+def _unknown_column(name: str, kind: RowType) -> str:
+    names = [column.name for column in kind.columns]
+    like = difflib.get_close_matches(name, names, n=1)
+    elsewhere = [other.name for other in ROW_TYPES.values() if other is not kind and other.column(name)]
+    if like:
+        todo = f"perhaps {like[0]!r} is meant"
+    elif elsewhere:
+        todo = f"it belongs to {elsewhere[0]} rows; empty the cell"
+    else:
+        todo = f"remove it, or use one of {', '.join(names)}"
+    return f"a {kind.name} has no column {name[:40]!r}: {todo}"
