@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.plans import Plan, PlanEntry
-from chalicelib.services.timetables.publishing import Child, Published
+from chalicelib.services.timetables.publishing import Published
 from chalicelib.services.timetables.timetable import Applied, Each, Timetable
 from openbooking.timetable.reading import Row
 
@@ -75,11 +75,6 @@ def load(
             entry = known.get(plan.id)
             return timetable.preview(plan, entry) if dry_run else timetable.apply(plan, entry, each=each)
 
-        def side_by_side(
-            work: Callable[[Sequence[Child]], Published], parts: Iterable[Sequence[Child]]
-        ) -> Iterable[Published]:
-            return threads.map(work, parts)
-
         large = {plan.id for _, plan in plans if _size(plan) > _LARGE}
         try:
             small = [plan for _, plan in plans if plan.id not in large]
@@ -88,7 +83,7 @@ def load(
                 on_progress(len(results), total)
             for _, plan in plans:
                 if plan.id in large:
-                    results[plan.id] = apply(plan, side_by_side)
+                    results[plan.id] = apply(plan, threads.map)
                     on_progress(len(results), total)
         except BaseException:
             threads.shutdown(cancel_futures=True)

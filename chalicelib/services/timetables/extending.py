@@ -73,9 +73,8 @@ class Extender:
             if current is not None and not current.removed
             else set()
         )
-        for child_id, _, _ in children:
-            if child_id not in planned:
-                publisher.withdraw(child_id, entry.plan.seller_id)
+        for part in publisher.together(entry.plan, [child for child in children if child[0] not in planned]):
+            publisher.withdraw([child[0] for child in part], entry.plan.seller_id)
 
     def _save(self, entry: PlanEntry, *rows: PendingWork) -> PlanEntry:
         """Raises CommitRefused if an import or another run has changed it."""

@@ -99,16 +99,19 @@ class Publisher:
                 self._put_in(plan, child, listings.get(child[0]), earlier.get(child[0]), done)
         return done
 
-    def withdraw(self, opportunity_id: str, seller_id: str) -> Outcome | None:
-        """Withdraw one that no plan has any more; None if it is held, and so stays."""
-        listing = self.listing(opportunity_id)
-        if listing is None or listing.deleted or listing.source != source_of(seller_id):
-            return Outcome.unchanged
-        return self._patiently(partial(self.inventory.withdraw_unless_held, opportunity_id))
-
-    def listing(self, opportunity_id: str) -> Listing | None:
-        found = self._patiently(lambda: self.inventory.store.listings([opportunity_id]))
-        return found[opportunity_id][0] if opportunity_id in found else None
+    def withdraw(self, ids: Sequence[str], seller_id: str) -> tuple[int, list[str]]:
+        """Withdraw up to 50 that no plan has any more: how many, and the ids of those that are held and so stay."""
+        listings = self._patiently(lambda: self.inventory.store.listings(ids))
+        withdrawn, held = 0, []
+        for each in ids:
+            listing, _ = listings.get(each, (None, None))
+            if listing is None or listing.deleted or listing.source != source_of(seller_id):
+                continue
+            if self._patiently(partial(self.inventory.withdraw_unless_held, each)) is None:
+                held.append(each)
+            else:
+                withdrawn += 1
+        return withdrawn, held
 
     def _put_in(
         self, plan: Plan, child: Child, known: Known, planned: Occurrence | None, done: Published

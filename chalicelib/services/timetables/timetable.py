@@ -17,6 +17,7 @@ from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 # A row holds a plan and, while it is being replaced, the one before; DynamoDB takes 400 KB.
@@ -32,9 +33,7 @@ OnProgress = Callable[[int, int], None]
 class Each(Protocol):
     """Applies a function to each part: `map`, or that of an executor."""
 
-    def __call__(
-        self, work: Callable[[Sequence[Child]], Published], parts: Iterable[Sequence[Child]], /
-    ) -> Iterable[Published]: ...
+    def __call__(self, work: Callable[[A], T], parts: Iterable[A], /) -> Iterable[T]: ...
 
 
 @dataclass(frozen=True)
@@ -122,46 +121,34 @@ class Timetable:
         """
         self.check(plan)
         if known is not None and self.is_current(plan, known):
-            return Applied(Outcome.unchanged, kept=self._settled(known))
+            settled = self._settled(known, each)
+            if settled == known or plan.opening is None:
+                return Applied(Outcome.unchanged, kept=self._kept(settled.kept))
+            known = settled  # slots may take the place of those that were released
         children, earlier = self._children(plan, known)
-        until = self._until(plan, known)
-        before = (*known.before, known.plan) if known else ()
-        started = self._save(
-            PlanEntry(
-                as_stored(plan),
-                until,
-                due=known.due if known else None,
-                before=tuple(_different(before, plan)),
-                kept=known.kept if known else (),
-                version=known.version if known else 0,
-            )
-        )
+        started = self._start(plan, known)
         publisher = Publisher(self.inventory, self.retry)
-        outcome = Outcome.changed if known and not known.removed else Outcome.added
-        applied = Applied(outcome)
+        applied = Applied(Outcome.changed if known and not known.removed else Outcome.added)
         if publisher.publish_parent(plan) is Outcome.elsewhere:
             applied.children.others.append(str(plan.parent["@id"]))
             return applied
+        # First what is withdrawn: where a slot stays because it is booked, no other may take its time.
         gone = self._gone(started, earlier, {child[0] for child in children})
-        total, done = len(children) + len(gone), 0
-        parts = publisher.together(plan, children)
+        kept = self._withdraw(publisher, gone, applied, each)
+        children, blocked = self._without_overlaps(plan, children, kept)
+        kept += self._withdraw(
+            publisher, [each_id for each_id in blocked if each_id in earlier], applied, each
+        )
+        done, parts = 0, publisher.together(plan, children)
         for part, published in zip(
             parts, each(lambda part: publisher.publish(plan, part, earlier), parts), strict=True
         ):
             applied.children.add(published)
             done += len(part)
-            on_progress(done, total)
-        kept_ids = []
-        for number, opportunity_id in enumerate(gone, 1):
-            withdrawn = publisher.withdraw(opportunity_id, self.seller_id)
-            if withdrawn is None:
-                kept_ids.append(opportunity_id)
-            elif withdrawn is Outcome.withdrawn:
-                applied.counts[withdrawn] += 1
-            on_progress(done + number, total)
-        due = next_due(plan, until)
-        self._save(replace(started, finished=True, before=(), kept=tuple(kept_ids), due=due))
-        applied.kept = self._kept(kept_ids)
+            on_progress(done, len(children))
+        due = next_due(plan, started.published_until)
+        self._save(replace(started, finished=True, before=(), kept=tuple(kept), due=due))
+        applied.kept = self._kept(kept)
         return applied
 
     def preview_removal(self, known: PlanEntry) -> Applied:
@@ -176,30 +163,65 @@ class Timetable:
         publisher = Publisher(self.inventory, self.retry)
         _, earlier = self._children(known.plan, known)
         started = self._save(replace(known, removed=True, finished=False, due=None))
-        applied, kept = Applied(Outcome.withdrawn), []
-        for opportunity_id in self._gone(started, earlier, set()):
-            outcome = publisher.withdraw(opportunity_id, self.seller_id)
-            if outcome is None:
-                kept.append(opportunity_id)
-            elif outcome is Outcome.withdrawn:
-                applied.counts[outcome] += 1
+        applied = Applied(Outcome.withdrawn)
+        kept = self._withdraw(publisher, self._gone(started, earlier, set()), applied, map)
         if kept:
             self._save(replace(started, finished=True, before=(), kept=tuple(kept)))
             applied.kept = self._kept(kept)
         else:
-            publisher.withdraw(str(known.plan.parent["@id"]), self.seller_id)
+            publisher.withdraw([str(known.plan.parent["@id"])], self.seller_id)
             self._busy(lambda: self.register.remove(started))
         return applied
 
-    def _settled(self, known: PlanEntry) -> list[Kept]:
-        """Withdraw those that were booked and no longer are; the others."""
+    def _start(self, plan: Plan, known: PlanEntry | None) -> PlanEntry:
+        before = (*known.before, known.plan) if known else ()
+        entry = PlanEntry(
+            as_stored(plan),
+            self._until(plan, known),
+            due=known.due if known else None,
+            before=tuple(_different(before, plan)),
+            kept=known.kept if known else (),
+            version=known.version if known else 0,
+        )
+        return self._save(entry)
+
+    def _withdraw(self, publisher: Publisher, ids: Sequence[str], applied: Applied, each: Each) -> list[str]:
+        """Withdraw those that are not held; the ids of the others."""
+        parts = [ids[start : start + _ROWS_IN_ONE_READ] for start in range(0, len(ids), _ROWS_IN_ONE_READ)]
+        kept: list[str] = []
+        for withdrawn, held in each(lambda part: publisher.withdraw(part, self.seller_id), parts):
+            applied.counts[Outcome.withdrawn] += withdrawn
+            kept += held
+        applied.children.outcomes = +applied.counts
+        return kept
+
+    def _without_overlaps(
+        self, plan: Plan, children: Sequence[Child], kept: Sequence[str]
+    ) -> tuple[list[Child], list[str]]:
+        """Slots without those that overlap with a booked one of the same court, and the ids of these."""
+        taken: dict[str, list[tuple[datetime, datetime]]] = {}
+        for listing in self._listings(kept) if plan.opening is not None else ():
+            opportunity = listing.opportunity
+            if opportunity.starts_at and opportunity.ends_at:
+                court = opportunity.id.rpartition("/")[0]
+                taken.setdefault(court, []).append((opportunity.starts_at, opportunity.ends_at))
+        free: list[Child] = []
+        blocked: list[str] = []
+        for child in children:
+            spans = taken.get(child[0].rpartition("/")[0], ())
+            if any(child[2].starts_at < end and start < child[2].ends_at for start, end in spans):
+                blocked.append(child[0])
+            else:
+                free.append(child)
+        return free, blocked
+
+    def _settled(self, known: PlanEntry, each: Each) -> PlanEntry:
+        """Withdraw those that were booked and no longer are."""
         if not known.kept:
-            return []
+            return known
         publisher = Publisher(self.inventory, self.retry)
-        kept = [each for each in known.kept if publisher.withdraw(each, self.seller_id) is None]
-        if tuple(kept) != known.kept:
-            self._save(replace(known, kept=tuple(kept)))
-        return self._kept(kept)
+        kept = tuple(self._withdraw(publisher, known.kept, Applied(Outcome.unchanged), each))
+        return known if kept == known.kept else self._save(replace(known, kept=kept))
 
     def _children(self, plan: Plan, known: PlanEntry | None) -> tuple[list[Child], dict[str, Occurrence]]:
         """The children of a plan that are not over, and when those of the plans before took place, by id."""
@@ -233,6 +255,12 @@ class Timetable:
                 if not listing.deleted and capacity and capacity.spaces_left != capacity.spaces_total:
                     found.append(self._as_kept(listing, counted=len(found) < _SHOWN_OF_THE_KEPT))
         return sorted(found, key=lambda each: (str(each.starts_at), each.id))
+
+    def _listings(self, ids: Sequence[str]) -> Iterator[Listing]:
+        for start in range(0, len(ids), _ROWS_IN_ONE_READ):
+            batch = ids[start : start + _ROWS_IN_ONE_READ]
+            for listing, _ in self._busy(lambda: self.inventory.store.listings(batch)).values():  # noqa: B023
+                yield listing
 
     def _as_kept(self, listing: Listing, *, counted: bool) -> Kept:
         opportunity = listing.opportunity
