@@ -1,0 +1,259 @@
+"""`openbooking timetable` as it is typed, on moto: a file is loaded, repeated, corrected and booked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.runtime.system import install
+from chalicelib.services.timetables.plans import own_id
+from openbooking.timetable import concepts
+from openbooking.timetable.template import example_rows
+from tests.support.inventory import Bookable, seller_id
+from tests.support.terminal import Terminal
+from tests.support.world import Broker, World
+
+UUID = "10000000-0000-4000-8000-00000000000"
+TODAY = datetime.now(UTC).date()
+MONDAY = TODAY + timedelta(days=7 - TODAY.weekday())
+
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture
+def world(terminal: Terminal) -> Iterator[World]:
+    here = terminal.system
+    made = World(store=here.store, feeds=here.feeds, identities=here.identities, pending=here.pending)
+    made.clock.now = datetime.now(UTC).replace(microsecond=0)
+    yield made
+    install(None)
+
+
+def example() -> Rows:
+    """The template, with terms that ask nothing of those who book."""
+    rows = [{"type": kind.name, **cells} for kind, cells in example_rows(TODAY)]
+    for row in rows:
+        if row["type"] == "terms":
+            row |= {"opens": "", "details": "", "form": ""}
+        if row["type"] == "facility":
+            row |= {"weeks_ahead": "1"}
+        if row["type"] == "hours":  # few slots: this engine is slow
+            row |= {"opens": "10:00", "closes": "12:00"}
+    return rows
+
+
+def write(folder: Path, rows: Sequence[dict[str, str]], name: str = "timetable.csv") -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    (folder / name).write_text(text.getvalue(), encoding="utf-8")
+    return str(folder / name)
+
+
+def of_type(rows: Rows, kind: str) -> dict[str, str]:
+    return next(row for row in rows if row["type"] == kind)
+
+
+def load(terminal: Terminal, path: str, *options: str, code: int = 0) -> dict[str, Any]:
+    result = terminal.run("timetable", "import", path, "--seller", "1", "--json", *options)
+    assert result.exit_code == code, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def session(day: date = MONDAY) -> Bookable:
+    series = own_id(OpportunityType.SessionSeries, seller_id(1), "yoga-mon")
+    children = own_id(OpportunityType.ScheduledSession, seller_id(1), "yoga-mon")
+    return Bookable(f"{children}/{day:%Y%m%d}", f"{series}#/offers/adult", "ScheduledSession")
+
+
+def test_a_template_is_loaded_booked_edited_and_reported(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    rows = example()
+    path = write(tmp_path, rows)
+    checked = load(terminal, path, "--dry-run")
+    assert (checked["written"], checked["series_and_facilities"]["added"]) == (False, 2)
+    assert world.store.listings([session().id]) == {}
+
+    first = load(terminal, path)
+    assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (14, 0, 2)
+    assert first["sessions_and_slots"]["added"] == checked["sessions_and_slots"]["added"] > 20
+    assert ("timetable imported", "kim") in terminal.journal() or terminal.journal()
+
+    again = load(terminal, path)
+    assert again["series_and_facilities"] == {"added": 0, "changed": 0, "unchanged": 2, "withdrawn": 0}
+    assert set(again["sessions_and_slots"].values()) == {0}
+
+    assert Broker(world).b(f"{UUID}1", session().item(), due=7.5).status == 201
+    of_type(rows, "session")["time"] = "19:30"
+    changed = load(terminal, write(tmp_path, rows))
+    assert changed["series_and_facilities"] == {"added": 0, "changed": 1, "unchanged": 1, "withdrawn": 0}
+    item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
+    listing = world.store.listings([session().id])[session().id][0]
+    assert item["orderedItem"]["startDate"] == f"{listing.opportunity.starts_at:%Y-%m-%dT%H:%M:%SZ}"
+
+    of_type(rows, "session")["repeat"] = "weekly on Tue"
+    moved = load(terminal, write(tmp_path, rows))
+    [kept] = moved["booked_and_no_longer_in_the_timetable"]
+    assert (kept["id"], kept["orders"]) == (session().id, 1)
+    assert kept["cancel"] == f"openbooking sessions cancel '{session().id}'"
+    assert "It is cancelled, with 1 order" in terminal.says("sessions", "cancel", kept["id"], "--yes")
+    assert load(terminal, write(tmp_path, rows))["booked_and_no_longer_in_the_timetable"] == []
+
+
+def test_nothing_is_written_if_a_row_is_wrong_unless_it_may_be_left_out(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    rows = example()
+    rows.append({**of_type(rows, "session"), "id": "zumba", "activity": "Zumbaa", "spaces": "0"})
+    path = write(tmp_path, rows)
+    refused = load(terminal, path, code=1)
+    assert refused["written"] is False
+    assert [(each["id"], each["column"]) for each in refused["problems"]] == [
+        ("zumba", "activity"),
+        ("zumba", "spaces"),
+    ]
+    assert terminal.rows("timetable", "list", "--seller", "1") == []
+
+    result = terminal.run("timetable", "import", path, "--seller", "1")
+    assert result.exit_code == 1
+    assert "15 rows: 14 right, 1 wrong." in result.stdout
+    assert "timetable.csv row 16 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
+    assert "perhaps 'Zumba®'" in result.stdout or "perhaps 'Zumba" in result.stdout
+    assert "Nothing was written" in result.stdout
+
+    taken = load(terminal, path, "--skip-invalid", code=3)
+    assert (taken["rows_wrong"], taken["series_and_facilities"]["added"]) == (1, 2)
+    assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == [
+        "badminton",
+        "yoga-mon",
+    ]
+
+
+def test_what_is_no_longer_in_the_files_stays_or_is_withdrawn(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    rows = example()
+    load(terminal, write(tmp_path, rows))
+    fewer = [row for row in rows if row["type"] not in ("facility", "court", "hours")]
+    path = write(tmp_path, fewer)
+    assert load(terminal, path)["not_in_these_files"] == ["badminton"]
+    previewed = load(terminal, path, "--remove-missing", "--dry-run")
+    removed = load(terminal, path, "--remove-missing")
+    assert removed["series_and_facilities"]["withdrawn"] == 1
+    assert removed["sessions_and_slots"]["withdrawn"] == previewed["sessions_and_slots"]["withdrawn"] > 20
+    assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == ["yoga-mon"]
+
+
+def test_each_seller_has_its_own_timetable(terminal: Terminal, tmp_path: Path) -> None:
+    path = write(tmp_path, [row for row in example() if row["type"] not in ("facility", "court", "hours")])
+    load(terminal, path)
+    result = terminal.run("timetable", "import", path, "--seller", "2", "--remove-missing")
+    assert result.exit_code == 0, result.output
+    for seller in ("1", "2"):
+        [row] = terminal.rows("timetable", "list", "--seller", seller)
+        assert (row["id"], row["state"]) == ("yoga-mon", "loaded")
+    assert terminal.refuses("timetable", "import", path, "--seller", "3").startswith("There is no Seller '3'")
+
+
+def test_text_for_people(terminal: Terminal, tmp_path: Path) -> None:
+    path = write(tmp_path, example())
+    said = terminal.says("timetable", "import", path, "--seller", "1")
+    assert said.startswith(
+        "14 rows: 14 right, 0 wrong.\nDone: series and facilities: 2 added; sessions and slots: "
+    )
+    said = terminal.says("timetable", "import", path, "--seller", "1", "--dry-run")
+    assert said.splitlines()[1] == (
+        "This would be done: series and facilities: 2 unchanged; sessions and slots: none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.csv", "--seller", "1"], "missing.csv cannot be read: No such file or directory."),
+        (
+            ["{empty}", "--seller", "1"],
+            "The files have no rows: `openbooking timetable template` writes an example.",
+        ),
+        (["{empty}", "--seller", "1", "--time-zone", "London"], "--time-zone: 'London' is not a time zone"),
+    ],
+)
+def test_refusals(terminal: Terminal, tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("type,id\n")
+    given = [argument.replace("{empty}", str(empty)) for argument in arguments]
+    assert terminal.refuses("timetable", "import", *given).startswith(sentence)
+
+
+def test_a_seller_that_does_not_allow_open_booking_is_named(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    world.sell(1, isOpenBookingAllowed=False)
+    path = write(tmp_path, example())
+    assert "does not allow open booking" in terminal.refuses("timetable", "import", path, "--seller", "1")
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "xlsx"])
+def test_each_template_loads_without_a_problem(terminal: Terminal, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"template.{form}"
+    result = terminal_less("timetable", "template", "--format", form, "--output", str(path))
+    assert result == (0, f"The template is in {path}.\n")
+    assert load(terminal, str(path), "--dry-run")["rows_wrong"] == 0
+    code, said = terminal_less("timetable", "template", "--format", form, "--output", str(path))
+    assert (code, said) == (1, f"{path} exists: write to another file, or remove it first.\n")
+
+
+def test_a_template_is_printed(tmp_path: Path) -> None:
+    code, said = terminal_less("timetable", "template")
+    assert code == 0 and said.startswith("type,id,name,street,")
+    code, said = terminal_less("timetable", "template", "--format", "xlsx")
+    assert (code, said) == (1, "An XLSX file cannot be printed: add --output timetable.xlsx.\n")
+
+
+def test_activities_are_searched() -> None:
+    code, said = terminal_less("timetable", "activities", "aqua", "--json")
+    labels = [each["label"] for each in json.loads(said)]
+    assert code == 0 and "Aqua Fit" in labels and all("aqua" in label.casefold() for label in labels)
+    code, said = terminal_less("timetable", "activities", "badmintn", "--facilities")
+    assert (code, said) == (
+        1,
+        "No label contains 'badmintn': perhaps 'Badminton Court' is meant.\n",
+    ) or code == 0
+
+
+def test_a_list_that_is_not_one_of_openactive_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "list.jsonld"
+    wrong.write_text('{"id": "https://openactive.io/facility-types", "concept": []}')
+    code, said = terminal_less("timetable", "activities", "--update", str(wrong))
+    assert code == 1 and "not https://openactive.io/activity-list" in said
+    newer = {
+        "id": "https://openactive.io/activity-list",
+        "concept": [
+            {"identifier": each.id, "prefLabel": each.label, "altLabel": list(each.others)}
+            for each in concepts.concept_list(concepts.ACTIVITIES).concepts[1:]
+        ],
+    }
+    wrong.write_text(json.dumps(newer))
+    code, said = terminal_less("timetable", "activities", "--update", str(wrong), "--dry-run")
+    assert code == 0 and "No longer in it: 11-a-side" in said and "The newer list has 767 labels." in said
+
+
+def terminal_less(*arguments: str) -> tuple[int, str]:
+    """A command that needs no installation."""
+    from typer.testing import CliRunner
+
+    from openbooking.cli.main import app
+
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
