@@ -40,6 +40,7 @@ CHECKED = (
     "openbooking/local",
     "openbooking/reference",
     "openbooking/samples",
+    "openbooking/timetable",
     "tests/booking",
     "tests/broker",
     "tests/cli",
@@ -51,6 +52,7 @@ CHECKED = (
     "tests/samples",
     "tests/sandbox",
     "tests/test_interface",
+    "tests/timetable",
     "tests/wire",
 )
 

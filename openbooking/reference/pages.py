@@ -1,6 +1,6 @@
-"""Writes docs/errors.md and docs/settings.md from the code, so that they are always accurate.
+"""Writes docs/errors.md, docs/settings.md and others from the code, so that they are always accurate.
 
-`python -m openbooking.reference.pages` writes both, in a checkout; a test fails where one is out of date.
+`python -m openbooking.reference.pages` writes all, in a checkout; a test fails where one is out of date.
 """
 
 import ast
@@ -13,6 +13,7 @@ from typing import Any
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.runtime.settings import Settings
+from openbooking.reference.columns import columns_page
 from openbooking.reference.limits import limits_page
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -356,7 +357,12 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
                     yield statement.name, ast.literal_eval(argument)
 
 
-PAGES = {"errors.md": errors_page, "limits.md": limits_page, "settings.md": settings_page}
+PAGES = {
+    "errors.md": errors_page,
+    "limits.md": limits_page,
+    "settings.md": settings_page,
+    "timetable-columns.md": columns_page,
+}
 
 
 def _default(value: Any) -> str:

@@ -35,9 +35,9 @@ ANSWERS = {
 PREPAYMENTS = {member.value.lower(): member for member in Prepayment}
 
 
-# Weeks for which a series without an end is published.
+# Weeks for which a series is published: at most, and by default if it has no end.
+MAX_WEEKS = 56
 OPEN_ENDED_WEEKS = 8
-DAYS_OF_WEEKS = 7
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ _PRICES = _needed("prices", _IDS, "The ids of its prices, separated by semicolon
 _TERMS = Column("terms", values.own_id, "The id of the terms of those prices that name none.", "standard")
 _AHEAD = Column(
     "weeks_ahead",
-    values.number(1, 56),
+    values.number(1, MAX_WEEKS),
     "For how many weeks ahead it is published, 1 to 56; the schedule adds what comes next. By default 8 weeks, or 56 if "
     "it has an end.",
     "8",

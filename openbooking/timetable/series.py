@@ -25,7 +25,7 @@ from chalicelib.services.timetables.recurrence import (
     slots,
     zone_of,
 )
-from openbooking.timetable.columns import DAYS_OF_WEEKS, OPEN_ENDED_WEEKS, WHERE
+from openbooking.timetable.columns import MAX_WEEKS, OPEN_ENDED_WEEKS, WHERE
 from openbooking.timetable.offers import Mismatch, PriceList, age_range, check_ages
 from openbooking.timetable.reading import Row
 
@@ -249,8 +249,8 @@ def _form(owner_id: str, setting: Setting) -> tuple[Json, ...]:
 
 
 def _days_ahead(row: Row, *, has_end: bool) -> int:
-    weeks = row["weeks_ahead"] or (MAX_DAYS_AHEAD // DAYS_OF_WEEKS if has_end else OPEN_ENDED_WEEKS)
-    return min(int(weeks) * DAYS_OF_WEEKS, MAX_DAYS_AHEAD)
+    weeks = row["weeks_ahead"] or (MAX_WEEKS if has_end else OPEN_ENDED_WEEKS)
+    return int(weeks) * 7
 
 
 def _last_date(until: date | datetime, at: Any, zone: str) -> date:

@@ -30,8 +30,9 @@ T = TypeVar("T")
 Child: TypeAlias = tuple[str, Unit, Occurrence]
 Known: TypeAlias = tuple[Listing, Capacity | None] | None
 
-# A transaction writes two rows for each, and at most 100; DynamoDB takes 4 MB in one.
-_TOGETHER = 50
+# A transaction writes two rows for each. It could be 50; a slow engine is then busy for longer than a call waits, and the
+# rate is the same. DynamoDB takes 4 MB in one.
+_TOGETHER = 25
 _BYTES_TOGETHER = 3_000_000
 
 
