@@ -14,7 +14,15 @@ def columns_page() -> str:
         "needed are in bold. In CSV, the column `type` names the type of the row; in XLSX, the name of the sheet can.",
     ]
     for kind in ROW_TYPES.values():
-        lines += ["", f"## {kind.name}", "", kind.about, "", "| column | meaning | example |", "|---|---|---|"]
+        lines += [
+            "",
+            f"## {kind.name}",
+            "",
+            kind.about,
+            "",
+            "| column | meaning | example |",
+            "|---|---|---|",
+        ]
         lines += [_line(column) for column in kind.columns]
     return "\n".join([*lines, ""])
 

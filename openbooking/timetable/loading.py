@@ -22,7 +22,7 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of one row; `row` is None for what the timetable no longer has."""
+    """The result for one row; `row` is None for what the timetable no longer has."""
 
     plan_id: str
     row: Row | None
@@ -31,7 +31,7 @@ class Loaded:
 
 @dataclass
 class Load:
-    """What became of all rows."""
+    """The results for all rows."""
 
     loaded: list[Loaded] = field(default_factory=list)
     stored: frozenset[str] = frozenset()

@@ -82,7 +82,12 @@ def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
                 seen[key] = raw.place
         if problems:
             reading.problems += problems
-            reading.wrong[kind.name].append((raw.place, raw.cells))
+            # Of two rows with one id, the second is wrong, and those that refer to the first are not.
+            is_second = key is not None and key in seen
+            cells = (
+                {name: cell for name, cell in raw.cells.items() if name != "id"} if is_second else raw.cells
+            )
+            reading.wrong[kind.name].append((raw.place, cells))
         else:
             reading.rows[kind.name].append(row)
     return reading

@@ -240,7 +240,7 @@ def _page(row: Row) -> Json:
 
 
 def _seller(setting: Setting) -> Json:
-    """The Seller as feeds show it: whoever loads a timetable sells what is in it through Brokers (BOOKABLE-03)."""
+    """The Seller as feeds show it: what is in a timetable is sold through Brokers (BOOKABLE-03)."""
     return {**setting.seller.document, "isOpenBookingAllowed": True}
 
 

@@ -427,6 +427,19 @@ class TestInventory:
         assert (found.spaces_total, found.spaces_left, found.revision) == (10, 9, 2)
         assert found.open_for_booking
 
+    def test_a_change_of_size_keeps_what_is_held(self, store: Store) -> None:
+        publish(store)
+        store.commit([taken(BOOKED)])
+        store.resize(SESSION_ID, capacity(store), 25)
+        assert (capacity(store).spaces_total, capacity(store).spaces_left) == (25, 24)
+        read = capacity(store)
+        store.resize(SESSION_ID, read, 1)
+        assert (capacity(store).spaces_total, capacity(store).spaces_left) == (1, 0)
+        with pytest.raises(CommitRefused) as refusal:
+            store.resize(SESSION_ID, read, 5)  # it has changed since
+        assert refusal.value.reasons == (OpportunityChanged(SESSION_ID),)
+        assert (capacity(store).spaces_total, capacity(store).spaces_left) == (1, 0)
+
     def test_counters_may_come_later(self, store: Store) -> None:
         store.publish(Listing(an_opportunity()), None)
         store.publish(Listing(an_opportunity(revision=2), version=2), 4)

@@ -164,7 +164,7 @@ def own_id(kind: OpportunityType, seller_id: str, plan_id: str) -> str:
 
 
 def place_id(seller_id: str, site_id: str) -> str:
-    """The @id of a site or room."""
+    """The @id of a site."""
     return f"{IDENTIFIERS}/places/{_seller_part(seller_id)}/{site_id}"
 
 

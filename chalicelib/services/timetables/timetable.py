@@ -48,7 +48,7 @@ class Kept:
 
 @dataclass
 class Applied:
-    """What became of one plan: the outcome for its row, and for its sessions or slots."""
+    """The result for one plan: the outcome for its row, and for its sessions or slots."""
 
     outcome: Outcome
     children: Published = field(default_factory=Published)

@@ -341,6 +341,6 @@ def test_slots_never_overlap_and_stay_within_the_opening_hours(
     opened = british(day, at)
     assert overlapping(found) is None
     assert all(opened <= each.starts_at and each.ends_at <= closes for each in found)
-    room = int((closes - opened).total_seconds() // 60)
-    assert len(found) == max(room, 0) // minutes
+    open_minutes = int((closes - opened).total_seconds() // 60)
+    assert len(found) == max(open_minutes, 0) // minutes
     assert instant(day, at, LONDON) == opened
