@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.services.timetables.recurrence import (
@@ -289,6 +289,7 @@ def expanded(
     return found
 
 
+@settings(deadline=None)
 @given(
     first=SOME_DATE,
     at=st.times().map(lambda at: at.replace(second=0, microsecond=0)),
@@ -325,6 +326,7 @@ def test_any_rule_equals_an_independent_expansion(
     ]
 
 
+@settings(deadline=None)
 @given(
     day=st.dates(date(2026, 1, 1), date(2026, 12, 30)),
     opens=st.integers(0, 23 * 4),

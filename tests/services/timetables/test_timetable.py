@@ -16,7 +16,7 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.services.errors import ChangedMeanwhile, InvalidValue, NotPossible
-from chalicelib.services.inventory import Document, Outcome
+from chalicelib.services.inventory import Document, Outcome, withdrawn
 from chalicelib.services.timetables import due
 from chalicelib.services.timetables.plans import Plan, PlanEntry, Unit, own_id
 from chalicelib.services.timetables.recurrence import Hours, Move, Opening, Recurrence, Span
@@ -309,15 +309,12 @@ def test_a_booking_that_comes_as_a_session_is_withdrawn_keeps_it(desk: Desk) -> 
 
 
 def test_without_the_condition_that_booking_would_lose_its_session(desk: Desk) -> None:
-    """The positive control of the test before: what an import from RPDE does, for which the source decides."""
+    """The positive control of the test before: the same write, without the condition that no space is held."""
     desk.load(yoga())
-
-    def book_first(opportunity_id: str) -> None:
-        desk.store.before = lambda _: None
-        desk.book("20260914")
-
-    desk.store.before = book_first
-    desk.world.system.inventory.withdraw(session_id("20260914"))
+    before = desk.listing("20260914")
+    assert before is not None
+    desk.book("20260914")
+    desk.store.publish(withdrawn(before), 0)
     assert "20260914" not in desk.live()
 
 
