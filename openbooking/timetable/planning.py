@@ -14,7 +14,7 @@ from chalicelib.services.errors import AdministrationError
 from chalicelib.services.timetables.documents import child_document, parent_document
 from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.recurrence import Occurrence, Span, local_date
-from chalicelib.wire.opportunities import Unreadable
+from chalicelib.wire.unreadable import Unreadable
 from openbooking.timetable.columns import (
     ACCESS,
     CLOSURE,

@@ -11,7 +11,8 @@ from chalicelib.services.timetables.plans import Plan, Unit
 from chalicelib.services.timetables.recurrence import Occurrence
 from chalicelib.storage import codec
 from chalicelib.storage.store import Listing
-from chalicelib.wire.opportunities import Published, read_opportunity
+from chalicelib.wire.opportunities import Published
+from chalicelib.wire.reading import read_opportunity
 
 # What a Seller changes with a session itself, and not with its series.
 _TIMES = ("startDate", "endDate", "duration", "eventStatus", "previousStartDate")

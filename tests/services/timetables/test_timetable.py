@@ -25,7 +25,7 @@ from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.store import Listing
 from chalicelib.wire.logistics import Logistics, with_logistics
-from chalicelib.wire.opportunities import read_opportunity
+from chalicelib.wire.reading import read_opportunity
 from tests.support.inventory import BADMINTON, PLACE, YOGA, Bookable, a_seller_document, seller_id
 from tests.support.memory import MemoryStore
 from tests.support.world import Broker, World
