@@ -34,7 +34,7 @@ SOME_ROWS_LEFT_OUT = 3
 # Seconds between two looks at whether all orders follow a change.
 _FOLLOWS_FOR = 5.0
 
-_HELP = "A Seller's timetable: sessions and facilities, loaded from CSV, JSON or XLSX files."
+_HELP = "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."
 app = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
@@ -51,7 +51,7 @@ SellerOption = Annotated[str, typer.Option("--seller", help="The Seller's id, as
 
 @app.callback()
 def timetable() -> None:
-    """A Seller's timetable: sessions and facilities, loaded from CSV, JSON or XLSX files."""
+    """A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."""
 
 
 @app.command(

@@ -478,6 +478,8 @@ def test_the_sweep_runs(function: Function) -> None:
         "holder-change",
         "feed-review",
         "sandbox",
+        "timetable-due",
+        "timetable",
     }
 
 
