@@ -69,7 +69,11 @@ PUBLIC: dict[str, tuple[str, str]] = {
 # Only where TEST_INTERFACE is on, which it cannot be in production; elsewhere there is no such endpoint.
 NOT_IN_PRODUCTION = "/api/openbooking/test-interface/"
 
-NAMES: dict[Endpoint, str] = {each: name for each, name in ENDPOINTS.items() if each[1] not in PUBLIC}
+NAMES: dict[Endpoint, str] = {
+    each: name
+    for each, name in ENDPOINTS.items()
+    if each[1] not in PUBLIC and not each[1].startswith(NOT_IN_PRODUCTION)
+}
 FEEDS = ("Orders feed", "OrderProposals feed")
 BOOKING = tuple(name for name in NAMES.values() if name not in FEEDS)
 # What needs an Order that is there; the others make one, or are about a whole feed.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.runtime.system import install
-from chalicelib.wire.opportunities import read_seller
+from chalicelib.wire.sellers import read_seller
 from tests.support.inventory import a_seller_document
 from tests.support.world import Broker, World
 
