@@ -47,7 +47,7 @@ from chalicelib.domain.orders import (
     order_state,
     spaces_wanted,
 )
-from chalicelib.domain.pricing import check_payment, check_reconciliation, is_due
+from chalicelib.domain.pricing import Totals, check_payment, check_reconciliation, is_due
 
 Render = Callable[[Order], str]
 
@@ -87,9 +87,9 @@ def book_proposal(
     the commit is refused, and the next snapshot contains that one: then it is checked here (P-17).
 
     Raises UnknownOrderError, OrderAlreadyExistsError, OrderProposalVersionOutdatedError (B-17),
-    OrderCreationFailedError if it is not accepted (A-06), and the payment errors. The decision ends a proposal
-    that cannot be honoured and carries the error: OrderCreationFailedError, or
-    OpportunityHasInsufficientCapacityError if no space is left (B-18).
+    OrderCreationFailedError if it is not accepted (A-06), TotalPaymentDueMismatchError if it states another total,
+    and the payment errors. The decision ends a proposal that cannot be honoured and carries the error:
+    OrderCreationFailedError, or OpportunityHasInsufficientCapacityError if no space is left (B-18).
     """
     order, event = snapshot.order, OrderEvent.b_of_proposal
     state = order_state(order, moment.now)
@@ -107,6 +107,8 @@ def book_proposal(
         return _ended(order, why_over(order, moment.now))
     if order.proposal.status is not ProposalStatus.SellerAccepted:
         raise OrderCreationFailedError(f"The proposal is in the state {order.proposal.status}.")
+    if request.states_total:
+        check_total(request, order.totals)
     check_payment(request.payment, order.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
     if reason := _why_not_honoured(order, snapshot):
@@ -174,12 +176,11 @@ def as_booked(order: Order, moment: Moment) -> Order:
     return replace(order, kind=OrderKind.Order, items=items)
 
 
-def check_total(request: OrderRequest, assessment: Assessment) -> None:
+def check_total(request: OrderRequest | ProposalBookingRequest, totals: Totals) -> None:
     """Refuse a total that differs from the one calculated here (B-05, P-07).
 
     Raises TotalPaymentDueMismatchError.
     """
-    totals = assessment.totals
     if not is_due(request.total_payment_due, request.total_currency, totals):
         shown = f"{totals.due} {totals.currency or ''}".rstrip()
         raise TotalPaymentDueMismatchError(f"The total payment due is {shown}.")
@@ -216,7 +217,7 @@ def _place(
             if kind is OrderKind.Order
             else "This order needs no approval: book it."
         )
-    check_total(request, assessment)
+    check_total(request, assessment.totals)
     check_payment(request.payment, assessment.totals)
     check_reconciliation(request.payment, moment.policy.reconciliation)
     usage = check_proposals(order, snapshot, moment) if kind is OrderKind.OrderProposal else ()

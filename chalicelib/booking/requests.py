@@ -55,11 +55,17 @@ class CancellationRequest:
 
 @dataclass(frozen=True)
 class ProposalBookingRequest:
-    """The body of B for an accepted OrderProposal: its version, and the payment if one is due (B-16)."""
+    """The body of B for an accepted OrderProposal: its version, and the payment if one is due (B-16).
+
+    It may state the total (`states_total`), which must then be the accepted one.
+    """
 
     key: OrderKey
     version: str | None
     payment: Json | None = None
+    states_total: bool = False
+    total_payment_due: Decimal | None = None
+    total_currency: str | None = None
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,19 @@ class Settings:
         return {name: value for name, value in wanted.items() if value}
 
 
+# What decides about a booking, in whichever process: commands take these from the server or stage they work on.
+RULES = (
+    *("anonymous_leasing", "named_leasing", "lease_seconds", "lease_longest_seconds"),
+    *("proposal_answer_seconds", "proposal_booking_seconds", "prepayment", "business_tax", "reconciliation"),
+    *("anonymous_lease_spaces", "lease_spaces", "partner_leases", "partner_proposals", "partner_spaces"),
+)
+
+
+def rules_in(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables in `environment` that set RULES; None for each that is not set and has its default."""
+    return {name.upper(): environment.get(name.upper()) for name in RULES}
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from `environment`. Raises SettingsError with the variable's name."""
     values: dict[str, Any] = {}
@@ -229,6 +242,8 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
+    if 0 < settings.lease_longest_seconds < settings.lease_seconds:
+        raise SettingsError("LEASE_LONGEST_SECONDS must be at least LEASE_SECONDS, or 0.")
     for name in (
         "lease_longest_seconds",
         "anonymous_lease_spaces",

@@ -139,6 +139,9 @@ def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | Pro
         # The version of another proposal is not a version of this one.
         version=parsed[1] if parsed and parsed[0] == key.uuid else None,
         payment=_payment(body),
+        states_total="totalPaymentDue" in body,
+        total_payment_due=_total(body.get("totalPaymentDue")),
+        total_currency=_currency(body.get("totalPaymentDue")),
     )
 
 

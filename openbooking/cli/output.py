@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -34,10 +35,18 @@ def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        table.add_column(
+            name.replace("_", " "), overflow="fold", min_width=_id_width(row[name] for row in rows)
+        )
     for row in rows:
         table.add_row(*(Text(text_of(value)) for value in row.values()))
     console().print(table)
+
+
+def _id_width(values: Iterable[Any]) -> int | None:
+    """The width of a column of UUIDs, so that each can be copied as a whole; None for any other column."""
+    width = len(str(UUID(int=0)))
+    return width if all(isinstance(each, str) and len(each) == width for each in values) else None
 
 
 def text_of(value: Any, between: str = "\n") -> str:

@@ -88,10 +88,12 @@ def name_tables(prefix: str, where: str) -> None:
 def attached(dynamodb_url: str | None) -> Iterator[str]:
     """Inside the block the app's modules work on the given engine, or else on that of the running local stack.
 
+    They follow the rules (leases, proposals, limits) that the stack was started with, not those of this shell.
+
     Yields the engine's URL, and prints which tables are used. Ends the command with one sentence if there is
     neither, or if TABLE_PREFIX contradicts the stack.
     """
-    from openbooking.local.discovery import running_stack
+    from openbooking.local.discovery import running_stack, running_stacks
     from openbooking.local.engine import environment
     from openbooking.local.stack import environment_variables
 
@@ -100,10 +102,15 @@ def attached(dynamodb_url: str | None) -> Iterator[str]:
         dynamodb_url, prefix = stack.dynamodb_url, table_prefix(stack.table_prefix)
     elif dynamodb_url:
         prefix = table_prefix()
+        served = (dynamodb_url, prefix)
+        stack = next(
+            (each for each in running_stacks() if (each.dynamodb_url, each.table_prefix) == served), None
+        )
     else:
         refuse("No local stack is running. Start one with `make run`, or give an engine with --dynamodb-url.")
     name_tables(prefix, f"at {dynamodb_url}")
-    with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix}):
+    rules = stack.rules if stack is not None else {}
+    with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix, **rules}):
         yield dynamodb_url
 
 
@@ -133,9 +140,21 @@ def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
         "TABLE_PREFIX": prefix,
         "ACCESS_TOKEN_SECONDS": os.environ.get("ACCESS_TOKEN_SECONDS", _TOKENS_LIVE_AT_MOST),
         "SIGNING_KMS_KEY": _signing_key(stage, region) if signing_key else None,
+        **_rules_of(stage),
     }
     with environment_variables(variables):
         yield region
+
+
+def _rules_of(stage: str) -> dict[str, str | None]:
+    """The rules that .chalice/config.json sets for the stage; those of this shell if it does not know the stage."""
+    from chalicelib.runtime.settings import rules_in
+    from openbooking.deployment.project import UnknownStageError, variables_of
+
+    try:
+        return rules_in(variables_of(stage))
+    except UnknownStageError:
+        return {}
 
 
 def _signing_key(stage: str, region: str) -> str:

@@ -41,12 +41,17 @@ def require_stage(stage: str, source: Path = ROOT) -> None:
         raise UnknownStageError(f"{stage} is not one of {', '.join(known)}")
 
 
-def is_production(stage: str, source: Path = ROOT) -> bool:
-    """Whether .chalice/config.json sets PRODUCTION for `stage`. Raises UnknownStageError."""
+def variables_of(stage: str, source: Path = ROOT) -> dict[str, str]:
+    """The environment variables that .chalice/config.json sets for `stage`. Raises UnknownStageError."""
     require_stage(stage, source)
     config = json.loads((source / ".chalice" / "config.json").read_text())
     variables: dict[str, str] = config["stages"][stage].get("environment_variables", {})
-    return variables.get("PRODUCTION", "false").lower() == "true"
+    return variables
+
+
+def is_production(stage: str, source: Path = ROOT) -> bool:
+    """Whether .chalice/config.json sets PRODUCTION for `stage`. Raises UnknownStageError."""
+    return variables_of(stage, source).get("PRODUCTION", "false").lower() == "true"
 
 
 def assemble(

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,12 +22,16 @@ _ANSWERS_WITHIN = 1.0
 
 @dataclass(frozen=True)
 class StackAddress:
-    """A local stack: its API, its engine, and the prefix of its tables' names."""
+    """A local stack: its API, its engine, the prefix of its tables' names, and the settings that commands need.
+
+    `rules` are variables, such as LEASE_SECONDS; None is one that is not set.
+    """
 
     url: str
     dynamodb_url: str
     table_prefix: str
     pid: int
+    rules: dict[str, str | None] = field(default_factory=dict)
 
 
 def state_directory() -> Path:

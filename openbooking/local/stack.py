@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from chalice.app import Chalice
 
+from chalicelib.runtime.settings import rules_in
 from openbooking.local.delivery import DeadLetters, Handler
 from openbooking.local.discovery import StackAddress, announce, state_directory, withdraw
 from openbooking.local.embedded import EmbeddedEngine
@@ -129,7 +130,8 @@ class LocalStack(Running):
     @property
     def address(self) -> StackAddress:
         """The address for other commands."""
-        return StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid())
+        rules = rules_in(os.environ)
+        return StackAddress(self.url, self.dynamodb_url, self._table_prefix, os.getpid(), rules)
 
     def drain(self) -> None:
         """Return when the stream handlers have handled every change so far."""

@@ -45,6 +45,8 @@ PARTNER_LIMITS: dict[LimitName, tuple[str, str, str, str]] = {
 }
 
 HOARDED = """
+A UUID for which C2 has leased counts as one with a Customer until its lease ends, also if C1 is repeated for it.
+
 *Approximately*: each request that is in progress at the same moment can exceed the limit by one lease or proposal. A
 lease counts until the end of the minute in which it ends, a proposal at most until the end of the day on which it ends.
 

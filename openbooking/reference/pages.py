@@ -133,7 +133,7 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.TotalPaymentDueMismatchError: (
         _BOOKINGS,
-        "`totalPaymentDue` is missing, is not a number in the digits 0 to 9, or differs in price or currency from the price of the items: the one in the quote while its lease is active, otherwise the current one. A lease stays.",
+        "`totalPaymentDue` is missing, is not a number in the digits 0 to 9, or differs in price or currency from the price of the items: the one in the quote while its lease is active, otherwise the current one. B of an OrderProposal need not state it; if it does, it must be the accepted one. A lease stays.",
     ),
     errors.OrderAlreadyExistsError: (
         _WITH_ITEMS,

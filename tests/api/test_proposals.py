@@ -45,8 +45,8 @@ def p(broker: Broker, *items: Json, uuid: str = UUID, due: float = 10, **propert
     return broker.send("PUT", f"{API}/order-proposals/{uuid}", body)
 
 
-def b(broker: Broker, version: str, uuid: str = UUID) -> Answer:
-    body = {"@type": "Order", "orderProposalVersion": version, "payment": PAYMENT}
+def b(broker: Broker, version: str, uuid: str = UUID, **properties: Any) -> Answer:
+    body = {"@type": "Order", "orderProposalVersion": version, "payment": PAYMENT, **properties}
     return broker.send("PUT", f"{API}/orders/{uuid}", body)
 
 
@@ -110,6 +110,31 @@ def test_a_proposal_is_accepted_and_booked(world: World, broker: Broker, yoga: B
     assert order["orderedItem"][0]["orderItemStatus"] == "https://openactive.io/OrderItemConfirmed"
     assert "orderProposalVersion" not in order  # B-12
     assert (world.held(yoga), world.capacity(yoga).spaces_left) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("total", "status"),
+    [
+        ({"price": 10, "priceCurrency": "GBP"}, 201),
+        ({"price": 1, "priceCurrency": "GBP"}, 400),
+        ({"price": 10, "priceCurrency": "JPY"}, 400),
+        ({}, 400),
+        (None, 201),  # the version alone says what was accepted
+    ],
+)
+def test_a_total_that_b_of_a_proposal_states_must_be_the_accepted_one(
+    world: World, broker: Broker, yoga: Bookable, total: Any, status: int
+) -> None:
+    """B-05."""
+    version = p(broker, yoga.item()).json["orderProposalVersion"]
+    decide(world, ProposalEvent.accept)
+    stated = {} if total is None else {"totalPaymentDue": {"@type": "PriceSpecification"} | total}
+    booked = b(broker, version, **stated)
+    assert booked.status == status
+    if status == 400:
+        assert booked.json["@type"] == "TotalPaymentDueMismatchError"
+        kept = world.order(UUID)
+        assert isinstance(kept, Order) and kept.kind is OrderKind.OrderProposal  # it can still be booked
 
 
 def test_p_and_b_repeated_get_their_first_answers_again(world: World, broker: Broker, yoga: Bookable) -> None:

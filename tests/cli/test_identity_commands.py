@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from chalicelib.identity.callers import API_KEY_HEADER, ApiKeys
 from chalicelib.identity.entries import AuthorisationCode, Login, Partner
 from chalicelib.identity.keys import SigningKeys
+from chalicelib.runtime.settings import Settings, read_settings, rules_in
 from chalicelib.runtime.system import from_environment
 from chalicelib.storage.vault import KmsVault
 from openbooking.cli.main import app
+from openbooking.cli.terminal import attached
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.local.discovery import StackAddress, announce
 from openbooking.local.embedded import EmbeddedEngine
@@ -285,6 +287,19 @@ def test_the_running_local_stack_is_found_and_ids_are_shown_as_its_feeds_have_th
     assert [row["id"] for row in found.rows("sellers", "list")] == [f"{url}/1", f"{url}/2"]
     found.says("sellers", "suspend", f"{url}/1")
     assert [row["state"] for row in terminal.rows("sellers", "list")] == ["suspended", "active"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_command_follows_the_rules_of_the_server_and_not_of_its_shell(
+    engine: EmbeddedEngine, tmp_path: Path, named: bool
+) -> None:
+    rules = rules_in({"LEASE_SECONDS": "10", "NAMED_LEASING": "false"})
+    announce(StackAddress(engine.url, engine.url, TABLE_PREFIX, os.getpid(), rules), tmp_path)
+    shell = {"OPENBOOKING_STATE_DIRECTORY": str(tmp_path), "LEASE_SECONDS": "60", "LEASE_SPACES": "1"}
+    with environment_variables(shell), attached(engine.url if named else None):
+        settings = read_settings(os.environ)
+    assert (settings.lease_seconds, settings.named_leasing) == (10, False)
+    assert settings.lease_spaces == Settings.lease_spaces
 
 
 def test_without_an_installation_a_command_says_so(tmp_path: Path, engine: EmbeddedEngine) -> None:

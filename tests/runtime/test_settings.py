@@ -62,6 +62,7 @@ def test_each_setting_is_read_from_its_variable() -> None:
         ("LEASE_SECONDS", "a minute"),
         ("LEASE_SECONDS", "0"),
         ("LEASE_SECONDS", "-1"),
+        ("LEASE_LONGEST_SECONDS", "5"),  # LEASE_SECONDS has its default
         ("BASE_URL", "booking.example"),
         ("BASE_URL", "ftp://booking.example"),
         ("BASE_URL", "https://"),
@@ -112,7 +113,8 @@ def test_limits_of_partners_have_defaults_and_can_be_turned_off() -> None:
     off = dict.fromkeys(("ANONYMOUS_LEASE_SPACES", "LEASE_SPACES", "PARTNER_LEASES", "PARTNER_SPACES"), "0")
     assert read_settings(off).partner_limits == PartnerLimits(0, 0, 0, PartnerLimits.partner_proposals, 0)
     assert read_settings({"LEASE_SECONDS": "60"}).lease_longest == timedelta(seconds=120)
-    assert read_settings({"LEASE_LONGEST_SECONDS": "90"}).lease_longest == timedelta(seconds=90)
+    longest = {"LEASE_SECONDS": "60", "LEASE_LONGEST_SECONDS": "90"}
+    assert read_settings(longest).lease_longest == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("name", ["LEASE_SPACES", "PARTNER_PROPOSALS", "LEASE_LONGEST_SECONDS"])
