@@ -11,7 +11,7 @@ from chalicelib.domain.lifecycle import OrderState
 from chalicelib.domain.orders import Order, order_state
 from chalicelib.domain.partner_limits import Held, LimitName, Usage, held_by
 
-# A Seller answers when it likes; sooner there is little hope.
+# A Seller may take any time to answer: an earlier retry rarely succeeds.
 _RETRY_SECONDS = 60
 
 

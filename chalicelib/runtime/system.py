@@ -29,7 +29,6 @@ from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
-from chalicelib.storage.vault import KmsVault, OpenVault
 from chalicelib.wire.orders import booking_service
 
 # A function loads only what it uses: a booking needs no streams and no pending work, a stream no tokens.
@@ -141,6 +140,7 @@ class System:
     def keys(self) -> "KeyRing":
         """The signing keys of our tokens."""
         from chalicelib.identity.keys import KeyRing
+        from chalicelib.storage.vault import KmsVault, OpenVault
 
         settings = self.settings
         sealed = bool(settings.signing_kms_key)

@@ -45,5 +45,7 @@ def run_sweep(
         ends_at = retry.clock() + seconds
         return leases.sweep(store, now, observer, has_time=lambda: retry.clock() < ends_at)
 
-    start_due: Chore = lambda _: due.start_due(worker.store, now)  # noqa: E731
+    def start_due(_: float) -> int:
+        return due.start_due(worker.store, now)
+
     return worker.run(SHARES, {leases.KIND: end_leases, due.DUE: start_due, **chores})
