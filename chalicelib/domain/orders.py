@@ -96,7 +96,7 @@ class Order:
     `published`: it has entered its partner's Orders feed (OFEED-02). `fingerprint` identifies items and
     customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
     one of P if this was a proposal before. `version` counts the changes of the stored row.
-    `leased_since` is when the first lease under this UUID was made.
+    `leased_since` is when the first lease under this UUID was made, `erased_at` when its people were erased.
     """
 
     key: OrderKey
@@ -121,6 +121,7 @@ class Order:
     proposal_answer: str | None = None
     published: bool = False
     version: int = 1
+    erased_at: datetime | None = None
 
     def holds(self) -> dict[str, Hold]:
         """The spaces this Order holds, by Opportunity id.

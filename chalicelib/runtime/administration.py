@@ -20,6 +20,7 @@ from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 
 if TYPE_CHECKING:
+    from chalicelib.services.people import People
     from chalicelib.services.timetables.timetable import Timetable
 
 # Seconds for one run of the feed reviews, while an operator waits.
@@ -97,6 +98,29 @@ class Administration:
     def parked(self) -> ParkedAdministration:
         system = self.system
         return ParkedAdministration(system.parked, system.streams, self.journal)
+
+    @cached_property
+    def people(self) -> "People":
+        """What is stored about people."""
+        from chalicelib.feeds.contents import FeedContents
+        from chalicelib.feeds.republishing import Republisher
+        from chalicelib.services.people import People
+        from chalicelib.storage.dynamodb.records import DynamoRecords
+
+        system = self.system
+        contents = FeedContents(system.store, system.consent.is_revoked)
+        return People(
+            system.store,
+            system.feeds,
+            system.pending,
+            system.parked,
+            DynamoRecords(),
+            Republisher(system.feeds, contents, system.retry),
+            self.entries,
+            self.journal,
+            system.attempts,
+            system.moment,
+        )
 
     @cached_property
     def set_aside(self) -> SetAsideAdministration:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chalicelib.feeds.streams import Stream
     from chalicelib.identity.callers import Ways
     from chalicelib.identity.credentials import Credentials
+    from chalicelib.identity.fingerprints import Fingerprints
     from chalicelib.identity.grants import Grants
     from chalicelib.identity.issuing import TokenIssuer
     from chalicelib.identity.keys import KeyRing
@@ -226,7 +227,19 @@ class System:
             reconciliation=settings.reconciliation,
             pass_url=f"{settings.pass_base_url or identifiers.BASE}/api/passes",
         )
-        return Moment(self.clock(), self.new_id, policy)
+        return Moment(self.clock(), self.new_id, policy, self._keyed)
+
+    def _keyed(self, text: str) -> str:
+        return self.fingerprints.digest(text)
+
+    @cached_property
+    def fingerprints(self) -> "Fingerprints":
+        """Digests that only this installation can make."""
+        from secrets import token_hex
+
+        from chalicelib.identity.fingerprints import Fingerprints
+
+        return Fingerprints(self.register, self.retry, lambda: token_hex(32))
 
     @property
     def attempts(self) -> Attempts:

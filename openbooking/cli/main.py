@@ -24,6 +24,7 @@ COMMANDS = {
     "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "proposals": ("proposals", "Order proposals that wait for an answer."),
+    "people": ("people", "What is stored about a person: find, export and erase it."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may act for Sellers."),
