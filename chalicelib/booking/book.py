@@ -176,7 +176,7 @@ def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int:
 def as_booked(order: Order, moment: Moment) -> Order:
     """The Order that a proposal becomes: its items confirmed, with what their Customers get in with."""
     items = tuple(_confirmed(item, order, moment) for item in order.items)
-    return replace(order, kind=OrderKind.Order, items=items)
+    return replace(order, kind=OrderKind.Order, items=items, booked_at=moment.now)
 
 
 def check_total(request: OrderRequest | ProposalBookingRequest, totals: Totals) -> None:
