@@ -41,7 +41,15 @@ class Administration:
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.entries, self.seller_ids, self.system.new_id, self.by)
+        system = self.system
+        return Journal(
+            self.entries,
+            self.seller_ids,
+            system.new_id,
+            self.by,
+            id_of=lambda text: system.fingerprints.digest(f"journal {text}")[:16],
+            kept_days=system.settings.journal_days,
+        )
 
     @cached_property
     def seller_ids(self) -> SellerIds:

@@ -24,13 +24,14 @@ COMMANDS = {
     "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "proposals": ("proposals", "Order proposals that wait for an answer."),
+    "reports": ("reports", "What was booked, how full sessions are, and whether payments agree."),
     "people": ("people", "What is stored about a person: find, export and erase it."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may act for Sellers."),
     "tokens": ("tokens", "Refresh tokens and signing keys."),
     "pending": ("pending", "Pending work that failed too often and was set aside."),
-    "journal": ("journal", "List what was changed with these commands in a month, and by whom."),
+    "audit": ("audit", "List who did what to which order, session, partner or login, and from where."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
     "restore": (
@@ -62,7 +63,8 @@ def load(name: str) -> Any:
     return typer.main.get_command(import_module(f"openbooking.cli.{module}").app)
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# With completion for bash, zsh, fish and PowerShell (docs/commands.md).
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _show_version(wanted: bool) -> None:

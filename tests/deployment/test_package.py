@@ -480,6 +480,9 @@ def test_the_sweep_runs(function: Function) -> None:
         "sandbox",
         "timetable-due",
         "timetable",
+        "daily",
+        "retention",
+        "reports",
     }
 
 
