@@ -17,7 +17,7 @@ from chalicelib.domain.people import Traces
 from chalicelib.feeds.contents import feed_of, partner_of
 from chalicelib.feeds.parked import PARKED, PARKED_CONTENT, STREAMS, ParkedRecord, ParkedRecords
 from chalicelib.feeds.republishing import Republisher
-from chalicelib.identity.entries import Login
+from chalicelib.identity.entries import JournalName, Login
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.entries import Entries
 from chalicelib.services.errors import NotFound, NotPossible
@@ -232,6 +232,18 @@ class People:
         return self.attempts.carry_out(
             Wanted(key), lambda snapshot: erase_people(snapshot, moment, sought, ANSWERS), moment.now
         )
+
+    def user(self, name: str) -> JournalName:
+        """A user of commands, as the journal knows them. Raises NotFound."""
+        found = self.journal.of_name(name)
+        if found is None:
+            raise NotFound("user in the journal", name)
+        return found
+
+    def erase_user(self, name: JournalName) -> None:
+        """Remove what an id in the journal stands for. The entries stay; the user's next action has a name again."""
+        self.entries.remove(name)
+        self.journal.note("user erased", user=name.id)
 
     # --- what is searched ---------------------------------------------------------------------
 

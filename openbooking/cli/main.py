@@ -84,4 +84,4 @@ def openbooking(
 
 def main() -> None:
     """The console script."""
-    app()
+    app(prog_name="openbooking")  # the same under `python -m`, for completion

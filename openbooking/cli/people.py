@@ -96,6 +96,9 @@ def erase(
             metavar="PARTNER#UUID",
         ),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Only the name of this user of commands, which the journal shows.")
+    ] = None,
     seller: OfSeller = None,
     also_upcoming: Annotated[
         bool,
@@ -115,8 +118,13 @@ def erase(
 
     Example: openbooking people erase --email ann@example.com --dry-run
     """
-    if bool(orders) is bool(email or telephone):
-        refuse("Whom? Use --email and --telephone, or --order. A name alone may belong to several people.")
+    if [bool(email or telephone), bool(orders), bool(user)].count(True) != 1:
+        refuse(
+            "Whom? Use --email and --telephone, or --order, or --user. A name alone may belong to several people."
+        )
+    if user:
+        _erase_user(user, dry_run, yes, stage, dynamodb_url, by)
+        return
     with changing(stage, dynamodb_url, by) as admin:
         people = admin.people
         sought: Traces | None = None
@@ -142,6 +150,21 @@ def erase(
             done = people.erase(found, sought, erasure_id=erasure_id, progress=progress)
         counted = ", ".join(f"{what}: {number}" for what, number in done.items() if number)
     typer.echo(f"Erased from {counted or 'nothing'}. In the journal it is erasure {erasure_id}.")
+
+
+def _erase_user(
+    user: str, dry_run: bool, yes: bool, stage: str | None, dynamodb_url: str | None, by: str | None
+) -> None:
+    """Erase a name from the journal; the entries stay."""
+    with changing(stage, dynamodb_url, by) as admin:
+        name = admin.people.user(user)
+        if dry_run:
+            typer.echo(f"The journal would show {name.id} instead. Nothing was changed: this was a dry run.")
+            return
+        if not yes and not typer.confirm(f"Show {name.id} instead of {user} in the journal, permanently?"):
+            refuse("Nothing was changed.")
+        admin.people.erase_user(name)
+    typer.echo(f"The journal shows {name.id} instead.")
 
 
 def _sought(email: str | None, telephone: str | None, name: str | None) -> Traces:

@@ -36,7 +36,7 @@ Until = Annotated[str | None, typer.Option(help="The last day, which is included
 Zone = Annotated[
     str | None, typer.Option("--time-zone", help="The time zone of days; by default the setting TIME_ZONE.")
 ]
-Groups = Annotated[list[By] | None, typer.Option("--by", help="What to group by. Repeatable.")]
+Groups = Annotated[list[By] | None, typer.Option("--group-by", help="What to group by. Repeatable.")]
 
 
 @app.command("sales")
@@ -56,7 +56,7 @@ def sales(
 
     `due` and `tax` are of what is not cancelled: the totals are those of the orders.
 
-    Example: openbooking reports sales --seller acme --since 2026-07-01 --by day --by broker --format csv
+    Example: openbooking reports sales --seller acme --since 2026-07-01 --group-by day --group-by broker --format csv
     """
     with _reports(seller, stage, dynamodb_url) as (admin, reports):
         zone = _zone(admin, time_zone)
@@ -79,7 +79,7 @@ def occupancy(
 ) -> None:
     """How full the sessions and slots are that start in a period, by day, activity or site. `reserved` are leases.
 
-    Example: openbooking reports occupancy --seller acme --since 2026-07-01 --until 2026-07-31 --by site
+    Example: openbooking reports occupancy --seller acme --since 2026-07-01 --until 2026-07-31 --group-by site
     """
     with _reports(seller, stage, dynamodb_url) as (admin, reports):
         zone = _zone(admin, time_zone)

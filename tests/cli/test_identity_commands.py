@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,15 +17,12 @@ from chalicelib.identity.callers import API_KEY_HEADER, ApiKeys
 from chalicelib.identity.entries import AuthorisationCode, Login, Partner
 from chalicelib.identity.keys import SigningKeys
 from chalicelib.runtime.settings import Settings, read_settings, rules_in
-from chalicelib.runtime.system import from_environment
 from chalicelib.storage.vault import KmsVault
 from openbooking.cli.main import app
 from openbooking.cli.terminal import attached
-from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.local.discovery import StackAddress, announce
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.stack import TABLE_PREFIX, environment_variables
-from openbooking.local.tables import create_tables
 from tests.support.engines import REGION
 from tests.support.terminal import Terminal
 
@@ -362,46 +358,6 @@ def test_on_a_named_engine_table_prefix_picks_the_tables(terminal: Terminal) -> 
 
 
 # --- a stage on AWS ---------------------------------------------------------------------------
-
-STACK = {
-    "Resources": {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}}},
-    "Outputs": {
-        "SigningKeyArn": {
-            "Value": {"Fn::GetAtt": ["Key", "Arn"]},
-            "Export": {"Name": "openbooking-dev-SigningKeyArn"},
-        }
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[None]:
-    """A simulated AWS with the tables and the key of the stage `dev`; all calls go to it."""
-    with imitation_of_aws() as url:
-        here = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "DYNAMODB_URL": None,
-            "TABLE_PREFIX": None,
-        }
-        with environment_variables(here):
-            cloudformation = boto3.client("cloudformation", region_name=REGION)
-            cloudformation.create_stack(StackName="openbooking-dev-data", TemplateBody=json.dumps(STACK))
-            dynamodb = boto3.client("dynamodb", region_name=REGION)
-            for prefix in ("openbooking-dev", "openbooking-old"):
-                create_tables(dynamodb, prefix)
-            for client in (cloudformation, dynamodb):
-                client.close()
-            yield
-
-
-@pytest.fixture
-def stage(aws: None) -> Iterator[Terminal]:
-    with environment_variables({"TABLE_PREFIX": "openbooking-dev", "LOG_LEVEL": "CRITICAL"}):
-        system = from_environment()
-    yield Terminal(system, ["--stage", "dev"])
 
 
 def test_a_stage_is_worked_on_in_the_name_of_the_credentials(stage: Terminal) -> None:

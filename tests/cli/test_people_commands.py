@@ -13,6 +13,7 @@ from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.people import sought
 from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import install
+from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.services import following
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from tests.support.inventory import Bookable
@@ -44,6 +45,16 @@ TRACES = ("ann@example.com", "Ann@example.com", "900123", "Archer")
 def world(terminal: Terminal) -> Iterator[World]:
     """What Brokers do beside the commands, on the same tables, at the present."""
     here = terminal.system
+    made = World(store=here.store, feeds=here.feeds, identities=here.identities, pending=here.pending)
+    made.clock.now = datetime.now(UTC).replace(microsecond=0)
+    yield made
+    install(None)
+
+
+@pytest.fixture
+def on_stage(stage: Terminal) -> Iterator[World]:
+    """The same on a stage of an imitation of AWS."""
+    here = stage.system
     made = World(store=here.store, feeds=here.feeds, identities=here.identities, pending=here.pending)
     made.clock.now = datetime.now(UTC).replace(microsecond=0)
     yield made
@@ -124,9 +135,10 @@ def test_an_export_has_all_for_the_customer_and_only_their_own_for_others(
 
 
 def test_nothing_of_an_erased_person_is_left_anywhere(
-    terminal: Terminal, world: World, yoga: Bookable
+    terminal: Terminal, world: World, yoga: Bookable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A search of every table, feed and parked record."""
+    """A search of every table, feed, parked record, log line and export; reports still add up."""
+    world.system.telemetry = Telemetry(level="DEBUG", metrics=True)
     first = b(world, yoga, 1)
     b(world, yoga, 2, customer=BEN)
     due = [stored(world, number).totals for number in (1, 2)]
@@ -135,10 +147,14 @@ def test_nothing_of_an_erased_person_is_left_anywhere(
     )
     publish(world, 1)
     order = stored(world, 1)
-    world.system.parked.park(
-        "orders", "77", str(order.key), order_record(order), ValueError("ann@example.com"), world.now()
+    cause = ValueError("ann@example.com")
+    parked, _ = world.system.parked.park(
+        "orders", "77", str(order.key), order_record(order), cause, world.now()
     )
+    world.system.telemetry.record_parked(parked, cause)
     terminal.says("logins", "add", "ann@example.com", "--seller", "1", "--generate")
+    figures = exports(terminal, tmp_path / "before")
+    assert [trace for trace in TRACES if trace in figures] == []
     assert all(trace in stored_text(terminal.system) for trace in TRACES)
 
     refused = terminal.refuses("people", "erase", "--email", "ann@example.com", "--yes")
@@ -149,6 +165,11 @@ def test_nothing_of_an_erased_person_is_left_anywhere(
     said = terminal.says("people", "erase", "--email", "ann@example.com", "--also-upcoming", "--yes")
     assert "orders: 2, feed items: 1, parked records: 1, logins: 1" in said
 
+    world.system.sweep()
+    logged = capsys.readouterr()
+    assert "ValueError" in logged.out
+    assert [trace for trace in TRACES if trace in logged.out + logged.err] == []
+    assert exports(terminal, tmp_path / "after") == figures
     left = stored_text(terminal.system)
     assert [trace for trace in TRACES if trace in left] == []
     assert "ben@example.com" in left
@@ -169,6 +190,35 @@ def test_nothing_of_an_erased_person_is_left_anywhere(
     feed = Broker(world).send("GET", f"{API}/orders-rpde").json
     assert [item["id"] for item in feed["items"]] == [f"{UUID}1"]
     assert "customerNotice" not in json.dumps(feed)
+
+
+def exports(terminal: Terminal, folder: Path) -> str:
+    """What the reports export, as one text."""
+    folder.mkdir()
+    groups = (word for by in ("day", "broker", "activity", "site") for word in ("--group-by", by))
+    for name, *command in (("sales", *groups), ("payments",), ("occupancy",)):
+        for form in ("csv", "json"):
+            file = folder / f"{name}.{form}"
+            assert terminal.run("reports", name, "--seller", "1", *command, "--to", str(file)).exit_code == 0
+    return "\n".join(each.read_text() for each in sorted(folder.iterdir()))
+
+
+def test_people_and_reports_on_a_stage(stage: Terminal, on_stage: World, tmp_path: Path) -> None:
+    """On an imitation of AWS, with the tables of a stage."""
+    session = on_stage.session(starts_in=timedelta(days=3))
+    assert Broker(on_stage).b(f"{UUID}1", session.item(), customer=ANN).status == 201
+    (row,) = stage.rows("people", "find", "--email", "ann@example.com")
+    assert row["id"] == f"{UUID}1"
+    file = tmp_path / "ann.json"
+    stage.says("people", "export", "--email", "ann@example.com", "--to", str(file))
+    before = stage.rows("reports", "sales", "--seller", "1", "--group-by", "broker")
+    stage.says("people", "erase", "--email", "ann@example.com", "--also-upcoming", "--yes")
+    assert [trace for trace in TRACES if trace in stored_text(stage.system)] == []
+    assert stage.rows("reports", "sales", "--seller", "1", "--group-by", "broker") == before
+    assert before[0]["due"] == "10.00"
+    assert stage.rows("reports", "occupancy", "--seller", "1")[0]["taken"] == 1
+    (entry, *_) = json.loads(stage.says("audit", "--json", "--order", f"{UUID}1"))["entries"]
+    assert entry["by"].startswith("arn:aws:sts::123456789012:")
 
 
 def test_an_erasure_that_was_interrupted_is_continued_by_the_same_command(
@@ -230,3 +280,16 @@ def test_work_that_names_the_person_is_finished_first(terminal: Terminal, world:
 def test_one_way_to_say_whom_is_needed(terminal: Terminal) -> None:
     assert "Whom?" in terminal.refuses("people", "erase", "--yes")
     assert "Whom?" in terminal.refuses("people", "erase", "--email", "a@b.c", "--order", "x#1", "--yes")
+
+
+def test_a_user_of_commands_is_erased_and_the_entries_stay(terminal: Terminal) -> None:
+    terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--by", "ann@example.com")
+    assert terminal.journal() == [("partner added", "ann@example.com")]
+    assert "dry run" in terminal.says("people", "erase", "--user", "ann@example.com", "--dry-run")
+    assert terminal.run("people", "erase", "--user", "ann@example.com", typed="n\n").exit_code == 1
+    terminal.says("people", "erase", "--user", "ann@example.com", "--yes", "--by", "kim")
+    first, second = terminal.journal()
+    assert first[0] == "partner added" and "ann" not in first[1]
+    assert second == ("user erased", "kim")
+    assert "ann@example.com" not in stored_text(terminal.system)
+    assert "no user" in terminal.refuses("people", "erase", "--user", "ann@example.com", "--yes")

@@ -62,7 +62,7 @@ def test_sales_add_up_to_the_orders(terminal: Terminal, booked: list[Order]) -> 
     due = sum((order.totals.due for order in booked), Decimal(0))
     (total,) = terminal.rows("reports", "sales", "--seller", "1")
     assert (Decimal(total["due"]), total["orders"], total["places"], total["cancelled"]) == (due, 3, 3, 1)
-    by_broker = terminal.rows("reports", "sales", "--seller", "1", "--by", "broker")
+    by_broker = terminal.rows("reports", "sales", "--seller", "1", "--group-by", "broker")
     assert [(row["broker"], row["due"]) for row in by_broker] == [
         ("partner-1", "20.00"),
         ("partner-2", "10.00"),
@@ -73,7 +73,7 @@ def test_sales_add_up_to_the_orders(terminal: Terminal, booked: list[Order]) -> 
         "sales",
         "--seller",
         "1",
-        *(word for by in ("day", "activity", "site") for word in ("--by", by)),
+        *(word for by in ("day", "activity", "site") for word in ("--group-by", by)),
     )
     assert (every[0]["activity"], every[0]["site"]) == ("Yoga", "Kings Mead Leisure Centre")
     assert terminal.rows("reports", "sales", "--seller", "2") == []
@@ -96,11 +96,11 @@ def test_a_period_is_of_days(terminal: Terminal, booked: list[Order]) -> None:
 
 
 def test_occupancy_counts_places(terminal: Terminal, booked: list[Order]) -> None:
-    site, total = terminal.rows("reports", "occupancy", "--seller", "1", "--by", "site")
+    site, total = terminal.rows("reports", "occupancy", "--seller", "1", "--group-by", "site")
     assert (site["places"], site["taken"], site["percent"]) == (10, 3, "30.0")
     assert total["site"] == "all"
     assert "not those of a Broker" in terminal.refuses(
-        "reports", "occupancy", "--seller", "1", "--by", "broker"
+        "reports", "occupancy", "--seller", "1", "--group-by", "broker"
     )
 
 
@@ -158,3 +158,11 @@ def test_the_reports_of_the_schedule_are_shown(terminal: Terminal, world: World,
     tomorrow = str(datetime.now(UTC).date() + timedelta(days=3))
     assert terminal.rows("reports", "daily", "--seller", "1", "--since", tomorrow) == []
     assert terminal.rows("reports", "daily", "--seller", "1", "--until", tomorrow) == rows
+
+
+def test_no_cell_is_taken_for_a_formula(terminal: Terminal, world: World, yoga: Bookable) -> None:
+    payment = {**PAYMENT, "identifier": "=HYPERLINK(1)"}
+    assert Broker(world).b(f"{UUID}4", yoga.item(), payment=payment).status == 201
+    output = terminal.says("reports", "payments", "--seller", "1", "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(output))
+    assert row["payment"] == "'=HYPERLINK(1)"

@@ -21,7 +21,7 @@ from chalicelib.storage.store import Store
 
 KIND = REPORTS
 
-# Sellers in one step, and the days that are made up for if the schedule did not run.
+# Sellers in one step, and the days that are reported later if the schedule did not run.
 STEP = 10
 _DAYS = 7
 

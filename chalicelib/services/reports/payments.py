@@ -68,7 +68,7 @@ def payment_of(order: Order) -> Payment | None:
         order.placed_at,
         order.totals.currency or "",
         sum((due for due, _ in prices), ZERO),
-        sum((due for due, stands in prices if not stands), ZERO),
+        sum((due for due, is_kept in prices if not is_kept), ZERO),
     )
 
 
