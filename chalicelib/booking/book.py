@@ -129,7 +129,12 @@ def book_proposal(
     )
     booked = next_version(replace(booked, answer=render(booked)), order)
     held = (
-        replace(move, revision=_revision(order, move.opportunity_id, snapshot))
+        replace(
+            move,
+            revision=_revision(order, move.opportunity_id, snapshot),
+            # The Seller may have taken it off sale since: it has promised these spaces.
+            may_be_closed=move.opportunity_id in snapshot.opportunities,
+        )
         for move in moves(order.key, order.holds(), booked.holds())
     )
     return Decision(Answer(booked), (save_order(booked, order), *held))
@@ -146,10 +151,9 @@ def _why_not_honoured(order: Order, snapshot: Snapshot) -> str | None:
     for opportunity_id in order.holds():
         if opportunity_id in snapshot.absent:
             return WITHDRAWN_NOTE
-        if known := snapshot.opportunities.get(opportunity_id):
-            reason = why_not_as_proposed(order.items, known.opportunity)
-            if reason or not known.capacity.open_for_booking:
-                return reason or WITHDRAWN_NOTE
+        known = snapshot.opportunities.get(opportunity_id)
+        if known is not None and (reason := why_not_as_proposed(order.items, known.opportunity)):
+            return reason
     return None
 
 
@@ -235,8 +239,9 @@ def _place(
             else "This order needs no approval: book it."
         )
     check_total(request, assessment.totals)
-    check_payment(request.payment, assessment.totals)
-    check_reconciliation(request.payment, moment.policy.reconciliation)
+    if not request.at_desk:
+        check_payment(request.payment, assessment.totals)
+        check_reconciliation(request.payment, moment.policy.reconciliation)
     usage = check_proposals(order, snapshot, moment) if kind is OrderKind.OrderProposal else ()
 
     takes_spaces = order.proposal is None or order.proposal.holds_spaces

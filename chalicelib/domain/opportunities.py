@@ -82,10 +82,10 @@ class Opportunity:
         """Why nothing can be booked with a published Offer that is not among its Offers."""
         return next((each.barrier.text for each in self.unusable_offers if each.id == offer_id), None)
 
-    def why_not_bookable(self, offer: Offer, now: datetime) -> str | None:
+    def why_not_bookable(self, offer: Offer, now: datetime, *, at_desk: bool = False) -> str | None:
         """Why the pair of this Opportunity and `offer` cannot be booked, or None (BOOKABLE-01 to 08).
 
-        Capacity is checked separately (BOOKABLE-09).
+        Capacity is checked separately (BOOKABLE-09). `at_desk` as in `Offer.why_not_for_sale`.
         """
         if not self.type.is_bookable:
             return f"A {self.type} cannot be booked itself."
@@ -98,7 +98,7 @@ class Opportunity:
             return "This activity is over."
         if self.barriers:
             return self.barriers[0].text
-        return offer.why_not_for_sale(self.starts_at, now)
+        return offer.why_not_for_sale(self.starts_at, now, at_desk=at_desk)
 
     def as_ordered(self) -> "Opportunity":
         """What an Order shows of it. Two of them are equal where the Order would show the same."""

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from chalicelib.identity.passwords import Passwords
     from chalicelib.sandbox.keeping import Sandbox
     from chalicelib.services.following import Follower
+    from chalicelib.services.informing import Informer
     from chalicelib.services.inventory import Inventory
     from chalicelib.services.pending import TakeStep, Worker
     from chalicelib.services.reports.kept import DailyReports
@@ -272,7 +273,7 @@ class System:
     @property
     def worker(self) -> "Worker":
         """The worker for pending work."""
-        from chalicelib.services import clearing, following, proposals, reviews
+        from chalicelib.services import clearing, following, informing, proposals, reviews
         from chalicelib.services.pending import Worker
         from chalicelib.services.timetables import due
 
@@ -283,6 +284,7 @@ class System:
             proposals.KIND: lambda entry: proposals.take_step(entry, store, self.now(), retry),
             reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
             due.KIND: lambda entry: self._extender().take_step(entry),
+            informing.KIND: lambda entry: self._informer().take_step(entry),
         }
         settings = self.settings
         if settings.people_days:
@@ -329,6 +331,11 @@ class System:
         from chalicelib.services.following import Follower
 
         return Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
+
+    def _informer(self) -> "Informer":
+        from chalicelib.services.informing import Informer
+
+        return Informer(self.store, self.pending, self.moment(), self.retry, self.telemetry)
 
     def _extender(self) -> "Extender":
         from chalicelib.services.timetables.extending import Extender

@@ -66,7 +66,7 @@ class Journal:
         """Write an entry. If the journal cannot be written, the change is kept."""
         self._write(what, ids, None)
 
-    def note_as(self, actor: Actor | None, what: str, **ids: str) -> None:
+    def note_as(self, actor: Actor, what: str, **ids: str) -> None:
         """The same in the name of an actor, for the actor's Seller."""
         self._write(what, ids, actor)
 

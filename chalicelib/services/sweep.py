@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from chalicelib.services import clearing, daily, following, leases, proposals, reviews
+from chalicelib.services import clearing, daily, following, informing, leases, proposals, reviews
 from chalicelib.services.pending import Chore, Observer, Worker
 from chalicelib.services.timetables import due
 from chalicelib.storage.errors import StoreBusy
@@ -21,6 +21,7 @@ SHARES = {
     reviews.KIND: 6.0,
     clearing.KIND: 5.0,
     "sandbox": 3.0,
+    informing.KIND: 2.0,
     due.DUE: 1.0,
     due.KIND: 4.0,
     daily.KIND: 0.5,

@@ -18,10 +18,13 @@ T = TypeVar("T")
 
 
 class OrderList(StrEnum):
-    """The lists of Orders. An OrderQuote, a rejected OrderProposal and a deleted Order are in none."""
+    """The lists of Orders. An OrderQuote and a deleted Order are in none."""
 
     bookings = "bookings"  # Orders, also cancelled ones, by the time of B
     proposals = "proposals"  # OrderProposals that are neither rejected nor booked, by the time of P
+    rejected = (
+        "rejected"  # OrderProposals that were rejected, by either side or by the clock, by the time of P
+    )
 
 
 # The list of sessions and slots, by their start. Withdrawn ones stay in it, since people may have booked.
@@ -64,8 +67,8 @@ def place_of_order(order: Order | DeletedOrder) -> Place | None:
         return None
     if order.kind is OrderKind.Order:
         which = OrderList.bookings
-    elif order.open_proposal is not None:
-        which = OrderList.proposals
+    elif order.kind is OrderKind.OrderProposal:
+        which = OrderList.proposals if order.open_proposal else OrderList.rejected
     else:
         return None
     at = order.placed_at

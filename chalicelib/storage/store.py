@@ -31,6 +31,7 @@ class Listing:
     """An Opportunity in the inventory, with its source; `version` counts its changes.
 
     From `source` and `source_digest` an import knows what it has imported and whether that has changed.
+    `closed`: its Seller has taken it off sale, whatever its source says, until it is opened again.
     """
 
     opportunity: Opportunity
@@ -38,11 +39,12 @@ class Listing:
     deleted: bool = False
     source: str | None = None
     source_digest: str | None = None
+    closed: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether its spaces may be booked or leased (BOOKABLE-08)."""
-        return not self.deleted and self.opportunity.status not in NOT_TAKING_PLACE
+        return not self.deleted and not self.closed and self.opportunity.status not in NOT_TAKING_PLACE
 
 
 @dataclass(frozen=True)

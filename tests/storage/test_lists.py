@@ -156,11 +156,13 @@ def test_an_open_proposal_moves_to_the_bookings_at_the_time_of_b(store: Store) -
     assert listed() == ([[]], [[proposed.key]])
 
 
-def test_a_rejected_proposal_leaves_the_list(store: Store) -> None:
+def test_a_rejected_proposal_leaves_the_list_for_that_of_rejected_ones(store: Store) -> None:
     proposed = booked(store, 1, NOW, APPROVED)
     found = store.snapshot(Wanted(proposed.key, SELLER_ID, (APPROVED.id,)))
     store.commit(decide_proposal(found, ProposalEvent.seller_rejects, a_moment()).changes)
     assert pages(lambda **given: store.listed_orders(OrderList.proposals, SELLER_ID, **given)) == [[]]
+    rejected = pages(lambda **given: store.listed_orders(OrderList.rejected, SELLER_ID, **given))
+    assert rejected == [[proposed.key]]
 
 
 def test_opportunities_are_listed_by_their_start_and_those_without_one_last(store: Store) -> None:
@@ -218,11 +220,11 @@ def test_rows_without_a_place_are_found_and_listed(tables: Tables, calls: Calls)
     assert bookings_of(store) == [[]]
 
     keys, ids = [order.key, proposal.key, refused.key], [SESSION_ID, APPROVED.id, f"{SESSION_ID}-series"]
-    assert set(store.scan_orders().unlisted) == {str(order.key), str(proposal.key)}
+    assert set(store.scan_orders().unlisted) == {str(key) for key in keys}
     assert set(store.scan_opportunities().unlisted) == set(ids)
-    assert set(store.unlisted_orders(keys)) == {order.key, proposal.key}
+    assert set(store.unlisted_orders(keys)) == set(keys)
     assert set(store.unlisted_opportunities(ids)) == {SESSION_ID, APPROVED.id}
-    assert (store.list_orders(keys), store.list_opportunities(ids)) == (2, 2)
+    assert (store.list_orders(keys), store.list_opportunities(ids)) == (3, 2)
     assert (store.list_orders(keys), store.list_opportunities(ids)) == (0, 0)
     assert bookings_of(store) == [[order.key]]
     assert set(store.listed_opportunities(SELLER_ID).keys) == {SESSION_ID, APPROVED.id}

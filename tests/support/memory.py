@@ -146,7 +146,7 @@ class MemoryStore:
         if capacity is None:
             return OpportunityChanged(key)
         if move.revision is not None and (
-            capacity.revision != move.revision or not capacity.open_for_booking
+            capacity.revision != move.revision or not (capacity.open_for_booking or move.may_be_closed)
         ):
             return OpportunityChanged(key)
         if capacity.spaces_left < move.spaces_taken:

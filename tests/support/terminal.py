@@ -52,6 +52,11 @@ class Terminal:
         found: list[dict[str, Any]] = json.loads(self.says(*arguments, "--json"))
         return found
 
+    def page(self, *arguments: str) -> dict[str, Any]:
+        """A page of a list: its rows, and the cursor of the next one."""
+        found: dict[str, Any] = json.loads(self.says(*arguments, "--json"))
+        return found
+
     def journal(self) -> list[tuple[str, str]]:
         """What was done and by whom, oldest first."""
         shown = json.loads(self.says("audit", "--json", "--limit", "1000"))

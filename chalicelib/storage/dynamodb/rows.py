@@ -100,6 +100,7 @@ def details_row(tables: Tables, listing: Listing) -> DetailsRow:
         deleted=listing.deleted,
         source=listing.source,
         source_digest=listing.source_digest,
+        closed=listing.closed or None,
     )
     _put_in_place(row, place_of_opportunity(listing.opportunity))
     return row
@@ -130,6 +131,7 @@ def read_listing(raw: Raw) -> Listing:
         deleted=is_deleted(raw),
         source=_text(raw, "source"),
         source_digest=_text(raw, "source_digest"),
+        closed=bool(raw.get("closed", {}).get("BOOL")),
     )
 
 

@@ -66,6 +66,7 @@ class DetailsRow(_InventoryRow):
     deleted = BooleanAttribute(default=False)
     source = UnicodeAttribute(null=True)
     source_digest = UnicodeAttribute(null=True)
+    closed = BooleanAttribute(null=True)
 
 
 class CapacityRow(_InventoryRow):
