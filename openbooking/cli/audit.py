@@ -42,9 +42,9 @@ def audit(
         rows, following = admin.journal.page(wanted, limit, after)
     if as_json:
         typer.echo(
-            json.dumps({"entries": rows, "next": following}, default=lambda each: each.isoformat(), indent=2)
+            json.dumps({"rows": rows, "next": following}, default=lambda each: each.isoformat(), indent=2)
         )
         return
     show(rows, none="No entries.")
     if following:
-        typer.echo(f"There are more: add --after '{following}'.", err=True)
+        typer.echo(f"More follow: --after {following!r}", err=True)

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from chalicelib.runtime.administration import Administration
-from chalicelib.services.actors import Actor, Via
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.reports.figures import By
 from chalicelib.services.reports.kept import period_of
 from chalicelib.services.reports.payments import Reconciliation, read_statement
 from chalicelib.services.reports.reading import Period, Reports
+from openbooking.cli.acting import SellerOption
 from openbooking.cli.administration import AsJson, Stage, reading
 from openbooking.cli.rows import Format, ToFile, write
 from openbooking.cli.terminal import DynamodbUrl, counting
@@ -28,9 +28,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-OfSeller = Annotated[
-    str, typer.Option("--seller", help="The Seller, as `sellers list` shows it.", metavar="SELLER")
-]
 Since = Annotated[str | None, typer.Option(help="The first day, such as 2026-07-01.", metavar="DAY")]
 Until = Annotated[str | None, typer.Option(help="The last day, which is included.", metavar="DAY")]
 Zone = Annotated[
@@ -41,7 +38,7 @@ Groups = Annotated[list[By] | None, typer.Option("--group-by", help="What to gro
 
 @app.command("sales")
 def sales(
-    seller: OfSeller,
+    seller: SellerOption = None,
     since: Since = None,
     until: Until = None,
     by: Groups = None,
@@ -66,7 +63,7 @@ def sales(
 
 @app.command("occupancy")
 def occupancy(
-    seller: OfSeller,
+    seller: SellerOption = None,
     since: Since = None,
     until: Until = None,
     by: Groups = None,
@@ -89,7 +86,7 @@ def occupancy(
 
 @app.command("payments")
 def payments(
-    seller: OfSeller,
+    seller: SellerOption = None,
     since: Since = None,
     until: Until = None,
     time_zone: Zone = None,
@@ -110,10 +107,10 @@ def payments(
 
 @app.command("reconcile")
 def reconcile(
-    seller: OfSeller,
     statement: Annotated[
         Path, typer.Option(help="CSV with the columns payment, amount and perhaps currency.", metavar="FILE")
     ],
+    seller: SellerOption = None,
     since: Since = None,
     until: Until = None,
     broker: Annotated[
@@ -155,7 +152,7 @@ def reconcile(
 
 @app.command("daily")
 def daily(
-    seller: OfSeller,
+    seller: SellerOption = None,
     since: Since = None,
     until: Until = None,
     form: Format = None,
@@ -182,12 +179,11 @@ def daily(
 
 @contextmanager
 def _reports(
-    seller: str, stage: str | None, dynamodb_url: str | None
+    seller: str | None, stage: str | None, dynamodb_url: str | None
 ) -> Iterator[tuple[Administration, Reports]]:
     """The reports of one Seller; afterwards, what they lack is said on stderr."""
     with reading(stage, dynamodb_url) as admin, counting("read") as progress:
-        actor = Actor(admin.by, Via.command_line, admin.sellers.find(seller).id)
-        reports = Reports(admin.system.store, admin.system.retry, actor, progress)
+        reports = Reports(admin.system.store, admin.system.retry, admin.actor(seller), progress)
         yield admin, reports
     if reports.unreadable:
         missing = ", ".join(sorted(set(reports.unreadable))[:5])

@@ -271,8 +271,8 @@ def test_each_change_is_one_entry_of_the_journal_with_its_user(terminal: Termina
         terminal.says("sellers", "authorise", "1", "broker")
     assert terminal.journal() == [("partner added", "kim"), ("partner authorised", "robin")]
     shown = json.loads(terminal.says("audit", "--month", f"{datetime.now(UTC):%Y-%m}", "--json"))
-    assert [row["ids"][0] for row in shown["entries"]] == ["partner broker"] * 2
-    assert shown["entries"][0]["from"] == "command line"
+    assert [row["ids"][0] for row in shown["rows"]] == ["partner broker"] * 2
+    assert shown["rows"][0]["from"] == "command line"
     assert "No entries." in terminal.says("audit", "--month", "2020-01")
 
 
@@ -282,7 +282,7 @@ def test_the_journal_is_searched_and_paged(terminal: Terminal) -> None:
     terminal.says("sellers", "authorise", "1", "broker-1", "--by", "robin")
 
     def found(*options: str) -> list[tuple[str, list[str]]]:
-        entries = json.loads(terminal.says("audit", "--json", *options))["entries"]
+        entries = json.loads(terminal.says("audit", "--json", *options))["rows"]
         return [(row["what"], row["ids"]) for row in entries]
 
     authorised = ("partner authorised", ["partner broker-1", "seller 1"])
@@ -293,7 +293,7 @@ def test_the_journal_is_searched_and_paged(terminal: Terminal) -> None:
     pages, after = [], ""
     while True:
         page = json.loads(terminal.says("audit", "--json", "--limit", "1", "--after", after))
-        pages += page["entries"]
+        pages += page["rows"]
         if not (after := page["next"]):
             break
     assert [row["ids"][0] for row in pages] == [f"partner broker-{number}" for number in (1, 2, 1, 0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from chalicelib.services import following
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from openbooking.cli.main import COMMANDS, load
 from tests.support.builders import CUSTOMER
+from tests.support.inventory import seller_id
 from tests.support.terminal import Terminal
 from tests.support.world import API, PAYMENT, Broker, World, order_record
 
@@ -34,7 +35,9 @@ READING = frozenset(
             "stage rehearse",
             "stage deploy",
         ),
-        *("timetable list", "timetable template", "timetable activities", "proposals list", "people find"),
+        *("timetable list", "timetable template", "timetable activities", "people find"),
+        *("sessions list", "sessions show", "bookings list", "bookings show", "register show"),
+        *("proposals list", "proposals show"),
         *("reports sales", "reports occupancy", "reports payments", "reports reconcile", "reports daily"),
         *("partners list", "partners show", "partners api-keys", "partners invitations", "sellers list"),
         *("logins list", "tokens list", "tokens keys", "pending list", "feeds parked", "sandbox show"),
@@ -64,6 +67,10 @@ def world(terminal: Terminal) -> Iterator[World]:
 
 def a_partner(terminal: Terminal, world: World) -> None:
     terminal.says("partners", "add", "Broker Ltd", "--id", "broker", "--seller", "1")
+
+
+def another_session(terminal: Terminal, world: World) -> None:
+    world.session(starts_in=timedelta(days=9))
 
 
 def an_order(terminal: Terminal, world: World) -> None:
@@ -102,9 +109,27 @@ Before = Callable[[Terminal, World], None] | str
 
 # What is done before, by a function or a command, and at the end what is typed. An id in braces is looked up.
 TYPED: dict[str, tuple[Before, ...]] = {
-    "sessions cancel": (an_order, "sessions cancel {session} --yes"),
-    "proposals accept": (a_proposal, f"proposals accept {UUID}"),
-    "proposals reject": (a_proposal, f"proposals reject {UUID}"),
+    "sessions cancel": (an_order, "sessions cancel {session} --seller 1 --yes"),
+    "sessions move": (an_order, "sessions move {session} --seller 1 --name Pilates"),
+    "sessions notify": (an_order, "sessions notify {session} Mats! --seller 1"),
+    "sessions close": (an_order, "sessions close {session} --seller 1"),
+    "sessions open": (an_order, "sessions close {session} --seller 1", "sessions open {session} --seller 1"),
+    "bookings cancel": (an_order, f"bookings cancel {UUID} --seller 1"),
+    "bookings replace": (another_session, an_order, f"bookings replace {UUID} --with {{other}} --seller 1"),
+    "register attended": (an_order, "register attended {session} --all --seller 1"),
+    "register absent": (an_order, "register absent {session} --all --seller 1"),
+    "proposals accept": (a_proposal, f"proposals accept {UUID} --seller 1"),
+    "proposals reject": (a_proposal, f"proposals reject {UUID} --seller 1"),
+    "proposals amend": (a_proposal, f"proposals amend {UUID} --note Later --seller 1"),
+    "desk sell": (another_session, "desk sell {session} --seller 1"),
+    "desk return": (
+        another_session,
+        f"desk sell {{session}} --uuid {UUID} --seller 1",
+        f"desk return {UUID} --anyway --seller 1",
+    ),
+    "access set": (an_order, "access set --session {session} --code 1234 --seller 1"),
+    "partners allow": ("partners add Other --id other", "partners allow other --seller 1"),
+    "partners deny": (a_partner, "partners deny broker --seller 1"),
     "people export": (an_order, "people export --email geoff@example.com --to {file}"),
     "people erase": (an_order, "people erase --email geoff@example.com --also-upcoming --yes"),
     "partners add": ("partners add Broker",),
@@ -154,6 +179,12 @@ def all_commands() -> set[str]:
     return found
 
 
+def sessions(world: World) -> dict[str, str]:
+    """The first session of the Seller by its start, and the last one."""
+    found = world.store.listed_opportunities(seller_id(1)).keys
+    return {"session": found[0], "other": found[-1]} if found else {}
+
+
 def test_every_command_reads_or_has_its_entry_shown() -> None:
     known = READING | WITHOUT_ENTRY.keys() | SHOWN_BY.keys() | TYPED.keys()
     assert all_commands() - known == set(), (
@@ -170,7 +201,7 @@ def test_each_command_that_writes_leaves_an_entry_in_the_name_of_its_user(
     assert isinstance(typed, str)
     for each in before_it:
         if isinstance(each, str):
-            terminal.says(*each.split())
+            terminal.says(*each.format(**sessions(world)).split())
         else:
             each(terminal, world)
     rows = {
@@ -178,18 +209,14 @@ def test_each_command_that_writes_leaves_an_entry_in_the_name_of_its_user(
         "invitation": ("partners invitations", "invitation"),
         "signing_key": ("tokens keys", "key"),
     }
-    values = {"file": str(tmp_path / "person.json")}
+    values = {"file": str(tmp_path / "person.json"), **sessions(world)}
     for placeholder, (listing, column) in rows.items():
         if f"{{{placeholder}}}" in typed:
             values[placeholder] = terminal.rows(*listing.split())[-1][column]
-    if "{session}" in typed:
-        values["session"] = world.store.listed_opportunities(
-            "https://base.invalid/api/identifiers/sellers/1"
-        ).keys[0]
     before = len(terminal.journal())
     result = terminal.run(*typed.format(**values).split(), "--by", "the-user")
     assert result.exit_code == 0, result.output
-    after = json.loads(terminal.says("audit", "--json", "--limit", "1000"))["entries"]
+    after = json.loads(terminal.says("audit", "--json", "--limit", "1000"))["rows"]
     new = after[: len(after) - before]
     assert new, f"{name} left no entry"
     assert {entry["by"] for entry in new} == {"the-user"}

@@ -80,6 +80,33 @@ def test_sales_add_up_to_the_orders(terminal: Terminal, booked: list[Order]) -> 
     assert "30.00" in terminal.says("reports", "sales", "--seller", "1")
 
 
+def test_nothing_of_another_seller_is_in_a_report(
+    terminal: Terminal, world: World, booked: list[Order], tmp_path: Path
+) -> None:
+    theirs = world.session(seller=2, spaces=7)
+    payment = {**PAYMENT, "identifier": "payment-of-2"}
+    answer = Broker(world, "partner-of-2", 2).b(f"{UUID}8", theirs.item(), due=12, payment=payment)
+    assert answer.status == 201, answer.body
+    statement = tmp_path / "statement.csv"
+    statement.write_text("payment,amount\n")
+    world.system.sweep()
+    world.clock.advance(days=1)
+    world.system.sweep()
+    for report in (
+        "sales --group-by broker",
+        "payments",
+        "occupancy",
+        f"reconcile --statement {statement}",
+        "daily",
+    ):
+        for seller, own, other in (("1", "partner-1", "of-2"), ("2", "of-2", "partner-1")):
+            output = terminal.run("reports", *report.split(), "--seller", seller, "--json").stdout
+            assert other not in output
+            assert own in output or report in ("occupancy", "daily")
+    places = [terminal.rows("reports", "occupancy", "--seller", each)[-1]["places"] for each in ("1", "2")]
+    assert places[0] == 10 and places[1] >= 7
+
+
 def test_a_period_is_of_days(terminal: Terminal, booked: list[Order]) -> None:
     today = datetime.now(UTC).date()
     options = ("reports", "sales", "--seller", "1", "--time-zone", "UTC")

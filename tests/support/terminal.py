@@ -60,4 +60,4 @@ class Terminal:
     def journal(self) -> list[tuple[str, str]]:
         """What was done and by whom, oldest first."""
         shown = json.loads(self.says("audit", "--json", "--limit", "1000"))
-        return [(row["what"], row["by"]) for row in reversed(shown["entries"])]
+        return [(row["what"], row["by"]) for row in reversed(shown["rows"])]
