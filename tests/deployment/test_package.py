@@ -477,6 +477,7 @@ def test_the_sweep_runs(function: Function) -> None:
         "proposal-end",
         "opportunity-change",
         "holder-change",
+        "holder-message",
         "feed-review",
         "sandbox",
         "timetable-due",
