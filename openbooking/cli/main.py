@@ -35,6 +35,7 @@ COMMANDS = {
     "pending": ("pending", "Pending work that failed too often and was set aside."),
     "journal": ("journal", "List what was changed with these commands in a month, and by whom."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
+    "upgrade": ("upgrade", "Complete the rows of earlier releases, once after an upgrade."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
     "restore": (
         "restore",
