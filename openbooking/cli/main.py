@@ -37,6 +37,7 @@ COMMANDS = {
     "pending": ("pending", "Pending work that failed too often and was set aside."),
     "audit": ("audit", "List who did what to which order, session, partner or login, and from where."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
+    "upgrade": ("upgrade", "Complete the rows of earlier releases, once after an upgrade."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
     "restore": (
         "restore",
