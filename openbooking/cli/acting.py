@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
@@ -65,18 +65,31 @@ def looking(
         yield admin, admin.actor(seller)
 
 
-def show_page(page: Page, as_json: bool, none: str, zone: str = LONDON) -> None:
-    """Print a page of a list. As JSON: {"rows": [...], "next": the cursor of the next page, or null}."""
+def show_page(
+    page: Page, as_json: bool, none: str, zone: str = LONDON, without: Collection[str] = ()
+) -> None:
+    """Print a page of a list. As JSON: {"rows": [...], "next": the cursor of the next page, or null}.
+
+    `without`: columns that people do without, so that a table fits a terminal.
+    """
     if as_json:
         typer.echo(json.dumps({"rows": page.rows, "next": page.following}, default=_plain, indent=2))
     else:
-        show([local(row, zone) for row in page.rows], none=none)
+        show([_for_people(local(row, zone), without) for row in page.rows], none=none)
         if page.following is not None:
             typer.echo(f"More follow: --after {page.following!r}", err=True)
     if page.unreadable:
         typer.echo(
             f"{page.unreadable} rows cannot be read, and are not shown: see `openbooking check`.", err=True
         )
+
+
+def _for_people(row: Json, without: Collection[str]) -> Json:
+    """The row without these columns, and money as one text."""
+    shown = {name: value for name, value in row.items() if name not in without}
+    if "currency" in shown:
+        shown["due"] = f"{shown['due']} {shown.pop('currency') or ''}".strip()
+    return shown
 
 
 def show_details(details: Json, as_json: bool, zone: str = LONDON) -> None:

@@ -114,7 +114,7 @@ def give_back(
             return
         refund = before["due"] - done["due"]
         typer.echo(
-            f"Booking {done['uuid']} is returned: refund {refund} {done['currency'] or ''}".strip() + "."
+            f"Booking {done['uuid']} is returned: refund {refund} {before['currency'] or ''}".strip() + "."
         )
 
 

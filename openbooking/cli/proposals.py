@@ -60,7 +60,8 @@ def list_proposals(
     """List the proposals that wait for the Seller, with the customers' notes; the oldest first."""
     with looking(seller, stage, dynamodb_url) as (admin, actor):
         page = admin.seller_lists.proposals(actor, after=after, limit=limit, which=[status])
-        show_page(page, as_json, "No proposal waits for an answer.", zone)
+        none = "No proposal waits for an answer."
+        show_page(page, as_json, none, zone, without=("seller", "status", "since"))
 
 
 @app.command("show", epilog="Example: openbooking proposals show UUID --seller acme")
