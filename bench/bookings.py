@@ -22,6 +22,7 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services.desk.lists import Page
 from chalicelib.storage.dynamodb import rows
 from chalicelib.storage.dynamodb.tables import CAPACITY
+from openbooking.local.engine import dynamodb_client
 from tests.support import engines
 
 BOOKINGS, SESSIONS, PROPOSALS = 100_000, 1_000, 200
@@ -119,19 +120,21 @@ def fill(installation: Installation, bookings: int, sessions: int) -> None:
             )
             yield tables.orders.Meta.table_name, rows.order_row(tables, order).serialize()
 
+    assert installation.url is not None
+    client = dynamodb_client(installation.url)  # more patient than that of the app
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda number: _write(installation, copies(number)), range(1, sessions + 1)))
-    _write(installation, proposals())
+        list(threads.map(lambda number: _write(client, copies(number)), range(1, sessions + 1)))
+    _write(client, proposals())
+    client.close()
 
 
-def _write(installation: Installation, found: Iterator[tuple[str, dict[str, Any]]]) -> None:
+def _write(client: Any, found: Iterator[tuple[str, dict[str, Any]]]) -> None:
     requests = [(table, {"PutRequest": {"Item": item}}) for table, item in found]
     for start in range(0, len(requests), _BATCH):
         left: dict[str, list[Any]] = {}
         for table, request in requests[start : start + _BATCH]:
             left.setdefault(table, []).append(request)
         while left:
-            client = installation.tables.connection.client
             left = client.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
 
 

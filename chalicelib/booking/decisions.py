@@ -68,9 +68,9 @@ class MoveHold:
     The counters change by the difference, so that bookings of different Customers never invalidate each
     other. `revision`, if given, is the one that was priced; it must still be current and open for booking, also
     if the counters do not change.
-    `may_be_closed`: it need not be open for booking.
     `ends_before_others`: this lease ends before every other one on the Opportunity. `limits`, if given, are
-    those that the partner's leases on the Opportunity must not exceed.
+    those that the partner's leases on the Opportunity must not exceed. `may_be_closed`: it need not be open for
+    booking.
     """
 
     opportunity_id: str
@@ -78,9 +78,9 @@ class MoveHold:
     before: Hold | None
     after: Hold | None
     revision: int | None = None
-    may_be_closed: bool = False
     ends_before_others: bool = False
     limits: PartnerLimits | None = None
+    may_be_closed: bool = False
 
     @property
     def spaces_taken(self) -> int:

@@ -47,7 +47,7 @@ def _move(
     )
     releases = before is not None and before.state is after.state and before.spaces >= after.spaces
     revision = None if releases else known.opportunity.revision
-    return MoveHold(key, order, before, after, revision, ends_first)
+    return MoveHold(key, order, before, after, revision, ends_before_others=ends_first)
 
 
 def lease_end(now: datetime, lease_for: timedelta) -> datetime:

@@ -47,7 +47,7 @@ READING = frozenset(
 WITHOUT_ENTRY = {
     "import rpde": "What the source says is on record in the source; the report names what was changed.",
     "restore": "The journal may be among the tables that it replaces.",
-    "upgrade": "It adds to rows of an earlier release what this one needs; what they say stays the same.",
+    "upgrade": "An entry is written if there are rows of an earlier release, which only that release can make.",
 }
 # Commands whose entry another test shows, as `tests/....py::test_...`.
 SHOWN_BY: dict[str, str] = {

@@ -365,13 +365,13 @@ def test_what_was_sold_is_taken_back_by_its_terms_or_anyway(
     fixed = world.session(spaces=3, offer={"allowCustomerCancellationFullRefund": False})
     sold = desk.sales.sell(actor, [Line(fixed.id, 2)])
     with pytest.raises(NotPossible, match="cannot be cancelled for a refund"):
-        desk.sales.give_back(actor, sold["uuid"])
-    one = desk.sales.give_back(actor, sold["uuid"], item_ids=[sold["items"][0]["item"]], anyway=True)
+        desk.sales.take_back(actor, sold["uuid"])
+    one = desk.sales.take_back(actor, sold["uuid"], item_ids=[sold["items"][0]["item"]], anyway=True)
     assert (one["due"], left(world, fixed)) == (Decimal(10), 2)
-    desk.sales.give_back(actor, sold["uuid"], anyway=True)
+    desk.sales.take_back(actor, sold["uuid"], anyway=True)
     assert left(world, fixed) == 3
     with pytest.raises(NotFound):
-        desk.sales.give_back(actor, booked(world, fixed))
+        desk.sales.take_back(actor, booked(world, fixed))
 
 
 def test_the_ids_of_desks_are_not_given_to_brokers(desk: Administration) -> None:
