@@ -51,6 +51,9 @@ from chalicelib.domain.pricing import Totals, check_payment, check_reconciliatio
 
 Render = Callable[[Order], str]
 
+# A fingerprint that begins with this was made from the one before with the key of the installation.
+_KEYED = "keyed:"
+
 
 def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
     """B of the simple flow.
@@ -197,6 +200,19 @@ def fingerprint_of(request: OrderRequest) -> str:
     return hashlib.sha256(basis.encode()).hexdigest()
 
 
+def keyed_fingerprint(order: Order, moment: Moment) -> str | None:
+    """The fingerprint that is kept when the Customer is erased: guesses of the details cannot be tested against it."""
+    stored = order.fingerprint
+    return stored if stored is None or stored.startswith(_KEYED) else _KEYED + moment.keyed(stored)
+
+
+def _is_fingerprint(stored: str | None, fingerprint: str, moment: Moment) -> bool:
+    """Whether a request has the fingerprint that is stored, also after the Customer was erased (B-08)."""
+    if stored is not None and stored.startswith(_KEYED):
+        return stored == _KEYED + moment.keyed(fingerprint)
+    return stored == fingerprint
+
+
 def _place(
     request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render, kind: OrderKind
 ) -> Decision[Answer]:
@@ -206,7 +222,8 @@ def _place(
     if isinstance(existing, Order) and may_be_repeated(state, event):
         # P may also be repeated after the proposal has become an Order.
         is_same = event is OrderEvent.b or existing.proposal is not None
-        if is_same and existing.fingerprint == fingerprint and existing.seller_id == request.seller_id:
+        is_same = is_same and existing.seller_id == request.seller_id
+        if is_same and _is_fingerprint(existing.fingerprint, fingerprint, moment):
             return Decision(Answer(existing))
     check_parties(request, snapshot, with_customer=True)
     next_order_state(state, event)

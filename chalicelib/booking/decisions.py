@@ -250,10 +250,18 @@ class Policy:
         return self.anonymous_leases or self.named_leases
 
 
+def _no_key(text: str) -> str:
+    raise NotImplementedError("no key")
+
+
 @dataclass(frozen=True)
 class Moment:
-    """What a decision needs from outside: the time, new ids, and the policy."""
+    """What a decision needs from outside: the time, new ids, and the policy.
+
+    `keyed` is a digest that only this installation can make. The first one reads the key, so it is for rare cases.
+    """
 
     now: datetime
     new_id: Callable[[], str]
     policy: Policy
+    keyed: Callable[[str], str] = _no_key

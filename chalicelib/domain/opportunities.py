@@ -71,6 +71,10 @@ class Opportunity:
         names = (source.get("name") for source in _sources(self))
         return next((name for name in names if isinstance(name, str) and name), "")
 
+    def stated(self, term: str) -> Any:
+        """The value of a property: its own, or else its parent's; None where nothing states it."""
+        return next((source[term] for source in _sources(self) if source.get(term)), None)
+
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
@@ -135,14 +139,10 @@ def without_terms(document: Any, terms: frozenset[str]) -> Any:
 
 def _place(opportunity: Opportunity) -> tuple[Any, ...]:
     """Where it is held, as far as it makes a difference to those who come: its own place, or else its parent's."""
-
-    def stated(term: str) -> Any:
-        return next((source[term] for source in _sources(opportunity) if source.get(term)), None)
-
-    location = stated("location")
+    location = opportunity.stated("location")
     if isinstance(location, dict):
         location = tuple(location.get(term) for term in ("name", "address", "geo"))
-    return location, stated("meetingPoint")
+    return location, opportunity.stated("meetingPoint")
 
 
 def _sources(opportunity: Opportunity) -> Iterator[Json]:

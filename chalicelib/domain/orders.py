@@ -97,7 +97,7 @@ class Order:
     customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
     one of P if this was a proposal before. `version` counts the changes of the stored row.
     `leased_since` is when the first lease under this UUID was made. `created_at` is the time of P, or of B without
-    one; `booked_at` that of B after P.
+    one; `booked_at` that of B after P. `erased_at` is when its people were erased.
     """
 
     key: OrderKey
@@ -123,6 +123,7 @@ class Order:
     proposal_answer: str | None = None
     published: bool = False
     version: int = 1
+    erased_at: datetime | None = None
 
     def holds(self) -> dict[str, Hold]:
         """The spaces this Order holds, by Opportunity id.

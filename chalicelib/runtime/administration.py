@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.services.desk.orders import SellerOrders
     from chalicelib.services.desk.sales import Sales
     from chalicelib.services.desk.sessions import SellerSessions
+    from chalicelib.services.people import People
     from chalicelib.services.timetables.timetable import Timetable
 
 # Seconds for one run of the feed reviews, while an operator waits.
@@ -48,7 +49,15 @@ class Administration:
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.entries, self.seller_ids, self.system.new_id, self.by)
+        system = self.system
+        return Journal(
+            self.entries,
+            self.seller_ids,
+            system.new_id,
+            self.by,
+            id_of=lambda text: system.fingerprints.digest(f"journal {text}")[:16],
+            kept_days=system.settings.journal_days,
+        )
 
     @cached_property
     def seller_ids(self) -> SellerIds:
@@ -156,6 +165,29 @@ class Administration:
     def parked(self) -> ParkedAdministration:
         system = self.system
         return ParkedAdministration(system.parked, system.streams, self.journal)
+
+    @cached_property
+    def people(self) -> "People":
+        """What is stored about people."""
+        from chalicelib.feeds.contents import FeedContents
+        from chalicelib.feeds.republishing import Republisher
+        from chalicelib.services.people import People
+        from chalicelib.storage.dynamodb.records import DynamoRecords
+
+        system = self.system
+        contents = FeedContents(system.store, system.consent.is_revoked)
+        return People(
+            system.store,
+            system.feeds,
+            system.pending,
+            system.parked,
+            DynamoRecords(),
+            Republisher(system.feeds, contents, system.retry),
+            self.entries,
+            self.journal,
+            system.attempts,
+            system.moment,
+        )
 
     @cached_property
     def set_aside(self) -> SetAsideAdministration:

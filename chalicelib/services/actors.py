@@ -10,6 +10,7 @@ class Via(StrEnum):
     command_line = "command line"  # of this machine or a stage, with the operator's credentials
     page = "page"  # a page on which a person has signed in
     test_interface = "test interface"
+    schedule = "schedule"  # work that is due, without a person
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ def read_proposal_update(body: Json, key: OrderKey) -> ProposalUpdateRequest:
         raise PatchNotAllowedOnPropertyError(
             "orderProposalStatus can only be set to https://openactive.io/CustomerRejected."
         )
+    if not isinstance(body.get("orderCustomerNote", ""), str):
+        raise MalformedRequestError("orderCustomerNote must be text.")
     note = _note(body)
     if status is None and note is None:
         raise MalformedRequestError("orderProposalStatus or orderCustomerNote is required.")

@@ -156,7 +156,7 @@ class Certification:
 
     def _suite(self, run: Run, folder: Path, url: str, port: int) -> tuple[int, str]:
         """The suite's exit code and output; -1 if it took too long."""
-        command = [self.checkout.node, "start.js", "--runInBand"]
+        command = [self.checkout.node, "start.js"]
         command += [f"test/features/{each.strip('/')}/" for each in self.features]
         environment = {
             "NODE_CONFIG": json.dumps(self._configuration(run, folder, url)),

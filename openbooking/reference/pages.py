@@ -141,11 +141,11 @@ OCCASIONS: dict[type[OpenBookingError], tuple[tuple[str, ...], str]] = {
     ),
     errors.OrderCreationFailedError: (
         _BOOKINGS,
-        "At B an item requires the Seller's approval, or the OrderProposal is not accepted, has ended, or can no longer be honoured; at P no item requires approval.",
+        "At B an item requires the Seller's approval and the request names no `orderProposalVersion`, or the OrderProposal is not accepted, has ended, or can no longer be honoured; at P no item requires approval.",
     ),
     errors.OrderProposalVersionOutdatedError: (
         ("B",),
-        "The version is not the latest of the OrderProposal under this UUID.",
+        "`orderProposalVersion` is not the latest version of the OrderProposal under this UUID, or is no version of it at all.",
     ),
     errors.UnableToProcessOrderItemError: (
         NOT_YET,

@@ -267,6 +267,12 @@ def test_a_note_is_kept_and_enters_no_feed(world: World, broker: Broker) -> None
     assert (order.proposal.customer_note, order.published) == ("We come by bus.", False)
 
 
+def test_a_note_that_is_no_text_is_refused_by_its_name(world: World, broker: Broker) -> None:
+    p(broker, world.session(offer=MESSAGES).item())
+    answer = patch(broker, orderCustomerNote=5)
+    assert (answer.status, answer.json["description"]) == (400, "orderCustomerNote must be text.")
+
+
 def test_p_of_what_needs_no_approval_and_b_of_what_does_are_refused(
     world: World, broker: Broker, yoga: Bookable
 ) -> None:

@@ -123,7 +123,7 @@ def test_a_run_is_made_once_and_its_result_kept(
     assert first.exit_code == 0, first.output
     assert "controlled.no-auth: 12 of 12 passed" in first.stdout
     (made,) = seen(suite)
-    assert made["arguments"] == ["start.js", "--runInBand"]
+    assert made["arguments"] == ["start.js"]
     assert made["strict"] == "true"
     assert made["generates"] is made["certificate"] is True  # the dataset site links it
     assert (tmp_path / "controlled.no-auth" / "certificate" / "index.html").exists()
@@ -191,7 +191,7 @@ def test_a_part_of_the_suite_gets_no_certificate_and_is_another_result(
 ) -> None:
     assert certifier.run("controlled.no-auth", features=("core",), strict=False) == [True]
     (made,) = seen(suite)
-    assert made["arguments"] == ["start.js", "--runInBand", "test/features/core/"]
+    assert made["arguments"] == ["start.js", "test/features/core/"]
     assert (made["strict"], made["generates"]) == (None, False)
     assert certifier.run("controlled.no-auth") == [True]
     assert len(seen(suite)) == 2

@@ -646,6 +646,10 @@ class MemoryIdentities:
             self.calls += 1
             return [record for key, record in sorted(self._records.items()) if key[0] == principal]
 
+    def parts_before(self, principal: str, before: str, limit: int) -> list[Record]:
+        found = [each for each in self.parts(principal) if not before or each.part < before]
+        return found[::-1][:limit]
+
     def all(self, kind: str) -> Iterator[Record]:
         with self._lock:
             self.calls += 1

@@ -58,4 +58,6 @@ class Terminal:
         return found
 
     def journal(self) -> list[tuple[str, str]]:
-        return [(row["what"], row["by"]) for row in self.rows("journal")]
+        """What was done and by whom, oldest first."""
+        shown = json.loads(self.says("audit", "--json", "--limit", "1000"))
+        return [(row["what"], row["by"]) for row in reversed(shown["rows"])]

@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from chalicelib.booking.decisions import Change
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.belongings import Belongings
+from chalicelib.services.journal import Journal
 from chalicelib.services.seller_actions import SellerActions
 from chalicelib.storage.store import Reclaimed, Store
-
-
-class Journal(Protocol):
-    """Where an action is noted, by ids only."""
-
-    def note(self, what: str, **ids: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Acting:
 
     def note(self, actor: Actor, what: str, **ids: str) -> None:
         """Note what the actor has done for its Seller."""
-        self.journal.note(what, seller=actor.seller_id, **ids)
+        self.journal.note_as(actor, what, **ids)
 
 
 class _Unwritten:
