@@ -99,13 +99,32 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class SourceCount:
+    """What we know of a source's counter of one Opportunity; see `source_counts`.
+
+    `stated` is the number of spaces left that it stated last, `unknown` how many of the held spaces it did not know
+    then, `oversold` how many spaces are missing: they are held, and the source has sold them, too.
+    """
+
+    stated: int
+    unknown: int = 0
+    oversold: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it stays as it is until the source states another number."""
+        return not self.unknown and not self.oversold
+
+
+@dataclass(frozen=True)
 class Capacity:
     """The counters of one Opportunity.
 
     `spaces_leased` is the part of the held spaces that is only leased. `spaces_requested` are not held: they
     are those of OrderProposals that take no space before B. No lease on it ends before `next_expiry_at`.
     `revision` is that of the Opportunity the spaces are sold at; `version` counts every change of this row.
-    `shares` are the leased spaces of each partner, by `share_key`.
+    `shares` are the leased spaces of each partner, by `share_key`. `source_count` is what is known of the counter
+    of the source that it was imported from.
     """
 
     spaces_total: int
@@ -117,6 +136,7 @@ class Capacity:
     next_expiry_at: datetime | None = None
     spaces_requested: int = 0
     shares: Mapping[str, Share] = field(default_factory=dict)
+    source_count: SourceCount | None = None
 
     @property
     def has_holds(self) -> bool:

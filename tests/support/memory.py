@@ -16,7 +16,7 @@ from chalicelib.booking.decisions import (
     Snapshot,
     Wanted,
 )
-from chalicelib.domain.capacity import Capacity, Hold, Share, share_key
+from chalicelib.domain.capacity import Capacity, Hold, Share, SourceCount, share_key
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
@@ -298,19 +298,31 @@ class MemoryStore:
             if pending is not None:
                 self.pending.exchange((), [pending])
 
-    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+    def publish_together(
+        self, listings: Sequence[tuple[Listing, int | None]], *, if_unheld: bool = False
+    ) -> None:
         with self._lock:
             refused = [
                 OpportunityChanged(listing.opportunity.id)
                 for listing, _ in listings
                 if self._version(listing.opportunity.id) != listing.version - 1
+                or (
+                    if_unheld
+                    and (capacity := self._capacities.get(listing.opportunity.id)) is not None
+                    and capacity.has_holds
+                )
             ]
             if refused:
                 raise CommitRefused(refused)
             for listing, spaces in listings:
                 key = listing.opportunity.id
                 if spaces is not None:
-                    capacity = self._capacities.get(key, Capacity(spaces, spaces, version=0))
+                    stated = (
+                        SourceCount(spaces) if listing.version == 1 and listing.source is not None else None
+                    )
+                    capacity = self._capacities.get(
+                        key, Capacity(spaces, spaces, version=0, source_count=stated)
+                    )
                     self._capacities[key] = replace(
                         capacity,
                         revision=listing.opportunity.revision,
@@ -410,7 +422,9 @@ class MemoryStore:
                 if (hold := self._holds.get(opportunity_id, {}).get(key))
             }
 
-    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+    def resize(
+        self, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None
+    ) -> None:
         with self._lock:
             current = self._capacities[opportunity_id]
             if current.version != read.version:
@@ -420,6 +434,7 @@ class MemoryStore:
                 spaces_total=spaces_total,
                 spaces_left=current.spaces_left + spaces_total - read.spaces_total,
                 version=current.version + 1,
+                source_count=count or current.source_count,
             )
 
     def correct(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.domain.bookability import Reason
+from chalicelib.importing.bookability import NotBookable
 from chalicelib.wire.unreadable import Cause
-from openbooking.importing.bookability import NotBookable
 
 NO_OFFER = "Publish `offers` with a `price` for it or its series or facility, or set [[opportunity.offers]] in --defaults."
 SELLER_DETAILS = (

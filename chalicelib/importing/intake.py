@@ -1,20 +1,29 @@
 """Converts a harvest to documents and Sellers for the inventory, with a reason for each item left out.
 
-Reads the whole harvest at once, so that the order of feeds and items does not matter. Does not use
-the inventory.
+Reads a whole harvest, so that the order of feeds and items does not matter, and keeps it on disk: parents first, then
+the children of each together, so that few documents are in memory. Does not use the inventory.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
+from chalicelib.importing.bookability import NotBookable, own_reasons
+from chalicelib.importing.candidates import CHILDREN, PARENTS, Candidate, Candidates, orphan
+from chalicelib.importing.catalogue import is_described, with_ancestors
+from chalicelib.importing.defaults import Defaults
+from chalicelib.importing.documents import Documents
+from chalicelib.importing.harvest import Harvest
+from chalicelib.importing.spool import Spool, SpooledList, SpooledMap
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
@@ -23,12 +32,11 @@ from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import build_opportunity, parent_in_orders
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
-from openbooking.importing.candidates import CHILDREN, Candidate, candidates, orphan, with_units
-from openbooking.importing.catalogue import is_described, parents_by_id, with_ancestors
-from openbooking.importing.defaults import Defaults
-from openbooking.importing.harvest import ANCESTOR_TYPES, Harvest
 
 MAX_SPACES = 10**9
+
+# Parents with what their children share of them; children are read parent by parent.
+_HOLDERS_IN_MEMORY = 64
 
 # What each answer must show of a Seller (MODEL-01, MODEL-02).
 _SELLER_TERMS = ("name", "legalName", "address")
@@ -69,109 +77,148 @@ class Terms:
 
 @dataclass(frozen=True)
 class Intake:
-    """What is imported, with parents and children separately."""
+    """What is imported, with parents and children separately; all of it on disk except the Sellers."""
 
-    parents: tuple[Document, ...]
-    children: tuple[Document, ...]
+    parents: Documents
+    children: Documents
     sellers: tuple[Seller, ...]
     seller_gaps: tuple[SellerGap, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: SpooledList[LeftOut]
+    not_bookable: SpooledList[tuple[str, NotBookable]]
+    """Why children cannot be booked, whatever their Seller is, with its id."""
+    spool: Spool
 
 
 class _Refused(Unreadable):
     """The item is not imported; the message is the reason."""
 
 
-def read_harvest(harvest: Harvest, source: str, terms: Terms) -> Intake:
+def read_harvest(harvest: Harvest, source: str, terms: Terms, spool: Spool | None = None) -> Intake:
     """Convert all items of the harvest: each is imported, or left out with a reason.
 
     Raises DefaultsError if the defaults contradict the source.
     """
-    return _Reading(source, terms).read(harvest)
+    return _Reading(source, terms, spool or Spool()).read(harvest)
+
+
+@dataclass
+class _Holder:
+    """A document that children inherit from, with all that it inherits itself, and what children share of it."""
+
+    document: Json
+    lost: str | None = None
+    """Why it is left out."""
+
+    @cached_property
+    def shown(self) -> Json:
+        return parent_in_orders(self.document)
 
 
 class _Reading:
-    def __init__(self, source: str, terms: Terms) -> None:
+    def __init__(self, source: str, terms: Terms, spool: Spool) -> None:
         self._source = source
         self._terms = terms
+        self._spool = spool
         self._defaults = terms.defaults.with_sellers(terms.seller_details)
-        self._left_out: list[LeftOut] = []
-        # Parents by id, with all that they inherit; and the reasons for those that are left out.
-        self._parents: dict[str, Json] = {}
-        self._lost: dict[str, str] = {}
+        self._left_out: SpooledList[LeftOut] = SpooledList(spool, key=lambda each: each.id)
+        self._found = Candidates(spool)
+        # Why parents, and their units, are left out.
+        self._lost: SpooledMap[str] = SpooledMap(spool)
         self._unread_types: frozenset[str] = frozenset()
         self._tax_modes: dict[str, str] = {}
-        self._organizers: dict[str, list[tuple[str, Json]]] = {}
-        # What each parent shows in Orders, and each Seller, by the identity of its document: children share them.
+        # By Seller: the one of its descriptions that is taken, with its place in the order of preference.
+        self._organizers: dict[str, tuple[tuple[int, str], Json]] = {}
+        self._holders: OrderedDict[str, _Holder | None] = OrderedDict()
         # The documents are kept with them, so that no other can get the same identity.
-        self._shown: dict[int, tuple[Json, Json]] = {}
-        self._read_sellers: dict[int, tuple[Json, Seller]] = {}
+        self._read_sellers: OrderedDict[int, tuple[Json, Seller]] = OrderedDict()
 
     def read(self, harvest: Harvest) -> Intake:
         self._unread_types = frozenset(failed.kind for failed in harvest.failed)
-        found = candidates(harvest, self._defaults, self._refuse)
-        ancestors = {each.id: each.document for each in found if each.kind in ANCESTOR_TYPES}
-        parents = [
-            replace(each, document=with_ancestors(each.document, ancestors)) if ancestors else each
-            for each in with_units(
-                found, lambda candidate, reason: self._lose(candidate, reason, Cause.parent)
-            )
-        ]
-        self._parents = parents_by_id(candidate.document for candidate in parents)
-        children = [candidate for candidate in found if candidate.kind in CHILDREN]
-        self._report_schedules(parents, children)
-        self._tax_modes = self._agreed_tax_modes([*parents, *children])
-        parents_taken = list(self._taken(parents))
-        children_taken = list(self._taken(children))
+        self._found.read(harvest, self._defaults, self._refuse)
+        self._found.merge_units(lambda candidate, reason: self._lose(candidate, reason, Cause.parent))
+        self._tax_modes = self._agreed_tax_modes()
+        parents, children = Documents(self._spool, self._source), Documents(self._spool, self._source)
+        reasons: SpooledList[tuple[str, NotBookable]] = SpooledList(self._spool)
+        for candidate in self._found.parents():
+            self._report_schedules(candidate)
+            whole = replace(candidate, document=self._with_ancestors(candidate.document))
+            if (document := self._taken(whole)) is not None:
+                parents.append(document)
+        self._holders.clear()  # some of them are lost now
+        for candidate in self._found.children():
+            if (document := self._taken(candidate)) is not None:
+                children.append(document)
+                opportunity = document.published.opportunity
+                reasons.extend((opportunity.seller_id, each) for each in own_reasons(opportunity))
         sellers, gaps = self._sellers()
-        return Intake(
-            tuple(parents_taken),
-            tuple(children_taken),
-            sellers,
-            gaps,
-            tuple(self._left_out),
-        )
+        return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
 
     def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
         self._left_out.append(LeftOut(kind, item_id, reason[:300], cause))
 
-    def _report_schedules(self, parents: Iterable[Candidate], children: Iterable[Candidate]) -> None:
-        """Series that publish a schedule, and no session: without an `@id` of each session nothing can be booked."""
-        named: set[str | None] = set()
-        for child in children:
-            term = OpportunityType(child.kind).traits.parent_term
-            named.add(reference(child.document.get(term)) if term else None)
-        for parent in parents:
-            if parent.id in named:
-                continue
-            for schedule in objects(parent.document.get("eventSchedule")):
-                kind = " ".join(types_of(schedule)) or "Schedule"
-                reason = "it is a schedule, and not sessions that each have an @id"
-                self._refuse(kind, f"in {parent.id}", reason, Cause.schedule)
+    def _report_schedules(self, parent: Candidate) -> None:
+        """A series that publishes a schedule, and no session: without an `@id` of each session nothing can be booked."""
+        if "eventSchedule" not in parent.document or self._found.has_children(parent.id):
+            return
+        for schedule in objects(parent.document["eventSchedule"]):
+            kind = " ".join(types_of(schedule)) or "Schedule"
+            reason = "it is a schedule, and not sessions that each have an @id"
+            self._refuse(kind, f"in {parent.id}", reason, Cause.schedule)
+
+    # --- what children inherit from --------------------------------------------------------
+
+    def _with_ancestors(self, document: Json) -> Json:
+        return with_ancestors(document, self._found.ancestor)
+
+    def _holder(self, holder_id: str) -> _Holder | None:
+        """The parent, or the unit of a facility, with this id."""
+        if holder_id in self._holders:
+            self._holders.move_to_end(holder_id)
+            return self._holders[holder_id]
+        document = self._holding(holder_id)
+        lost = self._lost.get(holder_id)
+        holder = None if document is None and lost is None else _Holder(document or {}, lost)
+        self._holders[holder_id] = holder
+        if len(self._holders) > _HOLDERS_IN_MEMORY:
+            self._holders.popitem(last=False)
+        return holder
+
+    def _holding(self, holder_id: str) -> Json | None:
+        found = self._found.get(holder_id)
+        if found is not None and found.kind in PARENTS:
+            return self._with_ancestors(found.document)
+        for facility in self._found.facilities_of(holder_id):
+            for unit in objects(facility.document.get("individualFacilityUse")):
+                if unit.get("@id") == holder_id:
+                    return {**unit, "aggregateFacilityUse": self._with_ancestors(facility.document)}
+        return None
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _taken(self, found: Iterable[Candidate]) -> Iterator[Document]:
-        for candidate in found:
-            try:
-                published = self._published(candidate)
-            except Unreadable as refused:
-                self._lose(candidate, str(refused), refused.cause)
-            except _WRONG_SHAPE:
-                reason = "a property does not have the structure that the specification requires"
-                self._lose(candidate, reason, Cause.shape)
-            else:
-                yield Document(published, self._source, _content(published))
+    def _taken(self, candidate: Candidate) -> Document | None:
+        try:
+            published = self._published(candidate)
+        except Unreadable as refused:
+            self._lose(candidate, str(refused), refused.cause)
+        except _WRONG_SHAPE:
+            reason = "a property does not have the structure that the specification requires"
+            self._lose(candidate, reason, Cause.shape)
+        else:
+            return Document(published, self._source, _content(published))
+        return None
 
     def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
         self._refuse(candidate.kind, candidate.id, reason, cause)
+        if candidate.kind in CHILDREN:
+            return
         self._lost[candidate.id] = reason
         for unit in objects(candidate.document.get("individualFacilityUse")):
             self._lost.setdefault(str(reference(unit)), reason)
 
     def _published(self, candidate: Candidate) -> Published:
         defaults, kind = self._defaults, OpportunityType(candidate.kind)
-        parent = self._parent_of(candidate)
+        holder = self._parent_of(candidate)
+        parent = holder.document if holder else None
         sources = list(levels(candidate.document, parent))
         document = defaults.completed_opportunity(
             candidate.document, kind, has_offers=any("offers" in source for source in sources)
@@ -182,7 +229,7 @@ class _Reading:
             attendee_details_required=defaults.attendee_details,
             intake_form=defaults.intake_form,
             is_embedded=candidate.is_embedded,
-            shown_parent=self._shown_parent(parent) if parent else None,
+            shown_parent=holder.shown if holder else None,
         )
         published = self._with_details(published, sources)
         size = len(codec.to_json(published.opportunity).encode())
@@ -203,19 +250,18 @@ class _Reading:
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
-        self._organizers.setdefault(seller_id, []).append((candidate.id, organizer))
+        # Items of one Seller may show different details. The choice must not depend on the order of
+        # the feeds, or the Seller would change with every import.
+        rank = len(_missing(organizer)), candidate.id
+        if seller_id not in self._organizers or rank < self._organizers[seller_id][0]:
+            self._organizers[seller_id] = rank, organizer
         return published
-
-    def _shown_parent(self, parent: Json) -> Json:
-        if self._parents.get(parent.get("@id", "")) is not parent:
-            return parent_in_orders(parent)  # embedded in one child
-        if id(parent) not in self._shown:
-            self._shown[id(parent)] = parent, parent_in_orders(parent)
-        return self._shown[id(parent)][1]
 
     def _seller_in(self, organizer: Json) -> Seller:
         if id(organizer) not in self._read_sellers:
             self._read_sellers[id(organizer)] = organizer, seller_in(organizer)
+            if len(self._read_sellers) > _HOLDERS_IN_MEMORY:
+                self._read_sellers.popitem(last=False)
         return self._read_sellers[id(organizer)][1]
 
     def _with_details(self, published: Published, sources: list[Json]) -> Published:
@@ -234,7 +280,7 @@ class _Reading:
         opportunity = replace(opportunity, offers=offers, attendee_details_required=details, intake_form=form)
         return replace(published, opportunity=opportunity)
 
-    def _parent_of(self, candidate: Candidate) -> Json | None:
+    def _parent_of(self, candidate: Candidate) -> _Holder | None:
         """The parent from its feed, or else as embedded in the child. Raises _Refused if there is none."""
         traits = OpportunityType(candidate.kind).traits
         term = traits.parent_term
@@ -242,10 +288,11 @@ class _Reading:
         if term is None or (value is None and traits.may_stand_alone):
             return None
         parent_id = reference(value)
-        if parent_id in self._lost:
-            raise _Refused(f"its {term} is left out: {self._lost[parent_id]}", Cause.parent)
-        if parent_id in self._parents:
-            return self._parents[parent_id]
+        holder = self._holder(parent_id) if parent_id else None
+        if holder is not None and holder.lost is not None:
+            raise _Refused(f"its {term} is left out: {holder.lost}", Cause.parent)
+        if holder is not None:
+            return holder
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
@@ -254,22 +301,37 @@ class _Reading:
         facility_use = value.get("aggregateFacilityUse")
         if facility_use is not None and not (isinstance(facility_use, dict) and len(facility_use) > 2):
             facility_id = reference(facility_use)
-            if facility_id not in self._parents or facility_id in self._lost:
+            facility = self._holder(facility_id) if facility_id else None
+            if facility is None or facility.lost is not None:
                 raise _Refused(orphan("aggregateFacilityUse", facility_id), Cause.parent)
-        return with_ancestors(value, self._parents)
+        return _Holder(with_ancestors(value, self._known))
+
+    def _known(self, document_id: str) -> Json | None:
+        holder = self._holder(document_id) if document_id else None
+        return holder.document or None if holder else None
 
     # --- Sellers ---------------------------------------------------------------------------
 
-    def _agreed_tax_modes(self, found: Iterable[Candidate]) -> dict[str, str]:
+    def _agreed_tax_modes(self) -> dict[str, str]:
         """The tax mode of each Seller (TAX-04 allows only one): the mode that most of its items have."""
         votes: dict[str, Counter[str]] = {}
-        for candidate in found:
+
+        def vote(document: Json, number: int) -> None:
             try:
-                parent = self._parent_of(candidate)
-                seller = self._seller_in(seller_document(levels(candidate.document, parent)))
+                seller = self._seller_in(seller_document(levels(document)))
             except (Unreadable, *_WRONG_SHAPE):
-                continue  # reported when the item is read
-            votes.setdefault(seller.id, Counter())[seller.tax_mode] += 1
+                return  # reported when the item is read
+            votes.setdefault(seller.id, Counter())[seller.tax_mode] += number
+
+        found = self._found
+        for parent in found.parents():
+            whole = self._with_ancestors(parent.document)
+            vote(whole, 1 + found.silent_children_of(parent.id))
+            for unit in objects(whole.get("individualFacilityUse")):
+                if number := found.silent_children_of(str(reference(unit))):
+                    vote({**unit, "aggregateFacilityUse": whole}, number)
+        for child in chain(found.children(silent=False), found.of_embedded_parents()):
+            vote(child.document, 1)
         modes = sorted(TaxMode)
         return {
             seller_id: max(modes, key=lambda mode: (counted[mode], mode))
@@ -278,10 +340,7 @@ class _Reading:
 
     def _sellers(self) -> tuple[tuple[Seller, ...], tuple[SellerGap, ...]]:
         sellers, gaps = [], []
-        for seller_id, organizers in sorted(self._organizers.items()):
-            # Items of one Seller may show different details. The choice must not depend on the order of
-            # the feeds, or the Seller would change with every import.
-            _, organizer = min(organizers, key=lambda each: (len(_missing(each[1])), each[0]))
+        for seller_id, (_, organizer) in sorted(self._organizers.items()):
             own = {
                 term: value
                 for term, value in self._defaults.sellers.get(seller_id, {}).items()
@@ -306,8 +365,10 @@ def _content(published: Published) -> tuple[Json | None, ...]:
     It is less than what was read: a parent's other children, or the telephone number of its Seller, do
     not change this child, and a new revision would refuse Brokers that are booking it now.
     """
-    kept = json.loads(codec.to_json(published.opportunity))
-    return kept.pop("document"), kept.pop("parent"), kept
+    opportunity = published.opportunity
+    kept = json.loads(codec.to_json(replace(opportunity, document={}, parent=None)))
+    del kept["document"], kept["parent"]
+    return opportunity.document, opportunity.parent, kept
 
 
 def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
+from chalicelib.domain.source_counts import CounterMode
 from chalicelib.wire.documents import member
 from chalicelib.wire.sellers import SELLER_TERMS
 
@@ -57,6 +58,9 @@ class Defaults:
     intake_form: tuple[Json, ...] = ()
     time_zone: ZoneInfo | None = None
     max_leaving: Decimal | None = None
+    counter: CounterMode = CounterMode.ours
+    known_after: timedelta = timedelta()
+    """After which time a source with the counter mode `source` knows a booking of ours."""
 
     @cached_property
     def _is_empty(self) -> bool:
