@@ -410,17 +410,15 @@ def _withdraw(
                 found[0].opportunity.id for found, is_done in zip(together, written, strict=True) if is_done
             }
             for each, reason, is_cancelled in zip(batch, reasons, are_cancelled, strict=True):
-                outcome = (
-                    Outcome.withdrawn
-                    if each.id in done
-                    else patiently(
+                if each.id not in done:
+                    # It may be withdrawn already: the answer to the transaction may have been lost.
+                    patiently(
                         retry,
                         lambda each=each, cancel=is_cancelled: inventory.withdraw(
                             each.id, as_cancelled=cancel
                         ),  # type: ignore[misc]
                     )
-                )
-                changes.outcomes[each.kind, outcome] += 1
+                changes.outcomes[each.kind, Outcome.withdrawn] += 1
                 shown = reason or _GONE
                 if is_cancelled:
                     shown += ", so it is cancelled"

@@ -149,7 +149,13 @@ def test_every_section_of_the_runbook_names_its_alarms() -> None:
 def test_every_command_of_the_runbook_exists_with_its_options() -> None:
     text = RUNBOOK.read_text(encoding="utf-8")
     commands = set(re.findall(r"`(openbooking [^`]+)`", text))
-    assert {command.split()[1] for command in commands} == {"check", "feeds", "pending"}
+    assert {command.split()[1] for command in commands} == {
+        "check",
+        "feeds",
+        "import",
+        "pending",
+        "sources",
+    }
     for command in commands:
         _, name, *words = command.split()
         node = load(name)
