@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pynamodb.expressions.operand import Path
+
 from chalicelib.storage.dynamodb.calls import passing_faults, row_name
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingWork
@@ -47,7 +49,8 @@ def _rows(tables: Tables, model: Any, partition: str, kind: str, limit: int) -> 
     return [
         EarlierRow(
             model(partition, raw["part"]["S"]),
-            model.document == raw["document"]["S"] if "S" in raw.get("document", {}) else None,
+            # Not the model's attribute: these notes are text, and what release 0.1.0 did not write is not.
+            Path("document") == raw["document"]["S"] if "S" in raw.get("document", {}) else None,
             _entry(kind, raw["part"]["S"], raw),
         )
         for raw in answer["Items"]

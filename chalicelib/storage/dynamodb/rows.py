@@ -144,6 +144,8 @@ def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
     for name, value in (("source", listing.source), ("source_digest", listing.source_digest)):
         if value is not None:
             details[name] = {"S": value}
+    if listing.closed:
+        details["closed"] = {"BOOL": True}
     if spaces is None:
         return (details,)
     numbers = {
