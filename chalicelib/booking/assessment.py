@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
 from chalicelib.booking.requests import OrderRequest, RequestedItem
 from chalicelib.booking.sub_events import as_taken, why_sub_events_prevent
-from chalicelib.domain.capacity import Room, shortages
+from chalicelib.domain.capacity import Available, shortages
 from chalicelib.domain.details import attendee_errors, intake_form_errors
 from chalicelib.domain.errors import (
     IncompleteAttendeeDetailsError,
@@ -213,14 +213,14 @@ def _add_capacity_errors(
             error = OpportunityOfferPairNotBookableError("Booking is closed.", instance=opportunity.id)
             found[n].append(error)
     taken = [items[n].takes for n in counted]
-    rooms = {
-        key: Room(
+    available = {
+        key: Available(
             known.capacity.spaces_free_to(known.hold), known.capacity.spaces_leased_by_others(known.hold)
         )
         for key in {each for takes in taken for each in takes}
         if (known := snapshot.stored(key)) is not None
     }
-    for n, takes, shortage in zip(counted, taken, shortages(taken, rooms), strict=True):
+    for n, takes, shortage in zip(counted, taken, shortages(taken, available), strict=True):
         if shortage is not None:
             # The session of a course that is short: others of it may have spaces.
             of_a_part = shortage.opportunity_id != takes[0]

@@ -50,7 +50,7 @@ class OpportunityChange:
     `revision` is the Opportunity's revision after the change; it distinguishes the change from a later one.
     `message` belongs to a cancellation. `cancelled_in` is the revision that was cancelled: items that were
     booked at an earlier one are cancelled, even if the Opportunity was restored meanwhile (CANCEL-12).
-    `is_elsewhere`: its time or place has changed, which people who hold it as part of a course are told.
+    `is_elsewhere`: its time or place has changed, about which people on a course get a notice.
     """
 
     opportunity_id: str
@@ -242,7 +242,7 @@ def _followed(
 
 
 def _notice(change: OpportunityChange, opportunity: Opportunity) -> str | None:
-    """What people on a course are told of a change of one of its sessions (NOTIF-01)."""
+    """The notice for people on a course about a change of one of its sessions (NOTIF-01)."""
     name = opportunity.name or "A session"
     at = f"{opportunity.starts_at:%d %B %Y, %H:%M} UTC" if opportunity.starts_at else "a time to be announced"
     if opportunity.status is EventStatus.EventCancelled:

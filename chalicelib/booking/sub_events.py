@@ -18,7 +18,7 @@ def as_taken(
 ) -> Opportunity:
     """The Opportunity with those sub-events of which a booking now takes a space.
 
-    One that nobody can book any more, as it is over, cancelled or withdrawn, does not prevent a booking of the
+    One that can no longer be booked, as it is over, cancelled or withdrawn, does not prevent a booking of the
     whole: it is left out if it has too few spaces. `wanted` are the spaces that the request takes.
     """
 

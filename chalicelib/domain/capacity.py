@@ -173,7 +173,7 @@ class Capacity:
 
 
 @dataclass(frozen=True)
-class Room:
+class Available:
     """The spaces of one Opportunity for one Order: free to it, and leased by others."""
 
     free: int
@@ -188,22 +188,22 @@ class Shortage:
     error: type[OrderItemError]
 
 
-def shortages(wanted: Sequence[Sequence[str]], rooms: Mapping[str, Room]) -> list[Shortage | None]:
+def shortages(wanted: Sequence[Sequence[str]], available: Mapping[str, Available]) -> list[Shortage | None]:
     """For each OrderItem, in order, the shortage of the Opportunities that it takes a space of, or None (ERR-07).
 
     Of each Opportunity, the first items get its free spaces; then as many as others have leased get the error for
     leased spaces; the rest exceed the capacity. If no space is free or leased, it is full. An item that gets no
-    space of one Opportunity takes none of the others. Opportunities without a Room are not counted.
+    space of one Opportunity takes none of the others. Opportunities that are not in `available` are not counted.
     """
-    free = {key: max(room.free, 0) for key, room in rooms.items()}
-    leased = {key: max(room.leased_by_others, 0) for key, room in rooms.items()}
-    full = {key for key in rooms if not free[key] and not leased[key]}
+    free = {key: max(each.free, 0) for key, each in available.items()}
+    leased = {key: max(each.leased_by_others, 0) for key, each in available.items()}
+    full = {key for key in available if not free[key] and not leased[key]}
     found: list[Shortage | None] = []
     for takes in wanted:
-        short = [key for key in takes if key in rooms and not free[key]]
+        short = [key for key in takes if key in available and not free[key]]
         if not short:
             for key in takes:
-                if key in rooms:
+                if key in available:
                     free[key] -= 1
             found.append(None)
             continue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, Room, shortages
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, Available, shortages
 from chalicelib.domain.errors import (
     OpportunityCapacityIsReservedByLeaseError,
     OpportunityHasInsufficientCapacityError,
@@ -21,7 +21,7 @@ LEASED = OpportunityCapacityIsReservedByLeaseError
 
 def capacity_errors(wanted: int, free: int, leased: int) -> list[object]:
     """The errors of items that take a space of one Opportunity each."""
-    found = shortages([["yoga"]] * wanted, {"yoga": Room(free, leased)})
+    found = shortages([["yoga"]] * wanted, {"yoga": Available(free, leased)})
     return [None if each is None else each.error for each in found]
 
 

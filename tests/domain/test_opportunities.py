@@ -18,6 +18,10 @@ HOUR = timedelta(hours=1)
         (OpportunityType.Slot, True),
         (OpportunityType.SessionSeries, False),
         (OpportunityType.FacilityUse, False),
+        (OpportunityType.HeadlineEvent, True),
+        (OpportunityType.CourseInstance, True),
+        (OpportunityType.Event, True),
+        (OpportunityType.OnDemandEvent, True),
     ],
 )
 def test_parents_cannot_be_booked_themselves(kind: OpportunityType, bookable: bool) -> None:

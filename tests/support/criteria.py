@@ -6,7 +6,7 @@ Written from the suite's own definitions (test-interface-criteria), and independ
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import isodate
@@ -25,8 +25,8 @@ class Shown:
         self.child, self.parent, self.now = child, parent or {}, now
         (self.offer,) = child.get("offers") or self.parent["offers"]
         # What can be used at any time has neither, and then no limit of time; the suite itself passes over it.
-        self.starts_at = isodate.parse_datetime(child["startDate"]) if "startDate" in child else None
-        self.ends_at = isodate.parse_datetime(child["endDate"]) if "endDate" in child else None
+        self.starts_at = _instant(child["startDate"]) if "startDate" in child else None
+        self.ends_at = _instant(child["endDate"], days=1) if "endDate" in child else None
         # A unit is published within its FacilityUse, from which it has its provider.
         (self.unit,) = self.parent.get("individualFacilityUse", [None])
         self.seller = (
@@ -45,6 +45,14 @@ class Shown:
     @property
     def needs_approval(self) -> bool:
         return f"{OPEN_ACTIVE}OpenBookingApproval" in self.needs
+
+
+def _instant(value: str, days: int = 0) -> datetime:
+    """A date and time; or, of a course, the beginning of a day in UTC, or the end of it with `days` 1."""
+    if "T" in value:
+        found: datetime = isodate.parse_datetime(value)
+        return found
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) + timedelta(days=days)
 
 
 def _is_sold(shown: Shown) -> bool:
