@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, Available, shortages
+from chalicelib.domain.capacity import Available, Capacity, Hold, HoldState, shortages
 from chalicelib.domain.errors import (
     OpportunityCapacityIsReservedByLeaseError,
     OpportunityHasInsufficientCapacityError,

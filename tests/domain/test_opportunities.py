@@ -31,7 +31,7 @@ def test_parents_cannot_be_booked_themselves(kind: OpportunityType, bookable: bo
 
 
 def test_every_type_is_in_the_table_above() -> None:
-    assert len(OpportunityType) == 4
+    assert len(OpportunityType) == 8
 
 
 @pytest.mark.parametrize(
