@@ -15,6 +15,7 @@ from itertools import chain
 
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
@@ -159,10 +160,8 @@ class _Reading:
         for candidate in self._found.children():
             if (document := self._taken(candidate)) is not None:
                 take_child(document)
-                opportunity = document.published.opportunity
-                if candidate.held_by and (opportunity.offers or opportunity.unusable_offers):
-                    if (holder := self._found.get(candidate.held_by)) and holder.kind in WHOLES:
-                        sub_events.setdefault(candidate.held_by, []).append(opportunity.id)
+                if whole_id := _whole_of(document.published.opportunity):
+                    sub_events.setdefault(whole_id, []).append(candidate.id)
         for candidate in self._found.parents(WHOLES):
             if self._lost.get(candidate.id) is None:
                 published = self._published(self._complete(candidate))
@@ -382,6 +381,13 @@ class _Reading:
             if missing:
                 gaps.append(SellerGap(seller_id, missing))
         return tuple(sellers), tuple(gaps)
+
+
+def _whole_of(opportunity: Opportunity) -> str | None:
+    """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
+    parent = opportunity.parent or {}
+    is_sold = opportunity.offers or opportunity.unusable_offers
+    return parent.get("@id") if is_sold and parent.get("@type") in WHOLES else None
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:
