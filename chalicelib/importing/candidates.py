@@ -6,14 +6,20 @@ Decides what an item is; does not read what it means.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, cast
 
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES
-from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES, OpportunityType
+from chalicelib.domain.opportunities import without_terms
+from chalicelib.domain.opportunity_types import (
+    OPPORTUNITY_TYPES,
+    SPACES_TERMS,
+    UNIT_TYPES,
+    OpportunityType,
+)
 from chalicelib.domain.parties import Json
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.harvest import Feed, Harvest, Item
@@ -27,6 +33,10 @@ from chalicelib.wire.unreadable import Cause, Unreadable
 # Types without and with a parent.
 PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if not traits.parents)
 CHILDREN = frozenset(kind.value for kind in OPPORTUNITY_TYPES) - PARENTS
+# Types that can be booked as a whole, and by their children.
+WHOLES = frozenset(kind.value for kind in OPPORTUNITY_TYPES if kind.is_whole)
+# What a copy of a child does not contain, because it changes without its parent.
+_NOT_IN_TIMETABLES = frozenset({"offers", *SPACES_TERMS})
 # The terms in which parents embed children.
 _EMBEDDED = ("subEvent", "event")
 _CHILD_OF = {parent.value: kind for kind, traits in OPPORTUNITY_TYPES.items() for parent in traits.parents}
@@ -131,9 +141,11 @@ class Candidates:
         found = self._spool.database.execute(f"{self._select} WHERE id = ?", (candidate_id,)).fetchone()
         return None if found is None else _candidate_of(found)
 
-    def parents(self) -> Iterator[Candidate]:
-        """Those without a parent, in the order of their ids."""
-        return map(_candidate_of, self._spool.rows(f"{self._select} WHERE role = 'parent' ORDER BY id"))
+    def parents(self, kinds: Collection[str] = PARENTS) -> Iterator[Candidate]:
+        """Those without a parent, of these types, in the order of their ids."""
+        known = ", ".join("?" * len(kinds))
+        query = f"{self._select} WHERE role = 'parent' AND kind IN ({known}) ORDER BY id"
+        return map(_candidate_of, self._spool.rows(query, tuple(kinds)))
 
     def children(self, *, silent: bool | None = None) -> Iterator[Candidate]:
         """Those with a parent, the children of each together; with `silent`, whether they state a Seller."""
@@ -290,7 +302,7 @@ def _taken_out(candidate: Candidate) -> Iterator[_Embedded]:
     holders += [(types_of(unit)[0] if types_of(unit) else "", unit) for unit in units]
     for holder_type, holder in holders:
         for term in _EMBEDDED:
-            for document in objects(holder.pop(term, None)):
+            for document in _children_of(holder, holder_type, term):
                 found = candidate.id, candidate.order, reference(document)
                 try:
                     yield _Embedded(*found, _embedded_child(candidate, holder_type, holder, document))
@@ -298,6 +310,20 @@ def _taken_out(candidate: Candidate) -> Iterator[_Embedded]:
                     shown = reference(document) or f"in {candidate.id}"
                     lost = _shown_type(document), shown, str(unreadable), unreadable.cause
                     yield _Embedded(*found, None, lost)
+
+
+def _children_of(holder: Json, holder_type: str, term: str) -> list[Json]:
+    """The children in a parent, which are taken out of it.
+
+    A course keeps its sub-events, because it must state them. Those without Offers are not sold singly: they are
+    only its timetable.
+    """
+    if holder_type not in WHOLES:
+        return objects(holder.pop(term, None))
+    sold = [child for child in objects(holder.get(term)) if "offers" in child]
+    if term in holder:
+        holder[term] = [without_terms(child, _NOT_IN_TIMETABLES) for child in objects(holder[term])]
+    return sold
 
 
 def _embedded_child(candidate: Candidate, holder_type: str, holder: Json, child: Json) -> Candidate:

@@ -52,6 +52,8 @@ class Defaults:
     spaces: int | None = None
     maximum_is_free: bool = False
     """Whether an Opportunity that states only its capacity starts with all of it free."""
+    no_limit: bool = False
+    """Whether any number of people can book an Opportunity that states no number of spaces."""
     tax_rate: TaxRate | None = None
     tax_rules: tuple[TaxRule, ...] = ()
     attendee_details: tuple[str, ...] = ()

@@ -100,6 +100,7 @@ class _File:
             offers=tuple(_new_offers(opportunity.get("offers", []))),
             spaces=_spaces(opportunity.get("spaces")),
             maximum_is_free=opportunity.get("spaces") == "maximum",
+            no_limit=opportunity.get("spaces") == "unlimited",
             tax_rate=None if rate is None else vat(read_rate(rate)),
             tax_rules=tuple(_tax_rules(self._raw.get("vat", []))),
             attendee_details=tuple(self._attendee_details()),
@@ -270,10 +271,10 @@ def _form(raw: Any) -> Iterator[Json]:
 
 
 def _spaces(raw: Any) -> int | None:
-    if raw is None or raw == "maximum":
+    if raw is None or raw in ("maximum", "unlimited"):
         return None
     if isinstance(raw, bool) or not isinstance(raw, int) or not 0 < raw <= 1_000_000:
-        raise DefaultsError('[opportunity] spaces must be a whole number from 1, or "maximum".')
+        raise DefaultsError('[opportunity] spaces must be a whole number from 1, "maximum" or "unlimited".')
     return raw
 
 

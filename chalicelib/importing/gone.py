@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.parties import Seller
-from chalicelib.importing.candidates import CHILDREN
 from chalicelib.importing.intake import Intake
 from chalicelib.importing.sale import Leaving, is_on_sale, stays_on_sale
 from chalicelib.importing.spool import Spool, SpooledList
@@ -122,7 +121,7 @@ def look_for_gone(
             stored = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]
             if stored is not None:
                 old_sellers[opportunity.seller_id] = stored
-        documents = intake.children if opportunity.type.value in CHILDREN else intake.parents
+        documents = intake.children if opportunity.type.is_bookable else intake.parents
         digest = documents.digest(opportunity.id)
         was_on_sale = not listing.deleted and is_on_sale(opportunity, old_sellers, now)
         will_be = False

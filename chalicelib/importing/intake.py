@@ -15,10 +15,11 @@ from itertools import chain
 
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
-from chalicelib.importing.candidates import CHILDREN, PARENTS, Candidate, Candidates, orphan
+from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, orphan
 from chalicelib.importing.catalogue import is_described, with_ancestors
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.documents import Documents
@@ -29,11 +30,9 @@ from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.opportunities import Published
-from chalicelib.wire.reading import build_opportunity, parent_in_orders
+from chalicelib.wire.reading import build_opportunity, parent_in_orders, with_sub_events
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
-
-MAX_SPACES = 10**9
 
 # Parents with what their children share of them; children are read parent by parent.
 _HOLDERS_IN_MEMORY = 64
@@ -77,7 +76,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Intake:
-    """What is imported, with parents and children separately; all of it on disk except the Sellers."""
+    """What is imported; all of it on disk except the Sellers.
+
+    `children` are all that can be booked itself, `parents` the others.
+    """
 
     parents: Documents
     children: Documents
@@ -139,17 +141,32 @@ class _Reading:
         self._tax_modes = self._agreed_tax_modes()
         parents, children = Documents(self._spool, self._source), Documents(self._spool, self._source)
         reasons: SpooledList[tuple[str, NotBookable]] = SpooledList(self._spool)
+
+        def take_child(document: Document) -> None:
+            children.append(document)
+            opportunity = document.published.opportunity
+            reasons.extend((opportunity.seller_id, each) for each in own_reasons(opportunity))
+
         for candidate in self._found.parents():
             self._report_schedules(candidate)
-            whole = replace(candidate, document=self._with_ancestors(candidate.document))
-            if (document := self._taken(whole)) is not None:
+            if (document := self._taken(self._complete(candidate))) is None:
+                continue
+            if not document.published.opportunity.type.is_bookable:
                 parents.append(document)
+            elif candidate.kind not in WHOLES:
+                take_child(document)
         self._holders.clear()  # some of them are lost now
+        sub_events: dict[str, list[str]] = {}
         for candidate in self._found.children():
             if (document := self._taken(candidate)) is not None:
-                children.append(document)
-                opportunity = document.published.opportunity
-                reasons.extend((opportunity.seller_id, each) for each in own_reasons(opportunity))
+                take_child(document)
+                if whole_id := _whole_of(document.published.opportunity):
+                    sub_events.setdefault(whole_id, []).append(candidate.id)
+        for candidate in self._found.parents(WHOLES):
+            if self._lost.get(candidate.id) is None:
+                published = self._published(self._complete(candidate))
+                published = with_sub_events(published, sub_events.get(candidate.id, ()))
+                take_child(Document(published, self._source, _content(published)))
         sellers, gaps = self._sellers()
         return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
 
@@ -158,7 +175,8 @@ class _Reading:
 
     def _report_schedules(self, parent: Candidate) -> None:
         """A series that publishes a schedule, and no session: without an `@id` of each session nothing can be booked."""
-        if "eventSchedule" not in parent.document or self._found.has_children(parent.id):
+        is_sold = OpportunityType(parent.kind).is_bookable
+        if is_sold or "eventSchedule" not in parent.document or self._found.has_children(parent.id):
             return
         for schedule in objects(parent.document["eventSchedule"]):
             kind = " ".join(types_of(schedule)) or "Schedule"
@@ -166,6 +184,9 @@ class _Reading:
             self._refuse(kind, f"in {parent.id}", reason, Cause.schedule)
 
     # --- what children inherit from --------------------------------------------------------
+
+    def _complete(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, document=self._with_ancestors(candidate.document))
 
     def _with_ancestors(self, document: Json) -> Json:
         return with_ancestors(document, self._found.ancestor)
@@ -230,6 +251,7 @@ class _Reading:
             intake_form=defaults.intake_form,
             is_embedded=candidate.is_embedded,
             shown_parent=holder.shown if holder else None,
+            no_limit=defaults.no_limit,
         )
         published = self._with_details(published, sources)
         size = len(codec.to_json(published.opportunity).encode())
@@ -238,15 +260,14 @@ class _Reading:
                 f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item",
                 Cause.size,
             )
-        if (published.spaces or 0) > MAX_SPACES:
-            raise _Refused(f"it states {published.spaces} spaces", Cause.spaces)
         organizer = seller_document(sources)
         seller_id = published.opportunity.seller_id
         own_url = self._terms.own_url
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
-        if self._seller_in(organizer).tax_mode != self._tax_modes[seller_id]:  # TAX-04
+        tax_mode = self._seller_in(organizer).tax_mode
+        if tax_mode != self._tax_modes.get(seller_id, tax_mode):  # TAX-04
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
@@ -293,6 +314,9 @@ class _Reading:
             raise _Refused(f"its {term} is left out: {holder.lost}", Cause.parent)
         if holder is not None:
             return holder
+        series = self._found.ancestor(parent_id) if parent_id and traits.may_stand_alone else None
+        if series is not None:  # an Event may belong to an EventSeries directly
+            return _Holder(self._with_ancestors(series))
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
@@ -357,6 +381,13 @@ class _Reading:
             if missing:
                 gaps.append(SellerGap(seller_id, missing))
         return tuple(sellers), tuple(gaps)
+
+
+def _whole_of(opportunity: Opportunity) -> str | None:
+    """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
+    parent = opportunity.parent or {}
+    is_sold = opportunity.offers or opportunity.unusable_offers
+    return parent.get("@id") if is_sold and parent.get("@type") in WHOLES else None
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:

@@ -18,7 +18,7 @@ from chalicelib.booking.opportunity_changes import (
     change_between,
     withdrawal_of,
 )
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, SourceCount
+from chalicelib.domain.capacity import UNLIMITED, Capacity, Hold, HoldState, SourceCount
 from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.limits import check_text
 from chalicelib.domain.opportunities import Opportunity
@@ -66,7 +66,10 @@ class Document:
         """Equal for equal content. The source's spaces left are not content: our counter applies."""
         if self.known_digest:
             return self.known_digest
-        text = json.dumps([_without_spaces(part) for part in self.basis], sort_keys=True)
+        parts: list[Json | str] = [_without_spaces(part) for part in self.basis]
+        if self.published.spaces == UNLIMITED:
+            parts.append("unlimited")
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -98,7 +101,8 @@ class Inventory:
     def put_in(self, document: Document, known: tuple[Listing, Capacity | None] | None) -> Outcome:
         """Add or update one document if it differs from `known`, its listing in the inventory.
 
-        The spaces of a new Opportunity start at its source's number; afterwards our counter applies.
+        The spaces of a new Opportunity start at its source's number; afterwards our counter applies, unless the
+        source sets a limit or removes it.
         Orders that hold it follow. Raises CommitRefused if the listing is no longer `known`.
         """
         outcome = outcome_of(document, known[0] if known else None)
@@ -109,7 +113,11 @@ class Inventory:
         if known is None or outcome in (Outcome.elsewhere, Outcome.unchanged):
             return outcome
         current, capacity = known
-        self._publish_next(current, _next_listing(document, current), capacity, document.published.spaces)
+        spaces = document.published.spaces
+        if _limit_changes(capacity, spaces):
+            # Before the new version: if it is not written, the next import does both again.
+            self.resize(current.opportunity.id, spaces or 0)
+        self._publish_next(current, _next_listing(document, current), capacity, spaces)
         return outcome
 
     def put_in_together(
@@ -128,8 +136,8 @@ class Inventory:
             outcomes.append(outcome)
             if outcome in (Outcome.elsewhere, Outcome.unchanged):
                 continue
-            if capacity is not None and capacity.has_holds:
-                outcomes[place] = None  # with the pending work of its change
+            if (capacity and capacity.has_holds) or _limit_changes(capacity, document.published.spaces):
+                outcomes[place] = None  # with the pending work of its change, or with other counters
                 continue
             after = (
                 _next_listing(document, current)
@@ -308,6 +316,8 @@ class Inventory:
             listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
             if listing is None or listing.deleted or capacity is None:
                 return None
+            if capacity.is_unlimited or stated == UNLIMITED:
+                return capacity.source_count  # there is nothing to count
             known_from = now - known_after
             unknown = self._unknown(opportunity_id, known_from) if needs_holds(mode, capacity) else 0
             total, count = recount(mode, capacity, stated, unknown)
@@ -445,6 +455,11 @@ def _listing(document: Document, opportunity: Opportunity, version: int) -> List
         source=document.source,
         source_digest=document.digest,
     )
+
+
+def _limit_changes(capacity: Capacity | None, spaces: int | None) -> bool:
+    """Whether an Opportunity that had no limit gets one, or loses it."""
+    return capacity is not None and spaces is not None and capacity.is_unlimited != (spaces == UNLIMITED)
 
 
 def _next_listing(document: Document, current: Listing) -> Listing:

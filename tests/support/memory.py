@@ -79,15 +79,8 @@ class MemoryStore:
             return Snapshot(
                 order=self._orders.get(wanted.order),
                 seller=self.seller(wanted.seller_id or ""),
-                opportunities={
-                    key: OpportunitySnapshot(
-                        self._listings[key].opportunity,
-                        self._capacities.get(key, Capacity(0, 0)),
-                        self._holds.get(key, {}).get(wanted.order),
-                    )
-                    for key in wanted.opportunity_ids
-                    if key in self._listings and not self._listings[key].deleted
-                },
+                opportunities=self._read(wanted, deleted=False),
+                withdrawn=self._read(wanted, deleted=True),
                 other_offers=frozenset(
                     offer.id
                     for key in wanted.offers_of
@@ -109,6 +102,17 @@ class MemoryStore:
                     if key not in self._listings or self._listings[key].deleted
                 ),
             )
+
+    def _read(self, wanted: Wanted, *, deleted: bool) -> dict[str, OpportunitySnapshot]:
+        return {
+            key: OpportunitySnapshot(
+                self._listings[key].opportunity,
+                self._capacities.get(key, Capacity(0, 0)),
+                self._holds.get(key, {}).get(wanted.order),
+            )
+            for key in wanted.opportunity_ids
+            if key in self._listings and self._listings[key].deleted is deleted
+        }
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
         with self._lock:

@@ -71,7 +71,7 @@ class DynamoStore:
         found = batch_get(self._tables.connection, keys)
         orders, identities = found.get(self._orders), found.get(self._identity, [])
         sellers = [raw for raw in identities if not shares.is_counters(raw)]
-        inventory = _opportunities(found.get(self._inventory, []))
+        inventory, withdrawn = _opportunities(found.get(self._inventory, []))
         return Snapshot(
             order=rows.read_order(orders[0]) if orders else None,
             seller=_read_seller(sellers[0]) if sellers else None,
@@ -81,6 +81,7 @@ class DynamoStore:
             ),
             absent=frozenset(wanted.opportunity_ids) - inventory.keys(),
             counters=shares.read_counters(raw for raw in identities if shares.is_counters(raw)),
+            withdrawn={key: withdrawn[key] for key in wanted.opportunity_ids if key in withdrawn},
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
@@ -368,19 +369,27 @@ def _stored_proposal(raw: Raw) -> StoredProposal:
     return StoredProposal(OrderKey(partner_id, uuid), order if isinstance(order, Order) else None)
 
 
-def _opportunities(found: list[Raw]) -> dict[str, OpportunitySnapshot]:
-    """The rows of a snapshot, combined; one Order has at most one hold on an Opportunity."""
+def _opportunities(
+    found: list[Raw],
+) -> tuple[dict[str, OpportunitySnapshot], dict[str, OpportunitySnapshot]]:
+    """The rows of a snapshot, combined, and those of withdrawn Opportunities apart.
+
+    One Order has at most one hold on an Opportunity.
+    """
     parts: dict[str, dict[str, Raw]] = {}
     for raw in found:
         part = raw["part"]["S"]
         kind = HOLD_PREFIX if part.startswith(HOLD_PREFIX) else part
         parts.setdefault(raw["opportunity_id"]["S"], {})[kind] = raw
-    return {
-        opportunity_id: OpportunitySnapshot(
+    current: dict[str, OpportunitySnapshot] = {}
+    withdrawn: dict[str, OpportunitySnapshot] = {}
+    for opportunity_id, raws in parts.items():
+        if DETAILS not in raws:
+            continue
+        one = OpportunitySnapshot(
             opportunity=rows.read_opportunity(raws[DETAILS]),
             capacity=rows.read_capacity(raws[CAPACITY]) if CAPACITY in raws else Capacity(0, 0),
             hold=rows.read_hold(raws[HOLD_PREFIX]) if HOLD_PREFIX in raws else None,
         )
-        for opportunity_id, raws in parts.items()
-        if DETAILS in raws and not rows.is_deleted(raws[DETAILS])
-    }
+        (withdrawn if rows.is_deleted(raws[DETAILS]) else current)[opportunity_id] = one
+    return current, withdrawn
