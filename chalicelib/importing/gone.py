@@ -31,6 +31,7 @@ class Standing:
 
     kind: str
     id: str
+    seller_id: str
     name: str
     starts_at: datetime | None
     orders: int
@@ -42,6 +43,7 @@ class Gone:
 
     kind: str
     id: str
+    seller_id: str
     name: str
     starts_at: datetime | None
     ends_at: datetime | None
@@ -57,6 +59,7 @@ def _gone(listing: Listing) -> Gone:
     return Gone(
         opportunity.type.value,
         opportunity.id,
+        opportunity.seller_id,
         opportunity.name,
         opportunity.starts_at,
         opportunity.ends_at,
@@ -176,4 +179,4 @@ def with_orders(inventory: Inventory, gone: Iterable[Gone], retry: RetryPolicy) 
                 continue
             orders = patiently(retry, lambda each=each: inventory.standing(each.id))  # type: ignore[misc]
             if orders:
-                yield Standing(each.kind, each.id, each.name, each.starts_at, orders)
+                yield Standing(each.kind, each.id, each.seller_id, each.name, each.starts_at, orders)

@@ -171,7 +171,8 @@ def _print_standing(console: Console, changes: Changes) -> None:
     _say(console, f"Orders ({orders}) on sessions that the site no longer has. To cancel them:")
     for each in sorted(changes.standing, key=lambda each: (str(each.starts_at or ""), each.id)):
         _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {_when(each.starts_at)}:")
-        _say(console, f"    openbooking sessions cancel {shlex.quote(each.id)}")
+        command = shlex.join(["openbooking", "sessions", "cancel", each.id, "--seller", each.seller_id])
+        _say(console, f"    {command}")
 
 
 def _print_reasons(console: Console, title: str, entries: Iterable[_Entry]) -> None:

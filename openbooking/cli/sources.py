@@ -17,7 +17,7 @@ from rich.console import Console
 from chalicelib.domain.parties import Json
 from chalicelib.services import following
 from chalicelib.storage.errors import StillBusy, StoreBusy
-from openbooking.cli.administration import AsJson, Stage, reading
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.import_report import print_summary, progress
 from openbooking.cli.output import show
 from openbooking.cli.terminal import DynamodbUrl, console, refuse
@@ -85,13 +85,15 @@ def add_source(
     ] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
+    by: By = None,
 ) -> None:
     """Add a source, which is then imported by schedule; or give an existing one new settings."""
     settings = source_settings(
         vat_rate, defaults, seller_details, deleted_means_cancelled, allow_private_addresses
     )
-    with _sources(stage, dynamodb_url) as sources:
-        sources.add(name, url, replace(settings, every=every, alarm_after=alarm_after))
+    with changing(stage, dynamodb_url, by) as admin, _explained():
+        admin.system.sources.add(name, url, replace(settings, every=every, alarm_after=alarm_after))
+        admin.journal.note("source added", source=name)
         typer.echo(
             f"Source {name}: the schedule imports {url} every {every} minutes, at first within a minute."
         )
@@ -114,10 +116,11 @@ def run_source(
 
 
 @app.command("remove")
-def remove_source(name: Name, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
+def remove_source(name: Name, stage: Stage = None, dynamodb_url: DynamodbUrl = None, by: By = None) -> None:
     """Remove a source: it is no longer imported. What it has brought in stays, with its bookings."""
-    with _sources(stage, dynamodb_url) as sources:
-        sources.remove(name)
+    with changing(stage, dynamodb_url, by) as admin, _explained():
+        admin.system.sources.remove(name)
+        admin.journal.note("source removed", source=name)
         typer.echo(f"Source {name} is removed. Its sessions stay in the inventory.")
 
 
