@@ -12,6 +12,7 @@ from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.scans import BrokenRow
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.documents import types_of
 
 StoredOrder = Order | DeletedOrder
 
@@ -202,9 +203,10 @@ def is_released(order: StoredOrder | None) -> bool:
 def parent_of(opportunity: Opportunity) -> str | None:
     """The id of what it belongs to; None if that is not published, as an EventSeries."""
     parent = opportunity.parent or {}
-    if not {parent.get("@type")} & (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
+    types = set(types_of(parent))
+    if not types & (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
         return None
-    if parent.get("@type") in UNIT_TYPES:
+    if types & UNIT_TYPES:
         parent = parent.get("aggregateFacilityUse") or {}
     parent_id = parent.get("@id") if isinstance(parent, dict) else parent
     return parent_id if isinstance(parent_id, str) else None
