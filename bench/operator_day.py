@@ -215,8 +215,8 @@ def play(stack: LocalStack, folder: Path) -> list[str]:
         rows = [
             row for row in operator.rows("bookings", "list", *own) if row["partner"].startswith("broker-")
         ]
-        standing = [row for row in rows if row["status"] == "OrderItemConfirmed"]
-        for row, what in zip(standing[:2], ("cancel", "replace"), strict=False):
+        confirmed = [row for row in rows if row["status"] == "OrderItemConfirmed"]
+        for row, what in zip(confirmed[:2], ("cancel", "replace"), strict=False):
             more = ("--with", yoga[3]) if what == "replace" else ("--message", "Sorry.")
             operator.says("bookings", what, row["uuid"], "--partner", row["partner"], *more, *own)
         answers = ("accept", "reject", "amend")
