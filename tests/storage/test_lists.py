@@ -15,11 +15,13 @@ from chalicelib.domain.lifecycle import ProposalEvent
 from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
+from chalicelib.services.upgrading import Upgrade
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.store import Listing, Store
 from tests.support.builders import (
+    AT_ONCE,
     CUSTOMER,
     NOW,
     SELLER_ID,
@@ -247,3 +249,17 @@ def test_an_index_row_contains_keys_only(tables: Tables) -> None:
     )["Items"]
     assert found.keys() == {"order_key", "seller_list", "listed_at"}
     assert CUSTOMER["email"] not in str(found)
+
+
+def test_an_upgrade_lists_what_an_earlier_release_has_written_and_may_be_repeated(tables: Tables) -> None:
+    store = DynamoStore(tables)
+    opened(store)
+    order = booked(store, 1)
+    forget_places(tables)
+    upgrade = Upgrade(store, AT_ONCE, parts=2)
+    counted = upgrade.run(dry_run=True)
+    assert (counted.orders, counted.opportunities, bookings_of(store)) == (1, 2, [[]])
+    done = upgrade.run()
+    assert (done.orders, done.opportunities, bookings_of(store)) == (1, 2, [[order.key]])
+    again = upgrade.run()
+    assert (again.orders, again.opportunities) == (0, 0) and again.seen == done.seen

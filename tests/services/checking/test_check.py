@@ -313,6 +313,22 @@ def a_feed_row_cannot_be_read(here: Site) -> str:
     return f"feeds {FEED} change#{int(row.entry.removeprefix('change#'))}"
 
 
+def an_earlier_release_wrote_an_order(here: Site) -> str:
+    forget_place(here, "orders", {"order_key": {"S": str(here.key("booked"))}})
+    return f"orders {here.key('booked')}"
+
+
+def an_earlier_release_wrote_a_session(here: Site) -> str:
+    forget_place(here, "inventory", {"opportunity_id": {"S": here.yoga.id}, "part": {"S": "details"}})
+    return f"inventory {here.yoga.id}"
+
+
+def forget_place(here: Site, table: str, key: dict[str, dict[str, str]]) -> None:
+    here.tables.connection.client.update_item(
+        TableName=here.tables.name(table), Key=key, UpdateExpression="REMOVE seller_list, listed_at"
+    )
+
+
 PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (a_space_is_lost, Damage.SPACES_DO_NOT_ADD_UP),
     (a_space_is_there_twice, Damage.SPACES_DO_NOT_ADD_UP),
@@ -331,6 +347,8 @@ PLANTED: list[tuple[Callable[[Site], str], Damage]] = [
     (details_are_lost, Damage.DETAILS_MISSING),
     (a_seller_is_lost, Damage.SELLER_MISSING),
     (a_parent_is_lost, Damage.PARENT_MISSING),
+    (an_earlier_release_wrote_an_order, Damage.UNLISTED),
+    (an_earlier_release_wrote_a_session, Damage.UNLISTED),
     (a_change_never_came, Damage.ITEM_MISSING),
     (a_proposal_never_came, Damage.ITEM_MISSING),
     (a_session_never_came, Damage.ITEM_MISSING),
