@@ -577,6 +577,7 @@ def test_policies_allow_what_the_handlers_ask(
         swept = function.invoke("lease_sweep", SCHEDULED)
         assert swept["lease"] > 0
         assert all(work.id > f"{0:012d}" for kind in DAILY for work in pending.entries(kind, 9))
+        function.invoke("import_sources", SCHEDULED)
         deliver(function, inventory, "inventory", "inventory_stream")
         deliver(function, inventory, "orders", "orders_stream")
         for number, handler in enumerate(("inventory_stream", "orders_stream")):

@@ -57,7 +57,7 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing
     assert "key alias/openbooking-dev-signing: " in standing
     assert "SealAndUnsealSigningKeys" in standing
-    assert standing.count("SIGNING_KMS_KEY") == 4
+    assert standing.count("SIGNING_KMS_KEY") == 5
     assert "alarms stack openbooking-dev-alarms: CREATE_COMPLETE, for alarms@example.org" in standing
     assert re.search(
         r"^topic openbooking-dev-alarms: alarms@example.org, encrypted with \S+$", standing, re.M

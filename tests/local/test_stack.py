@@ -48,7 +48,11 @@ class Stub:
             return {"batchItemFailures": []}
 
         return LocalApp(
-            app, orders_stream, lambda event, context: {}, lambda event, context: self.swept.set()
+            app,
+            orders_stream,
+            inventory_stream=lambda event, context: {},
+            lease_sweep=lambda event, context: self.swept.set(),
+            import_sources=lambda event, context: {},
         )
 
 
