@@ -9,21 +9,22 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.records import Record
 
 
-def orders_changed(records: list[Record]) -> dict[str, Any]:
+def orders_changed(records: list[Record], request_id: str = "") -> dict[str, Any]:
     """Handle records of the Orders stream; the answer says from which record to retry."""
-    return _changed("orders", records)
+    return _changed("orders", records, request_id)
 
 
-def inventory_changed(records: list[Record]) -> dict[str, Any]:
+def inventory_changed(records: list[Record], request_id: str = "") -> dict[str, Any]:
     """Handle records of the inventory stream; the answer says from which record to retry."""
-    return _changed("inventory", records)
+    return _changed("inventory", records, request_id)
 
 
-def sweep() -> dict[str, int]:
+def sweep(request_id: str = "") -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
     from chalicelib.services.leases import KIND as LEASES
 
     system = installed()
+    system.telemetry.begin(request_id)
     handled = system.sweep()
     if handled[LEASES]:
         system.telemetry.info("leases ended", count=handled[LEASES])
@@ -35,9 +36,12 @@ def sweep() -> dict[str, int]:
     return handled
 
 
-def _changed(stream: str, records: Sequence[Record]) -> dict[str, Any]:
+def _changed(stream: str, records: Sequence[Record], request_id: str) -> dict[str, Any]:
     system = installed()
+    system.telemetry.begin(request_id)
     handled = system.streams[stream].handle(records)
+    if records and handled.retry_from is None:
+        system.telemetry.published(stream, system.seconds_since(records[0]))
     system.telemetry.flush()
     failed = [] if handled.retry_from is None else [handled.retry_from]
     return {"batchItemFailures": [{"itemIdentifier": position} for position in failed]}
