@@ -31,12 +31,19 @@ def with_access(
     if (not methods and not item.broker_passes) or not _opportunity_of(item).is_physical:
         return item
     if codes and AccessMethod.code in methods:
-        code: Json = {"@type": "PropertyValue", "name": "Access code", "description": _secret(moment, 6)}
-        item = replace(item, access_codes=(code,))
+        item = with_code(item, _secret(moment, 6))
     if passes:
         own = tuple(_pass(method, moment) for method in methods if method is not AccessMethod.code)
         item = replace(item, access_passes=(*item.broker_passes, *own))
     return item
+
+
+def with_code(item: OrderItem, code: str) -> OrderItem:
+    """The item with this code, if it takes place somewhere that one can enter."""
+    if not _opportunity_of(item).is_physical:
+        return item
+    shown: Json = {"@type": "PropertyValue", "name": "Access code", "description": code}
+    return replace(item, access_codes=(shown,))
 
 
 def with_channel(item: OrderItem, channel: Json | None) -> OrderItem:

@@ -54,7 +54,7 @@ def check_parties(
     if snapshot.seller is None:
         raise SellerNotFoundError("Unknown seller.", instance=request.seller_id)
     role = check_broker(request.broker_role, request.broker)
-    if with_customer:
+    if with_customer and not (request.at_desk and request.customer is None):
         check_customer(role, request.customer)
     return snapshot.seller, role
 
@@ -90,8 +90,8 @@ def assess(
             )
         if item.offer is not None:
             # Whether it may be sold, and by which flow, is judged by the Offer as it is now.
-            errors = _not_bookable(item, seller, moment)
-            requires_approval = requires_approval or item.offer.needs_approval
+            errors = _not_bookable(item, seller, moment, at_desk=request.at_desk)
+            requires_approval = requires_approval or (item.offer.needs_approval and not request.at_desk)
             offer = quoted.get((item.opportunity_id, item.offer_id), item.offer)
             item = replace(item, offer=offer, price=unit_price(offer, seller, tax_excluded=tax_excluded))
         items.append(item)
@@ -100,12 +100,12 @@ def assess(
     if requires_approval:
         _add_started(items, found, moment)
     _add_capacity_errors(items, found, snapshot)
-    if with_customer:
+    if with_customer and not request.at_desk:
         for requested, item, errors in zip(request.items, items, found, strict=True):
             if not errors and item.opportunity is not None:
                 errors.extend(attendee_errors(item.opportunity.attendee_details_required, requested.attendee))
                 errors.extend(intake_form_errors(item.opportunity.intake_form, requested.intake_answers))
-    _add_conflicts(items, found, moment.policy)
+    _add_conflicts(items, found, moment.policy, payable_together=request.at_desk)
 
     return Assessment(
         seller=seller,
@@ -174,9 +174,11 @@ def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
     return (UnacceptableOfferError if elsewhere else UnknownOfferError)(instance=offer_id)
 
 
-def _not_bookable(item: OrderItem, seller: Seller, moment: Moment) -> list[OrderItemError]:
+def _not_bookable(item: OrderItem, seller: Seller, moment: Moment, *, at_desk: bool) -> list[OrderItemError]:
     assert item.opportunity is not None and item.offer is not None
-    reason = seller.why_no_bookings or item.opportunity.why_not_bookable(item.offer, moment.now)
+    reason = seller.why_no_bookings or item.opportunity.why_not_bookable(
+        item.offer, moment.now, at_desk=at_desk
+    )
     return [OpportunityOfferPairNotBookableError(reason, instance=item.opportunity_id)] if reason else []
 
 
@@ -219,7 +221,13 @@ def _add_started(items: Sequence[OrderItem], found: Sequence[list[OrderItemError
             )
 
 
-def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], policy: Policy) -> None:
+def _add_conflicts(
+    items: Sequence[OrderItem],
+    found: Sequence[list[OrderItemError]],
+    policy: Policy,
+    *,
+    payable_together: bool,
+) -> None:
     """Add errors to the items that cannot be combined in one Order."""
     offers: list[Offer | None] = [
         item.offer if _counts(errors) else None for item, errors in zip(items, found, strict=True)
@@ -227,7 +235,8 @@ def _add_conflicts(items: Sequence[OrderItem], found: Sequence[list[OrderItemErr
     currency = next((offer.currency for offer in offers if offer and offer.currency), None)
     opportunities = list(dict.fromkeys(item.opportunity.id for item in items if item.opportunity))
     one_too_many = set(opportunities[policy.max_opportunities :])
-    clashes = payment_conflicts(offers) if policy.prepayment_supported else [False] * len(items)
+    checked = policy.prepayment_supported and not payable_together
+    clashes = payment_conflicts(offers) if checked else [False] * len(items)
     for n, (item, offer) in enumerate(zip(items, offers, strict=True)):
         reason = None
         if clashes[n]:

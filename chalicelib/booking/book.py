@@ -51,6 +51,9 @@ from chalicelib.domain.pricing import Totals, check_payment, check_reconciliatio
 
 Render = Callable[[Order], str]
 
+# A fingerprint that begins with this was made from the one before with the key of the installation.
+_KEYED = "keyed:"
+
 
 def book(request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render) -> Decision[Answer]:
     """B of the simple flow.
@@ -126,7 +129,12 @@ def book_proposal(
     )
     booked = next_version(replace(booked, answer=render(booked)), order)
     held = (
-        replace(move, revision=_revision(order, move.opportunity_id, snapshot))
+        replace(
+            move,
+            revision=_revision(order, move.opportunity_id, snapshot),
+            # The Seller may have taken it off sale since: it has promised these spaces.
+            may_be_closed=move.opportunity_id in snapshot.opportunities,
+        )
         for move in moves(order.key, order.holds(), booked.holds())
     )
     return Decision(Answer(booked), (save_order(booked, order), *held))
@@ -143,10 +151,9 @@ def _why_not_honoured(order: Order, snapshot: Snapshot) -> str | None:
     for opportunity_id in order.holds():
         if opportunity_id in snapshot.absent:
             return WITHDRAWN_NOTE
-        if known := snapshot.opportunities.get(opportunity_id):
-            reason = why_not_as_proposed(order.items, known.opportunity)
-            if reason or not known.capacity.open_for_booking:
-                return reason or WITHDRAWN_NOTE
+        known = snapshot.opportunities.get(opportunity_id)
+        if known is not None and (reason := why_not_as_proposed(order.items, known.opportunity)):
+            return reason
     return None
 
 
@@ -173,7 +180,7 @@ def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int:
 def as_booked(order: Order, moment: Moment) -> Order:
     """The Order that a proposal becomes: its items confirmed, with what their Customers get in with."""
     items = tuple(_confirmed(item, order, moment) for item in order.items)
-    return replace(order, kind=OrderKind.Order, items=items)
+    return replace(order, kind=OrderKind.Order, items=items, booked_at=moment.now)
 
 
 def check_total(request: OrderRequest | ProposalBookingRequest, totals: Totals) -> None:
@@ -193,6 +200,19 @@ def fingerprint_of(request: OrderRequest) -> str:
     return hashlib.sha256(basis.encode()).hexdigest()
 
 
+def keyed_fingerprint(order: Order, moment: Moment) -> str | None:
+    """The fingerprint that is kept when the Customer is erased: guesses of the details cannot be tested against it."""
+    stored = order.fingerprint
+    return stored if stored is None or stored.startswith(_KEYED) else _KEYED + moment.keyed(stored)
+
+
+def _is_fingerprint(stored: str | None, fingerprint: str, moment: Moment) -> bool:
+    """Whether a request has the fingerprint that is stored, also after the Customer was erased (B-08)."""
+    if stored is not None and stored.startswith(_KEYED):
+        return stored == _KEYED + moment.keyed(fingerprint)
+    return stored == fingerprint
+
+
 def _place(
     request: OrderRequest, snapshot: Snapshot, moment: Moment, render: Render, kind: OrderKind
 ) -> Decision[Answer]:
@@ -202,7 +222,8 @@ def _place(
     if isinstance(existing, Order) and may_be_repeated(state, event):
         # P may also be repeated after the proposal has become an Order.
         is_same = event is OrderEvent.b or existing.proposal is not None
-        if is_same and existing.fingerprint == fingerprint and existing.seller_id == request.seller_id:
+        is_same = is_same and existing.seller_id == request.seller_id
+        if is_same and _is_fingerprint(existing.fingerprint, fingerprint, moment):
             return Decision(Answer(existing, is_repeat=True))
     check_parties(request, snapshot, with_customer=True)
     next_order_state(state, event)
@@ -218,8 +239,9 @@ def _place(
             else "This order needs no approval: book it."
         )
     check_total(request, assessment.totals)
-    check_payment(request.payment, assessment.totals)
-    check_reconciliation(request.payment, moment.policy.reconciliation)
+    if not request.at_desk:
+        check_payment(request.payment, assessment.totals)
+        check_reconciliation(request.payment, moment.policy.reconciliation)
     usage = check_proposals(order, snapshot, moment) if kind is OrderKind.OrderProposal else ()
 
     takes_spaces = order.proposal is None or order.proposal.holds_spaces

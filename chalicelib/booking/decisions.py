@@ -68,6 +68,7 @@ class MoveHold:
     The counters change by the difference, so that bookings of different Customers never invalidate each
     other. `revision`, if given, is the one that was priced; it must still be current and open for booking, also
     if the counters do not change.
+    `may_be_closed`: it need not be open for booking.
     `ends_before_others`: this lease ends before every other one on the Opportunity. `limits`, if given, are
     those that the partner's leases on the Opportunity must not exceed.
     """
@@ -77,6 +78,7 @@ class MoveHold:
     before: Hold | None
     after: Hold | None
     revision: int | None = None
+    may_be_closed: bool = False
     ends_before_others: bool = False
     limits: PartnerLimits | None = None
 
@@ -250,10 +252,18 @@ class Policy:
         return self.anonymous_leases or self.named_leases
 
 
+def _no_key(text: str) -> str:
+    raise NotImplementedError("no key")
+
+
 @dataclass(frozen=True)
 class Moment:
-    """What a decision needs from outside: the time, new ids, and the policy."""
+    """What a decision needs from outside: the time, new ids, and the policy.
+
+    `keyed` is a digest that only this installation can make. The first one reads the key, so it is for rare cases.
+    """
 
     now: datetime
     new_id: Callable[[], str]
     policy: Policy
+    keyed: Callable[[str], str] = _no_key

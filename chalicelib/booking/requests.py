@@ -27,6 +27,9 @@ class OrderRequest:
 
     `broker` and `customer` are as sent, even if they are not objects: they are checked later.
     `total_payment_due` is the price that the Broker expects, in `total_currency` if it names one.
+
+    `at_desk`: the Seller itself sells, to somebody who is there. Then a Customer may be missing, and what the
+    Seller asks of Brokers is not asked: approval, details, windows, how payment is taken.
     """
 
     key: OrderKey
@@ -39,6 +42,7 @@ class OrderRequest:
     total_payment_due: Decimal | None = None
     total_currency: str | None = None
     customer_note: str | None = None
+    at_desk: bool = False
 
     def opportunity_ids(self) -> list[str]:
         """The ids of the Opportunities in the request, each once, in order of appearance."""

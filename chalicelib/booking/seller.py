@@ -9,7 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from chalicelib.booking.access import with_access, with_access_after_replacement, with_channel
+from chalicelib.booking.access import (
+    with_access,
+    with_access_after_replacement,
+    with_channel,
+    with_code,
+)
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.existing import existing_order
@@ -81,18 +86,22 @@ def renew_access(
     codes: bool = False,
     passes: bool = False,
     channel: Json | None = None,
+    code: str | None = None,
+    item_ids: Collection[str] | None = None,
 ) -> Decision[None]:
-    """Replace codes or passes with new ones, or the channel with the one that the Seller gives (NOTIF-02).
+    """Replace codes or passes with new ones, or the code or channel with one that the Seller gives (NOTIF-02).
 
-    `channel` holds properties of a VirtualLocation. It is set on items that are online.
+    `code` is set on items that have a place. `channel` holds properties of a VirtualLocation; it is set on items
+    that are online.
     """
     methods = _order_in(snapshot).access_methods
 
     def renewed(item: OrderItem) -> OrderItem:
         item = with_access(item, methods, moment, codes=codes, passes=passes)
+        item = with_code(item, code) if code else item
         return with_channel(item, channel) if channel else item
 
-    return _change(snapshot, renewed)
+    return _change(snapshot, renewed, item_ids)
 
 
 def replace_items(

@@ -67,10 +67,17 @@ class Offer:
             return Prepayment.Unavailable
         return self.prepayment or Prepayment.Required
 
-    def why_not_for_sale(self, starts_at: datetime | None, now: datetime) -> str | None:
-        """Why this Offer cannot be bought now, or None (BOOKABLE-04, BOOKABLE-05)."""
+    def why_not_for_sale(
+        self, starts_at: datetime | None, now: datetime, *, at_desk: bool = False
+    ) -> str | None:
+        """Why this Offer cannot be bought now, or None (BOOKABLE-04, BOOKABLE-05).
+
+        The windows are for sales in advance: at the Seller's desk it can be bought until the activity is over.
+        """
         if self.barriers:
             return self.barriers[0].text
+        if at_desk:
+            return None
         if not self.bookable_in_advance:
             return "This offer is not sold in advance."
         if self.opens_at is not None and now < self.opens_at:

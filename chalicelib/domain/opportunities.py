@@ -71,6 +71,10 @@ class Opportunity:
         names = (source.get("name") for source in _sources(self))
         return next((name for name in names if isinstance(name, str) and name), "")
 
+    def stated(self, term: str) -> Any:
+        """The value of a property: its own, or else its parent's; None where nothing states it."""
+        return next((source[term] for source in _sources(self) if source.get(term)), None)
+
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
@@ -78,10 +82,10 @@ class Opportunity:
         """Why nothing can be booked with a published Offer that is not among its Offers."""
         return next((each.barrier.text for each in self.unusable_offers if each.id == offer_id), None)
 
-    def why_not_bookable(self, offer: Offer, now: datetime) -> str | None:
+    def why_not_bookable(self, offer: Offer, now: datetime, *, at_desk: bool = False) -> str | None:
         """Why the pair of this Opportunity and `offer` cannot be booked, or None (BOOKABLE-01 to 08).
 
-        Capacity is checked separately (BOOKABLE-09).
+        Capacity is checked separately (BOOKABLE-09). `at_desk` as in `Offer.why_not_for_sale`.
         """
         if not self.type.is_bookable:
             return f"A {self.type} cannot be booked itself."
@@ -94,7 +98,7 @@ class Opportunity:
             return "This activity is over."
         if self.barriers:
             return self.barriers[0].text
-        return offer.why_not_for_sale(self.starts_at, now)
+        return offer.why_not_for_sale(self.starts_at, now, at_desk=at_desk)
 
     def as_ordered(self) -> "Opportunity":
         """What an Order shows of it. Two of them are equal where the Order would show the same."""
@@ -135,14 +139,10 @@ def without_terms(document: Any, terms: frozenset[str]) -> Any:
 
 def _place(opportunity: Opportunity) -> tuple[Any, ...]:
     """Where it is held, as far as it makes a difference to those who come: its own place, or else its parent's."""
-
-    def stated(term: str) -> Any:
-        return next((source[term] for source in _sources(opportunity) if source.get(term)), None)
-
-    location = stated("location")
+    location = opportunity.stated("location")
     if isinstance(location, dict):
         location = tuple(location.get(term) for term in ("name", "address", "geo"))
-    return location, stated("meetingPoint")
+    return location, opportunity.stated("meetingPoint")
 
 
 def _sources(opportunity: Opportunity) -> Iterator[Json]:

@@ -96,7 +96,8 @@ class Order:
     `published`: it has entered its partner's Orders feed (OFEED-02). `fingerprint` identifies items and
     customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
     one of P if this was a proposal before. `version` counts the changes of the stored row.
-    `leased_since` is when the first lease under this UUID was made.
+    `leased_since` is when the first lease under this UUID was made. `created_at` is the time of P, or of B without
+    one; `booked_at` that of B after P. `erased_at` is when its people were erased.
     """
 
     key: OrderKey
@@ -116,11 +117,13 @@ class Order:
     leased_since: datetime | None = None
     access_methods: tuple[AccessMethod, ...] = ()
     created_at: datetime | None = None
+    booked_at: datetime | None = None
     fingerprint: str | None = None
     answer: str | None = None
     proposal_answer: str | None = None
     published: bool = False
     version: int = 1
+    erased_at: datetime | None = None
 
     def holds(self) -> dict[str, Hold]:
         """The spaces this Order holds, by Opportunity id.
@@ -146,6 +149,11 @@ class Order:
         if self.kind is not OrderKind.OrderProposal or self.proposal is None or self.proposal.is_rejected:
             return None
         return self.proposal
+
+    @property
+    def placed_at(self) -> datetime | None:
+        """When it became what it is, an OrderProposal or an Order."""
+        return self.booked_at or self.created_at
 
     @property
     def ends_at(self) -> datetime | None:

@@ -10,13 +10,13 @@ from typing import Protocol
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.feeds.batches import BUSY, Batch, FeedChange, Handled, Outlet
+from chalicelib.feeds.contents import listing_item
 from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.order_items import order_data
 from chalicelib.storage.errors import StoreBusy, UnreadableRow
 from chalicelib.storage.records import OrderChange, Record
 from chalicelib.storage.store import Listing, Store
-from chalicelib.wire.opportunities import feed_data
 
 IsRevoked = Callable[[str, str], bool]
 
@@ -153,11 +153,7 @@ class _Revocations:
 
 
 def _listing_change(record: Record, listing: Listing, capacity: Capacity | None) -> FeedChange:
-    opportunity = listing.opportunity
-    data = None if listing.deleted else feed_data(opportunity, capacity.spaces_left if capacity else None)
-    version = listing.version + (capacity.version if capacity else 0)
-    item = FeedItem(opportunity.id, opportunity.type.value, version, data)
-    return FeedChange(record, opportunity.type.traits.feed, item)
+    return FeedChange(record, listing.opportunity.type.traits.feed, listing_item(listing, capacity))
 
 
 def _order_changes(

@@ -242,14 +242,16 @@ class UsedTicket(Single):
     ends_at: datetime
 
 
-_JOURNAL_KEPT_FOR = timedelta(days=400)
+JOURNAL_KEPT_DAYS = 400
 
 
 @dataclass(frozen=True)
 class JournalEntry(Entry):
-    """What an operator has done, by ids alone: no secrets, no user names.
+    """What was done, by ids alone: no secrets, no names. Written once, and removed by DynamoDB's TTL only.
 
-    `ids` maps kinds to ids: {"partner": ..., "seller": ...}.
+    `by` is who did it: the id of a login or of a JournalName, or of entries of release 0.1.0 a user name. `via` is
+    where it was done, `address` the id of a JournalName with where the request came from.
+    `ids` maps kinds to ids: {"partner": ..., "seller": ..., "order": ..., "session": ...}.
     """
 
     KIND: ClassVar[str] = "journal"
@@ -259,6 +261,9 @@ class JournalEntry(Entry):
     what: str
     by: str
     ids: dict[str, str]
+    via: str = ""
+    address: str | None = None
+    kept_days: int = JOURNAL_KEPT_DAYS
 
     @property
     def key(self) -> Key:
@@ -266,4 +271,16 @@ class JournalEntry(Entry):
 
     @property
     def ends_at(self) -> datetime | None:
-        return self.at + _JOURNAL_KEPT_FOR
+        return self.at + timedelta(days=self.kept_days)
+
+
+@dataclass(frozen=True)
+class JournalName(Single):
+    """What an id in the journal stands for: the name of a user, or an address. Erasing it leaves the id."""
+
+    KIND: ClassVar[str] = "journal-name"
+    NAMED_BY: ClassVar[str] = "id"
+
+    id: str
+    text: str
+    ends_at: datetime | None = None

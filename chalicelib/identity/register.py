@@ -26,13 +26,17 @@ class Register:
     def save(self, entry: E, *others: Entry, pending: Sequence[PendingWork] = ()) -> E:
         """Write an entry as the next version of the one that was read, with other entries and pending work.
 
-        All are written in one transaction. Raises RecordChanged.
+        All are written in one transaction. Raises RecordChanged; AppendOnly for a journal entry that is stored.
         """
+        together: list[Entry] = [entry, *others]
+        for each in together:
+            _check_append_only(each, is_new=not each.version)
         saved = self.store.save(_record(entry), *map(_record, others), pending=pending)
         return _entry(saved, type(entry))
 
     def remove(self, entry: Entry) -> None:
-        """Delete an entry."""
+        """Delete an entry. Raises AppendOnly for one of the journal."""
+        _check_append_only(entry, is_new=False)
         self.store.delete(Record(*entry.key, document="", version=entry.version))
 
     def all(self, kind: type[E]) -> Iterator[E]:
@@ -51,6 +55,19 @@ class Register:
     def journal(self, month: str) -> list[JournalEntry]:
         """What was done in a month such as 2026-07, oldest first."""
         return [_entry(record, JournalEntry) for record in self.store.parts(f"journal#{month}")]
+
+    def entries_before(self, kind: type[E], principal: str, before: str, limit: int) -> list[E]:
+        """The last entries of a kind under one principal before the part `before` ("": the end), the last first."""
+        return [_entry(record, kind) for record in self.store.parts_before(principal, before, limit)]
+
+
+class AppendOnly(Exception):
+    """An entry of the journal is neither changed nor removed."""
+
+
+def _check_append_only(entry: Entry, *, is_new: bool) -> None:
+    if isinstance(entry, JournalEntry) and not is_new:
+        raise AppendOnly(entry.id)
 
 
 def _record(entry: Entry) -> Record:

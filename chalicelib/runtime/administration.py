@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.runtime.system import System
 from chalicelib.services import reviews
+from chalicelib.services.actors import Actor, Via
 from chalicelib.services.api_keys import ApiKeys
 from chalicelib.services.authorisations import Authorisations
 from chalicelib.services.entries import Entries
@@ -20,6 +21,14 @@ from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 
 if TYPE_CHECKING:
+    from chalicelib.domain.orders import Order
+    from chalicelib.services.desk.acting import Acting
+    from chalicelib.services.desk.belongings import Belongings
+    from chalicelib.services.desk.lists import SellerLists
+    from chalicelib.services.desk.orders import SellerOrders
+    from chalicelib.services.desk.sales import Sales
+    from chalicelib.services.desk.sessions import SellerSessions
+    from chalicelib.services.people import People
     from chalicelib.services.timetables.timetable import Timetable
 
 # Seconds for one run of the feed reviews, while an operator waits.
@@ -40,7 +49,15 @@ class Administration:
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.entries, self.seller_ids, self.system.new_id, self.by)
+        system = self.system
+        return Journal(
+            self.entries,
+            self.seller_ids,
+            system.new_id,
+            self.by,
+            id_of=lambda text: system.fingerprints.digest(f"journal {text}")[:16],
+            kept_days=system.settings.journal_days,
+        )
 
     @cached_property
     def seller_ids(self) -> SellerIds:
@@ -56,6 +73,57 @@ class Administration:
 
         system = self.system
         return Timetable(seller_id, system.inventory, system.retry, system.now, system.register)
+
+    # --- what Sellers do ----------------------------------------------------------------
+
+    def actor(self, seller: str | None, via: Via = Via.command_line) -> Actor:
+        """The user, acting for a Seller; it may be left out where there is only one. Raises NotFound, InvalidValue."""
+        return Actor(self.by, via, self.sellers.find(seller).id if seller else self.sellers.only().id)
+
+    @cached_property
+    def belongings(self) -> "Belongings":
+        from chalicelib.services.desk.belongings import Belongings
+
+        return Belongings(self.system.store, self.system.retry, self.seller_ids)
+
+    @cached_property
+    def seller_lists(self) -> "SellerLists":
+        from chalicelib.services.desk.lists import SellerLists
+
+        return SellerLists(self.belongings, self.system.now)
+
+    @cached_property
+    def _acting(self) -> "Acting":
+        from chalicelib.services.desk.acting import Acting
+
+        return Acting(self.belongings, self.system.seller_actions, self.journal)
+
+    @cached_property
+    def seller_sessions(self) -> "SellerSessions":
+        from chalicelib.services.desk.sessions import SellerSessions
+
+        return SellerSessions(self._acting)
+
+    @cached_property
+    def seller_orders(self) -> "SellerOrders":
+        from chalicelib.services.desk.orders import SellerOrders
+
+        return SellerOrders(self._acting)
+
+    @cached_property
+    def sales(self) -> "Sales":
+        from chalicelib.services.desk.sales import Sales
+
+        return Sales(self._acting, self.system.bookings, self._rendered, self.system.new_id)
+
+    def _rendered(self, order: "Order") -> str:
+        """The answer that is stored with an Order that no Broker has asked for."""
+        from chalicelib.wire.orders import order_text
+
+        system = self.system
+        return order_text(order, system.booking_service(), with_prepayment=system.settings.prepayment)
+
+    # --- the installation ---------------------------------------------------------------
 
     @cached_property
     def authorisations(self) -> Authorisations:
@@ -97,6 +165,29 @@ class Administration:
     def parked(self) -> ParkedAdministration:
         system = self.system
         return ParkedAdministration(system.parked, system.streams, self.journal)
+
+    @cached_property
+    def people(self) -> "People":
+        """What is stored about people."""
+        from chalicelib.feeds.contents import FeedContents
+        from chalicelib.feeds.republishing import Republisher
+        from chalicelib.services.people import People
+        from chalicelib.storage.dynamodb.records import DynamoRecords
+
+        system = self.system
+        contents = FeedContents(system.store, system.consent.is_revoked)
+        return People(
+            system.store,
+            system.feeds,
+            system.pending,
+            system.parked,
+            DynamoRecords(),
+            Republisher(system.feeds, contents, system.retry),
+            self.entries,
+            self.journal,
+            system.attempts,
+            system.moment,
+        )
 
     @cached_property
     def set_aside(self) -> SetAsideAdministration:

@@ -137,6 +137,16 @@ class Settings:
     parked_days: int = _setting(
         "How many days a stream record that cannot be published is kept, with its content.", 30
     )
+    journal_days: int = _setting("How many days the entries of the journal are kept.", 400)
+    people_days: int = _setting(
+        "How many days after the last of its sessions has ended an Order keeps the details of people. After that they "
+        "are erased; what was booked and paid is kept. 0: until they are erased by command.",
+        730,
+    )
+    report_days: int = _setting(
+        "How many days the daily reports of each Seller are kept. 0: none are made.", 400
+    )
+    time_zone: str = _setting("The time zone of the days in reports, such as Europe/London.", "Europe/London")
     log_level: str = _setting("Lowest level that is logged.", "INFO")
     metrics: bool = _setting("Write metrics to the log in CloudWatch's format.", True)
 
@@ -239,6 +249,7 @@ def _check(settings: Settings) -> None:
         "access_token_seconds",
         "refresh_token_days",
         "parked_days",
+        "journal_days",
     ):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name.upper()} must be at least 1.")
@@ -251,6 +262,8 @@ def _check(settings: Settings) -> None:
         "partner_leases",
         "partner_proposals",
         "partner_spaces",
+        "people_days",
+        "report_days",
     ):
         if getattr(settings, name) < 0:
             raise SettingsError(f"{name.upper()} must not be below 0.")

@@ -26,7 +26,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
-from chalicelib.storage.pending import PendingStore
+from chalicelib.storage.pending import REPORTS, RETENTION, PendingStore
 from chalicelib.storage.records import Record
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chalicelib.feeds.streams import Stream
     from chalicelib.identity.callers import Ways
     from chalicelib.identity.credentials import Credentials
+    from chalicelib.identity.fingerprints import Fingerprints
     from chalicelib.identity.grants import Grants
     from chalicelib.identity.issuing import TokenIssuer
     from chalicelib.identity.keys import KeyRing
@@ -47,8 +48,11 @@ if TYPE_CHECKING:
     from chalicelib.identity.passwords import Passwords
     from chalicelib.sandbox.keeping import Sandbox
     from chalicelib.services.following import Follower
+    from chalicelib.services.informing import Informer
     from chalicelib.services.inventory import Inventory
     from chalicelib.services.pending import TakeStep, Worker
+    from chalicelib.services.reports.kept import DailyReports
+    from chalicelib.services.retention import Retention
     from chalicelib.services.seller_actions import SellerActions
     from chalicelib.services.timetables.extending import Extender
     from chalicelib.wire.dataset import DatasetDetails
@@ -229,7 +233,19 @@ class System:
             reconciliation=settings.reconciliation,
             pass_url=f"{settings.pass_base_url or identifiers.BASE}/api/passes",
         )
-        return Moment(self.clock(), self.new_id, policy)
+        return Moment(self.clock(), self.new_id, policy, self._keyed)
+
+    def _keyed(self, text: str) -> str:
+        return self.fingerprints.digest(text)
+
+    @cached_property
+    def fingerprints(self) -> "Fingerprints":
+        """Digests that only this installation can make."""
+        from secrets import token_hex
+
+        from chalicelib.identity.fingerprints import Fingerprints
+
+        return Fingerprints(self.register, self.retry, lambda: token_hex(32))
 
     @property
     def attempts(self) -> Attempts:
@@ -260,7 +276,7 @@ class System:
     @property
     def worker(self) -> "Worker":
         """The worker for pending work."""
-        from chalicelib.services import clearing, following, proposals, reviews
+        from chalicelib.services import clearing, following, informing, proposals, reviews
         from chalicelib.services.pending import Worker
         from chalicelib.services.timetables import due
 
@@ -271,15 +287,58 @@ class System:
             proposals.KIND: lambda entry: proposals.take_step(entry, store, self.now(), retry),
             reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
             due.KIND: lambda entry: self._extender().take_step(entry),
+            informing.KIND: lambda entry: self._informer().take_step(entry),
         }
-        if self.settings.test_interface:  # elsewhere nothing may delete a booking
+        settings = self.settings
+        if settings.people_days:
+            steps[RETENTION] = lambda entry: self._retention().take_step(entry)
+        if settings.report_days:
+            steps[REPORTS] = lambda entry: self.daily_reports.take_step(entry, self.now())
+        if settings.test_interface:  # elsewhere nothing may delete a booking
             steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
         return Worker(self.pending, steps, retry, self.now, self.telemetry)
+
+    def _retention(self) -> "Retention":
+        from chalicelib.services.entries import Entries
+        from chalicelib.services.journal import Journal
+        from chalicelib.services.retention import Retention
+
+        entries = Entries(self.register, self.retry, self.now)
+        kept_for = timedelta(days=self.settings.people_days)
+        journal = Journal.of_schedule(entries, self.new_id, self.settings.journal_days)
+        return Retention(self.store, self.pending, self.attempts, journal, self.moment, kept_for)
+
+    @property
+    def daily_reports(self) -> "DailyReports":
+        """What each Seller sold on a day. Raises SettingsError."""
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        from chalicelib.services.reports.kept import DailyReports
+
+        settings = self.settings
+        try:
+            zone = ZoneInfo(settings.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise SettingsError(f"TIME_ZONE {settings.time_zone!r} is not a time zone.") from None
+        kept_for = timedelta(days=settings.report_days)
+        return DailyReports(self.register, self.store, self.pending, self.retry, zone, kept_for)
+
+    def _plan_daily(self, seconds: float) -> int:
+        """Plan the work that is done once a day, unless it is planned already."""
+        from chalicelib.services import daily
+
+        chosen = {RETENTION: self.settings.people_days, REPORTS: self.settings.report_days}
+        return daily.start(self.pending, self.now(), [kind for kind, days in chosen.items() if days])
 
     def _follower(self) -> "Follower":
         from chalicelib.services.following import Follower
 
         return Follower(self.store, self.pending, self.moment(), self.retry, self.telemetry)
+
+    def _informer(self) -> "Informer":
+        from chalicelib.services.informing import Informer
+
+        return Informer(self.store, self.pending, self.moment(), self.retry, self.telemetry)
 
     def _extender(self) -> "Extender":
         from chalicelib.services.timetables.extending import Extender
@@ -317,7 +376,9 @@ class System:
         """One run of the schedule; returns how many things were handled, by kind of work."""
         from chalicelib.services.sweep import run_sweep
 
-        chores = {} if self.settings.production else {"sandbox": self._keep_sandbox}
+        chores = {"daily": self._plan_daily}
+        if not self.settings.production:
+            chores["sandbox"] = self._keep_sandbox
         return run_sweep(self.worker, self.store, self.now(), self.retry, self.telemetry, chores)
 
     def _keep_sandbox(self, seconds: float) -> int:

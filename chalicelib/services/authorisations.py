@@ -30,23 +30,27 @@ class Authorisations:
 
         A partner can do so for one Seller. Raises NotFound, InvalidValue, NotPossible.
         """
-        seller_id, partner = self.sellers.find(seller).id, self.entries.partner(partner_id)
-        if unknown := [scope for scope in scopes if scope not in SCOPES]:
-            raise InvalidValue(f"{unknown[0]} is not a scope; the scopes are {', '.join(SCOPES)}.")
-
-        def acting(found: Partner) -> Partner:
-            if found.seller_id not in (None, seller_id):
-                other = self.sellers.ids.shown(found.seller_id or "")
-                raise NotPossible(
-                    f"Booking partner {found.id} already acts for {other} without a login,"
-                    " and can do so for one Seller only; other Sellers allow it with a login."
-                )
-            return replace(found, seller_id=seller_id)
-
-        self.entries.change(partner, acting)
+        seller_id, partner = self.check(seller, partner_id, scopes)
+        self.entries.change(partner, lambda found: self._acting(found, seller_id))
         given = self.allow(partner.id, seller_id, scopes)
         self.journal.note("partner authorised", partner=partner.id, seller=seller_id)
         return given
+
+    def check(self, seller: str, partner_id: str, scopes: Sequence[str]) -> tuple[str, Partner]:
+        """The Seller's id and the partner, if it may be authorised. Raises as `authorise`; nothing is written."""
+        seller_id, partner = self.sellers.find(seller).id, self.entries.partner(partner_id)
+        if unknown := [scope for scope in scopes if scope not in SCOPES]:
+            raise InvalidValue(f"{unknown[0]} is not a scope; the scopes are {', '.join(SCOPES)}.")
+        self._acting(partner, seller_id)
+        return seller_id, partner
+
+    def _acting(self, partner: Partner, seller_id: str) -> Partner:
+        if partner.seller_id not in (None, seller_id):
+            raise NotPossible(
+                f"Booking partner {partner.id} already acts for another Seller without a login,"
+                " and can do so for one Seller only; other Sellers allow it with a login."
+            )
+        return replace(partner, seller_id=seller_id)
 
     def allow(self, partner_id: str, seller_id: str, scopes: Sequence[str]) -> Authorisation:
         """Add an authorisation by the operator; the caller enters it in the journal."""
@@ -54,6 +58,14 @@ class Authorisations:
 
     def revoke(self, seller: str, partner_id: str | None = None) -> list[Authorisation]:
         """Revoke a Seller's authorisation of a partner, or of all. Raises NotFound; NotPossible if there is none."""
+        current = self.current(seller, partner_id)
+        for each in current:
+            self.end(each.partner_id, each.seller_id)
+            self.journal.note("authorisation revoked", partner=each.partner_id, seller=each.seller_id)
+        return current
+
+    def current(self, seller: str, partner_id: str | None = None) -> list[Authorisation]:
+        """What `revoke` would end. Raises as it does."""
         found = self.sellers.find(seller)
         if partner_id is not None:
             partner = self.entries.partner(partner_id)
@@ -66,9 +78,6 @@ class Authorisations:
             allowed = f"booking partner {partner_id}" if partner_id is not None else "no booking partner"
             negation = "does not allow" if partner_id is not None else "allows"
             raise NotPossible(f"Seller {self.sellers.ids.shown(found.id)} {negation} {allowed}.")
-        for each in current:
-            self.end(each.partner_id, found.id)
-            self.journal.note("authorisation revoked", partner=each.partner_id, seller=found.id)
         return current
 
     def end(self, partner_id: str, seller_id: str) -> None:

@@ -13,6 +13,14 @@ class NotFound(AdministrationError):
         self.kind, self.name = kind, name
 
 
+class NotUnique(AdministrationError):
+    """Several entries fit. `chosen_by` is the kind of entry that distinguishes them."""
+
+    def __init__(self, sentence: str, chosen_by: str) -> None:
+        super().__init__(sentence)
+        self.chosen_by = chosen_by
+
+
 class AlreadyExists(AdministrationError):
     """The id or the name is in use."""
 

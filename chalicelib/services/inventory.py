@@ -105,7 +105,8 @@ class Inventory:
         if opportunity.access_channel is None:
             # Open data never contains a channel: the Seller entered it here, so an import does not remove it.
             opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
-        self._publish_next(current, _listing(document, opportunity, current.version + 1), capacity, spaces)
+        following = replace(_listing(document, opportunity, current.version + 1), closed=current.closed)
+        self._publish_next(current, following, capacity, spaces)
         return outcome
 
     def change(self, opportunity_id: str, change: Callable[[Opportunity], Opportunity]) -> Listing:
@@ -123,6 +124,24 @@ class Inventory:
                 raise RequestTooLargeError(f"The change of the opportunity is invalid: {reason}.")
             self._publish_next(current, listing, capacity, capacity.spaces_left if capacity else None)
             return listing
+
+        return self.retry.run(attempt, on=(CommitRefused,))
+
+    def set_closed(self, opportunity_id: str, closed: bool) -> bool:
+        """Take an Opportunity off sale, or put it on sale again; whether that changed anything.
+
+        Orders and OrderProposals stay as they are. Raises NotListed; StillBusy if others keep changing it.
+        """
+
+        def attempt() -> bool:
+            current, capacity = self._known(opportunity_id)
+            if current.deleted or capacity is None:
+                raise NotListed(opportunity_id)
+            if current.closed is closed:
+                return False
+            listing = replace(_next_version(current, current.opportunity), closed=closed)
+            self._publish_next(current, listing, capacity, capacity.spaces_left)
+            return True
 
         return self.retry.run(attempt, on=(CommitRefused,))
 

@@ -13,6 +13,7 @@ from chalicelib.identity.entries import ApiKey, Authorisation, Grant, Invitation
 from chalicelib.identity.hashing import digest, new_secret
 from chalicelib.identity.scopes import BOOKING, GRANT_TYPES, SCOPES
 from chalicelib.services.authorisations import Authorisations
+from chalicelib.services.desk.partner import DESK
 from chalicelib.services.entries import Entries
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.journal import Journal
@@ -87,6 +88,10 @@ class Partners(Suspendable[Partner]):
         """
         if url is not None and not url.startswith(("https://", "http://")):
             raise InvalidValue(f"{url} is not an http or https URL.")
+        if own_id is not None and own_id.startswith(DESK):
+            raise InvalidValue(
+                f"{own_id} cannot be used: ids that begin with {DESK} are of Sellers' own desks."
+            )
         secret = new_secret()
         made = new_partner(
             own_id if own_id is not None else self.new_id(),

@@ -128,13 +128,17 @@ class Worker:
                 waiting = more
         return handled
 
-    def finish(self, kind: str, entry_id: str) -> int:
-        """Work on one entry until it is finished; how many items were handled. Raises what a step raises."""
+    def finish(self, kind: str, entry_id: str, on_step: Callable[[int], None] = lambda handled: None) -> int:
+        """Work on one entry until it is finished; how many items were handled. Raises what a step raises.
+
+        `on_step` gets their number after each step.
+        """
         handled = 0
         while (entry := self.store.entry(kind, entry_id)) is not None:
             step = self.steps[kind](entry)
             handled += step.handled
             self._save(entry, step)
+            on_step(handled)
         return handled
 
     def _due(self, kind: str) -> str:

@@ -13,11 +13,12 @@ from chalicelib.booking.seller import (
     replace_items,
 )
 from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
-from chalicelib.domain.limits import MAX_CHANNEL_BYTES, check_bytes, json_bytes
+from chalicelib.domain.limits import MAX_CHANNEL_BYTES, check_bytes, check_text, json_bytes
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
-from chalicelib.services import following
+from chalicelib.services import following, informing
 from chalicelib.services.attempts import Attempts
+from chalicelib.services.informing import HolderMessage
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Worker
 from chalicelib.wire.logistics import Logistics, with_logistics
@@ -91,26 +92,58 @@ class SellerActions:
         self._on(key, lambda snapshot, _: record_attendance(snapshot, event, item_ids=item_ids))
 
     def renew_access(
-        self, key: OrderKey, *, codes: bool = False, passes: bool = False, channel: Json | None = None
+        self,
+        key: OrderKey,
+        *,
+        codes: bool = False,
+        passes: bool = False,
+        channel: Json | None = None,
+        code: str | None = None,
+        item_ids: Collection[str] | None = None,
     ) -> None:
-        """Replace codes or passes with new ones, or the channel with another (NOTIF-02).
+        """Replace codes or passes with new ones, or the code or the channel with a given one (NOTIF-02).
 
         `channel` contains the properties of a VirtualLocation, as the Seller enters them (ACCESS-06). Raises
         RequestTooLargeError.
         """
         _check_channel(channel)
+        check_text("The code", code)
         self._on(
             key,
-            lambda snapshot, now: renew_access(snapshot, now, codes=codes, passes=passes, channel=channel),
+            lambda snapshot, now: renew_access(
+                snapshot,
+                now,
+                codes=codes,
+                passes=passes,
+                channel=channel,
+                code=code,
+                item_ids=item_ids,
+            ),
         )
+
+    def inform_holders(self, message: HolderMessage) -> str:
+        """Queue a notice, or new codes and passes, for all who have booked an Opportunity; the entry's id (NOTIF-01).
+
+        `worker.finish(informing.KIND, id)` carries it out; otherwise the schedule does. Raises
+        RequestTooLargeError.
+        """
+        check_text("The notice", message.notice)
+        check_text("The code", message.code)
+        entry = informing.pending_message(message, self.moment().new_id())
+        self.worker.store.exchange((), [entry])
+        return entry.id
 
     def change_logistics(self, opportunity_id: str, change: Logistics) -> int:
         """Change an Opportunity's name, time or place for all holders; returns their number (NOTIF-04).
 
         Raises NotListed. If the process is interrupted, the schedule continues.
         """
-        self.inventory.change(opportunity_id, lambda current: with_logistics(current, change))
+        self.publish_logistics(opportunity_id, change)
         return self.worker.finish(following.KIND, opportunity_id)
+
+    def publish_logistics(self, opportunity_id: str, change: Logistics) -> None:
+        """The same, without waiting for the holders: the schedule informs them."""
+        self.inventory.change(opportunity_id, lambda current: with_logistics(current, change))
 
     def change_access_channel(self, opportunity_id: str, channel: Json) -> int:
         """Set where an Opportunity is held online, for all holders; returns their number (ACCESS-06, NOTIF-02).
@@ -118,9 +151,13 @@ class SellerActions:
         `channel` as in `renew_access`. Raises NotListed, RequestTooLargeError. If the process is interrupted, the
         schedule continues.
         """
+        self.publish_access_channel(opportunity_id, channel)
+        return self.worker.finish(following.KIND, opportunity_id)
+
+    def publish_access_channel(self, opportunity_id: str, channel: Json) -> None:
+        """The same, without waiting for the holders: the schedule informs them."""
         _check_channel(channel)
         self.inventory.change(opportunity_id, lambda current: replace(current, access_channel=channel))
-        return self.worker.finish(following.KIND, opportunity_id)
 
     def cancel_opportunity(self, opportunity_id: str, *, message: str | None = None) -> int:
         """Cancel an Opportunity, also a withdrawn one, for all holders; returns their number (CANCEL-14).

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from chalicelib.domain.parties import Json, Seller, TaxRate
 from chalicelib.identity.entries import Authorisation, SellerStanding
 from chalicelib.services.entries import Entries
-from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound
+from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound, NotPossible, NotUnique
 from chalicelib.services.journal import Journal
 from chalicelib.services.seller_ids import SellerIds
 from chalicelib.services.suspension import Suspendable
@@ -41,6 +41,15 @@ class Sellers(Suspendable[SellerStanding]):
             if found is not None:
                 return found
         raise NotFound("Seller", text)
+
+    def only(self) -> Seller:
+        """The only Seller of the installation. Raises NotUnique; NotPossible if there is none."""
+        known = self.entries.patiently(self.store.sellers)
+        if len(known) > 1:
+            raise NotUnique(f"There are {len(known)} Sellers", "Seller")
+        if not known:
+            raise NotPossible("There is no Seller yet.")
+        return known[0]
 
     def listed(self) -> list[Json]:
         """All Sellers with the partners that they currently allow, as rows to show."""

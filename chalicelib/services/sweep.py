@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from chalicelib.services import clearing, following, leases, proposals, reviews
+from chalicelib.services import clearing, daily, following, informing, leases, proposals, reviews
 from chalicelib.services.pending import Chore, Observer, Worker
 from chalicelib.services.timetables import due
 from chalicelib.storage.errors import StoreBusy
+from chalicelib.storage.pending import REPORTS, RETENTION
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
@@ -18,10 +19,14 @@ SHARES = {
     following.KIND: 10.0,
     following.HOLDER_KIND: 2.0,
     reviews.KIND: 6.0,
-    clearing.KIND: 8.0,
-    "sandbox": 4.0,
+    clearing.KIND: 5.0,
+    "sandbox": 3.0,
+    informing.KIND: 2.0,
     due.DUE: 1.0,
-    due.KIND: 5.0,
+    due.KIND: 4.0,
+    daily.KIND: 0.5,
+    RETENTION: 2.0,
+    REPORTS: 2.0,
 }
 
 

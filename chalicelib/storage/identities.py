@@ -42,6 +42,9 @@ class IdentityStore(Protocol):
     def parts(self, principal: str) -> list[Record]:
         """All rows of one principal, in the order of their parts."""
 
+    def parts_before(self, principal: str, before: str, limit: int) -> list[Record]:
+        """At most `limit` rows of one principal, the last parts first; with `before`, only parts less than it."""
+
     def all(self, kind: str) -> Iterator[Record]:
         """All rows whose principal begins with `kind` and a #. Reads the whole table: for commands only."""
 

@@ -18,7 +18,12 @@ SET_ASIDE = "set-aside#"
 # The kind of the entries that end OrderProposals. Their ids begin with the time at which they are due, so that
 # one query finds those that are.
 PROPOSAL_END = "proposal-end"
-SCHEDULED = frozenset({PROPOSAL_END})
+
+# The kinds that are done once a day (`services.daily`); their ids are the times at which they are due.
+RETENTION = "retention"
+REPORTS = "reports"
+DAILY = frozenset({RETENTION, REPORTS})
+SCHEDULED = frozenset({PROPOSAL_END}) | DAILY
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,15 @@ class PendingWork:
 
 def proposal_end(key: OrderKey, ends_at: datetime) -> PendingWork:
     """The entry that ends the proposal at `ends_at`."""
-    return PendingWork(PROPOSAL_END, f"{_due_at(ends_at)} {key}", codec.to_json(key))
+    return PendingWork(PROPOSAL_END, f"{due_at(ends_at)} {key}", codec.to_json(key))
 
 
 def due_before(kind: str, now: datetime) -> str:
     """The ids of entries of this kind that are due by `now` are less than this; "" for all, if it has no times."""
-    return _due_at(now.replace(microsecond=0) + timedelta(seconds=1)) if kind in SCHEDULED else ""
+    return due_at(now.replace(microsecond=0) + timedelta(seconds=1)) if kind in SCHEDULED else ""
 
 
-def _due_at(instant: datetime) -> str:
+def due_at(instant: datetime) -> str:
     """The time as the beginning of an id: seconds, rounded up, so that nothing is due too early."""
     return f"{ceil(instant.timestamp()):012d}"
 

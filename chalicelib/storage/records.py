@@ -36,5 +36,11 @@ class RecordReader(Protocol):
         Raises UnreadableRow too.
         """
 
+    def orders_in(self, record: Record) -> list[Order]:
+        """Every version of an Order in a record of the Orders stream, before and after the change.
+
+        Raises UnreadableRow too.
+        """
+
     def opportunity_id(self, record: Record) -> str | None:
         """The Opportunity whose listing changed in a record of the Inventory stream; None for a hold."""

@@ -19,10 +19,14 @@ WHOLE = Part()
 
 @dataclass(frozen=True)
 class ScanPage(Generic[T]):
-    """Some rows, and the cursor of the next page: None at the end. A page may be empty before the end."""
+    """Some rows, and the cursor of the next page: None at the end. A page may be empty before the end.
+
+    `unlisted` are the keys of rows that are missing from their lists (`storage.lists`), for scans that look for them.
+    """
 
     rows: tuple[T, ...]
     cursor: str | None = None
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.domain.partner_limits import SHARDS
+from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 
@@ -30,6 +31,7 @@ class Listing:
     """An Opportunity in the inventory, with its source; `version` counts its changes.
 
     From `source` and `source_digest` an import knows what it has imported and whether that has changed.
+    `closed`: its Seller has taken it off sale, whatever its source says, until it is opened again.
     """
 
     opportunity: Opportunity
@@ -37,11 +39,12 @@ class Listing:
     deleted: bool = False
     source: str | None = None
     source_digest: str | None = None
+    closed: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether its spaces may be booked or leased (BOOKABLE-08)."""
-        return not self.deleted and self.opportunity.status not in NOT_TAKING_PLACE
+        return not self.deleted and not self.closed and self.opportunity.status not in NOT_TAKING_PLACE
 
 
 @dataclass(frozen=True)
@@ -180,10 +183,58 @@ class Store(Protocol):
     def scan_orders(
         self, cursor: str = "", *, part: Part = WHOLE, limit: int = 500, partner_id: str | None = None
     ) -> ScanPage[Order | DeletedOrder | BrokenRow]:
-        """A page of all Orders, or of one partner's; eventually consistent. Reads the whole table: for commands."""
+        """A page of all Orders, or of one partner's; eventually consistent. Reads the whole table: for commands.
+
+        `unlisted` are the keys of those that are missing from the list of their Seller.
+        """
 
     def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
-        """A page of the ids that have a row in the inventory; an id may be on several pages. For commands."""
+        """A page of the ids that have a row in the inventory; an id may be on several pages. For commands.
+
+        `unlisted` are those that are missing from the list of their Seller, parents included, which belong to none.
+        """
+
+    def listed_orders(
+        self,
+        which: OrderList,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> ListPage[OrderKey]:
+        """A page of a Seller's Orders or open OrderProposals from `since` and before `until`.
+
+        `after` is the cursor of the page before. Eventually consistent.
+        """
+
+    def listed_opportunities(
+        self,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> ListPage[str]:
+        """A page of the Opportunities of a Seller that can be booked, withdrawn ones included, by their start.
+
+        The same; those without a start are last.
+        """
+
+    def unlisted_orders(self, keys: Sequence[OrderKey]) -> list[OrderKey]:
+        """Which of these are missing from the list of their Seller; strongly consistent."""
+
+    def unlisted_opportunities(self, opportunity_ids: Sequence[str]) -> list[str]:
+        """The same for Opportunities."""
+
+    def list_orders(self, keys: Sequence[OrderKey]) -> int:
+        """Add those that are missing to the list of their Seller; how many. Nothing else in their rows changes."""
+
+    def list_opportunities(self, opportunity_ids: Sequence[str]) -> int:
+        """The same for Opportunities."""
 
     def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
         """The existing holds of these Orders on these Opportunities; strongly consistent."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.checking.check import PAUSE_SECONDS, Report
 from chalicelib.services.checking.findings import Finding
-from openbooking.cli.administration import AsJson, Stage, reading
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import text_of
 from openbooking.cli.terminal import DynamodbUrl, console
 
@@ -42,16 +42,21 @@ def check(
     as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
+    by: By = None,
 ) -> None:
     """Verify that spaces, orders, feeds and pending work agree, while the system runs.
 
     The exit status is 0 if nothing is damaged or everything was repaired, otherwise 1.
     """
-    with reading(stage, dynamodb_url) as admin:
+    opened = changing(stage, dynamodb_url, by) if repair else reading(stage, dynamodb_url)
+    with opened as admin:
         upkeep = Upkeep(admin.system)
         made = upkeep.check(pause, parts)
         report = made.run()
         left = upkeep.repair(made).run(report.findings) if repair else report.findings
+        if repair:
+            repaired = len(report.findings) - len(left)
+            admin.journal.note("rows repaired", findings=str(repaired))
     if as_json:
         typer.echo(json.dumps(as_rows(report, left), indent=2))
     else:

@@ -90,6 +90,7 @@ def rebuild(
     ] = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
+    by: By = None,
 ) -> None:
     """Publish feeds again from the store, at change numbers above any that a reader may have seen.
 
@@ -99,7 +100,7 @@ def rebuild(
         refuse("Which feeds? Use one of --partner ID, --feed NAME and --all.")
     if feed is not None and feed not in OPEN_FEEDS:
         refuse(f"There is no open feed {feed!r}: {', '.join(OPEN_FEEDS)}.")
-    with reading(stage, dynamodb_url) as admin:
+    with changing(stage, dynamodb_url, by) as admin:
         system = admin.system
         if old_prefix == system.settings.table_prefix:
             refuse("--old-prefix must not be the prefix of the feeds to rebuild.")
@@ -116,4 +117,5 @@ def rebuild(
         else:
             typer.echo("Continuing the interrupted rebuild.", err=True)
         written = upkeep.worker.finish(entry.kind, entry.id)
+        admin.journal.note("feeds rebuilt", feeds=entry.id)
     typer.echo(f"Published again: {written} items.")

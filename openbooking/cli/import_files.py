@@ -61,7 +61,7 @@ def write_report(file: TextIO, path: Path, imported: Imported) -> None:
     elif path.suffix == ".csv":
         table = csv.DictWriter(file, _CSV_COLUMNS, restval="", lineterminator="\n")
         table.writeheader()
-        table.writerows({name: _cell(value) for name, value in row.items()} for row in entries(imported))
+        table.writerows({name: cell(value) for name, value in row.items()} for row in entries(imported))
     else:
         for row in entries(imported):
             file.write(json.dumps(row) + "\n")
@@ -111,6 +111,6 @@ def _camel(name: str) -> str:
     return first + "".join(each.capitalize() for each in others)
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A cell that no spreadsheet takes for a formula, whatever a source has published."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value

@@ -7,7 +7,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from chalicelib.identity.entries import SellerStanding
 from chalicelib.runtime.system import System
-from chalicelib.services.errors import AdministrationError, NotFound
+from chalicelib.services.errors import AdministrationError, NotFound, NotUnique
 from chalicelib.storage.errors import StoreBusy
 
 # The command that lists the existing entries of a kind.
@@ -15,12 +15,20 @@ _LISTS = {
     "booking partner": "partners list",
     "Seller": "sellers list",
     "login": "logins list",
+    "session or slot": "sessions list",
+    "booking": "bookings list",
+    "booking of this session": "register show",
+    "item of this booking": "bookings show",
     "proposal": "proposals list",
     "grant": "tokens list",
     "signing key": "tokens keys",
     "parked record": "feeds parked",
     "set-aside entry": "pending list",
 }
+
+
+# The option that names an entry of a kind.
+_OPTIONS = {"booking partner": "--partner", "Seller": "--seller"}
 
 
 class Unreachable(AdministrationError):
@@ -40,4 +48,6 @@ def check_reachable(system: System) -> None:
 def explained(error: AdministrationError) -> str:
     """The sentence for the terminal, with the command that lists the existing entries if one was not found."""
     listed_by = _LISTS.get(error.kind) if isinstance(error, NotFound) else None
+    if isinstance(error, NotUnique):
+        return f"{str(error).removesuffix('.')}: name one with {_OPTIONS[error.chosen_by]}."
     return f"{str(error).removesuffix('.')}: see `openbooking {listed_by}`." if listed_by else str(error)

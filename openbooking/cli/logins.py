@@ -11,7 +11,7 @@ from openbooking.cli.administration import AsJson, By, SellerId, Stage, changing
 from openbooking.cli.output import show, show_secrets
 from openbooking.cli.terminal import DynamodbUrl
 
-Username = Annotated[str, typer.Argument(metavar="USERNAME")]
+Username = Annotated[str, typer.Argument(metavar="USERNAME", help="The name with which the person signs in.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password, and show it once.")]
 
 app = typer.Typer(

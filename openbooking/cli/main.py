@@ -23,13 +23,19 @@ COMMANDS = {
     "import": ("imports", "Import an operator's data into the inventory."),
     "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
+    "bookings": ("bookings", "Bookings, and changes of single ones."),
+    "register": ("register", "Who has booked a session, and who came."),
     "proposals": ("proposals", "Order proposals that wait for an answer."),
+    "desk": ("desk", "Sales at a Seller's own desk."),
+    "access": ("access", "Codes, passes and online channels."),
+    "reports": ("reports", "What was booked, how full sessions are, and whether payments agree."),
+    "people": ("people", "What is stored about a person: find, export and erase it."),
     "partners": ("partners", "Booking partners: their credentials, and what Sellers allow them."),
     "sellers": ("sellers", "Sellers, and which booking partners they allow."),
     "logins": ("logins", "Logins of people who may act for Sellers."),
     "tokens": ("tokens", "Refresh tokens and signing keys."),
     "pending": ("pending", "Pending work that failed too often and was set aside."),
-    "journal": ("journal", "List what was changed with these commands in a month, and by whom."),
+    "audit": ("audit", "List who did what to which order, session, partner or login, and from where."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
     "restore": (
@@ -61,7 +67,8 @@ def load(name: str) -> Any:
     return typer.main.get_command(import_module(f"openbooking.cli.{module}").app)
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# With completion for bash, zsh, fish and PowerShell (docs/commands.md).
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,4 +88,4 @@ def openbooking(
 
 def main() -> None:
     """The console script."""
-    app()
+    app(prog_name="openbooking")  # the same under `python -m`, for completion

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chalicelib.identity.scopes import BOOKING
+from openbooking.cli.acting import DryRun, SellerOption, acting
 from openbooking.cli.administration import AsJson, By, PartnerId, Stage, changing, reading
 from openbooking.cli.output import show, show_secrets, text_of
 from openbooking.cli.terminal import DynamodbUrl
@@ -60,6 +62,57 @@ def show_partner(
         for name, value in shown.items():
             typer.echo(f"{name.replace('_', ' ') + ':':20}{text_of(value, between=', ') or '-'}")
         show(allowed_by, none="No Seller allows it.")
+
+
+@app.command(
+    "allow",
+    epilog="Examples: openbooking partners allow broker --seller acme; "
+    "openbooking partners allow broker --seller acme --scope openactive-ordersfeed --dry-run",
+)
+def allow_partner(
+    partner: PartnerId,
+    seller: SellerOption = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do; may be repeated. By default openactive-openbooking."),
+    ] = None,
+    dry_run: DryRun = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Allow a partner to act for a Seller with its own credentials only. A partner can do so for one Seller."""
+    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+        scopes = scope or [BOOKING]
+        if dry_run:
+            admin.authorisations.check(actor.seller_id, partner, scopes)
+        else:
+            admin.authorisations.authorise(actor.seller_id, partner, scopes)
+        shown = admin.seller_ids.shown(actor.seller_id)
+        typer.echo(
+            f"Booking partner {partner} {'might' if dry_run else 'may'} act for {shown}: {', '.join(scopes)}."
+        )
+
+
+@app.command("deny", epilog="Example: openbooking partners deny broker --seller acme")
+def deny_partner(
+    partner: PartnerId,
+    seller: SellerOption = None,
+    dry_run: DryRun = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """End a partner's permission to act for a Seller. Its Orders stay, and leave its feed."""
+    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+        if dry_run:
+            admin.authorisations.current(actor.seller_id, partner)
+        else:
+            admin.authorisations.revoke(actor.seller_id, partner)
+        shown = admin.seller_ids.shown(actor.seller_id)
+        typer.echo(
+            f"{shown} {'would no longer allow' if dry_run else 'no longer allows'} booking partner {partner}."
+        )
 
 
 @app.command("suspend")

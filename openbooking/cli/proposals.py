@@ -1,147 +1,174 @@
-"""`openbooking proposals`: lists OrderProposals that wait for the Seller, and accepts or rejects them."""
+"""`openbooking proposals`: OrderProposals that wait for the Seller, and the answers to them."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Callable
-from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from chalicelib.booking.decisions import Wanted
-from chalicelib.booking.proposal_ends import as_of
-from chalicelib.domain.errors import OpenBookingError, RequestTooLargeError
-from chalicelib.domain.lifecycle import ProposalStatus, TransitionRefused
-from chalicelib.domain.orders import Order, OrderKey, OrderKind
-from chalicelib.runtime.administration import Administration
-from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
-from chalicelib.storage.store import StoredProposal
-from openbooking.cli.administration import AsJson, By, Stage, changing, reading
-from openbooking.cli.output import show
+from chalicelib.domain.lifecycle import ProposalStatus
+from chalicelib.domain.parties import Json
+from chalicelib.services.actors import Actor
+from chalicelib.services.desk.orders import SellerOrders
+from openbooking.cli.acting import (
+    LONDON,
+    After,
+    DryRun,
+    Items,
+    Limit,
+    Partner,
+    SellerOption,
+    Uuid,
+    Zone,
+    acting,
+    looking,
+    show_details,
+    show_page,
+)
+from openbooking.cli.administration import AsJson, By, Stage
 from openbooking.cli.terminal import DynamodbUrl
 
-app = typer.Typer(help="Order proposals that wait for an answer.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Order proposals that wait for an answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
-Uuid = Annotated[
-    str, typer.Argument(metavar="UUID", help="The UUID of the proposal, as `proposals list` shows it.")
-]
-Partner = Annotated[
-    str | None, typer.Option(help="The booking partner's client id, if several use the same UUID.")
-]
 Note = Annotated[str | None, typer.Option(help="A note for the customer.")]
+_CODES = "Exit codes: 0 done; 1 refused, nothing was changed; 2 a wrong option."
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog="Examples: openbooking proposals list --seller acme; openbooking proposals list --status SellerRejected --json",
+)
 def list_proposals(
-    limit: Annotated[int, typer.Option(min=1, help="The maximum number to show.")] = 100,
+    seller: SellerOption = None,
+    status: Annotated[
+        ProposalStatus, typer.Option(help="Those in this state instead of those that wait.")
+    ] = ProposalStatus.AwaitingSellerConfirmation,
+    after: After = "",
+    limit: Limit = 100,
+    zone: Zone = LONDON,
     as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """List the proposals that wait for the Seller, in no particular order. Reads the whole table of orders."""
-    with reading(stage, dynamodb_url) as admin:
-        unreadable, now = 0, admin.system.now()
-
-        def waiting(found: StoredProposal) -> bool:
-            nonlocal unreadable
-            unreadable += found.order is None
-            order = as_of(found.order, now) if found.order else None
-            proposal = order.proposal if order else None
-            return proposal is not None and proposal.status is ProposalStatus.AwaitingSellerConfirmation
-
-        found = list(islice(filter(waiting, admin.system.store.proposals()), limit + 1))
-        rows = [_row(admin, each.order) for each in found[:limit] if each.order is not None]
-        show(rows, as_json, none="No proposal waits for an answer.")
-        if len(found) > limit:
-            typer.echo(f"There are more than {limit}. Use --limit to see more.", err=True)
-        if unreadable:
-            typer.echo(f"{unreadable} proposals cannot be read, and are not shown.", err=True)
+    """List the proposals that wait for the Seller, with the customers' notes; the oldest first."""
+    with looking(seller, stage, dynamodb_url) as (admin, actor):
+        page = admin.seller_lists.proposals(actor, after=after, limit=limit, which=[status])
+        none = "No proposal waits for an answer."
+        show_page(page, as_json, none, zone, without=("seller", "status", "since"))
 
 
-@app.command("accept")
+@app.command("show", epilog="Example: openbooking proposals show UUID --seller acme")
+def show_proposal(
+    uuid: Uuid,
+    seller: SellerOption = None,
+    partner: Partner = None,
+    zone: Zone = LONDON,
+    as_json: AsJson = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+) -> None:
+    """Show a proposal with its items, its customer and the customer's note."""
+    with looking(seller, stage, dynamodb_url) as (admin, actor):
+        show_details(admin.seller_lists.proposal(actor, uuid, partner), as_json, zone)
+
+
+@app.command("accept", epilog=f"Example: openbooking proposals accept UUID --seller acme. {_CODES}")
 def accept_proposal(
     uuid: Uuid,
+    seller: SellerOption = None,
     partner: Partner = None,
     note: Note = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
     """Accept a proposal: the Broker may then book it."""
-    with changing(stage, dynamodb_url, by) as admin:
-        key = _key(admin, uuid, partner)
-        _answer(admin, key, lambda: admin.system.seller_actions.accept(key, note=note))
-        admin.journal.note("proposal accepted", partner=key.partner_id, proposal=key.uuid)
-        typer.echo(f"Proposal {key.uuid} of booking partner {key.partner_id} is accepted.")
+
+    def accept(orders: SellerOrders, actor: Actor) -> Json:
+        return orders.accept(actor, uuid, partner, note=note, dry_run=dry_run)
+
+    _answer(seller, stage, dynamodb_url, by, as_json, "accepted", dry_run, accept)
 
 
-@app.command("reject")
+@app.command("reject", epilog=f'Example: openbooking proposals reject UUID --note "We are full." {_CODES}')
 def reject_proposal(
     uuid: Uuid,
+    seller: SellerOption = None,
     partner: Partner = None,
     note: Note = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
     stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
     """Reject a proposal, even if it was accepted, as long as it is not booked."""
-    with changing(stage, dynamodb_url, by) as admin:
-        key = _key(admin, uuid, partner)
-        _answer(admin, key, lambda: admin.system.seller_actions.reject(key, note=note))
-        admin.journal.note("proposal rejected", partner=key.partner_id, proposal=key.uuid)
-        typer.echo(f"Proposal {key.uuid} of booking partner {key.partner_id} is rejected.")
+
+    def reject(orders: SellerOrders, actor: Actor) -> Json:
+        return orders.reject(actor, uuid, partner, note=note, dry_run=dry_run)
+
+    _answer(seller, stage, dynamodb_url, by, as_json, "rejected", dry_run, reject)
 
 
-def _answer(admin: Administration, key: OrderKey, answer: Callable[[], None]) -> None:
-    """Accept or reject a proposal. Raises NotPossible if it is too late."""
-    try:
-        answer()
-    except RequestTooLargeError as error:
-        raise InvalidValue(str(error)) from None
-    except (TransitionRefused, OpenBookingError):
-        order = admin.entries.patiently(lambda: admin.system.store.snapshot(Wanted(key))).order
-        status = "no longer a proposal"
-        if isinstance(order, Order) and order.kind is OrderKind.OrderProposal and order.proposal:
-            status = f"already {order.proposal.status}"
-        raise NotPossible(f"Proposal {key.uuid} is {status}: nothing was changed.") from None
+@app.command(
+    "amend",
+    epilog="Examples: openbooking proposals amend UUID --with SESSION --offer Adult; "
+    f'openbooking proposals amend UUID --note "Only with a helmet." {_CODES}',
+)
+def amend_proposal(
+    uuid: Uuid,
+    session: Annotated[
+        str | None, typer.Option("--with", metavar="SESSION", help="The session to propose instead.")
+    ] = None,
+    offer: Annotated[
+        str | None, typer.Option(help="Its offer, by id or name; not needed if it has only one.")
+    ] = None,
+    items: Items = None,
+    seller: SellerOption = None,
+    partner: Partner = None,
+    note: Note = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
+    by: By = None,
+) -> None:
+    """Propose another session or offer, or another note. The proposal then waits again for your acceptance.
 
+    Another session needs an offer that allows negotiation, and enough spaces.
+    """
 
-def _key(admin: Administration, uuid: str, partner: str | None) -> OrderKey:
-    """The key of the proposal. Raises NotFound; InvalidValue if there are several."""
-    uuid = uuid.strip()
-    if partner is not None:
-        key = OrderKey(partner, uuid)
-        order = admin.entries.patiently(lambda: admin.system.store.snapshot(Wanted(key))).order
-        found = [key] if isinstance(order, Order) and order.proposal is not None else []
-    else:
-        found = [each.key for each in admin.system.store.proposals() if each.key.uuid == uuid]
-    if not found:
-        raise NotFound("proposal", uuid)
-    if len(found) > 1:
-        partners = ", ".join(sorted(key.partner_id for key in found))
-        raise InvalidValue(
-            f"Several booking partners have a proposal {uuid}: name one with --partner ({partners})."
+    def amend(orders: SellerOrders, actor: Actor) -> Json:
+        return orders.amend(
+            actor, uuid, partner, session=session, offer=offer, item_ids=items, note=note, dry_run=dry_run
         )
-    return found[0]
+
+    _answer(seller, stage, dynamodb_url, by, as_json, "amended", dry_run, amend)
 
 
-def _row(admin: Administration, order: Order) -> dict[str, Any]:
-    items = Counter(
-        f"{item.opportunity.name or item.opportunity.type}"
-        + (f", {item.opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if item.opportunity.starts_at else "")
-        for item in order.items
-        if item.opportunity is not None
-    )
-    due = f"{order.totals.due} {order.totals.currency or ''}".strip()
-    proposal = order.proposal
-    return {
-        "uuid": order.key.uuid,
-        "partner": order.key.partner_id,
-        "seller": admin.seller_ids.shown(order.seller_id),
-        "since": order.created_at,
-        "answer_by": order.ends_at,
-        "items": [f"{count} x {what}" for what, count in items.items()],
-        "due": due,
-        "customer_note": proposal.customer_note if proposal else None,
-    }
+def _answer(
+    seller: str | None,
+    stage: str | None,
+    dynamodb_url: str | None,
+    by: str | None,
+    as_json: bool,
+    what: str,
+    dry_run: bool,
+    answer: Callable[[SellerOrders, Actor], Json],
+) -> None:
+    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+        row = answer(admin.seller_orders, actor)
+        if as_json:
+            typer.echo(json.dumps(row, default=str, indent=2))
+            return
+        would = "would be" if dry_run else "is"
+        typer.echo(f"Proposal {row['uuid']} of booking partner {row['partner']} {would} {what}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -57,6 +58,23 @@ def refuse(sentence: str) -> NoReturn:
     """End the command: print the sentence on stderr and exit with 1."""
     typer.echo(sentence, err=True)
     raise typer.Exit(1)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[str, int], None]]:
+    """Show on a terminal how far long work is: one line on stderr, such as `orders read: 12,500`."""
+    shown = ""
+
+    def progress(kind: str, number: int) -> None:
+        nonlocal shown
+        if sys.stderr.isatty():
+            line = f"{kind} {what}: {number:,}"
+            typer.echo(f"\r{line:{len(shown)}}", err=True, nl=False)
+            shown = line
+
+    yield progress
+    if shown:
+        typer.echo(f"\r{'':{len(shown)}}\r", err=True, nl=False)
 
 
 def table_prefix(expected: str | None = None) -> str:

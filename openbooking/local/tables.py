@@ -25,8 +25,8 @@ _TTL_UNSUPPORTED = {
 def create_tables(client: Any, prefix: str, *, streams: bool = True) -> list[str]:
     """Create the missing tables, wait until all are active, return their names.
 
-    `client` is a boto3 DynamoDB client for the engine. Existing tables do not change, so that an engine
-    that keeps its data can be started again. Without `streams` no change of a row reaches a feed; measurements
+    `client` is a boto3 DynamoDB client for the engine. Existing tables only get the indexes that they lack, so that
+    an engine that keeps its data can be started again, also by a later release. Without `streams` no change of a row reaches a feed; measurements
     use this where an engine's own streams would take most of the time.
     """
     definitions = table_definitions(prefix)
@@ -34,20 +34,39 @@ def create_tables(client: Any, prefix: str, *, streams: bool = True) -> list[str
         request = dict(definition.create)
         if not streams:
             request.pop("StreamSpecification", None)
-        _create(client, request)
+        if not _create(client, request):
+            _add_indexes(client, request)
     for definition in definitions:
         _wait_until_active(client, definition.name)
         _expire(client, definition)
     return [definition.name for definition in definitions]
 
 
-def _create(client: Any, request: Mapping[str, Any]) -> None:
+def _create(client: Any, request: Mapping[str, Any]) -> bool:
+    """Whether the table was missing."""
     try:
         client.create_table(**request)
     except ClientError as error:
         # Another process may create the table at the same moment.
         if error.response["Error"]["Code"] != "ResourceInUseException":
             raise
+        return False
+    return True
+
+
+def _add_indexes(client: Any, request: Mapping[str, Any]) -> None:
+    """Create the indexes that an existing table lacks: an earlier release has created it."""
+    name = request["TableName"]
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+    described = client.describe_table(TableName=name)["Table"]
+    present = {index["IndexName"] for index in described.get("GlobalSecondaryIndexes", ())}
+    for index in request.get("GlobalSecondaryIndexes", ()):
+        if index["IndexName"] not in present:
+            client.update_table(
+                TableName=name,
+                AttributeDefinitions=request["AttributeDefinitions"],
+                GlobalSecondaryIndexUpdates=[{"Create": index}],
+            )
 
 
 def _wait_until_active(client: Any, name: str) -> None:

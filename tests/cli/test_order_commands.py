@@ -1,4 +1,4 @@
-"""`openbooking sessions` and `openbooking proposals` as they are typed, on moto."""
+"""`openbooking sessions cancel` and `openbooking proposals` as they are typed, on moto."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +13,12 @@ from tests.support.world import API, PAYMENT, Broker, World
 
 UUID = "10000000-0000-4000-8000-00000000000"
 APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
+
+
+@pytest.fixture
+def desk(terminal: Terminal) -> Terminal:
+    """Acts for the first of the two Sellers."""
+    return Terminal(terminal.system, [*terminal.options, "--seller", "1"])
 
 
 @pytest.fixture
@@ -53,13 +59,13 @@ def proposal_status(world: World, uuid: str, partner: str = "partner-1") -> str:
 # --- sessions ---------------------------------------------------------------------------------
 
 
-def test_a_session_is_cancelled_for_everyone_with_a_message(terminal: Terminal, world: World) -> None:
+def test_a_session_is_cancelled_for_everyone_with_a_message(
+    desk: Terminal, terminal: Terminal, world: World
+) -> None:
     """CANCEL-14: by its id as feeds show it."""
     yoga = world.session()
     uuids = [order(world, yoga, 1), order(world, yoga, 2)]
-    output = terminal.says(
-        "sessions", "cancel", yoga.outer_id, "--message", "Flooded.", "--yes", "--by", "sam"
-    )
+    output = desk.says("sessions", "cancel", yoga.outer_id, "--message", "Flooded.", "--yes", "--by", "sam")
     assert output.startswith("Yoga, ")
     assert "2 orders or proposals." in output
     assert "It is cancelled, with 2 orders or proposals." in output
@@ -69,72 +75,79 @@ def test_a_session_is_cancelled_for_everyone_with_a_message(terminal: Terminal, 
     assert ("session cancelled", "sam") in terminal.journal()
 
 
-def test_so_is_one_that_is_no_longer_for_sale(terminal: Terminal, world: World) -> None:
+def test_so_is_one_that_is_no_longer_for_sale(desk: Terminal, world: World) -> None:
     yoga = world.session()
     uuid = order(world, yoga, 3)
     world.system.inventory.withdraw(yoga.id)
     assert status(world, uuid) == "OrderItemConfirmed"
-    assert "with 1 order or proposal." in terminal.says("sessions", "cancel", yoga.id, "--yes")
+    assert "with 1 order or proposal." in desk.says("sessions", "cancel", yoga.id, "--yes")
     assert status(world, uuid) == "SellerCancelled"
 
 
-def test_the_command_asks_for_confirmation(terminal: Terminal, world: World) -> None:
+def test_the_command_asks_for_confirmation(desk: Terminal, world: World) -> None:
     yoga = world.session()
     uuid = order(world, yoga, 4)
-    refused = terminal.run("sessions", "cancel", yoga.id, typed="n\n")
+    refused = desk.run("sessions", "cancel", yoga.id, typed="n\n")
     assert refused.exit_code == 1 and "1 order or proposal" in refused.output
     assert status(world, uuid) == "OrderItemConfirmed"
-    assert terminal.run("sessions", "cancel", yoga.id, typed="y\n").exit_code == 0
+    assert desk.run("sessions", "cancel", yoga.id, typed="y\n").exit_code == 0
     assert status(world, uuid) == "SellerCancelled"
 
 
-def test_what_is_no_session_cannot_be_cancelled(terminal: Terminal, world: World) -> None:
+def test_what_is_no_session_cannot_be_cancelled(desk: Terminal, world: World) -> None:
     yoga = world.session()
     listing, _ = world.store.listings([yoga.id])[yoga.id]
     series = (listing.opportunity.parent or {})["@id"]
-    assert "no session or slot" in terminal.refuses("sessions", "cancel", "https://a.example/1", "--yes")
-    assert "is a SessionSeries" in terminal.refuses("sessions", "cancel", series, "--yes")
+    assert "no session or slot" in desk.refuses("sessions", "cancel", "https://a.example/1", "--yes")
+    assert "is a SessionSeries" in desk.refuses("sessions", "cancel", series, "--yes")
 
 
 # --- proposals --------------------------------------------------------------------------------
 
 
-def test_proposals_that_wait_are_listed_and_answered(terminal: Terminal, world: World) -> None:
+def test_proposals_that_wait_are_listed_and_answered(
+    desk: Terminal, terminal: Terminal, world: World
+) -> None:
     """A-01, A-02."""
     yoga = world.session(offer=APPROVAL)
     first, second = proposal(world, yoga, 5), proposal(world, yoga, 6, "partner-2")
-    rows = {row["uuid"]: row for row in terminal.rows("proposals", "list")}
+    rows = {row["uuid"]: row for row in desk.page("proposals", "list")["rows"]}
     assert {first, second} <= set(rows)
     assert rows[second]["partner"] == "partner-2"
     assert rows[first]["items"][0].startswith("1 x Yoga, ")
     assert rows[first]["due"] == "10.00 GBP"
     assert rows[first]["since"]
-    assert "is accepted" in terminal.says("proposals", "accept", first)
-    assert "is rejected" in terminal.says("proposals", "reject", second, "--note", "Sorry.")
+    assert "is accepted" in desk.says("proposals", "accept", first)
+    assert "is rejected" in desk.says("proposals", "reject", second, "--note", "Sorry.")
     assert proposal_status(world, first) == "SellerAccepted"
     assert proposal_status(world, second, "partner-2") == "SellerRejected"
-    assert not {first, second} & {row["uuid"] for row in terminal.rows("proposals", "list")}
+    assert not {first, second} & {row["uuid"] for row in desk.page("proposals", "list")["rows"]}
     done = [what for what, _ in terminal.journal()]
     assert {"proposal accepted", "proposal rejected"} <= set(done)
-    assert "already SellerRejected" in terminal.refuses("proposals", "accept", second)
+    assert "already SellerRejected" in desk.refuses("proposals", "accept", second)
 
 
-def test_the_partner_is_named_where_two_use_the_same_uuid(terminal: Terminal, world: World) -> None:
+def test_the_partner_is_named_where_two_use_the_same_uuid(desk: Terminal, world: World) -> None:
     """GEN-04."""
     yoga = world.session(offer=APPROVAL)
     uuid = proposal(world, yoga, 7)
     proposal(world, yoga, 7, "partner-2")
-    assert "--partner (partner-1, partner-2)" in terminal.refuses("proposals", "accept", uuid)
-    terminal.says("proposals", "accept", uuid, "--partner", "partner-2")
+    refusal = desk.refuses("proposals", "accept", uuid)
+    assert "(partner-1, partner-2): name one with --partner" in refusal
+    desk.says("proposals", "accept", uuid, "--partner", "partner-2")
     assert proposal_status(world, uuid) == "AwaitingSellerConfirmation"
     assert proposal_status(world, uuid, "partner-2") == "SellerAccepted"
-    assert "no proposal" in terminal.refuses("proposals", "reject", uuid, "--partner", "partner-3")
+    assert "no proposal" in desk.refuses("proposals", "reject", uuid, "--partner", "partner-3")
 
 
-def test_a_list_is_bounded_and_says_that_there_is_more(terminal: Terminal, world: World) -> None:
+def test_a_list_is_bounded_and_says_that_there_is_more(desk: Terminal, world: World) -> None:
     yoga = world.session(offer=APPROVAL)
     for number in (8, 9):
         proposal(world, yoga, number)
-    shown = terminal.run("proposals", "list", "--limit", "1", "--json")
-    assert shown.exit_code == 0 and "There are more than 1" in shown.stderr
-    assert "no proposal" in terminal.refuses("proposals", "accept", f"{UUID}0")
+    first = desk.page("proposals", "list", "--limit", "1")
+    second = desk.page("proposals", "list", "--limit", "1", "--after", first["next"])
+    assert len(first["rows"]) == len(second["rows"]) == 1 and first["rows"] != second["rows"]
+    assert second["next"] is None
+    assert "More follow: --after" in desk.run("proposals", "list", "--limit", "1").stderr
+    assert "is not a cursor" in desk.refuses("proposals", "list", "--after", "1")
+    assert "no proposal" in desk.refuses("proposals", "accept", f"{UUID}0")

@@ -88,7 +88,7 @@ def test_a_template_is_loaded_booked_edited_and_reported(
     first = load(terminal, path)
     assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (14, 0, 2)
     assert first["sessions_and_slots"]["added"] == checked["sessions_and_slots"]["added"] > 20
-    assert ("timetable imported", "kim") in terminal.journal() or terminal.journal()
+    assert "timetable imported" in [what for what, _ in terminal.journal()]
 
     again = load(terminal, path)
     assert again["series_and_facilities"] == {"added": 0, "changed": 0, "unchanged": 2, "withdrawn": 0}

@@ -44,7 +44,7 @@ from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from chalicelib.storage.pending import PROPOSAL_END, PendingWork
+from chalicelib.storage.pending import DAILY, PROPOSAL_END, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.reading import read_opportunity
 from chalicelib.wire.sellers import read_seller
@@ -105,6 +105,7 @@ EXPORT_OF = {
     (f"{PREFIX}-inventory", "by_expiry"): "InventoryByExpiryArn",
     (f"{PREFIX}-inventory", "by_lease_end"): "InventoryByLeaseEndArn",
     (f"{PREFIX}-orders", ""): "OrdersTableArn",
+    (f"{PREFIX}-orders", "by_seller"): "OrdersBySellerArn",
     (f"{PREFIX}-feeds", ""): "FeedsTableArn",
     (f"{PREFIX}-identity", ""): "IdentityTableArn",
     (f"{PREFIX}-pending", ""): "PendingTableArn",
@@ -484,6 +485,9 @@ def test_the_sweep_runs(function: Function) -> None:
         "sandbox",
         "timetable-due",
         "timetable",
+        "daily",
+        "retention",
+        "reports",
     }
 
 
@@ -542,6 +546,7 @@ def test_policies_allow_what_the_handlers_ask(
     task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
     function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    pending = DynamoPending(Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local")))
     seller = choice.seller["@id"]
     quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
 
@@ -564,7 +569,11 @@ def test_policies_allow_what_the_handlers_ask(
         ask("GET", "orders-rpde")
         ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
         expire_all_leases(inventory)
-        assert function.invoke("lease_sweep", SCHEDULED)["lease"] > 0
+        for kind in DAILY:  # due at once
+            pending.exchange((), [PendingWork(kind, f"{0:012d}", "{}")])
+        swept = function.invoke("lease_sweep", SCHEDULED)
+        assert swept["lease"] > 0
+        assert all(work.id > f"{0:012d}" for kind in DAILY for work in pending.entries(kind, 9))
         deliver(function, inventory, "inventory", "inventory_stream")
         deliver(function, inventory, "orders", "orders_stream")
         for number, handler in enumerate(("inventory_stream", "orders_stream")):

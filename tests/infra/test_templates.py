@@ -22,6 +22,7 @@ from openbooking.infra import templates
 from openbooking.infra.templates import GatewayResponse, table_definitions
 from openbooking.local.tables import create_tables
 from tests.support import errors_seen
+from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, dynoxide, moto
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = sorted((ROOT / ".chalice").glob("policy-*.json"))
@@ -116,9 +117,61 @@ def test_creating_the_tables_again_changes_nothing() -> None:
     assert client.scan(TableName="again-orders")["Count"] == 1
     described = client.describe_table(TableName="again-inventory")["Table"]
     assert described["StreamSpecification"]["StreamViewType"] == "KEYS_ONLY"
-    assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_expiry"]
+    assert [index["IndexName"] for index in described["GlobalSecondaryIndexes"]] == ["by_expiry", "by_seller"]
     ttl = client.describe_time_to_live(TableName="again-feeds")["TimeToLiveDescription"]
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+def without_index(name: str) -> tuple[Any, ...]:
+    """The definitions of the tables as an earlier release had them."""
+    earlier = []
+    for definition in table_definitions("kept"):
+        create = dict(definition.create)
+        left = [index for index in create.pop("GlobalSecondaryIndexes", []) if index["IndexName"] != name]
+        if left:
+            create["GlobalSecondaryIndexes"] = left
+        keys = {
+            key["AttributeName"]
+            for schema in (create, *left, *create.get("LocalSecondaryIndexes", []))
+            for key in schema["KeySchema"]
+        }
+        create["AttributeDefinitions"] = [
+            each for each in create["AttributeDefinitions"] if each["AttributeName"] in keys
+        ]
+        earlier.append(create)
+    return tuple(earlier)
+
+
+@pytest.mark.parametrize("engine", ["moto", pytest.param("dynoxide", marks=pytest.mark.dynoxide)])
+def test_tables_of_an_earlier_release_get_the_index_that_they_lack(engine: str, tmp_path: Path) -> None:
+    if engine == "dynoxide" and not DYNOXIDE:
+        pytest.skip(WITHOUT_DYNOXIDE)
+    with moto() if engine == "moto" else dynoxide(tmp_path) as url:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        client = boto3.client("dynamodb", region_name="eu-west-2", endpoint_url=url, **keys)
+        for create in without_index("by_seller"):
+            client.create_table(**create)
+        create_tables(client, "kept")
+        found = client.query(
+            TableName="kept-orders",
+            IndexName="by_seller",
+            KeyConditionExpression="seller_list = :list",
+            ExpressionAttributeValues={":list": {"S": "bookings#1"}},
+        )
+        assert found["Count"] == 0
+        described = client.describe_table(TableName="kept-inventory")["Table"]
+        assert {index["IndexName"] for index in described["GlobalSecondaryIndexes"]} == {
+            "by_expiry",
+            "by_seller",
+        }
+        client.close()
+
+
+def test_no_table_gets_two_new_indexes_in_one_update() -> None:
+    """CloudFormation adds one index to a table at a time; release 0.1.0 had `by_expiry`."""
+    for definition in table_definitions("t"):
+        names = {index["IndexName"] for index in definition.create.get("GlobalSecondaryIndexes", [])}
+        assert len(names - {"by_expiry"}) <= 1
 
 
 def test_the_key_that_seals_signing_keys_is_turned_and_outlives_a_refused_deletion() -> None:

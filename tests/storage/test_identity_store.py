@@ -43,6 +43,19 @@ class TestRecords:
         assert again.version == 2
         assert identities.get("partner#a", "partner") == again
 
+    def test_parts_are_read_from_the_end(self, identities: IdentityStore) -> None:
+        for part in ("a", "b", "c", "d"):
+            identities.save(record("journal#2026-06", part))
+        identities.save(record("journal#2026-07", "e"))
+
+        def read(before: str, limit: int) -> list[str]:
+            return [each.part for each in identities.parts_before("journal#2026-06", before, limit)]
+
+        assert read("", 3) == ["d", "c", "b"]
+        assert read("b", 3) == ["a"]
+        assert read("c", 1) == ["b"]
+        assert read("a", 3) == []
+
     def test_who_has_read_an_older_version_is_refused(self, identities: IdentityStore) -> None:
         first = identities.save(record())
         second = identities.save(replace(first, document="second"))

@@ -37,6 +37,16 @@ from chalicelib.storage.errors import (
 )
 from chalicelib.storage.feeds import FeedEntry, FeedState, PageRows, Pointer, StoredItem
 from chalicelib.storage.identities import Record
+from chalicelib.storage.lists import (
+    OPPORTUNITIES,
+    ListPage,
+    OrderList,
+    Place,
+    instant,
+    list_key,
+    place_of_opportunity,
+    place_of_order,
+)
 from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.pending import PendingWork, proposal_end
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
@@ -136,7 +146,7 @@ class MemoryStore:
         if capacity is None:
             return OpportunityChanged(key)
         if move.revision is not None and (
-            capacity.revision != move.revision or not capacity.open_for_booking
+            capacity.revision != move.revision or not (capacity.open_for_booking or move.may_be_closed)
         ):
             return OpportunityChanged(key)
         if capacity.spaces_left < move.spaces_taken:
@@ -352,6 +362,46 @@ class MemoryStore:
             found = {key: key for key in (*self._listings, *self._capacities, *self._holds)}
             return _scanned(found, cursor, part, limit)
 
+    def listed_orders(
+        self,
+        which: OrderList,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> ListPage[OrderKey]:
+        with self._lock:
+            places = {key: place_of_order(order) for key, order in self._orders.items()}
+        return _listed(places, list_key(which, seller_id), since, until, after, limit, newest_first)
+
+    def listed_opportunities(
+        self,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> ListPage[str]:
+        with self._lock:
+            places = {key: place_of_opportunity(each.opportunity) for key, each in self._listings.items()}
+        return _listed(places, list_key(OPPORTUNITIES, seller_id), since, until, after, limit, False)
+
+    def unlisted_orders(self, keys: Sequence[OrderKey]) -> list[OrderKey]:
+        return []
+
+    def unlisted_opportunities(self, opportunity_ids: Sequence[str]) -> list[str]:
+        return []
+
+    def list_orders(self, keys: Sequence[OrderKey]) -> int:
+        return 0
+
+    def list_opportunities(self, opportunity_ids: Sequence[str]) -> int:
+        return 0
+
     def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
         with self._lock:
             return {
@@ -399,6 +449,32 @@ _T = TypeVar("_T")
 
 def _added(shares: Mapping[str, Share], key: str, more: Share) -> Mapping[str, Share]:
     return {**shares, key: shares.get(key, Share()) + more} if more else shares
+
+
+def _listed(
+    places: Mapping[_T, Place | None],
+    key: str,
+    since: datetime | None,
+    until: datetime | None,
+    after: str,
+    limit: int,
+    newest_first: bool,
+) -> ListPage[_T]:
+    found = sorted(
+        (
+            (place.place, each)
+            for each, place in places.items()
+            if place is not None
+            and place.list_key == key
+            and (since is None or place.place >= instant(since))
+            and (until is None or place.place < instant(until))
+            and (not after or (place.place < after if newest_first else place.place > after))
+        ),
+        key=lambda one: one[0],
+        reverse=newest_first,
+    )
+    page = found[:limit]
+    return ListPage(tuple(each for _, each in page), page[-1][0] if len(found) > limit else None)
 
 
 def _scanned(found: Mapping[str, _T], cursor: str, part: Part, limit: int) -> ScanPage[_T]:
@@ -569,6 +645,10 @@ class MemoryIdentities:
         with self._lock:
             self.calls += 1
             return [record for key, record in sorted(self._records.items()) if key[0] == principal]
+
+    def parts_before(self, principal: str, before: str, limit: int) -> list[Record]:
+        found = [each for each in self.parts(principal) if not before or each.part < before]
+        return found[::-1][:limit]
 
     def all(self, kind: str) -> Iterator[Record]:
         with self._lock:

@@ -52,5 +52,12 @@ class Terminal:
         found: list[dict[str, Any]] = json.loads(self.says(*arguments, "--json"))
         return found
 
+    def page(self, *arguments: str) -> dict[str, Any]:
+        """A page of a list: its rows, and the cursor of the next one."""
+        found: dict[str, Any] = json.loads(self.says(*arguments, "--json"))
+        return found
+
     def journal(self) -> list[tuple[str, str]]:
-        return [(row["what"], row["by"]) for row in self.rows("journal")]
+        """What was done and by whom, oldest first."""
+        shown = json.loads(self.says("audit", "--json", "--limit", "1000"))
+        return [(row["what"], row["by"]) for row in reversed(shown["rows"])]

@@ -81,7 +81,8 @@ def _check_revision(transaction: Transaction, tables: Tables, move: MoveHold) ->
 
 def _is_current(tables: Tables, move: MoveHold) -> Any:
     capacity = tables.capacity
-    return (capacity.revision == move.revision) & (capacity.open_for_booking == True)  # noqa: E712
+    priced = capacity.revision == move.revision
+    return priced if move.may_be_closed else priced & (capacity.open_for_booking == True)  # noqa: E712
 
 
 def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None:
@@ -165,7 +166,9 @@ def _why_not(move: MoveHold, old: Raw | None) -> Reason:
     if old is None:
         return OpportunityChanged(move.opportunity_id)
     found = rows.read_capacity(old)
-    if move.revision is not None and (found.revision != move.revision or not found.open_for_booking):
+    if move.revision is not None and (
+        found.revision != move.revision or not (found.open_for_booking or move.may_be_closed)
+    ):
         return OpportunityChanged(move.opportunity_id)
     if found.spaces_left < move.spaces_taken:
         return TooFewSpaces(move.opportunity_id, found.spaces_left, found.spaces_leased)

@@ -63,6 +63,18 @@ class DynamoIdentities:
                 _record(row.to_dynamodb_dict()) for row in self._rows.query(principal, consistent_read=True)
             ]
 
+    def parts_before(self, principal: str, before: str, limit: int) -> list[Record]:
+        rows = self._rows
+        with passing_faults(rows.Meta.table_name):
+            found = rows.query(
+                principal,
+                rows.part < before if before else None,
+                consistent_read=True,
+                scan_index_forward=False,
+                limit=limit,
+            )
+            return [_record(row.to_dynamodb_dict()) for row in found]
+
     def all(self, kind: str) -> Iterator[Record]:
         with passing_faults(self._rows.Meta.table_name):
             ours = self._rows.principal.startswith(f"{kind}#")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from chalicelib.domain.orders import OrderKind
+from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.storage.dynamodb.rows import read_order
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS
 from chalicelib.storage.records import OrderChange, Record
@@ -28,6 +28,11 @@ class DynamoRecords:
             return None
         before = record["dynamodb"].get("OldImage", {}).get("kind", {}).get("S")
         return OrderChange(read_order(image), was_proposal=before == OrderKind.OrderProposal)
+
+    def orders_in(self, record: Record) -> list[Order]:
+        images = (record["dynamodb"].get(name) for name in ("OldImage", "NewImage"))
+        found = [read_order(image) for image in images if image]
+        return [each for each in found if isinstance(each, Order)]
 
     def opportunity_id(self, record: Record) -> str | None:
         keys = record["dynamodb"]["Keys"]

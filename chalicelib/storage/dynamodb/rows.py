@@ -21,6 +21,7 @@ from chalicelib.storage.dynamodb.tables import (
     Tables,
 )
 from chalicelib.storage.errors import LaterFormat
+from chalicelib.storage.lists import Place, place_of_opportunity, place_of_order
 from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.store import Listing
 
@@ -91,7 +92,7 @@ def read_capacity(raw: Raw) -> Capacity:
 
 
 def details_row(tables: Tables, listing: Listing) -> DetailsRow:
-    return tables.details(
+    row: DetailsRow = tables.details(
         listing.opportunity.id,
         DETAILS,
         document=codec.to_json(listing.opportunity),
@@ -99,7 +100,23 @@ def details_row(tables: Tables, listing: Listing) -> DetailsRow:
         deleted=listing.deleted,
         source=listing.source,
         source_digest=listing.source_digest,
+        closed=listing.closed or None,
     )
+    _put_in_place(row, place_of_opportunity(listing.opportunity))
+    return row
+
+
+def _put_in_place(row: DetailsRow | OrderRow, place: Place | None) -> None:
+    if place is not None:
+        row.seller_list, row.listed_at = place.list_key, place.place
+
+
+def place_of_details(raw: Raw) -> Place | None:
+    """Where the row of an Opportunity should be; None if it should be in no list, or cannot be read."""
+    try:
+        return place_of_opportunity(read_listing(raw).opportunity)
+    except (codec.Undecodable, LaterFormat, KeyError, ValueError):
+        return None
 
 
 def is_deleted(details: Raw) -> bool:
@@ -114,6 +131,7 @@ def read_listing(raw: Raw) -> Listing:
         deleted=is_deleted(raw),
         source=_text(raw, "source"),
         source_digest=_text(raw, "source_digest"),
+        closed=bool(raw.get("closed", {}).get("BOOL")),
     )
 
 
@@ -130,6 +148,7 @@ def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
         row.kind, row.document = order.kind.value, pack_order(order)
         if order.kind is OrderKind.OrderQuote and order.lease_expires_at is not None:
             row.expires_at = to_seconds(order.lease_expires_at) + QUOTE_KEPT_SECONDS
+    _put_in_place(row, place_of_order(order))
     return row
 
 

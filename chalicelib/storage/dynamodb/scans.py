@@ -6,9 +6,10 @@ from typing import Any
 
 from chalicelib.domain.capacity import Hold
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
-from chalicelib.storage.dynamodb import rows
+from chalicelib.storage.dynamodb import lists, rows
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, HOLD_PREFIX, Tables
+from chalicelib.storage.lists import place_of_order
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 
 
@@ -56,16 +57,29 @@ def scan_orders(
     orders = tables.orders
     only = orders.order_key.startswith(f"{partner_id}#") if partner_id is not None else None
     page = scan(tables, orders.Meta.table_name, cursor, part=part, limit=limit, only=only)
-    return ScanPage(tuple(map(_order, page.rows)), page.cursor)
+    found = [_order(raw) for raw in page.rows]
+    unlisted = tuple(
+        str(order.key)
+        for order, raw in zip(found, page.rows, strict=True)
+        if not isinstance(order, BrokenRow) and lists.lacks_place(raw, place_of_order(order))
+    )
+    return ScanPage(tuple(found), page.cursor, unlisted)
 
 
 def scan_opportunities(tables: Tables, cursor: str, part: Part, limit: int) -> ScanPage[str]:
     """See `Store.scan_opportunities`."""
     table = tables.details.Meta.table_name
-    page = scan(tables, table, cursor, part=part, limit=limit, attributes=("opportunity_id", "part"))
+    page = scan(
+        tables, table, cursor, part=part, limit=limit, attributes=("opportunity_id", "part", "seller_list")
+    )
     # Earlier releases kept unfinished work in the same table.
     ids = [raw["opportunity_id"]["S"] for raw in page.rows if _is_of_opportunity(raw["part"]["S"])]
-    return ScanPage(tuple(dict.fromkeys(ids)), page.cursor)
+    unlisted = [
+        raw["opportunity_id"]["S"]
+        for raw in page.rows
+        if raw["part"]["S"] == DETAILS and "seller_list" not in raw
+    ]
+    return ScanPage(tuple(dict.fromkeys(ids)), page.cursor, tuple(unlisted))
 
 
 def hold_rows(

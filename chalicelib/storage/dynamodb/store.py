@@ -13,13 +13,14 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
-from chalicelib.storage.dynamodb import corrections, leases, rows, scans, shares
+from chalicelib.storage.dynamodb import corrections, leases, lists, rows, scans, shares
 from chalicelib.storage.dynamodb.calls import Raw, batch_get, passing_faults, row_name
 from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_PREFIX, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, OpportunityChanged, SellerChanged, UnreadableRow
+from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
 from chalicelib.storage.store import (
@@ -260,6 +261,53 @@ class DynamoStore:
 
     def scan_opportunities(self, cursor: str = "", *, part: Part = WHOLE, limit: int = 1000) -> ScanPage[str]:
         return scans.scan_opportunities(self._tables, cursor, part, limit)
+
+    def listed_orders(
+        self,
+        which: OrderList,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> ListPage[OrderKey]:
+        return lists.orders(
+            self._tables,
+            which,
+            seller_id,
+            since=since,
+            until=until,
+            after=after,
+            limit=limit,
+            newest_first=newest_first,
+        )
+
+    def listed_opportunities(
+        self,
+        seller_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> ListPage[str]:
+        return lists.opportunities(
+            self._tables, seller_id, since=since, until=until, after=after, limit=limit
+        )
+
+    def unlisted_orders(self, keys: Sequence[OrderKey]) -> list[OrderKey]:
+        return lists.unlisted_orders(self._tables, keys)
+
+    def unlisted_opportunities(self, opportunity_ids: Sequence[str]) -> list[str]:
+        return lists.unlisted_opportunities(self._tables, opportunity_ids)
+
+    def list_orders(self, keys: Sequence[OrderKey]) -> int:
+        return lists.list_orders(self._tables, keys)
+
+    def list_opportunities(self, opportunity_ids: Sequence[str]) -> int:
+        return lists.list_opportunities(self._tables, opportunity_ids)
 
     def hold_rows(self, keys: Sequence[tuple[str, OrderKey]]) -> dict[tuple[str, OrderKey], Hold | BrokenRow]:
         return scans.hold_rows(self._tables, keys)

@@ -14,7 +14,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 from pynamodb.connection import Connection
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, LocalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
 
 DETAILS = "details"
@@ -38,9 +38,24 @@ class _Row(Model):
     row_format = NumberAttribute(null=True, default_for_new=FORMAT)
 
 
+class BySeller(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """A Seller's rows in the order of a list, eventually consistent; keys only. See `storage.lists`."""
+
+    class Meta:
+        index_name = "by_seller"
+        projection = KeysOnlyProjection()
+
+    seller_list = UnicodeAttribute(hash_key=True)
+    listed_at = UnicodeAttribute(range_key=True)
+
+
 class _InventoryRow(_Row):
     opportunity_id = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
+    # Of details only. PynamoDB knows the indexes of a table from the model that is bound last.
+    seller_list = UnicodeAttribute(null=True)
+    listed_at = UnicodeAttribute(null=True)
+    by_seller = BySeller()
 
 
 class DetailsRow(_InventoryRow):
@@ -51,6 +66,7 @@ class DetailsRow(_InventoryRow):
     deleted = BooleanAttribute(default=False)
     source = UnicodeAttribute(null=True)
     source_digest = UnicodeAttribute(null=True)
+    closed = BooleanAttribute(null=True)
 
 
 class CapacityRow(_InventoryRow):
@@ -110,6 +126,9 @@ class OrderRow(_Row):
     seller_id = UnicodeAttribute()
     document = BinaryAttribute(legacy_encoding=False, null=True)
     expires_at = NumberAttribute(null=True)  # TTL; it only removes what readers already ignore
+    seller_list = UnicodeAttribute(null=True)
+    listed_at = UnicodeAttribute(null=True)
+    by_seller = BySeller()
 
 
 class FeedRow(_Row):

@@ -1,0 +1,318 @@
+"""A Seller's actions on single bookings and proposals, and on the register of a session."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from chalicelib.booking.proposal_ends import as_of
+from chalicelib.domain.capacity import HoldState
+from chalicelib.domain.lifecycle import ItemEvent
+from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
+from chalicelib.domain.parties import Json
+from chalicelib.services.actors import Actor
+from chalicelib.services.desk.acting import Acting
+from chalicelib.services.desk.refusals import as_refusals
+from chalicelib.services.desk.rows import booking_details, proposal_row
+from chalicelib.services.errors import InvalidValue, NotFound, NotPossible, NotUnique
+from chalicelib.services.informing import items_on
+from chalicelib.services.seller_actions import Choices, SellerActions
+from chalicelib.storage.store import Listing
+
+_HOLDS = 1000
+
+
+@dataclass(frozen=True)
+class Marked:
+    """How many Orders were marked, and why others were not, by the key of the Order."""
+
+    orders: int
+    refused: dict[OrderKey, str]
+
+
+@dataclass(frozen=True)
+class SellerOrders:
+    """The actions. Each raises NotFound, InvalidValue, NotPossible, StillBusy. In a dry run nothing is written.
+
+    `uuid` and `partner` name an Order, as in `Belongings.booking`. `item_ids` are some of its items, by default all.
+    """
+
+    acting: Acting
+
+    # --- bookings ---------------------------------------------------------------------------
+
+    def cancel(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        item_ids: Collection[str] | None = None,
+        message: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Cancel a booking or some of its items, as the Seller (CANCEL-14); the booking afterwards."""
+        order = self._booking(actor, uuid, partner, item_ids)
+        with as_refusals("Somebody has attended: what was attended cannot be cancelled."):
+            self._on_orders(dry_run).cancel(order.key, message=message, item_ids=item_ids)
+        return self._after(actor, order, "booking cancelled", dry_run)
+
+    def replace(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        session: str,
+        offer: str | None = None,
+        item_ids: Collection[str] | None = None,
+        notice: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Move a booking, or some of its items, to another session and offer that cost no more (REPL-01)."""
+        order = self._booking(actor, uuid, partner, item_ids)
+        choices = self._choices(actor, order, session, offer, item_ids)
+        with as_refusals():
+            self._on_orders(dry_run).replace(order.key, choices, notice=notice)
+        return self._after(actor, order, "booking replaced", dry_run)
+
+    def set_access(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        codes: bool = False,
+        passes: bool = False,
+        code: str | None = None,
+        channel: Json | None = None,
+        item_ids: Collection[str] | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Give one Customer new codes or passes, a given code, or another channel (NOTIF-02)."""
+        order = self._booking(actor, uuid, partner, item_ids)
+        with as_refusals():
+            self._on_orders(dry_run).renew_access(
+                order.key, codes=codes, passes=passes, channel=channel, code=code, item_ids=item_ids
+            )
+        return self._after(actor, order, "access changed", dry_run)
+
+    # --- the register -----------------------------------------------------------------------
+
+    def mark(
+        self,
+        actor: Actor,
+        session: str,
+        event: ItemEvent,
+        *,
+        uuids: Sequence[str] = (),
+        partner: str | None = None,
+        item_ids: Collection[str] | None = None,
+        dry_run: bool = False,
+        on_step: Callable[[int], None] = lambda marked: None,
+    ) -> Marked:
+        """Record that attendees came, or did not (NOTIF-03): of the Orders named, or of all on the session.
+
+        Repeating it changes nothing, and a mark may be corrected. One that is refused does not stop the others.
+        """
+        listing, _ = self.acting.belongings.session(actor, session)
+        keys = self._holders(listing)
+        if uuids:
+            keys = self._chosen(keys, uuids, partner)
+        refused: dict[OrderKey, str] = {}
+        marked = 0
+        for key in keys:
+            try:
+                marked += self._mark(key, listing.opportunity.id, event, item_ids, dry_run)
+            except NotPossible as error:
+                refused[key] = str(error)
+            on_step(marked)
+        if marked and not dry_run:
+            shown = self.acting.belongings.ids.shown(listing.opportunity.id)
+            self.acting.note(actor, f"attendance recorded: {event}", opportunity=shown)
+        return Marked(marked, refused)
+
+    def _mark(
+        self,
+        key: OrderKey,
+        opportunity_id: str,
+        event: ItemEvent,
+        item_ids: Collection[str] | None,
+        dry_run: bool,
+    ) -> int:
+        store = self.acting.belongings.store
+        order = self.acting.belongings.patiently(lambda: store.orders([key])).get(key)
+        if not isinstance(order, Order) or order.kind is not OrderKind.Order:
+            return 0
+        items = [each for each in items_on(order, opportunity_id) if item_ids is None or each in item_ids]
+        if not items:
+            return 0
+        with as_refusals("It cannot be marked in this state."):
+            self._on_orders(dry_run).record_attendance(key, event, item_ids=items)
+        return 1
+
+    def _holders(self, listing: Listing) -> list[OrderKey]:
+        store, opportunity_id = self.acting.belongings.store, listing.opportunity.id
+        found: list[OrderKey] = []
+        after = ""
+        while holds := self.acting.belongings.patiently(
+            lambda: store.holds(opportunity_id, after=after, limit=_HOLDS)  # noqa: B023
+        ):
+            found += [key for key, hold in holds.items() if hold.state is HoldState.booked]
+            after = str(list(holds)[-1])
+        return found
+
+    def _chosen(self, keys: Sequence[OrderKey], uuids: Sequence[str], partner: str | None) -> list[OrderKey]:
+        chosen: list[OrderKey] = []
+        for uuid in uuids:
+            fitting = [key for key in keys if key.uuid == uuid.strip() and partner in (None, key.partner_id)]
+            if not fitting:
+                raise NotFound("booking of this session", uuid)
+            if len(fitting) > 1:
+                partners = ", ".join(key.partner_id for key in fitting)
+                raise NotUnique(
+                    f"Several booking partners have a booking {uuid} ({partners})", "booking partner"
+                )
+            chosen += fitting
+        return chosen
+
+    # --- proposals --------------------------------------------------------------------------
+
+    def accept(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        note: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Accept a proposal: the Broker may then book it (A-01)."""
+        return self._answer(
+            actor, uuid, partner, "accepted", dry_run, lambda to, key: to.accept(key, note=note)
+        )
+
+    def reject(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        note: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Reject a proposal, even if it was accepted, as long as it is not booked (A-02)."""
+        return self._answer(
+            actor, uuid, partner, "rejected", dry_run, lambda to, key: to.reject(key, note=note)
+        )
+
+    def amend(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None = None,
+        *,
+        session: str | None = None,
+        offer: str | None = None,
+        item_ids: Collection[str] | None = None,
+        note: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Propose another session or offer for a proposal, or another note; it must still be accepted (A-04)."""
+        order = self.acting.belongings.proposal(actor, uuid, partner)
+        if session is None and note is None:
+            raise InvalidValue("Nothing would change: choose another session, or write a note.")
+        if item_ids is not None:
+            _check_items(order, item_ids)
+        choices = self._choices(actor, order, session, offer, item_ids) if session is not None else None
+        return self._answer(
+            actor,
+            uuid,
+            order.key.partner_id,
+            "amended",
+            dry_run,
+            lambda to, key: to.amend(key, choices=choices, note=note),
+        )
+
+    def _answer(
+        self,
+        actor: Actor,
+        uuid: str,
+        partner: str | None,
+        what: str,
+        dry_run: bool,
+        answer: Callable[[SellerActions, OrderKey], None],
+    ) -> Json:
+        belongings = self.acting.belongings
+        order = belongings.proposal(actor, uuid, partner)
+        now = as_of(order, self.acting.actions.moment().now)
+        status = now.proposal.status if now.proposal else "no longer a proposal"
+        with as_refusals(f"Proposal {order.key.uuid} is already {status}: nothing was changed."):
+            answer(self._on_orders(dry_run), order.key)
+        if not dry_run:
+            self.acting.note(actor, f"proposal {what}", partner=order.key.partner_id, proposal=order.key.uuid)
+            order = belongings.proposal(actor, order.key.uuid, order.key.partner_id)
+        return proposal_row(order, belongings.ids)
+
+    # --- shared -----------------------------------------------------------------------------
+
+    def _on_orders(self, dry_run: bool) -> SellerActions:
+        return self.acting.on_orders(dry_run=dry_run)
+
+    def _booking(
+        self, actor: Actor, uuid: str, partner: str | None, item_ids: Collection[str] | None
+    ) -> Order:
+        order = self.acting.belongings.booking(actor, uuid, partner)
+        if item_ids is not None:
+            _check_items(order, item_ids)
+        if not any(item.holds_a_space for item in order.items):
+            raise NotPossible(f"Booking {order.key.uuid} is cancelled: nothing was changed.")
+        return order
+
+    def _after(self, actor: Actor, order: Order, what: str, dry_run: bool) -> Json:
+        belongings = self.acting.belongings
+        if not dry_run:
+            self.acting.note(actor, what, partner=order.key.partner_id, order=order.key.uuid)
+            order = belongings.booking(actor, order.key.uuid, order.key.partner_id)
+        return booking_details(order, belongings.ids)
+
+    def _choices(
+        self,
+        actor: Actor,
+        order: Order,
+        session: str,
+        offer: str | None,
+        item_ids: Collection[str] | None,
+    ) -> Choices:
+        """The session and offer for each item that is to change."""
+        listing, _ = self.acting.belongings.session(actor, session)
+        offer_id = offer_of(listing, offer, self.acting.belongings.ids.meant)
+        concerned = [item for item in order.items if _is_concerned(item, item_ids)]
+        if not concerned:
+            raise NotPossible("These items are cancelled: nothing was changed.")
+        return {item.id or "": (listing.opportunity.id, offer_id) for item in concerned}
+
+
+def offer_of(listing: Listing, wanted: str | None, meant: Callable[[str], list[str]]) -> str:
+    """The id of the offer with this id or name; without one, of the only offer. Raises InvalidValue."""
+    offers = listing.opportunity.offers
+    named = {str(offer.document.get("name") or "").casefold(): offer.id for offer in offers}
+    listed = ", ".join(str(offer.document.get("name") or offer.id) for offer in offers) or "none"
+    if wanted is None:
+        if len(offers) == 1:
+            return offers[0].id
+        raise InvalidValue(f"It has {len(offers) or 'no'} offers: choose one ({listed}).")
+    for offer in offers:
+        if offer.id in meant(wanted):
+            return offer.id
+    if wanted.strip().casefold() in named:
+        return named[wanted.strip().casefold()]
+    raise InvalidValue(f"It has no offer {wanted!r}; its offers are: {listed}.")
+
+
+def _is_concerned(item: OrderItem, item_ids: Collection[str] | None) -> bool:
+    return item.holds_a_space and (item_ids is None or item.id in item_ids)
+
+
+def _check_items(order: Order, item_ids: Collection[str]) -> None:
+    unknown = sorted(set(item_ids) - {item.id or "" for item in order.items})
+    if unknown:
+        raise NotFound("item of this booking", unknown[0])

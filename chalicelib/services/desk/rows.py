@@ -1,0 +1,215 @@
+"""Sessions, bookings, proposals and holders as rows to show: plain values by name. Instants are UTC, money is Decimal."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.lifecycle import CANCELLED, OrderItemStatus
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
+from chalicelib.domain.orders import Order, OrderItem, OrderKey
+from chalicelib.domain.parties import Json
+from chalicelib.services.seller_ids import SellerIds
+from chalicelib.storage.store import Listing
+
+_ADDRESS = ("streetAddress", "addressLocality", "postalCode")
+
+
+def session_row(listing: Listing, capacity: Capacity | None, ids: SellerIds, now: datetime) -> Json:
+    """A session or slot in a list."""
+    opportunity = listing.opportunity
+    return {
+        "id": ids.shown(opportunity.id),
+        "name": name_of(opportunity),
+        "starts": opportunity.starts_at,
+        "spaces": capacity.spaces_total if capacity else 0,
+        "left": capacity.spaces_left if capacity else 0,
+        "state": state_of(listing, now),
+    }
+
+
+def session_details(listing: Listing, capacity: Capacity, ids: SellerIds, now: datetime) -> Json:
+    """A session or slot by itself, with its offers."""
+    opportunity = listing.opportunity
+    return {
+        **session_row(listing, capacity, ids, now),
+        "ends": opportunity.ends_at,
+        "place": place_of(opportunity),
+        "reserved": capacity.spaces_leased,
+        "requested": capacity.spaces_requested,
+        "online": opportunity.access_channel,
+        "source": listing.source,
+        "offers": [
+            {
+                "id": ids.shown(offer.id),
+                "name": str(offer.document.get("name") or ""),
+                "price": offer.price,
+                "currency": offer.currency,
+                "needs_approval": offer.needs_approval,
+            }
+            for offer in opportunity.offers
+        ],
+    }
+
+
+def state_of(listing: Listing, now: datetime) -> str:
+    """What a Seller needs to know of it first."""
+    opportunity = listing.opportunity
+    if listing.deleted:
+        return "withdrawn"
+    if opportunity.status in NOT_TAKING_PLACE:
+        return opportunity.status.removeprefix("Event").lower()
+    if (ends_at := opportunity.ends_at or opportunity.starts_at) and ends_at <= now:
+        return "over"
+    return "closed" if listing.closed else "on sale"
+
+
+def booking_row(order: Order, ids: SellerIds) -> Json:
+    """A booking in a list."""
+    return {
+        "booked": order.placed_at,
+        "uuid": order.key.uuid,
+        "partner": order.key.partner_id,
+        "customer": customer_of(order),
+        "items": summary(order.items),
+        "status": status_of(order.items),
+        "due": order.totals.due,
+        "currency": order.totals.currency,
+    }
+
+
+def booking_details(order: Order, ids: SellerIds) -> Json:
+    """A booking by itself, with its items. Everything that the Seller may see of its Customer."""
+    return {
+        **booking_row(order, ids),
+        "seller": ids.shown(order.seller_id),
+        "broker": str((order.broker or {}).get("name") or ""),
+        "sold_by": order.broker_role.value,
+        "email": str((order.customer or {}).get("email") or ""),
+        "telephone": str((order.customer or {}).get("telephone") or ""),
+        "customer_document": order.customer,
+        "payment": order.payment,
+        "tax": sum((charge.amount for charge in order.totals.taxes), start=Decimal(0)),
+        "items": [item_row(item, ids) for item in order.items],
+    }
+
+
+def item_row(item: OrderItem, ids: SellerIds) -> Json:
+    """One OrderItem."""
+    opportunity = item.opportunity
+    return {
+        "item": item.id,
+        "session": ids.shown(item.opportunity_id or ""),
+        "name": name_of(opportunity) if opportunity else "",
+        "starts": opportunity.starts_at if opportunity else None,
+        "offer": ids.shown(item.offer_id or ""),
+        "price": item.price.due if item.price else None,
+        "status": item.status.value if item.status else None,
+        "attendee": person(item.attendee),
+        "answers": list(item.intake_answers),
+        "codes": [str(code.get("description") or "") for code in item.access_codes],
+        "passes": [str(each.get("text") or each.get("url") or "") for each in item.access_passes],
+        "online": item.access_channel,
+        "notice": item.customer_notice,
+        "message": item.cancellation_message,
+    }
+
+
+def proposal_row(order: Order, ids: SellerIds) -> Json:
+    """An OrderProposal in a list, with the Customer's note."""
+    proposal = order.proposal
+    return {
+        "uuid": order.key.uuid,
+        "partner": order.key.partner_id,
+        "seller": ids.shown(order.seller_id),
+        "since": order.created_at,
+        "answer_by": order.ends_at,
+        "status": proposal.status.value if proposal else None,
+        "customer": customer_of(order),
+        "items": summary(order.items),
+        "due": f"{order.totals.due} {order.totals.currency or ''}".strip(),
+        "customer_note": proposal.customer_note if proposal else None,
+    }
+
+
+def holder_rows(key: OrderKey, hold: Hold, order: Order | None, opportunity_id: str) -> Iterator[Json]:
+    """The rows of one Order in a register: a row for each place, or one for all that are only reserved."""
+    if order is None or hold.state is not HoldState.booked:
+        yield {
+            "uuid": key.uuid,
+            "partner": key.partner_id,
+            "item": None,
+            "spaces": hold.spaces,
+            "name": "",
+            "customer": customer_of(order) if order else "",
+            "status": hold.state.value,
+            "code": "",
+            "until": hold.expires_at,
+        }
+        return
+    for item in order.items:
+        if item.holds_a_space and item.opportunity and item.opportunity.id == opportunity_id:
+            yield {
+                "uuid": key.uuid,
+                "partner": key.partner_id,
+                "item": item.id,
+                "spaces": 1,
+                "name": person(item.attendee) or customer_of(order),
+                "customer": customer_of(order),
+                "status": item.status.value if item.status else "",
+                "code": ", ".join(str(code.get("description") or "") for code in item.access_codes),
+                "until": None,
+            }
+
+
+def name_of(opportunity: Opportunity) -> str:
+    """What people call it."""
+    return opportunity.name or opportunity.type.value
+
+
+def place_of(opportunity: Opportunity) -> str:
+    """The name and address of its place, on one line."""
+    documents = (opportunity.document, opportunity.parent or {})
+    location: Json = next(
+        (each["location"] for each in documents if isinstance(each.get("location"), dict)), {}
+    )
+    address = location.get("address")
+    parts = [
+        location.get("name"),
+        *((address or {}).get(term) for term in _ADDRESS if isinstance(address, dict)),
+    ]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def customer_of(order: Order) -> str:
+    """The Customer's name, or else the email; empty where there is none, as after a sale at the desk."""
+    customer = order.customer or {}
+    return person(customer) or str(customer.get("email") or "")
+
+
+def person(document: Json | None) -> str:
+    """The name of a Person or an Organization."""
+    document = document or {}
+    names = (document.get("givenName"), document.get("familyName"))
+    return " ".join(str(name) for name in names if name) or str(document.get("name") or "")
+
+
+def summary(items: Iterable[OrderItem]) -> list[str]:
+    """The items by session: how many places, of what, and when."""
+    counted = Counter(_at(item.opportunity) for item in items if item.opportunity is not None)
+    return [f"{count} x {what}" for what, count in counted.items()]
+
+
+def status_of(items: Iterable[OrderItem]) -> str:
+    """The status of all items together: that of each if it is the same, else how many places are still held."""
+    statuses: list[OrderItemStatus | None] = [item.status for item in items]
+    if len(set(statuses)) == 1:
+        return str(statuses[0])
+    held = sum(status not in CANCELLED for status in statuses)
+    return f"{held} of {len(statuses)} places"
+
+
+def _at(opportunity: Opportunity) -> str:
+    start = f", {opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if opportunity.starts_at else ""
+    return name_of(opportunity) + start

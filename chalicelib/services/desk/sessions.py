@@ -1,0 +1,276 @@
+"""A Seller's actions on a whole session or slot, and on all who have booked it.
+
+Each change is published first; the holders then follow in steps. If the process stops, or the store is busy, the sweep
+continues.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from chalicelib.domain.capacity import Capacity
+from chalicelib.domain.limits import MAX_CHANNEL_BYTES, check_bytes, check_text, json_bytes
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
+from chalicelib.domain.parties import Json
+from chalicelib.services import following, informing
+from chalicelib.services.actors import Actor
+from chalicelib.services.desk.acting import Acting
+from chalicelib.services.desk.refusals import as_refusals
+from chalicelib.services.desk.rows import session_row
+from chalicelib.services.errors import InvalidValue, NotPossible
+from chalicelib.services.informing import HolderMessage
+from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from chalicelib.storage.store import Listing
+from chalicelib.wire.logistics import Logistics, with_logistics
+from chalicelib.wire.opportunities import too_large
+
+T = TypeVar("T")
+
+OnStep = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Move:
+    """What changes about a session: None and an empty `address` mean no change.
+
+    `place` is the name of the new place. `address` has properties of a PostalAddress, which replace those of the
+    present one, so another room of the same building needs its name only.
+    """
+
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    name: str | None = None
+    place: str | None = None
+    address: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, opportunity: Opportunity, now: datetime) -> Logistics:
+        """The new time and place of an Opportunity. Raises InvalidValue."""
+        starts_at = self.starts_at or opportunity.starts_at
+        lasts = None
+        if self.starts_at is not None and self.starts_at <= now:
+            raise InvalidValue("The new start is in the past.")
+        if self.ends_at is not None:
+            if starts_at is None or self.ends_at <= starts_at:
+                raise InvalidValue("The end must be after the start.")
+            lasts = self.ends_at - starts_at
+        location = self._location(opportunity) if self.place or self.address else None
+        return Logistics(self.name, self.starts_at, lasts, location)
+
+    def _location(self, opportunity: Opportunity) -> Json:
+        present = next(
+            (
+                document["location"]
+                for document in (opportunity.document, opportunity.parent or {})
+                if isinstance(document.get("location"), dict)
+            ),
+            {"@type": "Place"},
+        )
+        # The id names the place as it was; its coordinates are wrong at another address.
+        dropped = {"@id", "identifier", *(("geo",) if self.address else ())}
+        location = {term: value for term, value in present.items() if term not in dropped}
+        if self.place:
+            location["name"] = self.place
+        if self.address:
+            address = location.get("address")
+            known = address if isinstance(address, dict) else {}
+            location["address"] = {"@type": "PostalAddress", **known, **self.address}
+        return location
+
+
+def _ignore(handled: int) -> None:
+    """No progress is shown."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an action has done, or would do in a dry run.
+
+    `session` is its row, `orders` how many Orders and OrderProposals hold it, `reached` how many of these follow the
+    change already. `continues`: the sweep informs the others. `changed`: whether anything had to be written.
+    """
+
+    session: Json
+    orders: int
+    reached: int = 0
+    continues: bool = False
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class SellerSessions:
+    """The actions. Each raises NotFound, InvalidValue, NotPossible, StillBusy. In a dry run nothing is written."""
+
+    acting: Acting
+
+    def cancel(
+        self,
+        actor: Actor,
+        text: str,
+        *,
+        message: str | None = None,
+        dry_run: bool = False,
+        on_step: OnStep = _ignore,
+    ) -> Done:
+        """Cancel it and all Orders on it, even if it is no longer for sale (CANCEL-14)."""
+        listing, capacity = self._found(actor, text)
+        opportunity_id, orders = listing.opportunity.id, self._standing(listing)
+        with as_refusals():
+            check_text("The message", message)
+            if not dry_run:
+                self._patiently(lambda: self.acting.actions.inventory.cancel(opportunity_id, message))
+        if dry_run:
+            return self._done(actor, listing, capacity, orders)
+        self._note(actor, "session cancelled", listing)
+        continues = not self._finish(following.KIND, opportunity_id, on_step)
+        left = orders if continues else self._standing(listing)
+        return self._again(actor, listing, orders, max(orders - left, 0), continues)
+
+    def move(
+        self,
+        actor: Actor,
+        text: str,
+        move: Move,
+        *,
+        dry_run: bool = False,
+        on_step: OnStep = _ignore,
+    ) -> Done:
+        """Give it a new time, place or name: everybody who has booked it is informed (NOTIF-04)."""
+        listing, capacity = self._on_offer(actor, text)
+        opportunity, orders = listing.opportunity, self._standing(listing)
+        change = move.of(opportunity, self.acting.actions.moment().now)
+        moved = with_logistics(opportunity, change)
+        if reason := too_large(moved):
+            raise InvalidValue(f"The change is too large: {reason}.")
+        if moved == opportunity:
+            return self._done(actor, listing, capacity, orders, changed=False)
+        if dry_run:
+            return self._done(actor, listing, capacity, orders)
+        with as_refusals():
+            self._patiently(lambda: self.acting.actions.publish_logistics(opportunity.id, change))
+        self._note(actor, "session moved", listing)
+        continues = not self._finish(following.KIND, opportunity.id, on_step)
+        return self._again(actor, listing, orders, 0 if continues else orders, continues)
+
+    def notify(
+        self, actor: Actor, text: str, notice: str, *, dry_run: bool = False, on_step: OnStep = _ignore
+    ) -> Done:
+        """Send a notice to everybody who has booked it (NOTIF-01)."""
+        if not notice.strip():
+            raise InvalidValue("The notice is empty.")
+        return self._inform(actor, text, HolderMessage("", notice=notice), "notice sent", dry_run, on_step)
+
+    def set_on_sale(self, actor: Actor, text: str, on_sale: bool, *, dry_run: bool = False) -> Done:
+        """Take it off sale, or put it on sale again. Bookings and accepted proposals stay as they are."""
+        listing, capacity = self._on_offer(actor, text)
+        orders = self._standing(listing)
+        if listing.closed is not on_sale:
+            return self._done(actor, listing, capacity, orders, changed=False)
+        if dry_run:
+            return self._done(actor, listing, capacity, orders)
+        with as_refusals():
+            inventory, opportunity_id = self.acting.actions.inventory, listing.opportunity.id
+            self._patiently(lambda: inventory.set_closed(opportunity_id, not on_sale))
+        self._note(actor, "session opened" if on_sale else "session closed", listing)
+        return self._again(actor, listing, orders, orders, False)
+
+    def set_channel(
+        self, actor: Actor, text: str, channel: Json, *, dry_run: bool = False, on_step: OnStep = _ignore
+    ) -> Done:
+        """Set where it is held online, for those who have booked and those who will (ACCESS-06)."""
+        listing, capacity = self._on_offer(actor, text)
+        opportunity_id, orders = listing.opportunity.id, self._standing(listing)
+        if not listing.opportunity.is_online:
+            raise NotPossible("It is not held online: only online sessions have a channel.")
+        with as_refusals():
+            check_bytes("The channel", json_bytes(channel), MAX_CHANNEL_BYTES)
+        if dry_run:
+            return self._done(actor, listing, capacity, orders)
+        with as_refusals():
+            self._patiently(lambda: self.acting.actions.publish_access_channel(opportunity_id, channel))
+        self._note(actor, "access changed", listing)
+        continues = not self._finish(following.KIND, opportunity_id, on_step)
+        return self._again(actor, listing, orders, 0 if continues else orders, continues)
+
+    def set_access(
+        self,
+        actor: Actor,
+        text: str,
+        *,
+        codes: bool = False,
+        passes: bool = False,
+        code: str | None = None,
+        dry_run: bool = False,
+        on_step: OnStep = _ignore,
+    ) -> Done:
+        """Give everybody who has booked it new codes or passes, or the same code (NOTIF-02)."""
+        message = HolderMessage("", codes=codes, passes=passes, code=code)
+        return self._inform(actor, text, message, "access changed", dry_run, on_step)
+
+    def _inform(
+        self, actor: Actor, text: str, message: HolderMessage, what: str, dry_run: bool, on_step: OnStep
+    ) -> Done:
+        listing, capacity = self._found(actor, text)
+        orders = self._standing(listing)
+        addressed = HolderMessage(
+            listing.opportunity.id, message.notice, message.codes, message.passes, message.code
+        )
+        with as_refusals():
+            check_text("The notice", message.notice)
+            check_text("The code", message.code)
+            if dry_run or not orders:
+                return self._done(actor, listing, capacity, orders, changed=bool(orders))
+            entry_id = self._patiently(lambda: self.acting.actions.inform_holders(addressed))
+        self._note(actor, what, listing)
+        reached = 0
+
+        def counted(handled: int) -> None:
+            nonlocal reached
+            reached = handled
+            on_step(handled)
+
+        continues = not self._finish(informing.KIND, entry_id, counted)
+        return self._again(actor, listing, orders, reached, continues)
+
+    def _found(self, actor: Actor, text: str) -> tuple[Listing, Capacity]:
+        return self.acting.belongings.session(actor, text)
+
+    def _on_offer(self, actor: Actor, text: str) -> tuple[Listing, Capacity]:
+        listing, capacity = self._found(actor, text)
+        if listing.deleted:
+            raise NotPossible("It was withdrawn: it can only be cancelled.")
+        if listing.opportunity.status in NOT_TAKING_PLACE:
+            state = listing.opportunity.status.removeprefix("Event").lower()
+            raise NotPossible(f"It is {state}: nothing was changed.")
+        return listing, capacity
+
+    def _standing(self, listing: Listing) -> int:
+        return self._patiently(lambda: self.acting.actions.inventory.standing(listing.opportunity.id))
+
+    def _finish(self, kind: str, entry_id: str, on_step: OnStep) -> bool:
+        """Whether all holders were reached; otherwise the sweep continues."""
+        try:
+            self.acting.actions.worker.finish(kind, entry_id, on_step)
+        except (CommitRefused, StillBusy, StoreBusy):
+            return False
+        return True
+
+    def _note(self, actor: Actor, what: str, listing: Listing) -> None:
+        self.acting.note(actor, what, opportunity=self.acting.belongings.ids.shown(listing.opportunity.id))
+
+    def _done(
+        self, actor: Actor, listing: Listing, capacity: Capacity, orders: int, *, changed: bool = True
+    ) -> Done:
+        return Done(self._row(listing, capacity), orders, changed=changed)
+
+    def _again(self, actor: Actor, listing: Listing, orders: int, reached: int, continues: bool) -> Done:
+        """What was done, with the session as it is now."""
+        store, opportunity_id = self.acting.belongings.store, listing.opportunity.id
+        now, capacity = self._patiently(lambda: store.listings([opportunity_id]))[opportunity_id]
+        return Done(self._row(now, capacity), orders, reached, continues)
+
+    def _row(self, listing: Listing, capacity: Capacity | None) -> Json:
+        return session_row(listing, capacity, self.acting.belongings.ids, self.acting.actions.moment().now)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        return self.acting.belongings.patiently(work)

@@ -1,0 +1,1 @@
+"""Reports for one Seller: what was booked, how full sessions are, and whether payments agree."""
