@@ -15,6 +15,7 @@ import pytest
 from chalicelib.runtime import telemetry
 from chalicelib.runtime.settings import read_settings
 from openbooking.cli.main import load
+from openbooking.deployment import observation
 from openbooking.infra import templates
 from openbooking.infra.alarms import alarms_template
 
@@ -235,6 +236,13 @@ def test_the_runbook_has_no_section_without_an_alarm() -> None:
     text = RUNBOOK.read_text(encoding="utf-8")
     sections = set(re.findall(r"^## (\S+)$", text, re.MULTILINE))
     assert sections == {each["AlarmDescription"].rpartition("#")[2] for each in ALARMS.values()} | {"budget"}
+
+
+def test_templates_fit_into_one_call_of_cloudformation() -> None:
+    """`make deploy` sends them in the call, which takes 51,200 bytes."""
+    for template in (TEMPLATE, templates.tables_template(), templates.releases_template()):
+        assert len(observation.canonical(template)) < 51_200
+    assert templates.TABLES.stat().st_size < 51_200, "the pipeline sends it as it is"
 
 
 def test_without_an_address_there_is_no_subscription() -> None:
