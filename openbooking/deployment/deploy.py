@@ -25,7 +25,7 @@ from openbooking.deployment import observation, packaging, planner, project
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.executor import Executor
 from openbooking.deployment.planner import Step
-from openbooking.deployment.releases import NoSuchReleaseError, Release, Releases
+from openbooking.deployment.releases import Current, NoSuchReleaseError, Release, Releases
 from openbooking.deployment.stage_state import Difference, StageState, drift, keeping, state_from, state_to
 from openbooking.infra import templates
 from openbooking.infra.alarms import alarms_template
@@ -142,7 +142,7 @@ class Stage:
             current = releases.current()
             if current is None:
                 raise NotDeployedYetError(self.name)
-            wanted = releases.named(release_id) if release_id else releases.before(current[0])
+            wanted = releases.named(release_id) if release_id else releases.before(current.release)
             python = ".".join(map(str, self.python))
             if wanted.python != python:
                 raise NoSuchReleaseError(
@@ -175,8 +175,9 @@ class Stage:
         record = self.record(releases)
         found = observation.found_state(self.aws.client, self.name, self._api_stage, record)
         current = releases.current() if releases else None
-        drifted = drift(current[1], found) if current else []
+        drifted = drift(current.state, found) if current else []
         lines += [f"drift: {each}" for each in drifted]
+        wanted = current.keeping(wanted) if current else wanted
         lines += self._function_changes(made)
         deployed = observation.deployed_resources(record)
         lines += [str(step) for step in self._settings_steps(deployed, wanted)]
@@ -188,7 +189,7 @@ class Stage:
         if releases is None:
             raise NotDeployedYetError(self.name)
         current = releases.current()
-        return releases.listed(), current and current[0]
+        return releases.listed(), current.release if current else None
 
     def unlock(self) -> Mapping[str, str] | None:
         """Release the lock of any holder; return the holder."""
@@ -215,8 +216,13 @@ class Stage:
         record = self.record(releases)
         found = observation.found_state(self.aws.client, self.name, self._api_stage, record)
         current = releases.current()
-        differences = drift(current[1], found) if current else self._unknown_concurrency(wanted, found)
+        if current and on_drift is not OnDrift.repair:
+            wanted = current.keeping(wanted)
+        differences = drift(current.state, found) if current else self._unknown_concurrency(wanted, found)
         wanted = self._decide(differences, wanted, on_drift)
+        kept = frozenset((each.part, each.name) for each in differences) | (
+            current.kept if current else set()
+        )
         project.set_concurrency(self.build_dir, self.name, wanted.concurrency)
 
         deployed = self._run_chalice(releases, record)
@@ -229,7 +235,8 @@ class Stage:
         self._executor.execute(alarm_steps)
         if release is None:
             release = self._new_release(releases, made, wanted)
-        releases.set_current(release.id, wanted)
+        kept = frozenset() if on_drift is OnDrift.repair else kept
+        releases.set_current(Current(release.id, wanted, kept))
         alarms = observation.found_stack(
             self.aws.client("cloudformation"), templates.alarms_stack_name(self.name)
         )

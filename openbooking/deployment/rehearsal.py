@@ -101,6 +101,8 @@ class Rehearsal:
         self._part("DRIFT=keep leaves it.")
         self._deploy(on_drift=OnDrift.keep)
         _expect(self._found() == changed, "DRIFT=keep has changed something")
+        planned = self._stage().plan(alarm_parameters=ALARM_PARAMETERS)
+        _expect(not planned, f"what was kept would be changed by the next deployment: {planned}")
 
         self._part("A new release, and DRIFT=repair. (What was kept is now known: it is changed once more.)")
         self._change_by_hand(first, response_status=418, concurrency=5)

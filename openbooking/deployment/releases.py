@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from openbooking.deployment.errors import DeploymentError
-from openbooking.deployment.stage_state import StageState, state_from, state_to
+from openbooking.deployment.stage_state import Difference, StageState, keeping, state_from, state_to
 
 _LOCK = "lock.json"
 _RECORD = "chalice.json"
@@ -52,6 +52,28 @@ class Release:
     """Of the zip."""
     state: Mapping[str, Any]
     """What was set beside it: a StageState as JSON."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """The release that a stage runs, by its id, and what is set on the stage.
+
+    `kept` names the values that others have set, and that a deployment has left: part and name.
+    """
+
+    release: str
+    state: StageState
+    kept: frozenset[tuple[str, str]] = frozenset()
+
+    def keeping(self, wanted: StageState) -> StageState:
+        """`wanted`, but with what was kept."""
+        return keeping(
+            wanted,
+            [
+                Difference(part, name, None, getattr(self.state, part).get(name))
+                for part, name in sorted(self.kept)
+            ],
+        )
 
 
 @dataclass(frozen=True)
@@ -116,13 +138,21 @@ class Releases:
         keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
         return [Release(**self._read(key)) for key in sorted(keys) if key.endswith(".json")]
 
-    def current(self) -> tuple[str, StageState] | None:
-        """The id of the release that the stage runs, and what was set with it; None before the first one."""
+    def current(self) -> Current | None:
+        """What the stage runs; None before the first release."""
         found = self._read(_CURRENT)
-        return found and (found["release"], state_from(found["state"]))
+        if found is None:
+            return None
+        kept = frozenset((part, name) for part, name in found["kept"])
+        return Current(found["release"], state_from(found["state"]), kept)
 
-    def set_current(self, release_id: str, state: StageState) -> None:
-        self._write(_CURRENT, {"release": release_id, "state": state_to(state)})
+    def set_current(self, current: Current) -> None:
+        document = {
+            "release": current.release,
+            "state": state_to(current.state),
+            "kept": sorted(current.kept),
+        }
+        self._write(_CURRENT, document)
 
     def next_id(self) -> str:
         existing = self.listed()

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from openbooking.deployment.releases import LockedError, NoSuchReleaseError, Release, Releases
+from openbooking.deployment.releases import Current, LockedError, NoSuchReleaseError, Release, Releases
 from openbooking.deployment.stage_state import StageState, drift, keeping, state_from, state_to
 from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
@@ -120,8 +120,9 @@ def test_a_release_that_was_not_completed_is_not_listed(releases: Releases) -> N
 
 def test_what_was_set_is_remembered(releases: Releases) -> None:
     assert releases.current() is None
-    releases.set_current("0001", STATE)
-    assert releases.current() == ("0001", STATE)
+    current = Current("0001", STATE, frozenset({("mappings", "orders_stream")}))
+    releases.set_current(current)
+    assert releases.current() == current
     releases.keep_record({"resources": []})
     releases.forget()
     assert (releases.current(), releases.record()) == (None, None)
@@ -129,7 +130,7 @@ def test_what_was_set_is_remembered(releases: Releases) -> None:
 
 def test_everything_can_be_deleted_with_former_versions(releases: Releases) -> None:
     for _ in range(2):
-        releases.set_current("0001", STATE)
+        releases.set_current(Current("0001", STATE))
     releases.delete_all()
     releases.s3.delete_bucket(Bucket="releases")
 
@@ -186,6 +187,14 @@ def test_what_is_kept_is_as_it_was_found_and_new_wishes_still_hold() -> None:
     kept = keeping(wanted, drift(STATE, CHANGED))
     assert kept == replace(CHANGED, concurrency={**CHANGED.concurrency, "lease_sweep": 1})
     assert keeping(wanted, []) == wanted
+
+
+def test_what_was_kept_stays_in_later_deployments_which_change_the_rest() -> None:
+    found = replace(STATE, mappings={"orders_stream": replace(STREAM, enabled=False)}, responses={})
+    kept = frozenset({("mappings", "orders_stream"), ("responses", "THROTTLED")})
+    later = replace(STATE, concurrency={"orders_stream": 99, "api_handler": None})
+    assert Current("0001", found, kept).keeping(later) == replace(found, concurrency=later.concurrency)
+    assert Current("0001", found).keeping(later) == later
 
 
 def test_a_deleted_response_stays_deleted_when_it_is_kept() -> None:
