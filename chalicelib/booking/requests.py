@@ -28,7 +28,7 @@ class OrderRequest:
     `broker` and `customer` are as sent, even if they are not objects: they are checked later.
     `total_payment_due` is the price that the Broker expects, in `total_currency` if it names one.
 
-    `at_desk`: the Seller itself sells, to somebody who is there. Then a Customer may be missing, and what the
+    `at_desk`: the Seller itself sells, to a person who is there. Then a Customer may be missing, and what the
     Seller asks of Brokers is not asked: approval, details, windows, how payment is taken.
     """
 

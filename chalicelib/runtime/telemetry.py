@@ -70,6 +70,7 @@ METRICS = {
     "Sweeps": Metric("Completed runs of the sweep."),
     "PendingWorkWaiting": Metric("Entries of pending work that were left after a sweep."),
     "PendingWorkFailed": Metric("Entries of pending work that failed."),
+    "SourcesOverdue": Metric("Sources that were not imported for the time of their setting."),
     "PendingWorkSetAside": Metric("Entries of pending work that were set aside."),
 }
 

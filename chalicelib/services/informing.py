@@ -1,6 +1,6 @@
 """A message to everybody who has booked an Opportunity: a notice, or new codes and passes. In steps that can be resumed.
 
-The message is written as pending work before the first holder gets it, so nobody is missed if the process stops. An
+The message is written as pending work before the first holder gets it, so no holder is missed if the process stops. An
 Order that cannot be written is set aside and does not delay the others.
 """
 

@@ -58,7 +58,7 @@ def set_access(
     channel_description: Annotated[
         str | None, typer.Option(help="How to join, such as a meeting's number and password.")
     ] = None,
-    code: Annotated[str | None, typer.Option(help="The code that opens the door.")] = None,
+    code: Annotated[str | None, typer.Option(help="The code for getting in.")] = None,
     new_code: Annotated[bool, typer.Option("--new-code", help="A new random code for each place.")] = False,
     new_passes: Annotated[bool, typer.Option("--new-passes", help="New passes to show or scan.")] = False,
     seller: SellerOption = None,

@@ -58,7 +58,7 @@ def sell(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Sell places to somebody who is there. Without a Broker, taxed as for a person.
+    """Sell places to a person who is there. Without a Broker, taxed as for a person.
 
     Windows for booking in advance, the Seller's approval and required details are not needed here.
     """
@@ -89,7 +89,7 @@ def sell(
     "return",
     epilog=f"Examples: openbooking desk return UUID; openbooking desk return UUID --item ITEM --anyway. {_CODES}",
 )
-def give_back(
+def take_back(
     uuid: Uuid,
     items: Items = None,
     anyway: Annotated[
@@ -105,7 +105,7 @@ def give_back(
     """Take back what was sold at the desk, and refund it. `bookings cancel` cancels what a Broker has sold."""
     with acting(seller, stage, dynamodb_url, by) as (admin, actor):
         before = admin.seller_lists.booking(actor, uuid, admin.sales.partner_of(actor))
-        done = admin.sales.give_back(actor, uuid, item_ids=items, anyway=anyway, dry_run=dry_run)
+        done = admin.sales.take_back(actor, uuid, item_ids=items, anyway=anyway, dry_run=dry_run)
         if as_json:
             show_details(done, as_json)
             return

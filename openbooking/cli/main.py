@@ -21,6 +21,7 @@ COMMANDS = {
         "Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.",
     ),
     "import": ("imports", "Import an operator's data into the inventory."),
+    "sources": ("sources", "Operators' sites that are imported by schedule."),
     "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "bookings": ("bookings", "Bookings, and changes of single ones."),
@@ -37,6 +38,7 @@ COMMANDS = {
     "pending": ("pending", "Pending work that failed too often and was set aside."),
     "audit": ("audit", "List who did what to which order, session, partner or login, and from where."),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
+    "upgrade": ("upgrade", "Complete the rows of earlier releases, once after an upgrade."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),
     "restore": (
         "restore",

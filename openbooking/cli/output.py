@@ -35,9 +35,9 @@ def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
-        table.add_column(
-            name.replace("_", " "), overflow="fold", min_width=_id_width(row[name] for row in rows)
-        )
+        # Other columns are made narrower than those of UUIDs, which would push the last ones out of the table.
+        width = _id_width(row[name] for row in rows)
+        table.add_column(name.replace("_", " "), overflow="fold", min_width=width, no_wrap=width is not None)
     for row in rows:
         table.add_row(*(Text(text_of(value)) for value in row.values()))
     console().print(table)

@@ -60,7 +60,7 @@ def show_register(
     """List who holds a session or slot now: bookings with names and codes, proposals, and spaces that are reserved."""
     with looking(seller, stage, dynamodb_url) as (admin, actor):
         page = admin.seller_lists.register(actor, session, after=after, limit=limit)
-        show_page(page, as_json, "Nobody has booked it.", zone, without=("item", "customer"))
+        show_page(page, as_json, "It is not booked.", zone, without=("item", "customer"))
 
 
 @app.command("attended", epilog=f"Example: openbooking register attended SESSION UUID. {_CODES}")

@@ -187,9 +187,7 @@ def notify_session(
     with acting(seller, stage, dynamodb_url, by) as (admin, actor):
         would = admin.seller_sessions.notify(actor, session, notice, dry_run=True)
         if dry_run or not would.changed:
-            what = (
-                "They would get the notice." if would.changed else "Nobody has booked it: nothing was sent."
-            )
+            what = "They would get the notice." if would.changed else "It is not booked: nothing was sent."
             _print(would, as_json, f"{_named(would)} {what}")
             return
         with progress("Informing", would.orders) as on_step:

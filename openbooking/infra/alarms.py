@@ -226,6 +226,14 @@ ALARMS: tuple[Alarm, ...] = (
         reports_end=False,
     ),
     Alarm(
+        "source-overdue",
+        "source-overdue",
+        "A source has not been imported successfully for the time of its setting: its sessions may be out of date.",
+        own("SourcesOverdue"),
+        statistic="Minimum",
+        checks=3,
+    ),
+    Alarm(
         "partner-at-limit",
         "partner-at-limit",
         "A booking partner keeps reaching a limit of what it may hold: its quotes have no lease, or its proposals "

@@ -51,6 +51,7 @@ FUNCTIONS = (
     Function("orders_stream", "OrdersStream", stream=True),
     Function("inventory_stream", "InventoryStream", stream=True),
     Function("lease_sweep", "LeaseSweep"),
+    Function("import_sources", "ImportSources"),
 )
 
 # Chalice's name of a stream handler -> its logical id in a packaged template.

@@ -178,7 +178,7 @@ MATRIX: list[tuple[tuple[str, str], Arguments, str]] = [
 ROWS = [pytest.param(*row, id=f"{number:02} {' '.join(row[0])}") for number, row in enumerate(MATRIX)]
 READS = {"list", "show"}
 # These name nothing that belongs to a Seller.
-OF_NOBODY = {("sessions", "list"), ("bookings", "list"), ("proposals", "list"), ("partners", "allow")}
+OF_NO_SELLER = {("sessions", "list"), ("bookings", "list"), ("proposals", "list"), ("partners", "allow")}
 
 
 def test_every_command_of_a_seller_is_in_the_matrix() -> None:
@@ -206,7 +206,7 @@ def test_nothing_of_another_seller_is_seen_or_changed(
         if seller == "2" and command == ("partners", "allow"):
             continue  # a partner is of no Seller: it may be allowed by each
         result = place.terminal(seller).run(*command, *arguments(place.own))
-        if seller == "2" and command in OF_NOBODY:
+        if seller == "2" and command in OF_NO_SELLER:
             assert result.exit_code == 0, result.output
         else:
             assert result.exit_code == 1, result.output

@@ -48,7 +48,7 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     standing = capfd.readouterr().out
     for table in ("inventory", "orders", "feeds", "identity"):
         assert f"table openbooking-dev-{table}: " in standing
-    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep"):
+    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep", "-import_sources"):
         assert f"function openbooking-dev{function}: " in standing
     for handler in ("orders_stream", "inventory_stream"):
         assert (
@@ -58,7 +58,7 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     assert "gateway response MISSING_AUTHENTICATION_TOKEN: 404" in standing
     assert "key alias/openbooking-dev-signing: " in standing
     assert "SealAndUnsealSigningKeys" in standing
-    assert standing.count("SIGNING_KMS_KEY") == 4
+    assert standing.count("SIGNING_KMS_KEY") == len(templates.FUNCTIONS)
     assert "alarms stack openbooking-dev-alarms: CREATE_COMPLETE, for alarms@example.org" in standing
     assert re.search(
         r"^topic openbooking-dev-alarms: alarms@example.org, encrypted with \S+$", standing, re.M

@@ -7,6 +7,7 @@ given as it measures them. They are evaluated as CloudWatch does.
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -18,6 +19,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from chalicelib.api import events
+from chalicelib.importing.sources import DUE
 from chalicelib.runtime.telemetry import SERVICE, Telemetry
 from chalicelib.services import following
 from chalicelib.storage.errors import StoreBusy
@@ -82,6 +84,9 @@ class Stage:
 
     def sweep(self) -> None:
         events.sweep("invocation-1")
+
+    def import_sources(self) -> None:
+        events.import_sources("invocation-1")
 
 
 @pytest.fixture
@@ -175,6 +180,15 @@ def use_a_deleted_key(stage: Stage) -> None:
     stage.world.system.telemetry.flush()
 
 
+def leave_a_source_overdue(stage: Stage) -> None:
+    """Its next attempt is not due yet, and the last success was too long ago."""
+    document = json.dumps({"name": "site", "overdue_at": stage.world.now().isoformat()})
+    pending = MemoryPending()
+    pending.exchange((), [PendingWork(DUE, "9999-01-01T00:00:00#site", document)])
+    stage.install(pending=pending)
+    stage.import_sources()
+
+
 Scene = Callable[[Stage], None]
 
 # Alarm -> the fault, and what happens without it.
@@ -186,6 +200,7 @@ SCENES: dict[str, tuple[Scene, Scene]] = {
     "pending-work-stuck": (leave_work, Stage.sweep),
     "pending-work-failing": (fail_at_work, Stage.sweep),
     "pending-work-set-aside": (set_work_aside, Stage.sweep),
+    "source-overdue": (leave_a_source_overdue, Stage.import_sources),
     "partner-at-limit": (quote_beyond_a_limit, Stage.book),
 }
 

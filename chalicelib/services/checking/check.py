@@ -32,7 +32,14 @@ from chalicelib.services.timetables.due import DUE
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork, due_before
+from chalicelib.storage.pending import (
+    IMPORT_DUE,
+    PAGES,
+    SET_ASIDE,
+    PendingStore,
+    PendingWork,
+    due_before,
+)
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import Store
@@ -53,7 +60,7 @@ _HEAD = 25  # entries of a kind of work that are compared
 
 # Kinds of entries on which no worker is expected to work, or that are never finished (those of a sandbox), and
 # those that wait for an operator.
-_NOTES = ("dataset#", "sandbox", PARKED_CONTENT, DUE)
+_NOTES = ("dataset#", "sandbox", PARKED_CONTENT, DUE, PAGES, IMPORT_DUE)
 _ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 
@@ -154,6 +161,7 @@ class Check:
         while True:
             page = self._calmly(lambda: self.store.scan_orders(cursor, part=part))  # noqa: B023
             self._suspect(unreadable_order(row) for row in page.rows if isinstance(row, BrokenRow))
+            self._suspect(_unlisted("orders", key) for key in page.unlisted)
             orders = [row for row in page.rows if not isinstance(row, BrokenRow)]
             for some in _together(orders):
                 self._suspect(self._calmly(lambda: list(look.orders(some))))  # noqa: B023
@@ -169,6 +177,9 @@ class Check:
         while True:
             page = self._calmly(lambda: self.store.scan_opportunities(cursor, part=part))  # noqa: B023
             ids = [opportunity_id for opportunity_id in page.rows if opportunity_id != last]
+            for some in _together(page.unlisted):  # parents among them belong to no list
+                found = self._calmly(lambda: self.store.unlisted_opportunities(some))  # noqa: B023
+                self._suspect(_unlisted("inventory", each) for each in found)
             for some in _together(ids):
                 self._suspect(self._calmly(lambda: list(look.opportunities(some))))  # noqa: B023
                 self._suspect(self._calmly(lambda: list(self._in_open_feeds(some))))  # noqa: B023
@@ -248,6 +259,11 @@ class Check:
                 yield from look.orders(list(orders.values()))
                 yield from self._ends(orders.values())
                 yield from broken.values()
+            case "unlisted" if within == "orders":
+                keys = [OrderKey(*key.rsplit("#", 1)) for key in ids]
+                yield from (_unlisted(within, str(key)) for key in self.store.unlisted_orders(keys))
+            case "unlisted":
+                yield from (_unlisted(within, each) for each in self.store.unlisted_opportunities(ids))
             case "owed":
                 yield from self._owed(within, ids)
             case "item":
@@ -328,6 +344,10 @@ class Check:
 def _together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(rows), _TOGETHER):
         yield rows[start : start + _TOGETHER]
+
+
+def _unlisted(table: str, key: str) -> Finding:
+    return Finding(Damage.UNLISTED, f"{table} {key}", "", Subject("unlisted", key, table))
 
 
 def _aside(entry: PendingWork) -> Finding:

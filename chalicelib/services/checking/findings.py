@@ -22,6 +22,7 @@ class Damage(StrEnum):
     SELLER_MISSING = "seller-missing"
     PARENT_MISSING = "parent-missing"
     END_MISSING = "proposal-end-missing"
+    UNLISTED = "not-in-list"
     ITEM_MISSING = "feed-item-missing"
     ITEM_OUTDATED = "feed-item-outdated"
     ITEM_AHEAD = "feed-item-ahead"
@@ -121,6 +122,12 @@ EXPLANATIONS: Mapping[Damage, Explanation] = MappingProxyType(
             "A proposal is not scheduled to end",
             "Without an answer or a booking it keeps its spaces until a request reads it.",
             f"{_REPAIR} schedules it.",
+        ),
+        Damage.UNLISTED: Explanation(
+            "Not in the list of its Seller",
+            "The Seller does not see it in `sessions list`, `bookings list` or `proposals list`. An earlier release "
+            "has written it.",
+            "openbooking upgrade adds all of them; openbooking check --repair those that are named.",
         ),
         Damage.ITEM_MISSING: Explanation(
             "An item is not in its feed",

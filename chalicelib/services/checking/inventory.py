@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chalicelib.domain.capacity import Capacity, Hold, HoldState, Share, share_key
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.opportunity_types import UNIT_TYPES
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.storage.errors import StoreBusy
@@ -200,8 +200,10 @@ def is_released(order: StoredOrder | None) -> bool:
 
 
 def parent_of(opportunity: Opportunity) -> str | None:
-    """The id of its SessionSeries or FacilityUse; None if it has none."""
+    """The id of what it belongs to; None if that is not published, as an EventSeries."""
     parent = opportunity.parent or {}
+    if not {parent.get("@type")} & (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
+        return None
     if parent.get("@type") in UNIT_TYPES:
         parent = parent.get("aggregateFacilityUse") or {}
     parent_id = parent.get("@id") if isinstance(parent, dict) else parent

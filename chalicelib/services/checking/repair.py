@@ -9,7 +9,7 @@ from chalicelib.feeds.contents import partner_of
 from chalicelib.feeds.republishing import Republisher
 from chalicelib.services.checking.check import Check
 from chalicelib.services.checking.feeds import read_item
-from chalicelib.services.checking.findings import Damage, Finding
+from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.services.checking.inventory import HOLDS_AT_ONCE, HoldTotals, damage_of
 from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import note_shown
@@ -63,6 +63,8 @@ class Repair:
                     self._empty_row(finding)
                 case Damage.LEASE_OVERDUE:
                     self._end_leases(finding.subject.id)
+                case Damage.UNLISTED:
+                    self._list(finding.subject)
                 case Damage.END_MISSING:
                     self._schedule_end(OrderKey(*finding.subject.id.rsplit("#", 1)))
         left = set(self.check.look_again(finding.subject for finding in findings))
@@ -164,6 +166,14 @@ class Repair:
         entry = scheduled_end(order) if isinstance(order, Order) else None
         if entry is not None:
             check.retry.run(lambda: check.pending.exchange((), [entry]), on=(StoreBusy,))
+
+    def _list(self, subject: Subject) -> None:
+        check = self.check
+        if subject.within == "orders":
+            key = OrderKey(*subject.id.rsplit("#", 1))
+            check.retry.run(lambda: check.store.list_orders([key]), on=(StoreBusy,))
+        else:
+            check.retry.run(lambda: check.store.list_opportunities([subject.id]), on=(StoreBusy,))
 
     def _end_leases(self, opportunity_id: str) -> None:
         check = self.check

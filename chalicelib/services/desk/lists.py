@@ -34,7 +34,7 @@ from chalicelib.storage.store import Listing, Store
 
 T = TypeVar("T")
 
-# Rows on one page; each is read by itself, a hundred keys in a call.
+# Rows on one page; each is read separately, a hundred keys in a call.
 MAX_PAGE = 1000
 
 _PLACE = re.compile(r"(\d{4}(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)?|undated)\.[0-9a-f]{16}")

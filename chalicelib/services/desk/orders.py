@@ -51,7 +51,7 @@ class SellerOrders:
     ) -> Json:
         """Cancel a booking or some of its items, as the Seller (CANCEL-14); the booking afterwards."""
         order = self._booking(actor, uuid, partner, item_ids)
-        with as_refusals("Somebody has attended: what was attended cannot be cancelled."):
+        with as_refusals("A person has attended: what was attended cannot be cancelled."):
             self._on_orders(dry_run).cancel(order.key, message=message, item_ids=item_ids)
         return self._after(actor, order, "booking cancelled", dry_run)
 

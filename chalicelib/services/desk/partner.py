@@ -10,7 +10,7 @@ _OURS = f"{IDENTIFIERS}/sellers/"
 
 
 def desk_of(seller_id: str) -> str:
-    """The id of the Seller's own booking partner. Nobody can sign in as it: it has no credentials."""
+    """The id of the Seller's own booking partner. No caller can sign in as it: it has no credentials."""
     if seller_id.startswith(_OURS):
         return DESK + seller_id.removeprefix(_OURS)
     return DESK + blake2b(seller_id.encode(), digest_size=8).hexdigest()

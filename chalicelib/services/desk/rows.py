@@ -30,7 +30,7 @@ def session_row(listing: Listing, capacity: Capacity | None, ids: SellerIds, now
 
 
 def session_details(listing: Listing, capacity: Capacity, ids: SellerIds, now: datetime) -> Json:
-    """A session or slot by itself, with its offers."""
+    """One session or slot, with its offers."""
     opportunity = listing.opportunity
     return {
         **session_row(listing, capacity, ids, now),
@@ -80,7 +80,7 @@ def booking_row(order: Order, ids: SellerIds) -> Json:
 
 
 def booking_details(order: Order, ids: SellerIds) -> Json:
-    """A booking by itself, with its items. Everything that the Seller may see of its Customer."""
+    """One booking, with its items. Everything that the Seller may see of its Customer."""
     return {
         **booking_row(order, ids),
         "seller": ids.shown(order.seller_id),

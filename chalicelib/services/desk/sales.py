@@ -91,7 +91,7 @@ class Sales:
             self.acting.note(actor, "sold at the desk", partner=key.partner_id, order=key.uuid)
         return booking_details(answer.order, self.acting.belongings.ids)
 
-    def give_back(
+    def take_back(
         self,
         actor: Actor,
         uuid: str,
@@ -111,7 +111,7 @@ class Sales:
         if unknown := sorted(set(chosen) - set(known)):
             raise InvalidValue(f"There is no item {unknown[0]} in this booking.")
         actions = self.acting.on_orders(dry_run=dry_run)
-        with as_refusals("Somebody has attended: what was attended cannot be returned."):
+        with as_refusals("A person has attended: what was attended cannot be returned."):
             if anyway:
                 actions.cancel(order.key, item_ids=chosen)
             else:
@@ -145,7 +145,7 @@ class Sales:
 def _sold(
     request: OrderRequest, payment: Json, snapshot: Snapshot, moment: Moment, render: Render
 ) -> Decision[Answer]:
-    """B with the price as it is, or as the desk was told."""
+    """B with the price as it is, or as the desk states it."""
     totals = assess(request, snapshot, moment, with_customer=True).totals
     due = totals.due if request.total_payment_due is None else request.total_payment_due
     complete = replace(

@@ -35,7 +35,7 @@ class Move:
     """What changes about a session: None and an empty `address` mean no change.
 
     `place` is the name of the new place. `address` has properties of a PostalAddress, which replace those of the
-    present one, so another room of the same building needs its name only.
+    present one, so another hall of the same building needs its name only.
     """
 
     starts_at: datetime | None = None
@@ -114,7 +114,7 @@ class SellerSessions:
     ) -> Done:
         """Cancel it and all Orders on it, even if it is no longer for sale (CANCEL-14)."""
         listing, capacity = self._found(actor, text)
-        opportunity_id, orders = listing.opportunity.id, self._standing(listing)
+        opportunity_id, orders = listing.opportunity.id, self._orders_on(listing)
         with as_refusals():
             check_text("The message", message)
             if not dry_run:
@@ -123,7 +123,7 @@ class SellerSessions:
             return self._done(actor, listing, capacity, orders)
         self._note(actor, "session cancelled", listing)
         continues = not self._finish(following.KIND, opportunity_id, on_step)
-        left = orders if continues else self._standing(listing)
+        left = orders if continues else self._orders_on(listing)
         return self._again(actor, listing, orders, max(orders - left, 0), continues)
 
     def move(
@@ -137,7 +137,7 @@ class SellerSessions:
     ) -> Done:
         """Give it a new time, place or name: everybody who has booked it is informed (NOTIF-04)."""
         listing, capacity = self._on_offer(actor, text)
-        opportunity, orders = listing.opportunity, self._standing(listing)
+        opportunity, orders = listing.opportunity, self._orders_on(listing)
         change = move.of(opportunity, self.acting.actions.moment().now)
         moved = with_logistics(opportunity, change)
         if reason := too_large(moved):
@@ -163,7 +163,7 @@ class SellerSessions:
     def set_on_sale(self, actor: Actor, text: str, on_sale: bool, *, dry_run: bool = False) -> Done:
         """Take it off sale, or put it on sale again. Bookings and accepted proposals stay as they are."""
         listing, capacity = self._on_offer(actor, text)
-        orders = self._standing(listing)
+        orders = self._orders_on(listing)
         if listing.closed is not on_sale:
             return self._done(actor, listing, capacity, orders, changed=False)
         if dry_run:
@@ -179,7 +179,7 @@ class SellerSessions:
     ) -> Done:
         """Set where it is held online, for those who have booked and those who will (ACCESS-06)."""
         listing, capacity = self._on_offer(actor, text)
-        opportunity_id, orders = listing.opportunity.id, self._standing(listing)
+        opportunity_id, orders = listing.opportunity.id, self._orders_on(listing)
         if not listing.opportunity.is_online:
             raise NotPossible("It is not held online: only online sessions have a channel.")
         with as_refusals():
@@ -211,7 +211,7 @@ class SellerSessions:
         self, actor: Actor, text: str, message: HolderMessage, what: str, dry_run: bool, on_step: OnStep
     ) -> Done:
         listing, capacity = self._found(actor, text)
-        orders = self._standing(listing)
+        orders = self._orders_on(listing)
         addressed = HolderMessage(
             listing.opportunity.id, message.notice, message.codes, message.passes, message.code
         )
@@ -244,7 +244,7 @@ class SellerSessions:
             raise NotPossible(f"It is {state}: nothing was changed.")
         return listing, capacity
 
-    def _standing(self, listing: Listing) -> int:
+    def _orders_on(self, listing: Listing) -> int:
         return self._patiently(lambda: self.acting.actions.inventory.standing(listing.opportunity.id))
 
     def _finish(self, kind: str, entry_id: str, on_step: OnStep) -> bool:

@@ -118,7 +118,7 @@ def _page(
 ) -> tuple[list[Raw], str | None]:
     """The rows after the place `after`, and the place of the last one if more follow.
 
-    A cursor is a place and not the key of a row, so a row that has left the list meanwhile loses nobody.
+    A cursor is a place and not the key of a row, so a row that has left the list meanwhile hides no other.
     """
     first = instant(since) if since else ""
     last = instant(until) if until else _END
@@ -135,7 +135,7 @@ def _page(
             key,
             range_key_condition=row.listed_at.between(first or "0", last),
             index_name=INDEX,
-            # BETWEEN includes the cursor itself; one more tells whether another page follows.
+            # BETWEEN includes the cursor itself; one more shows whether another page follows.
             limit=limit + 2,
             scan_index_forward=not newest_first,
         )
