@@ -2,7 +2,7 @@
 
 # Settings: PYTHON=python3.12 picks the interpreter (3.11 to 3.13), PORT the port, DYNAMODB_URL another
 # engine than the embedded one, STAGE the stage to package or to deploy, ALARM_EMAIL the address for its
-# alarms. Packaging and deploying need Python 3.13, on which the functions run.
+# alarms, QUIET_HOURS and MONTHLY_BUDGET what they watch. Packaging and deploying need Python 3.13, on which the functions run.
 PYTHON ?=
 GIVEN_PORT := $(PORT)
 PORT := $(or $(PORT),8000)
@@ -14,8 +14,11 @@ NODE_SET_UP := $(if $(NODE),tests/validator/node_modules/.set-up tests/engines/n
 	tests/browser/node_modules/.set-up)
 DYNOXIDE ?= $(shell ls $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/dynoxide 2>/dev/null)
 
+STACK_OPTIONS = $(ALARM_EMAIL:%=--alarm-email '%') $(QUIET_HOURS:%=--quiet-hours %) $(MONTHLY_BUDGET:%=--monthly-budget %)
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint certify bench package rehearse deploy lock clean set-up-run set-up-dev
+.PHONY: help run demo test lint certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
+	set-up-run set-up-dev
 export PYTHON
 
 help:  ## List these commands.
@@ -27,7 +30,7 @@ run: set-up-run  ## Serve on PORT (8000); DYNAMODB_URL picks another engine than
 demo: set-up-run  ## Book and cancel a session as a Broker would, on the running server (PORT picks one).
 	@$(BIN)/openbooking demo $(if $(GIVEN_PORT),--port '$(GIVEN_PORT)')
 
-test: lint $(NODE_SET_UP)  ## Run every check that CI runs.
+test: lint $(NODE_SET_UP) .venv-audit/.set-up  ## Run every check that CI runs.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --cov --cov-report=term --cov-fail-under=90
 
 lint: set-up-dev  ## Check style, types and import contracts only.
@@ -50,21 +53,45 @@ package: set-up-dev  ## Make dist/: the Lambda zip and the templates of STAGE.
 rehearse: set-up-dev  ## Deploy from start to end against an imitation of AWS on this machine.
 	$(BIN)/openbooking stage rehearse $(if $(STAGE),--stage $(STAGE))
 
-deploy: set-up-dev  ## Deploy STAGE to AWS.
-	@test -n "$(STAGE)" || { echo "Name the stage: make deploy STAGE=dev" >&2; exit 2; }
-	$(BIN)/openbooking stage deploy --stage $(STAGE)$(if $(ALARM_EMAIL), --alarm-email '$(ALARM_EMAIL)')
+plan: set-up-dev named-stage  ## Show what a deployment of STAGE would change on AWS.
+	@$(BIN)/openbooking stage plan --stage $(STAGE) $(STACK_OPTIONS)
+
+# DRIFT=keep or DRIFT=repair: what to do with what others have changed since the last deployment.
+deploy: set-up-dev named-stage  ## Deploy STAGE to AWS, and check that it answers.
+	@$(BIN)/openbooking stage deploy --stage $(STAGE) $(STACK_OPTIONS) $(DRIFT:%=--drift %)
+
+rollback: set-up-dev named-stage  ## Put the release of STAGE before the current one back, or RELEASE=0007.
+	@$(BIN)/openbooking stage rollback --stage $(STAGE) $(RELEASE:%=--release %) $(DRIFT:%=--drift %)
+
+releases: set-up-dev named-stage  ## List the releases of STAGE.
+	@$(BIN)/openbooking stage releases --stage $(STAGE)
+
+unlock: set-up-dev named-stage  ## Release the lock of STAGE that a command which was cut off has left.
+	@$(BIN)/openbooking stage unlock --stage $(STAGE)
+
+remove: set-up-dev named-stage  ## Take STAGE down; DATA=delete deletes its data too.
+	@$(BIN)/openbooking stage remove --stage $(STAGE) $(if $(filter delete,$(DATA)),--data)
+
+named-stage:
+	@test -n "$(STAGE)" || { echo "Name the stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 2; }
 
 lock: set-up-dev  ## Write the lock files after a change of requirements*.txt.
 	@sh scripts/lock.sh
 
 clean:  ## Remove everything that these commands made.
-	rm -rf .venv .local build dist tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-audit .local build dist tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 set-up-run:
 	@sh scripts/set-up.sh run
 
 set-up-dev:
 	@sh scripts/set-up.sh dev
+
+# checkov needs other versions than the tests do.
+.venv-audit/.set-up: requirements-audit.lock
+	@if $(BIN)/python -m venv .venv-audit && .venv-audit/bin/pip install --quiet --require-hashes -r $<; then touch $@; \
+	elif [ -n "$$CI" ]; then exit 1; \
+	else echo "pip could not install checkov; its tests are skipped." >&2; rm -rf .venv-audit; fi
 
 # Where npm cannot install, the tests that need it are skipped with a message; in CI that is a failure.
 tests/%/node_modules/.set-up: tests/%/package.json tests/%/package-lock.json

@@ -29,6 +29,12 @@ app.register_blueprint(site.blueprint)
 app.register_blueprint(authority.blueprint)
 app.register_blueprint(test_interface_routes.blueprint(_test_interface))
 
+
+def _invocation(event: DynamoDBEvent | CloudWatchEvent) -> str:
+    """The id of the invocation, by which Lambda's own lines in the log name it."""
+    return str(getattr(event.context, "aws_request_id", ""))
+
+
 # Chalice needs the streams when it deploys; otherwise the names are not used.
 _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
 
@@ -37,29 +43,31 @@ _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
     stream_arn=os.environ.get("ORDERS_STREAM_ARN", _NO_STREAM),
     name="orders_stream",
     starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=1,
 )
 def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
     """Handle changed Order rows."""
-    return events.orders_changed(event.to_dict()["Records"])
+    return events.orders_changed(event.to_dict()["Records"], _invocation(event))
 
 
 @app.on_dynamodb_record(
     stream_arn=os.environ.get("INVENTORY_STREAM_ARN", _NO_STREAM),
     name="inventory_stream",
     starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=1,
 )
 def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
     """Handle changed inventory rows."""
-    return events.inventory_changed(event.to_dict()["Records"])
+    return events.inventory_changed(event.to_dict()["Records"], _invocation(event))
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="lease_sweep")
 def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
-    return events.sweep()
+    return events.sweep(_invocation(event))
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="import_sources")
 def import_sources(event: CloudWatchEvent) -> dict[str, int]:
     """Once a minute: import the sources that are due."""
-    return events.import_sources()
+    return events.import_sources(_invocation(event))

@@ -22,4 +22,5 @@ lock() {
 lock requirements-dev.lock requirements.txt requirements-run.txt requirements-dev.txt
 # What runs is what is tested: the smaller set takes its versions from the larger one.
 lock requirements-run.lock --constraint requirements-dev.lock requirements.txt requirements-run.txt
+lock requirements-audit.lock requirements-audit.txt
 echo "uv==$uv_version" | lock requirements-uv.lock -

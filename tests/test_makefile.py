@@ -19,14 +19,32 @@ COMMANDS = (
     "bench",
     "package",
     "rehearse",
+    "plan",
     "deploy",
+    "rollback",
+    "releases",
+    "unlock",
+    "remove",
     "lock",
     "clean",
 )
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    ours = ("PORT", "PYTHON", "STAGE", "ALARM_EMAIL", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    ours = (
+        *(
+            "PORT",
+            "PYTHON",
+            "STAGE",
+            "ALARM_EMAIL",
+            "QUIET_HOURS",
+            "MONTHLY_BUDGET",
+            "DRIFT",
+            "RELEASE",
+            "DATA",
+        ),
+        *("MAKEFLAGS", "MAKELEVEL", "MFLAGS"),
+    )
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
@@ -76,15 +94,31 @@ def test_port_is_passed_on(command: str, variables: dict[str, str], run: str) ->
     assert plan(command, *(f"{name}={value}" for name, value in variables.items()))[-1] == run
 
 
-def test_a_deployment_without_a_stage_is_refused() -> None:
-    recipe = plan("deploy")
-    assert any("Name the stage: make deploy STAGE=dev" in line for line in recipe)
-    assert plan("deploy", "STAGE=dev")[-1].endswith("openbooking stage deploy --stage dev")
+ON_A_STAGE = ("plan", "deploy", "rollback", "releases", "unlock", "remove")
 
 
-def test_the_address_for_alarms_is_passed_on() -> None:
-    recipe = plan("deploy", "STAGE=dev", "ALARM_EMAIL=alarms@example.org")
-    assert recipe[-1].endswith("openbooking stage deploy --stage dev --alarm-email 'alarms@example.org'")
+@pytest.mark.parametrize("command", ON_A_STAGE)
+def test_a_command_on_a_stage_without_a_stage_is_refused(command: str) -> None:
+    recipe = plan(command)
+    assert any(f"Name the stage: make {command} STAGE=dev" in line for line in recipe)
+    assert plan(command, "STAGE=dev")[-1].rstrip().endswith(f"openbooking stage {command} --stage dev")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (("deploy", "ALARM_EMAIL=alarms@example.org"), "--alarm-email 'alarms@example.org'"),
+        (("plan", "QUIET_HOURS=0", "MONTHLY_BUDGET=200"), "--quiet-hours 0 --monthly-budget 200"),
+        (("deploy", "DRIFT=keep"), "--drift keep"),
+        (("rollback", "RELEASE=0007", "DRIFT=repair"), "--release 0007 --drift repair"),
+        (("remove", "DATA=delete"), "--data"),
+        (("remove", "DATA=keep"), ""),
+    ],
+)
+def test_what_a_command_on_a_stage_is_given_is_passed_on(arguments: tuple[str, ...], options: str) -> None:
+    command = plan(*arguments, "STAGE=dev")[-1].split()
+    expected = f".venv/bin/openbooking stage {arguments[0]} --stage dev {options}".split()
+    assert command == expected
 
 
 def test_a_certification_without_a_checkout_is_refused() -> None:

@@ -191,6 +191,8 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         Telemetry(metrics=False).failure("settings", fault)
         return _response(_error_reply(InternalLibraryConfigurationError()), "")
     call = Call(system, request, params)
+    request_id = str(request.context.get("requestId") or "")
+    system.telemetry.begin(request_id)
     base_url, error, busy = "", None, None
     try:
         base_url = call.base_url
@@ -210,7 +212,11 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         system.telemetry.failure("unhandled", fault, path=resource.path, **call.log_ids)
         error = InternalApplicationError()
     if error is not None:
+        call.log_ids["error"] = error.term
         reply = _error_reply(error, resource)
+        if error.status >= 500 and request_id and isinstance(reply.body, dict):
+            # What the caller can quote, and what the lines of the log are found by.
+            reply.body["requestId"] = request_id
         if resource.fault_page is not None and error.status >= 500:
             page = resource.fault_page(call.service, error)
             reply = page_reply(error.status, page, **_retry_after(error))
@@ -221,7 +227,6 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         milliseconds=(time.perf_counter() - started) * 1000,
         verb=request.method,
         path=resource.path,
-        error=error.term if error else None,
         busy=busy,
         **call.log_ids,
     )

@@ -12,21 +12,22 @@ from chalicelib.storage.records import Record
 _IMPORT_SECONDS = 600.0
 
 
-def orders_changed(records: list[Record]) -> dict[str, Any]:
+def orders_changed(records: list[Record], request_id: str = "") -> dict[str, Any]:
     """Handle records of the Orders stream; the answer says from which record to retry."""
-    return _changed("orders", records)
+    return _changed("orders", records, request_id)
 
 
-def inventory_changed(records: list[Record]) -> dict[str, Any]:
+def inventory_changed(records: list[Record], request_id: str = "") -> dict[str, Any]:
     """Handle records of the inventory stream; the answer says from which record to retry."""
-    return _changed("inventory", records)
+    return _changed("inventory", records, request_id)
 
 
-def sweep() -> dict[str, int]:
+def sweep(request_id: str = "") -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
     from chalicelib.services.leases import KIND as LEASES
 
     system = installed()
+    system.telemetry.begin(request_id)
     handled = system.sweep()
     if handled[LEASES]:
         system.telemetry.info("leases ended", count=handled[LEASES])
@@ -38,9 +39,10 @@ def sweep() -> dict[str, int]:
     return handled
 
 
-def import_sources() -> dict[str, int]:
+def import_sources(request_id: str = "") -> dict[str, int]:
     """Once a minute: import the sources that are due, and continue what an earlier run has not finished."""
     system = installed()
+    system.telemetry.begin(request_id)
     try:
         return system.import_sources(_IMPORT_SECONDS)
     except StoreBusy:  # the next run starts them
@@ -49,9 +51,12 @@ def import_sources() -> dict[str, int]:
         system.telemetry.flush()
 
 
-def _changed(stream: str, records: Sequence[Record]) -> dict[str, Any]:
+def _changed(stream: str, records: Sequence[Record], request_id: str) -> dict[str, Any]:
     system = installed()
+    system.telemetry.begin(request_id)
     handled = system.streams[stream].handle(records)
+    if records and handled.retry_from is None:
+        system.telemetry.published(stream, system.seconds_since(records[0]))
     system.telemetry.flush()
     failed = [] if handled.retry_from is None else [handled.retry_from]
     return {"batchItemFailures": [{"itemIdentifier": position} for position in failed]}

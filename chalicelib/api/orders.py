@@ -39,6 +39,9 @@ def c2(call: Call) -> Reply:
 def _quote(call: Call, *, with_customer: bool) -> Reply:
     request = _read_order(call, OrderKind.OrderQuote)
     answer = call.system.bookings.quote(request, with_customer=with_customer)
+    _note_errors(call, answer)
+    if answer.order.lease_expires_at is not None:
+        call.system.telemetry.count("LeasesMade")
     return Reply(409 if answer.errors else 200, _text(call, answer.order, answer.errors))
 
 
@@ -68,6 +71,8 @@ def b(call: Call) -> Reply:
     else:
         call.log_ids["seller"] = caller.acting_for(request.seller_id)
         answer = bookings.book(request, render)
+    if not answer.errors and not answer.is_repeat:
+        call.system.telemetry.booked(answer.order)
     return _made(call, answer, answer.order.answer, OrderKind.Order)
 
 
@@ -93,8 +98,16 @@ def _text(
 
 def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
     if answer.errors:
+        _note_errors(call, answer)
         return Reply(409, _text(call, answer.order, answer.errors))
     return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
+
+
+def _note_errors(call: Call, answer: Answer) -> None:
+    """The first error of an OrderItem is the reason in the log."""
+    first = next((errors[0] for errors in answer.errors.values() if errors), None)
+    if first is not None:
+        call.log_ids["error"] = first.term
 
 
 def update(call: Call) -> Reply:
@@ -118,6 +131,7 @@ def cancel(call: Call) -> Reply:
         if refusal.instance is not None:
             refusal.instance = links.order_item_id(key.uuid, refusal.instance)
         raise
+    call.system.telemetry.count("Cancellations")
     return Reply(204)
 
 

@@ -105,7 +105,7 @@ def book_proposal(
     if order.proposal.version != request.version:
         raise OrderProposalVersionOutdatedError("This is not the latest version of the proposal.")
     if is_repeat:
-        return Decision(Answer(order))
+        return Decision(Answer(order, is_repeat=True))
     if order.proposal_has_ended(moment.now):
         return _ended(order, why_over(order, moment.now))
     if order.proposal.status is not ProposalStatus.SellerAccepted:
@@ -229,7 +229,7 @@ def _place(
         is_same = event is OrderEvent.b or existing.proposal is not None
         is_same = is_same and existing.seller_id == request.seller_id
         if is_same and _is_fingerprint(existing.fingerprint, fingerprint, moment):
-            return Decision(Answer(existing))
+            return Decision(Answer(existing, is_repeat=True))
     check_parties(request, snapshot, with_customer=True)
     next_order_state(state, event)
 

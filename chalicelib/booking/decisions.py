@@ -222,11 +222,13 @@ class Answer:
     """An Order to show, with the errors of its items by their index (C1-04).
 
     `usage` are the limits of the partner that it is near to, or that took the lease from this answer.
+    `is_repeat`: the request was answered before, and nothing was made for it now.
     """
 
     order: Order
     errors: Mapping[int, tuple[OrderItemError, ...]] = field(default_factory=dict)
     usage: tuple[Usage, ...] = ()
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True)

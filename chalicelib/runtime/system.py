@@ -27,6 +27,7 @@ from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import REPORTS, RETENTION, PendingStore
+from chalicelib.storage.records import Record
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 from chalicelib.wire.orders import booking_service
@@ -151,7 +152,9 @@ class System:
         sealed = bool(settings.signing_kms_key)
         return KeyRing(
             self.register,
-            KmsVault(settings.signing_kms_key, settings.aws_region) if sealed else OpenVault(),
+            KmsVault(settings.signing_kms_key, settings.aws_region, self.telemetry.key_failed)
+            if sealed
+            else OpenVault(),
             self.now,
             self.new_id,
             timedelta(seconds=settings.access_token_seconds),
@@ -363,6 +366,13 @@ class System:
             "inventory": InventoryStream(outlet, self.store),
         }
 
+    def seconds_since(self, record: Record) -> float | None:
+        """The age of the change in a record of a stream, if the record contains its time."""
+        from chalicelib.storage.dynamodb.records import DynamoRecords
+
+        written_at = DynamoRecords().written_at(record)
+        return None if written_at is None else (self.now() - written_at).total_seconds()
+
     def sweep(self) -> dict[str, int]:
         """One run of the schedule; returns how many things were handled, by kind of work."""
         from chalicelib.services.sweep import run_sweep
@@ -458,7 +468,8 @@ def from_environment() -> System:
         telemetry=Telemetry(level=settings.log_level, metrics=settings.metrics, stage=settings.stage),
         identities=DynamoIdentities(tables),
         pending=DynamoPending(tables),
-        retry=RetryPolicy(pause=time.sleep, jitter=random.random),
+        # Not random.random: instances that start from one snapshot would all wait for the same times.
+        retry=RetryPolicy(pause=time.sleep, jitter=random.SystemRandom().random),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
     )

@@ -1,7 +1,9 @@
 """Deploys the service to AWS: reads the current state, plans what is missing, executes the plan.
 
 `infra.templates` returns the wanted state, `observation` the current one. `planner` compares the two as
-values and returns steps, `executor` executes them. `project` assembles the files for Chalice, `packaging`
-makes the zip and the templates, `bytecode` compiles the modules in the zip, `deploy` and `rehearsal` run
-everything, on AWS and on a simulated AWS.
+values and returns steps, `executor` executes them. `stage_state` is what is set beside Chalice's resources, and
+finds what others have changed; `releases` is what a team remembers of a stage. `project` assembles the files for Chalice, `packaging`
+makes the zip and the templates, `bytecode` compiles the modules in the zip, `pipeline` changes the template for gradual
+deployments. `deploy` and `removal` are the commands, `smoke` asks a deployed API a few questions, `comparison` reads
+everything back, `rehearsal` runs all of it on a simulated AWS.
 """

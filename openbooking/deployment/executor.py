@@ -11,6 +11,7 @@ from openbooking.deployment.planner import (
     PublishApi,
     PutGatewayResponse,
     ResetGatewayResponse,
+    SetAccessLogs,
     SetThrottles,
     Step,
     UpdateStack,
@@ -43,9 +44,10 @@ class Executor:
 
     def _take(self, step: Step) -> None:
         match step:
-            case CreateStack(name, template, parameters):
+            case CreateStack(name, template, parameters, protected):
                 self._say(f"Creating the stack {name}")
-                self._stack("create", name, template, parameters)
+                options = {"EnableTerminationProtection": True} if protected else {}
+                self._stack("create", name, template, parameters, **options)
             case UpdateStack(name, template, parameters):
                 self._say(f"Updating the stack {name}")
                 self._stack("update", name, template, parameters)
@@ -79,18 +81,35 @@ class Executor:
                 )
             case UpdateStreamMapping(uuid, handler, mapping):
                 self._say(
-                    f"Retries of {handler}: for {mapping.longest} seconds, then to {mapping.failures_arn}"
+                    f"Stream of {handler}: {'on' if mapping.enabled else 'off'}, retried for "
+                    f"{mapping.longest} seconds, then to {mapping.failures_arn}"
                 )
                 self._update_mapping(uuid, mapping)
+            case SetAccessLogs(rest_api_id, api_stage, destination, layout):
+                self._say("Access logs: " + (destination or "off"))
+                change = (
+                    [
+                        {"op": "replace", "path": "/accessLogSettings/destinationArn", "value": destination},
+                        {"op": "replace", "path": "/accessLogSettings/format", "value": layout},
+                    ]
+                    if destination
+                    else [{"op": "remove", "path": "/accessLogSettings"}]
+                )
+                self._client("apigateway").update_stage(
+                    restApiId=rest_api_id, stageName=api_stage, patchOperations=change
+                )
             case _:
                 assert_never(step)
 
-    def _stack(self, verb: str, name: str, template: str, parameters: Mapping[str, str]) -> None:
+    def _stack(
+        self, verb: str, name: str, template: str, parameters: Mapping[str, str], **options: bool
+    ) -> None:
         client = self._client("cloudformation")
         getattr(client, f"{verb}_stack")(
             StackName=name,
             TemplateBody=template,
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            **options,
         )
         client.get_waiter(f"stack_{verb}_complete").wait(
             StackName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 240}
@@ -111,6 +130,9 @@ class Executor:
             MaximumRetryAttempts=mapping.retries,
             MaximumRecordAgeInSeconds=mapping.longest,
             DestinationConfig={"OnFailure": {"Destination": mapping.failures_arn}},
+            MaximumBatchingWindowInSeconds=mapping.window,
+            FilterCriteria={"Filters": [{"Pattern": pattern} for pattern in mapping.filters]},
+            Enabled=mapping.enabled,
         )
 
 

@@ -56,6 +56,7 @@ def serve() -> None:
     _keep_stage_settings()
     _read_tags_of_keys()
     _make_alarms_from_templates()
+    _protect_stacks()
     app = _reading_swagger(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -100,19 +101,28 @@ def _read_tags_of_keys() -> None:
 
 def _make_alarms_from_templates() -> None:
     # moto has alarms, subscriptions and policies of topics, but makes none of them from a template.
+    from moto.budgets.models import budgets_backends
     from moto.cloudformation.parsing import get_model_map
-    from moto.cloudwatch.models import cloudwatch_backends
+    from moto.cloudwatch.models import (
+        Dimension,
+        Metric,
+        MetricDataQuery,
+        MetricStat,
+        cloudwatch_backends,
+    )
     from moto.sns.models import sns_backends
 
     def alarm(properties: Any, account_id: str, region: str) -> str:
         made = cloudwatch_backends[account_id][region].put_metric_alarm(
             name=properties["AlarmName"],
             description=properties["AlarmDescription"],
-            namespace=properties["Namespace"],
-            metric_name=properties["MetricName"],
-            dimensions=properties["Dimensions"],
-            statistic=properties["Statistic"],
-            period=int(properties["Period"]),
+            namespace=properties.get("Namespace"),
+            metric_name=properties.get("MetricName"),
+            dimensions=properties.get("Dimensions", []),
+            statistic=properties.get("Statistic"),
+            extended_statistic=properties.get("ExtendedStatistic"),
+            metric_data_queries=[_query(each) for each in properties.get("Metrics", [])] or None,
+            period=int(properties.get("Period", 0)),
             evaluation_periods=int(properties["EvaluationPeriods"]),
             datapoints_to_alarm=int(properties["DatapointsToAlarm"]),
             comparison_operator=properties["ComparisonOperator"],
@@ -123,9 +133,45 @@ def _make_alarms_from_templates() -> None:
         )
         return str(made.name)
 
+    def _query(query: Any) -> Any:
+        statistic = query.get("MetricStat")
+        return MetricDataQuery(
+            query["Id"],
+            query.get("Label", ""),
+            query.get("Period"),
+            query["ReturnData"],
+            query.get("Expression"),
+            statistic
+            and MetricStat(
+                Metric(
+                    statistic["Metric"]["MetricName"],
+                    statistic["Metric"]["Namespace"],
+                    [Dimension(each["Name"], each["Value"]) for each in statistic["Metric"]["Dimensions"]],
+                ),
+                statistic["Period"],
+                statistic["Stat"],
+                "None",
+            ),
+        )
+
+    def budget(properties: Any, account_id: str, region: str) -> str:
+        wanted = properties["Budget"]
+        limit = {"Amount": str(wanted["BudgetLimit"]["Amount"]), "Unit": wanted["BudgetLimit"]["Unit"]}
+        backend = budgets_backends[account_id]["aws"]
+        name: str = wanted["BudgetName"]
+        if name in backend.budgets[account_id]:
+            backend.delete_budget(account_id, name)
+        backend.create_budget(
+            account_id, {**wanted, "BudgetLimit": limit}, properties["NotificationsWithSubscribers"]
+        )
+        return name
+
     def subscription(properties: Any, account_id: str, region: str) -> str:
         topic, endpoint, protocol = (properties[name] for name in ("TopicArn", "Endpoint", "Protocol"))
         return str(sns_backends[account_id][region].subscribe(topic, endpoint, protocol).arn)
+
+    def bucket_policy(properties: Any, account_id: str, region: str) -> str:
+        return "policy"  # moto would apply a denial without its condition
 
     def topic_policy(properties: Any, account_id: str, region: str) -> str:
         policy = json.dumps(properties["PolicyDocument"])
@@ -148,6 +194,11 @@ def _make_alarms_from_templates() -> None:
             ) -> Made:
                 return cls(make(resource["Properties"], account_id, region_name))
 
+            def delete(self, account_id: str, region: str) -> None:
+                cloudwatch = cloudwatch_backends[account_id][region]
+                if self.physical_resource_id in cloudwatch.alarms:
+                    cloudwatch.delete_alarms([self.physical_resource_id])
+
             @classmethod
             def update_from_cloudformation_json(
                 cls, original: Any, name: str, resource: Any, account_id: str, region_name: str
@@ -158,11 +209,36 @@ def _make_alarms_from_templates() -> None:
 
     get_model_map().update(
         {
+            "AWS::Budgets::Budget": model(budget),
             "AWS::CloudWatch::Alarm": model(alarm),
+            "AWS::S3::BucketPolicy": model(bucket_policy),
             "AWS::SNS::Subscription": model(subscription),
             "AWS::SNS::TopicPolicy": model(topic_policy),
         }
     )
+
+
+def _protect_stacks() -> None:
+    # moto keeps what CreateStack says about termination protection, and has no call to change it.
+    from moto.cloudformation.exceptions import ValidationError
+    from moto.cloudformation.models import CloudFormationBackend
+    from moto.cloudformation.responses import CloudFormationResponse
+    from moto.core.responses import ActionResult
+
+    delete: Any = CloudFormationBackend.delete_stack
+
+    def update(response: Any) -> Any:
+        stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
+        stack.enable_termination_protection = bool(response._get_param("EnableTerminationProtection"))
+        return ActionResult({"StackId": stack.stack_id})
+
+    def protecting(backend: Any, name_or_stack_id: str) -> Any:
+        if backend.get_stack(name_or_stack_id).enable_termination_protection:
+            raise ValidationError(message=f"Stack [{name_or_stack_id}] cannot be deleted: protected")
+        return delete(backend, name_or_stack_id)
+
+    CloudFormationResponse.update_termination_protection = update  # type: ignore[attr-defined]
+    CloudFormationBackend.delete_stack = protecting  # type: ignore[method-assign,assignment]
 
 
 def _reading_swagger(app: WsgiApp) -> WsgiApp:

@@ -7,14 +7,17 @@ the plain zip (`dist/openbooking.zip`): the same code, for tests and for other w
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import json
 import os
 import re
 import shutil
 import sys
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email import message_from_string
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,16 @@ from typing import Any
 from openbooking.deployment import project
 from openbooking.deployment.bytecode import add_bytecode, bytecode_faults
 from openbooking.deployment.errors import DeploymentError
-from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, alarms_template, gateway_template
+from openbooking.deployment.pipeline import gradual
+from openbooking.infra.alarms import alarms_template
+from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, gateway_template
 
 # The current interpreter. Chalice derives the functions' runtime from it.
 PYTHON = (sys.version_info[0], sys.version_info[1])
 
-# x86_64, so that the tests can run the same zip as Lambda: most CI machines cannot run compiled wheels for arm64.
+# Lambda's name of an architecture -> that of wheels.
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+# The one that tests can run on most CI machines.
 MACHINE = "x86_64"
 # The version of the C library on Lambda: Amazon Linux 2 for Python 3.11, otherwise Amazon Linux 2023.
 GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
@@ -55,6 +62,8 @@ class Package:
     template: Path
     zip: Path
     alarms: Path
+    bill: Path
+    """What the zip contains (CycloneDX)."""
 
 
 def require_python(python: tuple[int, int], command: str) -> None:
@@ -91,12 +100,17 @@ def package(
     made = build_zip(
         build, stage, out / stage, "--merge-template", str(merge), source=source, environment=os.environ
     )
+    template = out / stage / "sam.json"
+    document = gradual(json.loads(template.read_text()), project.options_of(stage, source))
+    template.write_text(json.dumps(document, indent=2) + "\n")
     plain = out / "openbooking.zip"
     for target in (out / stage / "deployment.zip", plain):
         shutil.copyfile(made, target)
     alarms = out / stage / "alarms.json"
     alarms.write_text(json.dumps(_pinned_to(stage, alarms_template()), indent=2) + "\n")
-    return Package(out / stage / "sam.json", plain, alarms)
+    bill = out / stage / "sbom.json"
+    bill.write_text(json.dumps(bill_of_materials(made), indent=2) + "\n")
+    return Package(template, plain, alarms, bill)
 
 
 def build_zip(
@@ -120,7 +134,8 @@ def build_zip(
     for outdated in set(zips(build)) - {made}:
         outdated.unlink()
     add_bytecode(made)
-    check(made, (source / "requirements.txt").read_text())
+    machine = MACHINES[project.architecture_of(stage, source)]
+    check(made, (source / "requirements.txt").read_text(), machine)
     return made
 
 
@@ -129,15 +144,54 @@ def zips(build: Path) -> list[Path]:
     return list((build / ".chalice" / "deployments").glob("*.zip"))
 
 
-def check(package: Path, requirements: str) -> None:
-    """Check that Lambda can run a zip, and that it contains no unexpected files. Raises BadPackageError.
+def check(package: Path, requirements: str, machine: str = MACHINE) -> None:
+    """Check that Lambda can run a zip on `machine`, and that it contains no unexpected files. Raises BadPackageError.
 
     Chalice only warns if a wheel for the target is missing, and builds an incomplete zip.
     """
     with zipfile.ZipFile(package) as archive:
-        faults = list(_faults(archive, requirements))
+        faults = list(_faults(archive, requirements, machine))
     if faults:
         raise BadPackageError("; ".join(faults))
+
+
+def bill_of_materials(package: Path) -> dict[str, Any]:
+    """The distributions in a zip, as a CycloneDX document (https://cyclonedx.org/docs/1.5/json/).
+
+    Read from the zip, not from a list of what should be in it. The same zip makes the same document.
+    """
+    with zipfile.ZipFile(package) as archive:
+        components = [
+            _component(archive.read(name).decode())
+            for name in sorted(archive.namelist())
+            if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)
+        ]
+    chalice = {"type": "library", "name": "chalice", "version": CHALICE_VERSION}
+    components.append({**chalice, "bom-ref": (purl := f"pkg:pypi/chalice@{CHALICE_VERSION}"), "purl": purl})
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "name": "openbooking",
+                "hashes": [{"alg": "SHA-256", "content": digest}],
+            }
+        },
+        "components": components,
+    }
+
+
+def _component(metadata: str) -> dict[str, Any]:
+    fields = message_from_string(metadata)
+    name, number = _normal(fields["Name"]), fields["Version"]
+    purl = f"pkg:pypi/{name}@{number}"
+    component = {"type": "library", "name": name, "version": number, "bom-ref": purl, "purl": purl}
+    named = fields["License-Expression"] or (fields["License"] or "").partition("\n")[0]
+    return {**component, "licenses": [{"license": {"name": named}}]} if named else component
 
 
 def pins(requirements: str) -> dict[str, str]:
@@ -154,7 +208,7 @@ def _pinned_to(stage: str, template: dict[str, Any]) -> dict[str, Any]:
     return template
 
 
-def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
+def _faults(archive: zipfile.ZipFile, requirements: str, machine: str) -> Iterator[str]:
     names = archive.namelist()
     wanted = pins(requirements)
     shipped: dict[str, str] = {}
@@ -166,7 +220,7 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
         owned |= {directory, directory.replace(".dist-info", ".data")}
         files = archive.read(f"{directory}/RECORD").decode().splitlines()
         owned |= {file.partition(",")[0].partition("/")[0] for file in files}
-        yield from _platform_faults(_normal(name), archive.read(f"{directory}/WHEEL").decode())
+        yield from _platform_faults(_normal(name), archive.read(f"{directory}/WHEEL").decode(), machine)
 
     for name, number in wanted.items():
         if shipped.get(name) != number:
@@ -179,7 +233,7 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
     for needed in ("app.py", "chalicelib/__init__.py", "chalice/app.py"):
         if needed not in names:
             yield f"{needed} is missing"
-    suffix = f".cpython-{PYTHON[0]}{PYTHON[1]}-{MACHINE}-linux-gnu.so"
+    suffix = f".cpython-{PYTHON[0]}{PYTHON[1]}-{machine}-linux-gnu.so"
     for library, compiled in {
         "msgspec": f"msgspec/_core{suffix}",
         "cffi": f"_cffi_backend{suffix}",
@@ -191,20 +245,20 @@ def _faults(archive: zipfile.ZipFile, requirements: str) -> Iterator[str]:
         yield "the unpacked package is larger than Lambda allows"
 
 
-def _platform_faults(name: str, wheel: str) -> Iterator[str]:
+def _platform_faults(name: str, wheel: str, machine: str) -> Iterator[str]:
     # A wheel with several tags runs on each of these platforms.
     platforms = [tag.rpartition("-")[2] for tag in re.findall(r"^Tag: (\S+)$", wheel, re.MULTILINE)]
-    if platforms and not any(_runs_on_lambda(platform) for platform in platforms):
+    if platforms and not any(_runs_on_lambda(platform, machine) for platform in platforms):
         yield f"{name} is built for {', '.join(platforms)}"
 
 
-def _runs_on_lambda(platform: str) -> bool:
+def _runs_on_lambda(platform: str, machine: str) -> bool:
     if platform == "any":
         return True
-    kind, _, machine = platform.partition(f"_{MACHINE}")
+    kind, _, rest = platform.partition(f"_{machine}")
     numbered = re.fullmatch(r"manylinux_(\d+)_(\d+)", kind)
     needs = (int(numbered[1]), int(numbered[2])) if numbered else _NAMED_GLIBC.get(kind)
-    return not machine and platform != kind and needs is not None and needs <= GLIBC
+    return not rest and platform != kind and needs is not None and needs <= GLIBC
 
 
 def _normal(name: str) -> str:

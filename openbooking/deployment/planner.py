@@ -30,11 +30,15 @@ class NotDeployedError(DeploymentError):
 
 @dataclass(frozen=True)
 class CreateStack:
-    """Create a stack."""
+    """Create a stack; `protected` from being deleted as a whole."""
 
     name: str
     template: str
     parameters: Mapping[str, str]
+    protected: bool = False
+
+    def __str__(self) -> str:
+        return f"create the stack {self.name}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class UpdateStack:
     template: str
     parameters: Mapping[str, str]
 
+    def __str__(self) -> str:
+        return f"update the stack {self.name}"
+
 
 @dataclass(frozen=True)
 class PutGatewayResponse:
@@ -52,6 +59,9 @@ class PutGatewayResponse:
 
     rest_api_id: str
     response: GatewayResponse
+
+    def __str__(self) -> str:
+        return f"set the gateway response {self.response.response_type}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,9 @@ class ResetGatewayResponse:
     rest_api_id: str
     response_type: str
 
+    def __str__(self) -> str:
+        return f"reset the gateway response {self.response_type}"
+
 
 @dataclass(frozen=True)
 class PublishApi:
@@ -68,6 +81,9 @@ class PublishApi:
 
     rest_api_id: str
     api_stage: str
+
+    def __str__(self) -> str:
+        return f"publish the API on {self.api_stage}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,22 @@ class SetThrottles:
     api_stage: str
     throttles: tuple[Throttle, ...]
 
+    def __str__(self) -> str:
+        return "set throttles: " + "; ".join(map(str, self.throttles))
+
+
+@dataclass(frozen=True)
+class SetAccessLogs:
+    """Write a line for each request to a log group, or to none."""
+
+    rest_api_id: str
+    api_stage: str
+    destination: str
+    layout: str
+
+    def __str__(self) -> str:
+        return f"access logs: {self.destination or 'off'}"
+
 
 @dataclass(frozen=True)
 class UpdateStreamMapping:
@@ -87,6 +119,9 @@ class UpdateStreamMapping:
     handler: str
     mapping: StreamMapping
 
+    def __str__(self) -> str:
+        return f"set how the stream of {self.handler} is read"
+
 
 Step = (
     CreateStack
@@ -95,6 +130,7 @@ Step = (
     | ResetGatewayResponse
     | PublishApi
     | SetThrottles
+    | SetAccessLogs
     | UpdateStreamMapping
 )
 
@@ -132,11 +168,16 @@ _UPDATABLE = {
 
 
 def plan_stack(
-    name: str, template: str, parameters: Mapping[str, str], found: FoundStack | None
+    name: str,
+    template: str,
+    parameters: Mapping[str, str],
+    found: FoundStack | None,
+    *,
+    protected: bool = False,
 ) -> list[Step]:
-    """The steps to the wanted stack; none if it exists already."""
+    """The steps to the wanted stack; none if it exists already. A new one may be `protected`."""
     if found is None:
-        return [CreateStack(name, template, parameters)]
+        return [CreateStack(name, template, parameters, protected)]
     if found.status not in _UPDATABLE:
         raise StackNeedsAttentionError(f"{name} is {found.status}")
     if found.template == template and parameters.items() <= found.parameters.items():
@@ -172,6 +213,13 @@ def plan_throttles(
     current = set(found)
     missing = tuple(throttle for throttle in wanted if throttle not in current)
     return [SetThrottles(rest_api_id, api_stage, missing)] if missing else []
+
+
+def plan_access_logs(
+    rest_api_id: str, api_stage: str, wanted: tuple[str, str], found: tuple[str, str]
+) -> list[Step]:
+    """The steps to the wanted log of requests: the ARN of its group, empty for none, and the layout of a line."""
+    return [] if wanted == found else [SetAccessLogs(rest_api_id, api_stage, *wanted)]
 
 
 def plan_streams(wanted: Mapping[str, StreamMapping], found: Mapping[str, FoundMapping]) -> list[Step]:

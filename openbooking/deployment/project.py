@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,98 @@ def is_production(stage: str, source: Path = ROOT) -> bool:
     return variables_of(stage, source).get("PRODUCTION", "false").lower() == "true"
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a stage chooses beside Chalice's own settings: `options` of its entry in .chalice/config.json."""
+
+    access_logs: bool = False
+    """API Gateway writes a line for each request."""
+    snap_start: bool = False
+    """By pipeline only: new instances of the API start from a snapshot."""
+    gradual: str = "Canary10Percent5Minutes"
+    """By pipeline only: how traffic moves to a new version; `AllAtOnce` to move it at once."""
+
+
+class UnknownOptionError(DeploymentError):
+    sentence = "A stage of .chalice/config.json has an unknown option."
+
+
+def options_of(stage: str, source: Path = ROOT) -> Options:
+    """Raises UnknownStageError, UnknownOptionError."""
+    chosen = _config(source, stage)["stages"][stage].get("options", {})
+    known = {each.name for each in fields(Options)}
+    if unknown := sorted(chosen.keys() - known):
+        raise UnknownOptionError(f"{', '.join(unknown)}; there are: {', '.join(sorted(known))}")
+    return Options(**chosen)
+
+
+def api_stage_of(stage: str, source: Path = ROOT) -> str:
+    """The name of the API's stage. Raises UnknownStageError."""
+    return str(_config(source, stage)["stages"][stage]["api_gateway_stage"])
+
+
+def chosen(config: Mapping[str, Any], stage: str, name: str, default: Any = None, function: str = "") -> Any:
+    """A setting of Chalice, where Chalice looks for it: first for the function in the stage."""
+    of_stage = config["stages"][stage]
+    for place in (
+        of_stage.get("lambda_functions", {}).get(function, {}),
+        of_stage,
+        config.get("lambda_functions", {}).get(function, {}),
+        config,
+    ):
+        if name in place:
+            return place[name]
+    return default
+
+
+def concurrency_of(stage: str, source: Path = ROOT) -> dict[str, int | None]:
+    """Function -> reserved concurrency that .chalice/config.json sets, None for none."""
+    config = _config(source, stage)
+    return {
+        function: chosen(config, stage, "reserved_concurrency", function=function)
+        for function in config["lambda_functions"]
+    }
+
+
+def architecture_of(stage: str, source: Path = ROOT) -> str:
+    """`x86_64` or `arm64`, as .chalice/config.json says."""
+    return str(chosen(_config(source, stage), stage, "lambda_architecture", "x86_64"))
+
+
+def set_concurrency(project: Path, stage: str, concurrency: Mapping[str, int | None]) -> None:
+    """Set the reserved concurrency of an assembled project. Chalice removes it where the project has none."""
+    path = project / ".chalice" / "config.json"
+    config = json.loads(path.read_text())
+    of_stage = config["stages"][stage].setdefault("lambda_functions", {})
+    for function, value in concurrency.items():
+        settings = of_stage.setdefault(function, {})
+        settings.pop("reserved_concurrency", None)
+        if value is not None:
+            settings["reserved_concurrency"] = value
+    _write(path, config)
+
+
+def variables_in(project: Path, stage: str) -> dict[str, str]:
+    """The environment variables of an assembled project."""
+    config = json.loads((project / ".chalice" / "config.json").read_text())
+    variables: dict[str, str] = config["stages"][stage]["environment_variables"]
+    return variables
+
+
+def _config(source: Path, stage: str) -> Any:
+    require_stage(stage, source)
+    return json.loads((source / ".chalice" / "config.json").read_text())
+
+
+# X-Ray has no resources that a policy could name.
+_TRACE = {
+    "Sid": "Trace",
+    "Effect": "Allow",
+    "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+    "Resource": ["*"],
+}
+
+
 def assemble(
     target: Path,
     stage: str,
@@ -72,6 +165,8 @@ def assemble(
     config = json.loads((source / ".chalice" / "config.json").read_text())
     config["stages"] = {stage: config["stages"][stage]}
     config["stages"][stage]["environment_variables"] |= environment or {}
+    config["stages"][stage].pop("options", None)  # ours, unknown to Chalice
+    traced = chosen(config, stage, "xray", default=False)
 
     target.mkdir(parents=True, exist_ok=True)
     for name in SHIPPED:
@@ -86,7 +181,10 @@ def assemble(
     settings.mkdir(exist_ok=True)
     _write(settings / "config.json", config)
     for document in sorted((source / ".chalice").glob("policy-*.json")):
-        _write(settings / document.name, policy(json.loads(document.read_text())))
+        statements = policy(json.loads(document.read_text()))
+        if traced:
+            statements["Statement"].append(_TRACE)
+        _write(settings / document.name, statements)
     return target
 
 

@@ -1,7 +1,7 @@
 """Runs a whole deployment against a simulated AWS on this machine, and shows the result.
 
-Shows that every step is accepted and that a second run has nothing to do. Shows nothing about AWS itself:
-moto checks no permissions and runs no functions.
+Deploys, reads everything back and compares it, deploys again, changes things by hand, rolls back and removes the stage.
+Shows nothing about AWS itself: moto checks no permissions and runs no functions.
 """
 
 from __future__ import annotations
@@ -10,25 +10,35 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
 
-from openbooking.deployment import observation
-from openbooking.deployment.deploy import Aws, Deployed, deploy
+from openbooking.deployment import comparison, observation, project
+from openbooking.deployment.deploy import Aws, Deployed, DriftError, OnDrift, Stage, Who
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.imitation import imitation_of_aws, without_aws
 from openbooking.deployment.packaging import PYTHON
+from openbooking.deployment.releases import LockedError, Releases
+from openbooking.deployment.removal import remove
+from openbooking.deployment.stage_state import StageState
 from openbooking.infra import templates
 from openbooking.infra.templates import ROOT, RUNTIME_PYTHON
 
 REGION = "eu-west-2"
 KEY = "rehearsal"
 ALARM_EMAIL = "alarms@example.org"
+ALARM_PARAMETERS = {"AlarmEmail": ALARM_EMAIL, "MonthlyBudget": "200"}
+
+
+class RehearsalError(DeploymentError):
+    sentence = "The rehearsal has failed:"
 
 
 class NotIdempotentError(DeploymentError):
@@ -40,25 +50,170 @@ class OtherCodeError(DeploymentError):
 
 
 def rehearse(stage: str, *, source: Path = ROOT, say: Callable[[str], None] = print) -> list[str]:
-    """Deploy `stage` twice to a new moto server; return lines that describe the result."""
+    """Take `stage` through its life on a new moto server; return lines that describe what was deployed.
+
+    Raises DeploymentError if a step does not do what it should.
+    """
     if PYTHON != RUNTIME_PYTHON:
         this, wanted = (f"{major}.{minor}" for major, minor in (PYTHON, RUNTIME_PYTHON))
         say(
             f"Rehearsing with Python {this}, for functions of Python {this}. A deployment needs Python {wanted}."
         )
     with imitation_of_aws() as url, tempfile.TemporaryDirectory() as scratch:
-        aws = aws_at(url)
-        first = _deploy(stage, aws, source, Path(scratch), say)
-        say("")
-        say("Second run: nothing should change except Chalice's own update.")
-        second = _deploy(stage, aws, source, Path(scratch), say)
-        if second.steps or second.rest_api_id != first.rest_api_id:
+        return Rehearsal(stage, aws_at(url), source, Path(scratch), say).run()
+
+
+@dataclass
+class Rehearsal:
+    """One life of a stage."""
+
+    name: str
+    aws: Aws
+    source: Path
+    scratch: Path
+    say: Callable[[str], None]
+
+    def run(self) -> list[str]:
+        self._part("Plan: nothing exists yet.")
+        _expect(self._stage().plan(), "a plan of a stage that does not exist is not empty")
+
+        self._part("Deploy.")
+        first = self._deploy()
+        comparison.compare(self._stage(), first)
+        lines = list(_deployed_lines(self.name, self.aws, first))
+
+        self._part("Plan and deploy again: nothing changes except by Chalice's own update.")
+        planned = self._stage().plan(alarm_parameters=ALARM_PARAMETERS)
+        _expect(not planned, f"the plan of a second deployment is not empty: {planned}")
+        # As after an interrupted deployment, or without the team's record.
+        releases = self._releases()
+        releases.s3.delete_object(Bucket=releases.bucket, Key="chalice.json")
+        second = self._deploy()
+        if second.steps or second.rest_api_id != first.rest_api_id or second.release != first.release:
             raise NotIdempotentError(str(second.steps))
-        lines = list(_deployed_lines(stage, aws, first))
-    say("")
-    for line in lines:
-        say(line)
-    return lines
+
+        self._part("Another person changes the stage: a deployment stops, and erases nothing.")
+        self._change_by_hand(first)
+        changed = self._found()
+        self._expect_drift()
+        _expect(self._found() == changed, "a deployment that stopped has changed something")
+
+        self._part("DRIFT=keep leaves it.")
+        self._deploy(on_drift=OnDrift.keep)
+        _expect(self._found() == changed, "DRIFT=keep has changed something")
+        planned = self._stage().plan(alarm_parameters=ALARM_PARAMETERS)
+        _expect(not planned, f"what was kept would be changed by the next deployment: {planned}")
+
+        self._part("A new release, and DRIFT=repair. (What was kept is now known: it is changed once more.)")
+        self._change_by_hand(first, response_status=418, concurrency=5)
+        other = self._changed_source()
+        third = self._deploy(on_drift=OnDrift.repair, source=other)
+        comparison.compare(self._stage(source=other), third)
+        _expect(third.release.id > first.release.id, "a changed stage is not another release")
+
+        self._part("Roll back.")
+        back = self._stage(build="rollback").rollback(first.release.id)
+        comparison.compare(self._stage(build="rollback"), back)
+        _expect(back.rest_api_id == first.rest_api_id, "rolling back has made another API")
+
+        self._part("While one person deploys, another one cannot.")
+        with releases.locked("another person", "now", "deploy"):
+            try:
+                self._stage().rollback()
+            except LockedError as error:
+                self.say(str(error))
+            else:
+                raise RehearsalError("the lock does not hold")
+
+        self._part("Remove the stage; its data stays.")
+        remove(self._stage(build="removal"))
+        _expect(not self.aws.client("lambda").list_functions()["Functions"], "functions are left")
+        _expect(not self.aws.client("apigateway").get_rest_apis()["items"], "an API is left")
+        tables = self.aws.client("dynamodb").list_tables()["TableNames"]
+        _expect(len(tables) == len(templates.table_definitions("x")), "tables are gone")
+
+        self._part("Remove the data too.")
+        remove(self._stage(build="removal"), with_data=True)
+        _expect(not self.aws.client("dynamodb").list_tables()["TableNames"], "tables are left")
+        _expect(not self.aws.client("s3").list_buckets()["Buckets"], "a bucket is left")
+        self.say("")
+        for line in lines:
+            self.say(line)
+        return lines
+
+    def _stage(self, *, build: str = "build", source: Path | None = None) -> Stage:
+        return Stage(
+            self.name,
+            self.aws,
+            source=source or self.source,
+            build=self.scratch / build,
+            python=PYTHON,
+            who=Who("rehearsal"),
+            say=self.say,
+        )
+
+    def _deploy(self, *, on_drift: OnDrift = OnDrift.stop, source: Path | None = None) -> Deployed:
+        stage = self._stage(source=source)
+        return stage.deploy(alarm_parameters=ALARM_PARAMETERS, on_drift=on_drift)
+
+    def _releases(self) -> Releases:
+        found = self._stage().open_releases()
+        assert found is not None
+        return found
+
+    def _found(self) -> StageState:
+        return self._stage().found(self._releases())
+
+    def _change_by_hand(
+        self, deployed: Deployed, *, response_status: int = 403, concurrency: int = 7
+    ) -> None:
+        lambda_ = self.aws.client("lambda")
+        name = f"{templates.APP_NAME}-{self.name}-orders_stream"
+        arn = lambda_.get_function_configuration(FunctionName=name)["FunctionArn"]
+        (mapping,) = lambda_.list_event_source_mappings(FunctionName=arn)["EventSourceMappings"]
+        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
+        self.aws.client("apigateway").put_gateway_response(
+            restApiId=deployed.rest_api_id, responseType="THROTTLED", statusCode=str(response_status)
+        )
+
+    def _expect_drift(self) -> None:
+        try:
+            self._deploy()
+        except DriftError as error:
+            self.say(str(error))
+            for part in (
+                "enabled was True, is False",
+                "concurrency of orders_stream",
+                "gateway response THROTTLED",
+            ):
+                _expect(part in str(error), f"{part!r} was not noticed")
+        else:
+            raise RehearsalError("drift was not noticed")
+
+    def _changed_source(self) -> Path:
+        """The same source with another setting of the stage."""
+        other = self.scratch / "source"
+        for name in ("chalicelib", ".chalice"):
+            shutil.copytree(
+                self.source / name, other / name, ignore=shutil.ignore_patterns("__pycache__", "deployed")
+            )
+        for name in project.SHIPPED:
+            shutil.copyfile(self.source / name, other / name)
+        path = other / ".chalice" / "config.json"
+        config = json.loads(path.read_text())
+        config["stages"][self.name]["environment_variables"]["RATE_LIMIT"] = "123"
+        path.write_text(json.dumps(config))
+        return other
+
+    def _part(self, title: str) -> None:
+        self.say("")
+        self.say(title)
+
+
+def _expect(condition: object, otherwise: str) -> None:
+    if not condition:
+        raise RehearsalError(otherwise)
 
 
 def aws_at(url: str) -> Aws:
@@ -84,19 +239,6 @@ def aws_at(url: str) -> Aws:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         },
-    )
-
-
-def _deploy(stage: str, aws: Aws, source: Path, scratch: Path, say: Callable[[str], None]) -> Deployed:
-    return deploy(
-        stage,
-        aws,
-        source=source,
-        build=scratch / "build",
-        records=scratch / "records",
-        alarm_email=ALARM_EMAIL,
-        python=PYTHON,
-        say=say,
     )
 
 
@@ -150,8 +292,15 @@ def _alarms(stage: str, aws: Aws, deployed: Deployed) -> Iterator[str]:
         for subscription in sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]:
             yield f"topic {arn.rsplit(':', 1)[1]}: {subscription['Endpoint']}, encrypted with {key}"
     for alarm in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]:
-        watched = ", ".join(each["Value"] for each in alarm["Dimensions"])
-        yield f"alarm {alarm['AlarmName']}: {alarm['Namespace']} {alarm['MetricName']} of {watched}"
+        queries = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+        watched = "; ".join(
+            f"{each['Namespace']} {each['MetricName']} of "
+            + ", ".join(dimension["Value"] for dimension in each["Dimensions"])
+            for each in queries or [alarm]
+        )
+        yield f"alarm {alarm['AlarmName']}: {watched}"
+    for dashboard in aws.client("cloudwatch").list_dashboards()["DashboardEntries"]:
+        yield f"dashboard {dashboard['DashboardName']}"
 
 
 def _functions(aws: Aws, deployed: Deployed) -> Iterator[str]:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ROOT / "infra" / "tables.json"
 GATEWAY = ROOT / "infra" / "gateway.json"
 ALARMS = ROOT / "infra" / "alarms.json"
+RELEASES = ROOT / "infra" / "releases.json"
 
 APP_NAME = "openbooking"
 
@@ -24,8 +25,55 @@ APP_NAME = "openbooking"
 # and compiled wheels and bytecode fit one minor version, so packaging and deploying run on it, too.
 RUNTIME_PYTHON = (3, 13)
 
+
+@dataclass(frozen=True)
+class Function:
+    """One function. A new one needs a line in FUNCTIONS; its alarms and graphs follow from it."""
+
+    name: str
+    """Chalice's name, in `.chalice/config.json` and in the name of its policy."""
+    logical_id: str
+    """In a packaged template."""
+    stream: bool = False
+    """It reads a stream."""
+
+    @property
+    def is_api(self) -> bool:
+        return self.name == "api_handler"
+
+    def deployed_name(self, stage: str) -> str:
+        """Its name on AWS."""
+        return f"{APP_NAME}-{stage}" if self.is_api else f"{APP_NAME}-{stage}-{self.name}"
+
+
+FUNCTIONS = (
+    Function("api_handler", "APIHandler"),
+    Function("orders_stream", "OrdersStream", stream=True),
+    Function("inventory_stream", "InventoryStream", stream=True),
+    Function("lease_sweep", "LeaseSweep"),
+    Function("import_sources", "ImportSources"),
+)
+
 # Chalice's name of a stream handler -> its logical id in a packaged template.
-STREAM_HANDLERS = {"orders_stream": "OrdersStream", "inventory_stream": "InventoryStream"}
+STREAM_HANDLERS = {each.name: each.logical_id for each in FUNCTIONS if each.stream}
+
+
+# A line for each request, by API Gateway. No address, no path with ids, no query, no name of a user: nothing in it
+# belongs to a person. `requestId` is the one of the function's log.
+ACCESS_LOG_LAYOUT = json.dumps(
+    {
+        "requestId": "$context.requestId",
+        "time": "$context.requestTimeEpoch",
+        "method": "$context.httpMethod",
+        "route": "$context.resourcePath",
+        "status": "$context.status",
+        "bytes": "$context.responseLength",
+        "latency": "$context.responseLatency",
+        "functionLatency": "$context.integrationLatency",
+        "error": "$context.error.responseType",
+    },
+    separators=(",", ":"),
+)
 
 
 # Properties that every engine accepts in CreateTable. The template's other properties (backups,
@@ -87,6 +135,11 @@ class StreamMapping:
     """Seconds after which a record is too old."""
     bisect: bool
     report_item_failures: bool
+    window: int = 0
+    """Seconds for which records are collected before the function is invoked."""
+    filters: tuple[str, ...] = ()
+    """Patterns; the function is invoked only for records that match one of them. Empty: for all."""
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,9 +162,14 @@ def alarms_stack_name(stage: str) -> str:
     return f"{APP_NAME}-{stage}-alarms"
 
 
-def alarms_template() -> dict[str, Any]:
-    """The template of the alarms stack, unchanged."""
-    return _read(ALARMS)
+def releases_stack_name(stage: str) -> str:
+    """The stack of what deployments from a laptop remember."""
+    return f"{APP_NAME}-{stage}-releases"
+
+
+def releases_template() -> dict[str, Any]:
+    """The template of that stack, unchanged."""
+    return _read(RELEASES)
 
 
 def tables_template() -> dict[str, Any]:
@@ -186,6 +244,8 @@ def stream_mappings(
             longest=properties["MaximumRecordAgeInSeconds"],
             bisect=properties["BisectBatchOnFunctionError"],
             report_item_failures="ReportBatchItemFailures" in properties["FunctionResponseTypes"],
+            window=properties["MaximumBatchingWindowInSeconds"],
+            filters=tuple(each["Pattern"] for each in properties["FilterCriteria"]["Filters"]),
         )
     return wanted
 

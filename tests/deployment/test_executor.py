@@ -51,6 +51,9 @@ def test_a_mapping_is_changed_only_when_it_has_settled() -> None:
             "MaximumRetryAttempts": -1,
             "MaximumRecordAgeInSeconds": 86400,
             "DestinationConfig": {"OnFailure": {"Destination": "arn:queue"}},
+            "MaximumBatchingWindowInSeconds": 0,
+            "FilterCriteria": {"Filters": []},
+            "Enabled": True,
         }
     ]
 

@@ -62,8 +62,12 @@ from openbooking.deployment.packaging import (
     WrongPythonError,
     check,
     package,
+    pins,
 )
+from openbooking.deployment.pipeline import gradual
+from openbooking.deployment.project import Options
 from openbooking.infra import templates
+from openbooking.infra.alarms import alarms_template
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
@@ -998,8 +1002,8 @@ def test_functions_run_on_the_python_that_packaged_them(template: Any) -> None:
     assert runtimes == {f"python{PYTHON[0]}.{PYTHON[1]}"}
 
 
-def published(template: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
-    """The API's stages and its deployments, as CloudFormation makes them of a packaged template."""
+def translated(template: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The resources that CloudFormation makes of a packaged template."""
     from samtranslator.translator.transform import transform
 
     class NoManagedPolicies:
@@ -1011,7 +1015,13 @@ def published(template: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any]
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/deployment.zip"  # as the pipeline uploads it
-    resources = transform(template, {}, NoManagedPolicies())["Resources"].values()
+    resources: dict[str, Any] = transform(template, {}, NoManagedPolicies())["Resources"]
+    return resources
+
+
+def published(template: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
+    """The API's stages and its deployments, as CloudFormation makes them of a packaged template."""
+    resources = translated(template, monkeypatch).values()
     return (
         [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Stage"],
         [each["Properties"] for each in resources if each["Type"] == "AWS::ApiGateway::Deployment"],
@@ -1040,11 +1050,106 @@ def test_the_only_stage_that_is_published_is_throttled(
     assert deployment["StageName"] == "Stage", "the version of OpenAPI is not what keeps it away any more"
 
 
+def test_callers_streams_and_schedule_invoke_the_alias_and_never_the_newest_code(
+    template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resources = translated(template, monkeypatch)
+    aliases = {
+        name: each["Properties"]["FunctionName"]["Ref"]
+        for name, each in resources.items()
+        if each["Type"] == "AWS::Lambda::Alias"
+    }
+    assert sorted(aliases.values()) == sorted(each.logical_id for each in templates.FUNCTIONS)
+    assert {each["Properties"]["Name"] for each in resources.values() if each["Type"].endswith(":Alias")} == {
+        "live"
+    }
+    api = json.dumps(resources["RestAPI"]["Properties"]["Body"])
+    assert set(re.findall(r"functions/(\S+?)/invocations", api)) == {"${APIHandler.Arn}:live"}
+    kinds = []
+    for each in resources.values():
+        properties = each["Properties"]
+        if each["Type"] == "AWS::Lambda::EventSourceMapping":
+            kinds.append(each["Type"])
+            assert properties["FunctionName"]["Ref"] in aliases
+            assert properties["MaximumBatchingWindowInSeconds"] == 1
+            assert properties["FilterCriteria"]["Filters"]
+        if each["Type"] == "AWS::Lambda::Permission":
+            kinds.append(each["Type"])
+            assert properties["FunctionName"]["Ref"] in aliases
+        if each["Type"] == "AWS::Events::Rule":
+            kinds.append(each["Type"])
+            assert [target["Arn"]["Ref"] in aliases for target in properties["Targets"]] == [True]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "AWS::Lambda::EventSourceMapping": 2,
+        "AWS::Lambda::Permission": 3,
+        "AWS::Events::Rule": 2,
+    }
+
+
+def test_a_new_version_of_the_api_gets_traffic_gradually_and_alarms_take_it_back(
+    template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resources = translated(template, monkeypatch)
+    (group,) = (
+        e["Properties"] for e in resources.values() if e["Type"] == "AWS::CodeDeploy::DeploymentGroup"
+    )
+    assert "DEPLOYMENT_FAILURE" in group["AutoRollbackConfiguration"]["Events"]
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    watched = [each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Alarms"]]
+    assert group["AlarmConfiguration"]["Enabled"] is True
+    for name in watched:
+        alarm = resources[name]["Properties"]
+        assert alarm["Period"] == 60
+        assert alarm["TreatMissingData"] == "notBreaching"
+    assert {resources[name]["Properties"]["MetricName"] for name in watched} == {"Errors", "5XXError"}
+    assert "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
+
+
+def test_options_of_a_stage_change_its_template(template: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Options(access_logs=True, snap_start=True, gradual="AllAtOnce")
+    # Applied to what was packaged without them; all else stays.
+    resources = translated(gradual(template, chosen), monkeypatch)
+    (stage,) = (e["Properties"] for e in resources.values() if e["Type"] == "AWS::ApiGateway::Stage")
+    layout = json.loads(stage["AccessLogSetting"]["Format"])
+    assert layout["requestId"] == "$context.requestId"
+    personal = ("identity", "authorizer", "Ip", "path", "protocol", "userAgent", "queryString")
+    assert not [name for name in personal if f"$context.{name}" in stage["AccessLogSetting"]["Format"]]
+    assert "sourceIp" not in stage["AccessLogSetting"]["Format"]
+    assert resources["APIHandler"]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert "SnapStart" not in resources["OrdersStream"]["Properties"]
+    assert template["Resources"]["APIHandler"]["Properties"].get("SnapStart") is None
+
+
+def test_streams_and_sweep_have_their_own_concurrency(template: Any) -> None:
+    reserved = {
+        each.name: template["Resources"][each.logical_id]["Properties"].get("ReservedConcurrentExecutions")
+        for each in templates.FUNCTIONS
+    }
+    assert reserved == {
+        "api_handler": None,
+        "orders_stream": 10,
+        "inventory_stream": 10,
+        "lease_sweep": 1,
+        "import_sources": None,
+    }
+
+
+def test_the_bill_of_materials_has_every_distribution_in_the_zip(packaged: Package) -> None:
+    bill = json.loads(packaged.bill.read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    named = {each["name"]: each["version"] for each in bill["components"]}
+    wanted = pins((Path(__file__).parents[2] / "requirements.txt").read_text())
+    assert named == {**wanted, "chalice": "1.34.0"}
+    assert all(each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}" for each in bill["components"])
+    digest = hashlib.sha256(packaged.zip.read_bytes()).hexdigest()
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
+
+
 def test_the_alarms_of_a_package_are_those_of_its_stage(packaged: Package) -> None:
     alarms = json.loads(packaged.alarms.read_text())
     stage = alarms["Parameters"]["Stage"]
     assert (stage["Default"], stage["AllowedValues"]) == (STAGE, [STAGE])
-    assert alarms["Resources"] == templates.alarms_template()["Resources"]
+    assert alarms["Resources"] == alarms_template()["Resources"]
 
 
 def test_cloudformation_would_take_the_template(packaged: Package) -> None:

@@ -15,11 +15,13 @@ import pytest
 from chalicelib.runtime import telemetry
 from chalicelib.runtime.settings import read_settings
 from openbooking.cli.main import load
+from openbooking.deployment import observation
 from openbooking.infra import templates
+from openbooking.infra.alarms import alarms_template
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
-TEMPLATE = templates.alarms_template()
+TEMPLATE = alarms_template()
 ALARMS = {
     name: resource["Properties"]
     for name, resource in TEMPLATE["Resources"].items()
@@ -29,20 +31,21 @@ ALARMS = {
 OF_AWS = {
     "AWS/Lambda": ({"Errors", "Throttles", "IteratorAge"}, {"FunctionName"}),
     "AWS/SQS": ({"ApproximateNumberOfMessagesVisible"}, {"QueueName"}),
-    "AWS/ApiGateway": ({"5XXError"}, {"ApiName", "Stage"}),
+    "AWS/ApiGateway": ({"5XXError", "Latency"}, {"ApiName", "Stage"}),
+    "AWS/DynamoDB": ({"ReadThrottleEvents", "WriteThrottleEvents"}, {"TableName"}),
 }
-FUNCTIONS = {
-    "openbooking-dev",
-    "openbooking-dev-orders_stream",
-    "openbooking-dev-inventory_stream",
-    "openbooking-dev-lease_sweep",
-    "openbooking-dev-import_sources",
-}
+FUNCTIONS = {each.deployed_name("dev") for each in templates.FUNCTIONS}
+
+
+def metrics_of(alarm: Any) -> list[Any]:
+    """The metrics that an alarm adds up."""
+    parts = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    return parts or [alarm]
 
 
 def counted() -> set[str]:
     """The names of the metrics that the code writes: what it gives to `count`."""
-    names = set()
+    names: set[str] = set()
     for path in (ROOT / "chalicelib").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -52,6 +55,7 @@ def counted() -> set[str]:
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
                 and isinstance(node.args[0].value, str)
+                and node.args[0].value.isalpha()  # str has a `count` too
             ):
                 names.add(node.args[0].value)
     return names
@@ -74,21 +78,33 @@ def dimensions(alarm: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_watches_a_metric_that_exists_and_of_its_own_stage_only(name: str) -> None:
-    alarm = ALARMS[name]
-    if alarm["Namespace"] == telemetry.NAMESPACE:
-        assert alarm["MetricName"] in counted()
-        stage = read_settings({"TABLE_PREFIX": "openbooking-dev"}).stage
-        assert dimensions(alarm) == {"service": telemetry.SERVICE, "stage": stage}
-    else:
-        metrics, names = OF_AWS[alarm["Namespace"]]
-        assert alarm["MetricName"] in metrics
-        assert dimensions(alarm).keys() == names
-        assert all("Ref" in str(each) or "${Stage}" in str(each) for each in alarm["Dimensions"][-1:])
+    for metric in metrics_of(ALARMS[name]):
+        if metric["Namespace"] == telemetry.NAMESPACE:
+            assert metric["MetricName"] in counted()
+            stage = read_settings({"TABLE_PREFIX": "openbooking-dev"}).stage
+            assert dimensions(metric) == {"service": telemetry.SERVICE, "stage": stage}
+            assert telemetry.METRICS[metric["MetricName"]].by == ()
+        else:
+            metrics, names = OF_AWS[metric["Namespace"]]
+            assert metric["MetricName"] in metrics
+            assert dimensions(metric).keys() - {"GlobalSecondaryIndexName"} == names
+            assert "dev" in "-".join(dimensions(metric).values())
+
+
+def test_every_metric_that_is_written_is_declared_and_the_reverse() -> None:
+    assert counted() == telemetry.METRICS.keys()
+
+
+def test_the_table_of_functions_is_that_of_chalice() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    assert [each.name for each in templates.FUNCTIONS] == list(config["lambda_functions"])
 
 
 def test_every_function_has_its_alarms_and_streams_are_watched_for_their_age() -> None:
     def watched(metric: str) -> set[str]:
-        return {dimensions(each)["FunctionName"] for each in ALARMS.values() if each["MetricName"] == metric}
+        return {
+            dimensions(each)["FunctionName"] for each in ALARMS.values() if each.get("MetricName") == metric
+        }
 
     assert watched("Errors") == FUNCTIONS
     assert watched("Throttles") == FUNCTIONS
@@ -109,16 +125,17 @@ def test_the_names_that_alarms_select_are_those_of_the_other_templates() -> None
 
 
 def test_what_the_system_must_say_has_an_alarm() -> None:
-    assert {each["MetricName"] for each in ALARMS.values()} == {
+    assert {metric["MetricName"] for each in ALARMS.values() for metric in metrics_of(each)} == {
         *("RecordsParked", "Sweeps", "PendingWorkWaiting", "PendingWorkFailed", "PendingWorkSetAside"),
-        *("PartnerAtLimit", "SourcesOverdue"),
+        *("PartnerAtLimit", "Bookings", "KeyFailures", "SourcesOverdue"),
         *("Errors", "Throttles", "IteratorAge", "ApproximateNumberOfMessagesVisible", "5XXError"),
+        *("Latency", "ReadThrottleEvents", "WriteThrottleEvents"),
     }
 
 
-def test_only_silence_of_the_sweep_is_itself_an_alarm() -> None:
+def test_only_silence_of_the_sweep_and_of_bookings_is_itself_an_alarm() -> None:
     silent = {name for name, each in ALARMS.items() if each["TreatMissingData"] == "breaching"}
-    assert silent == {"SweepMissing"}
+    assert silent == {"SweepMissing", "BookingsStopped"}
     assert {each["TreatMissingData"] for each in ALARMS.values()} == {"breaching", "notBreaching"}
 
 
@@ -177,6 +194,63 @@ def test_the_topic_is_encrypted_with_a_key_that_cloudwatch_may_use() -> None:
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
+def graphs() -> list[Any]:
+    body = json.loads(TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    return [each["properties"] for each in body["widgets"]]
+
+
+def test_the_dashboard_shows_every_alarm_and_metrics_that_exist() -> None:
+    (shown,) = (each["alarms"] for each in graphs() if "alarms" in each)
+    assert {name.rpartition(":")[2] for name in shown} == {
+        alarm["AlarmName"]["Fn::Sub"] for alarm in ALARMS.values()
+    }
+    names = set()
+    for graph in graphs():
+        for metric in graph.get("metrics", []):
+            if metric[0] == telemetry.NAMESPACE:
+                assert telemetry.METRICS[metric[1]].by == ()
+                names.add(metric[1])
+            elif isinstance(metric[0], dict):
+                found = re.search(r'{OpenBooking,([\w,]+)} MetricName="(\w+)"', metric[0]["expression"])
+                assert found, metric
+                assert {*found[1].split(",")} == {"service", "stage", *telemetry.METRICS[found[2]].by}
+                names.add(found[2])
+    # Sold, refused, raced, leased, published, taken, how fast.
+    assert names >= {
+        "Bookings",
+        "Refusals",
+        "CommitsRefused",
+        "LeasesMade",
+        "FeedAge",
+        "Takings",
+        "milliseconds",
+    }
+
+
+def test_the_budget_is_of_the_stage_and_tells_the_address() -> None:
+    budget = TEMPLATE["Resources"]["Budget"]
+    assert budget["Condition"] == "HasBudget"
+    filters = budget["Properties"]["Budget"]["CostFilters"]
+    assert templates.resolve(filters, "dev", {}) == {"TagKeyValue": ["user:stage$dev"]}
+    for each in budget["Properties"]["NotificationsWithSubscribers"]:
+        assert each["Subscribers"] == [{"SubscriptionType": "EMAIL", "Address": {"Ref": "AlarmEmail"}}]
+    text = RUNBOOK.read_text(encoding="utf-8")
+    assert "\n## budget\n" in text
+
+
+def test_the_runbook_has_no_section_without_an_alarm() -> None:
+    text = RUNBOOK.read_text(encoding="utf-8")
+    sections = set(re.findall(r"^## (\S+)$", text, re.MULTILINE))
+    assert sections == {each["AlarmDescription"].rpartition("#")[2] for each in ALARMS.values()} | {"budget"}
+
+
+def test_templates_fit_into_one_call_of_cloudformation() -> None:
+    """`make deploy` sends them in the call, which takes 51,200 bytes."""
+    for template in (TEMPLATE, templates.tables_template(), templates.releases_template()):
+        assert len(observation.canonical(template)) < 51_200
+    assert templates.TABLES.stat().st_size < 51_200, "the pipeline sends it as it is"
+
+
 def test_without_an_address_there_is_no_subscription() -> None:
     assert TEMPLATE["Parameters"]["AlarmEmail"]["Default"] == ""
     assert TEMPLATE["Resources"]["AlarmSubscription"]["Condition"] == "HasEmail"
@@ -185,9 +259,11 @@ def test_without_an_address_there_is_no_subscription() -> None:
         assert bool(re.fullmatch(pattern, address)) == allowed
 
 
-def test_cloudformation_would_take_the_template() -> None:
+def test_cloudformation_would_take_the_template(tmp_path: Path) -> None:
+    written = tmp_path / "alarms.json"
+    written.write_text(json.dumps(TEMPLATE))
     linted = subprocess.run(
-        [sys.executable, "-c", "from cfnlint.runner import main; main()", str(templates.ALARMS)],
+        [sys.executable, "-c", "from cfnlint.runner import main; main()", str(written)],
         capture_output=True,
         text=True,
         check=False,

@@ -1,11 +1,15 @@
 """Settings from an environment."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from chalicelib.domain.partner_limits import PartnerLimits
 from chalicelib.runtime.settings import Settings, SettingsError, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_empty_environment_is_a_safe_installation() -> None:
@@ -121,3 +125,16 @@ def test_limits_of_partners_have_defaults_and_can_be_turned_off() -> None:
 def test_limits_of_partners_must_not_be_negative(name: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({name: "-1"})
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_code_starts_with_the_settings_of_the_release_before_and_of_the_one_after(stage: str) -> None:
+    """While a stage is deployed: Chalice updates a function's code before its settings."""
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    given = config["stages"][stage]["environment_variables"] | {"SIGNING_KMS_KEY": "key"}
+    later = given | {"A_SETTING_OF_A_LATER_RELEASE": "1"}
+    assert read_settings(later) == read_settings(given)
+    # What every release of a stage has set: which tables are its own, and the key without which it does not start.
+    for name in given.keys() - {"TABLE_PREFIX", "SIGNING_KMS_KEY"}:
+        earlier = {key: value for key, value in given.items() if key != name}
+        assert read_settings(earlier).stage == stage

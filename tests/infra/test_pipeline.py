@@ -1,0 +1,121 @@
+"""The example pipeline: what it runs exists, in the right order, and it stores no key."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from openbooking.cli.stage import app as commands
+from openbooking.infra import templates
+
+ROOT = Path(__file__).resolve().parents[2]
+PIPELINE = ROOT / "infra" / "pipeline" / "github-actions.yml"
+ROLE = ROOT / "infra" / "pipeline" / "role.json"
+TEXT = PIPELINE.read_text(encoding="utf-8")
+WORKFLOW: Any = yaml.safe_load(TEXT)
+STEPS = {name: job["steps"] for name, job in WORKFLOW["jobs"].items()}
+RUNS = [step["run"] for step in STEPS["deploy"] if "run" in step]
+# What `make package` leaves in dist/ for a stage.
+PACKAGED = {"sam.json", "alarms.json", "sbom.json", "deployment.zip"}
+
+
+def test_no_key_is_stored_and_only_the_deployment_may_ask_for_credentials() -> None:
+    assert "secrets." not in TEXT
+    assert not re.search(r"aws-access-key|AWS_SECRET|AKIA", TEXT)
+    assert WORKFLOW["permissions"] == {}
+    assert WORKFLOW["jobs"]["test"]["permissions"] == {"contents": "read"}
+    assert WORKFLOW["jobs"]["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
+    (login,) = (s["with"] for s in STEPS["deploy"] if "configure-aws-credentials" in s.get("uses", ""))
+    assert login == {"role-to-assume": "${{ vars.AWS_ROLE }}", "aws-region": "${{ vars.AWS_REGION }}"}
+
+
+def test_credentials_come_after_everything_that_runs_code_of_others() -> None:
+    uses = [step.get("uses", step.get("run", "")) for step in STEPS["deploy"]]
+    (login,) = (number for number, use in enumerate(uses) if "configure-aws-credentials" in use)
+    (package,) = (number for number, use in enumerate(uses) if use.startswith("make package"))
+    assert package < login
+    assert all(not use.startswith(("make", "actions/")) for use in uses[login + 1 :])
+
+
+def test_it_runs_on_the_python_of_the_functions_and_after_the_tests() -> None:
+    python = ".".join(map(str, templates.RUNTIME_PYTHON))
+    versions = [
+        step["with"]["python-version"]
+        for steps in STEPS.values()
+        for step in steps
+        if "setup-python" in step.get("uses", "")
+    ]
+    assert versions == [python, python]
+    assert WORKFLOW["jobs"]["deploy"]["needs"] == "test"
+    assert {"run": "make test"} in STEPS["test"]
+
+
+def test_two_deployments_never_overlap() -> None:
+    assert WORKFLOW["concurrency"]["cancel-in-progress"] is False
+
+
+def test_every_command_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    everything = [step["run"] for steps in STEPS.values() for step in steps if "run" in step]
+    assert {line.split()[1] for line in everything if line.startswith("make ")} <= targets
+    ours = {match for line in everything for match in re.findall(r"openbooking stage (\w+)", line)}
+    known = {each.name or each.callback.__name__ for each in commands.registered_commands if each.callback}
+    assert ours == {"check"} <= known
+
+
+def test_stacks_are_deployed_in_the_order_in_which_they_need_each_other() -> None:
+    stacks = [m[1] for run in RUNS if (m := re.search(r"cloudformation deploy --stack-name (\S+)", run))]
+    assert stacks == ["openbooking-$STAGE-data", "openbooking-$STAGE", "openbooking-$STAGE-alarms"]
+    assert templates.stack_name("$STAGE") == stacks[0]
+    assert templates.alarms_stack_name("$STAGE") == stacks[2]
+
+
+@pytest.mark.parametrize("run", [run for run in RUNS if "--template-file" in run])
+def test_every_template_is_in_the_source_or_in_the_package(run: str) -> None:
+    (file,) = re.findall(r"--template-file (\S+)", run)
+    name = file.rpartition("/")[2]
+    assert (ROOT / file).exists() or name in {*PACKAGED, "packaged.json"}
+    for parameter in re.findall(r"--parameter-overrides (\w+)=", run):
+        document = json.loads((ROOT / "infra" / name).read_text())
+        assert parameter in document["Parameters"]
+
+
+def test_the_page_for_people_has_the_same_commands() -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    for run in RUNS:
+        if "cloudformation deploy" in run:
+            template = re.findall(r"--template-file (\S+)", run)[0].replace("$STAGE", "prod")
+            assert f"--template-file {template}" in page
+
+
+def test_only_jobs_of_one_environment_of_one_repository_get_the_role() -> None:
+    role = json.loads(ROLE.read_text())["Resources"]["DeployRole"]["Properties"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    conditions = statement["Condition"]["StringEquals"]
+    assert conditions["token.actions.githubusercontent.com:sub"] == {
+        "Fn::Sub": "repo:${Repository}:environment:${Environment}"
+    }
+    assert WORKFLOW["jobs"]["deploy"]["environment"] == "prod"
+    for each in role["Policies"][0]["PolicyDocument"]["Statement"]:
+        if each["Resource"] == "*":
+            assert each["Condition"] == {
+                "ForAnyValue:StringEquals": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
+            }
+
+
+@pytest.mark.parametrize("template", [ROLE, templates.RELEASES], ids=lambda path: path.name)
+def test_cloudformation_would_take_the_template(template: Path) -> None:
+    linted = subprocess.run(
+        [sys.executable, "-c", "from cfnlint.runner import main; main()", str(template)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
