@@ -191,8 +191,8 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
         Telemetry(metrics=False).failure("settings", fault)
         return _response(_error_reply(InternalLibraryConfigurationError()), "")
     call = Call(system, request, params)
-    request_id = str(request.context.get("requestId") or "")
-    system.telemetry.begin(request_id)
+    # API Gateway gives it to the caller in a header.
+    system.telemetry.begin(str(request.context.get("requestId") or ""))
     base_url, error, busy = "", None, None
     try:
         base_url = call.base_url
@@ -214,9 +214,6 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
     if error is not None:
         call.log_ids["error"] = error.term
         reply = _error_reply(error, resource)
-        if error.status >= 500 and request_id and isinstance(reply.body, dict):
-            # What the caller can quote, and what the lines of the log are found by.
-            reply.body["requestId"] = request_id
         if resource.fault_page is not None and error.status >= 500:
             page = resource.fault_page(call.service, error)
             reply = page_reply(error.status, page, **_retry_after(error))
