@@ -202,7 +202,7 @@ def is_released(order: StoredOrder | None) -> bool:
 def parent_of(opportunity: Opportunity) -> str | None:
     """The id of what it belongs to; None if that is not published, as an EventSeries."""
     parent = opportunity.parent or {}
-    if not {parent.get("@type")} & (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
+    if str(parent.get("@type")) not in (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
         return None
     if parent.get("@type") in UNIT_TYPES:
         parent = parent.get("aggregateFacilityUse") or {}
