@@ -387,7 +387,7 @@ def _whole_of(opportunity: Opportunity) -> str | None:
     """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
     parent = opportunity.parent or {}
     is_sold = opportunity.offers or opportunity.unusable_offers
-    return parent.get("@id") if is_sold and not WHOLES.isdisjoint(types_of(parent)) else None
+    return reference(parent) if is_sold and WHOLES.intersection(types_of(parent)) else None
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:
