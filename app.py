@@ -57,3 +57,9 @@ def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
 def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
     return events.sweep()
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="import_sources")
+def import_sources(event: CloudWatchEvent) -> dict[str, int]:
+    """Once a minute: import the sources that are due."""
+    return events.import_sources()

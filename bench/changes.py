@@ -25,10 +25,10 @@ from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.feeds.names import orders_feed
+from chalicelib.importing import rpde
 from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.store import DynamoStore
-from openbooking.importing import rpde
 from tests.importing.site import SELLER, OperatorSite, series, served, session
 from tests.support import engines
 from tests.support.builders import BROKER, CUSTOMER

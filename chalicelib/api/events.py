@@ -8,6 +8,9 @@ from chalicelib.runtime.system import installed
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.records import Record
 
+# Of the 15 minutes that the function has: a step may have to end its page, its comparison or its transactions.
+_IMPORT_SECONDS = 600.0
+
 
 def orders_changed(records: list[Record]) -> dict[str, Any]:
     """Handle records of the Orders stream; the answer says from which record to retry."""
@@ -33,6 +36,17 @@ def sweep() -> dict[str, int]:
     system.telemetry.count("Sweeps")
     system.telemetry.flush()
     return handled
+
+
+def import_sources() -> dict[str, int]:
+    """Once a minute: import the sources that are due, and continue what an earlier run has not finished."""
+    system = installed()
+    try:
+        return system.import_sources(_IMPORT_SECONDS)
+    except StoreBusy:  # the next run starts them
+        return {}
+    finally:
+        system.telemetry.flush()
 
 
 def _changed(stream: str, records: Sequence[Record]) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 Checks run in the order of ERR-09, those of one item in the order of ERR-08.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
 from chalicelib.booking.requests import OrderRequest, RequestedItem
-from chalicelib.domain.capacity import capacity_errors
+from chalicelib.booking.sub_events import as_taken, why_sub_events_prevent
+from chalicelib.domain.capacity import Available, shortages
 from chalicelib.domain.details import attendee_errors, intake_form_errors
 from chalicelib.domain.errors import (
     IncompleteAttendeeDetailsError,
@@ -23,6 +25,7 @@ from chalicelib.domain.errors import (
     UnknownOpportunityError,
 )
 from chalicelib.domain.lifecycle import OrderState
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.orders import Order, OrderItem, order_state
 from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
@@ -82,15 +85,18 @@ def assess(
     found: list[list[OrderItemError]] = []
     quoted = _quoted_offers(snapshot, moment) if as_quoted else {}
     requires_approval = False
+    wanted = _wanted_spaces(request, snapshot)
     for requested in request.items:
         item, errors = _resolve(requested, snapshot, with_details=with_customer)
+        if item.opportunity is not None and item.opportunity.sub_events:
+            item = replace(item, opportunity=as_taken(item.opportunity, snapshot, wanted, moment.now))
         if item.opportunity is not None and item.opportunity.seller_id != seller.id:
             raise SellerMismatchError(
                 "The opportunity belongs to another seller.", instance=item.opportunity_id
             )
         if item.offer is not None:
             # Whether it may be sold, and by which flow, is judged by the Offer as it is now.
-            errors = _not_bookable(item, seller, moment, at_desk=request.at_desk)
+            errors = _not_bookable(item, seller, snapshot, moment, at_desk=request.at_desk)
             requires_approval = requires_approval or (item.offer.needs_approval and not request.at_desk)
             offer = quoted.get((item.opportunity_id, item.offer_id), item.offer)
             item = replace(item, offer=offer, price=unit_price(offer, seller, tax_excluded=tax_excluded))
@@ -174,10 +180,20 @@ def _offer_error(offer_id: str, snapshot: Snapshot) -> OrderItemError:
     return (UnacceptableOfferError if elsewhere else UnknownOfferError)(instance=offer_id)
 
 
-def _not_bookable(item: OrderItem, seller: Seller, moment: Moment, *, at_desk: bool) -> list[OrderItemError]:
+def _wanted_spaces(request: OrderRequest, snapshot: Snapshot) -> Counter[str]:
+    """The spaces that the items would take, by Opportunity id."""
+    found = (snapshot.opportunities.get(item.opportunity_id or "") for item in request.items)
+    return Counter(each for known in found if known is not None for each in known.opportunity.takes)
+
+
+def _not_bookable(
+    item: OrderItem, seller: Seller, snapshot: Snapshot, moment: Moment, *, at_desk: bool
+) -> list[OrderItemError]:
     assert item.opportunity is not None and item.offer is not None
-    reason = seller.why_no_bookings or item.opportunity.why_not_bookable(
-        item.offer, moment.now, at_desk=at_desk
+    reason = (
+        seller.why_no_bookings
+        or item.opportunity.why_not_bookable(item.offer, moment.now, at_desk=at_desk)
+        or why_sub_events_prevent(item.opportunity, snapshot)
     )
     return [OpportunityOfferPairNotBookableError(reason, instance=item.opportunity_id)] if reason else []
 
@@ -186,26 +202,30 @@ def _add_capacity_errors(
     items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], snapshot: Snapshot
 ) -> None:
     """Add errors to the items that exceed the capacity, by ascending position (ERR-07)."""
-    by_opportunity: dict[str, list[int]] = {}
+    counted: list[int] = []
     for n in sorted(range(len(items)), key=lambda n: items[n].position or 0):
-        if not found[n] and (opportunity := items[n].opportunity) is not None:
-            by_opportunity.setdefault(opportunity.id, []).append(n)
-    for opportunity_id, indexes in by_opportunity.items():
-        known = snapshot.opportunities[opportunity_id]
-        if not known.capacity.open_for_booking:
-            for n in indexes:
-                found[n].append(
-                    OpportunityOfferPairNotBookableError("Booking is closed.", instance=opportunity_id)
-                )
+        opportunity = items[n].opportunity
+        if found[n] or opportunity is None:
             continue
-        verdicts = capacity_errors(
-            len(indexes),
-            known.capacity.spaces_free_to(known.hold),
-            known.capacity.spaces_leased_by_others(known.hold),
+        if snapshot.opportunities[opportunity.id].capacity.open_for_booking:
+            counted.append(n)
+        else:
+            error = OpportunityOfferPairNotBookableError("Booking is closed.", instance=opportunity.id)
+            found[n].append(error)
+    taken = [items[n].takes for n in counted]
+    available = {
+        key: Available(
+            known.capacity.spaces_free_to(known.hold), known.capacity.spaces_leased_by_others(known.hold)
         )
-        for n, verdict in zip(indexes, verdicts, strict=True):
-            if verdict is not None:
-                found[n].append(verdict(instance=opportunity_id))
+        for key in {each for takes in taken for each in takes}
+        if (known := snapshot.stored(key)) is not None
+    }
+    for n, takes, shortage in zip(counted, taken, shortages(taken, available), strict=True):
+        if shortage is not None:
+            # The session of a course that is short: others of it may have spaces.
+            of_a_part = shortage.opportunity_id != takes[0]
+            text = f"This is so for one of its sessions: {shortage.opportunity_id}." if of_a_part else None
+            found[n].append(shortage.error(text, instance=shortage.opportunity_id))
 
 
 def _add_started(items: Sequence[OrderItem], found: Sequence[list[OrderItemError]], moment: Moment) -> None:
@@ -233,8 +253,7 @@ def _add_conflicts(
         item.offer if _counts(errors) else None for item, errors in zip(items, found, strict=True)
     ]
     currency = next((offer.currency for offer in offers if offer and offer.currency), None)
-    opportunities = list(dict.fromkeys(item.opportunity.id for item in items if item.opportunity))
-    one_too_many = set(opportunities[policy.max_opportunities :])
+    one_too_many = _beyond(items, policy.max_opportunities)
     checked = policy.prepayment_supported and not payable_together
     clashes = payment_conflicts(offers) if checked else [False] * len(items)
     for n, (item, offer) in enumerate(zip(items, offers, strict=True)):
@@ -251,14 +270,32 @@ def _add_conflicts(
             found[n].append(OpportunityIsInConflictError(reason))
 
 
+def _beyond(items: Sequence[OrderItem], most: int) -> set[str]:
+    """The Opportunities of items with which the Order takes spaces of more than `most`."""
+    taken: set[str] = set()
+    beyond: set[str] = set()
+    for item in items:
+        if item.opportunity is None or item.opportunity.id in beyond:
+            continue
+        if len(item.takes) > MAX_OPPORTUNITIES:
+            continue  # it cannot be booked in any Order, which is its error
+        if len(taken.union(item.takes)) > most:
+            beyond.add(item.opportunity.id)
+        else:
+            taken.update(item.takes)
+    return beyond
+
+
 def _with_remaining(items: Iterable[OrderItem], snapshot: Snapshot) -> Iterable[OrderItem]:
     for item in items:
-        known = snapshot.opportunities.get(item.opportunity.id) if item.opportunity else None
-        yield replace(item, spaces_remaining=_spaces_remaining(known)) if known else item
+        known = [found for each in item.takes if (found := snapshot.stored(each)) is not None]
+        yield replace(item, spaces_remaining=_spaces_remaining(known))
 
 
-def _spaces_remaining(known: OpportunitySnapshot) -> int:
-    return known.capacity.spaces_free_to(known.hold)
+def _spaces_remaining(known: Iterable[OpportunitySnapshot]) -> int | None:
+    """The spaces that are left of the one that has the fewest; None without a limit."""
+    limited = (each for each in known if not each.capacity.is_unlimited)
+    return min((each.capacity.spaces_free_to(each.hold) for each in limited), default=None)
 
 
 def _counts(errors: Sequence[OrderItemError]) -> bool:

@@ -148,7 +148,7 @@ def _ended(order: Order, note: str, error: OpenBookingError | None = None) -> De
 
 def _why_not_honoured(order: Order, snapshot: Snapshot) -> str | None:
     """Why the proposal cannot be booked as it was proposed, as far as its Opportunities were read (P-17)."""
-    for opportunity_id in order.holds():
+    for opportunity_id in order.sold():
         if opportunity_id in snapshot.absent:
             return WITHDRAWN_NOTE
         known = snapshot.opportunities.get(opportunity_id)
@@ -160,14 +160,19 @@ def _why_not_honoured(order: Order, snapshot: Snapshot) -> str | None:
 def _short_of_spaces(order: Order, snapshot: Snapshot) -> str | None:
     """The first Opportunity without enough spaces for the proposal, as far as they were read."""
     for opportunity_id, hold in order.holds().items():
-        known = snapshot.opportunities.get(opportunity_id)
+        known = snapshot.stored(opportunity_id)
         if known is not None and known.capacity.spaces_free_to(known.hold) < hold.spaces:
             return opportunity_id
     return None
 
 
-def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int:
-    """The revision at which the proposal may be booked: the one that was checked, or else the one proposed."""
+def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int | None:
+    """The revision at which the proposal may be booked: the one that was checked, or else the one proposed.
+
+    Any of a sub-event that is not sold itself.
+    """
+    if opportunity_id not in order.sold():
+        return None
     if known := snapshot.opportunities.get(opportunity_id):
         return known.opportunity.revision
     return min(
@@ -248,7 +253,7 @@ def _place(
     answer = render(replace(order, items=_with_spaces_after(order.items)) if takes_spaces else order)
     order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
-    held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot)
+    held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot, order.sold())
     saved = save_order(order, existing, outdated=outdated_counters(order.key, snapshot, moment.now))
     return Decision(Answer(order, usage=usage), (saved, *held))
 
@@ -257,8 +262,8 @@ def _with_spaces_after(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
     """The items with the spaces that remain after they are booked (C1-09 excludes leases, not bookings)."""
     taken = spaces_wanted(items)
     return tuple(
-        replace(item, spaces_remaining=item.spaces_remaining - taken[item.opportunity.id])
-        if item.opportunity is not None and item.spaces_remaining is not None
+        replace(item, spaces_remaining=item.spaces_remaining - max(taken[each] for each in item.takes))
+        if item.takes and item.spaces_remaining is not None
         else item
         for item in items
     )

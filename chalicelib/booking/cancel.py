@@ -59,7 +59,7 @@ def change_items(
     # Spaces are released whatever has happened to the Opportunity since.
     held = (
         move if move.spaces_taken > 0 else replace(move, revision=None)
-        for move in moves(order.key, order.holds(), changed.holds(), snapshot)
+        for move in moves(order.key, order.holds(), changed.holds(), snapshot, changed.sold())
     )
     return (save_order(changed, before or order), *held)
 

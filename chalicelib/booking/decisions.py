@@ -45,7 +45,8 @@ class OpportunitySnapshot:
 class Snapshot:
     """Everything a stage may look at, read at one moment. Unknown Opportunities are not in it.
 
-    `absent` are the ids of Opportunities that were looked for and are unknown or withdrawn.
+    `absent` are the ids of Opportunities that were looked for and are unknown or withdrawn; `withdrawn` are the
+    latter, which a course may still have as sub-events.
     `other_offers` are the ids of Offers that belong to the Opportunities in `Wanted.offers_of`.
     """
 
@@ -55,6 +56,11 @@ class Snapshot:
     other_offers: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
     counters: PartnerCounters = field(default_factory=PartnerCounters)
+    withdrawn: Mapping[str, OpportunitySnapshot] = field(default_factory=dict)
+
+    def stored(self, opportunity_id: str) -> OpportunitySnapshot | None:
+        """The Opportunity, also if it is withdrawn; None if it was not read, or is unknown."""
+        return self.opportunities.get(opportunity_id) or self.withdrawn.get(opportunity_id)
 
 
 def _most_before(limit: int, more: int) -> int | None:
@@ -68,9 +74,9 @@ class MoveHold:
     The counters change by the difference, so that bookings of different Customers never invalidate each
     other. `revision`, if given, is the one that was priced; it must still be current and open for booking, also
     if the counters do not change.
-    `may_be_closed`: it need not be open for booking.
     `ends_before_others`: this lease ends before every other one on the Opportunity. `limits`, if given, are
-    those that the partner's leases on the Opportunity must not exceed.
+    those that the partner's leases on the Opportunity must not exceed. `may_be_closed`: it need not be open for
+    booking.
     """
 
     opportunity_id: str
@@ -78,9 +84,9 @@ class MoveHold:
     before: Hold | None
     after: Hold | None
     revision: int | None = None
-    may_be_closed: bool = False
     ends_before_others: bool = False
     limits: PartnerLimits | None = None
+    may_be_closed: bool = False
 
     @property
     def spaces_taken(self) -> int:
@@ -200,6 +206,7 @@ T = TypeVar("T")
 class Decision(Generic[T]):
     """The answer, and the changes to commit as one. No changes: nothing is written.
 
+    `unread` are Opportunities that the decision depends on, and no commit checks: it is made again with them.
     `error` is raised instead of the answer once the changes are written: the request is refused, and the
     refusal changes something, as when a proposal has ended.
     """
@@ -207,6 +214,7 @@ class Decision(Generic[T]):
     answer: T
     changes: tuple[Change, ...] = ()
     error: Exception | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

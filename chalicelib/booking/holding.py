@@ -1,6 +1,6 @@
 """The moves from the spaces that an Order holds now to those that it should hold."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,36 +18,50 @@ def holds_before(snapshot: Snapshot, now: datetime) -> dict[str, Hold]:
     """
     order = snapshot.order
     holds = order.holds() if isinstance(order, Order) and not order.has_lapsed(now) else {}
-    holds = {key: hold for key, hold in holds.items() if key not in snapshot.opportunities}
-    holds |= {key: known.hold for key, known in snapshot.opportunities.items() if known.hold}
+    read = {**snapshot.withdrawn, **snapshot.opportunities}
+    holds = {key: hold for key, hold in holds.items() if key not in read}
+    holds |= {key: known.hold for key, known in read.items() if known.hold}
     return holds
 
 
 def moves(
-    order: OrderKey, before: Mapping[str, Hold], after: Mapping[str, Hold], snapshot: Snapshot | None = None
+    order: OrderKey,
+    before: Mapping[str, Hold],
+    after: Mapping[str, Hold],
+    snapshot: Snapshot | None = None,
+    sold: Collection[str] = (),
 ) -> tuple[MoveHold, ...]:
     """One move for each Opportunity whose hold changes.
 
-    Spaces of an Opportunity in the `snapshot` are only taken, or changed to another state, at the revision
-    there. They are released at any revision, even if the session cannot be booked any more.
+    Spaces of an Opportunity that is `sold` itself are only taken, or changed to another state, at the revision in
+    the `snapshot`. They are released at any revision, even if the session cannot be booked any more; and so are
+    spaces taken of sub-events, of which a place in the whole shows nothing.
     """
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    return tuple(_move(key, order, before.get(key), after.get(key), snapshot) for key in changed)
+    return tuple(
+        _move(key, order, before.get(key), after.get(key), snapshot, is_sold=key in sold) for key in changed
+    )
 
 
 def _move(
-    key: str, order: OrderKey, before: Hold | None, after: Hold | None, snapshot: Snapshot | None
+    key: str,
+    order: OrderKey,
+    before: Hold | None,
+    after: Hold | None,
+    snapshot: Snapshot | None,
+    *,
+    is_sold: bool,
 ) -> MoveHold:
-    if after is None or snapshot is None or key not in snapshot.opportunities:
+    known = snapshot.stored(key) if snapshot is not None else None
+    if after is None or known is None:
         return MoveHold(key, order, before, after)
-    known = snapshot.opportunities[key]
     others_end_at = known.capacity.next_expiry_at
     ends_first = (
         after.expires_at is not None and others_end_at is not None and after.expires_at < others_end_at
     )
     releases = before is not None and before.state is after.state and before.spaces >= after.spaces
-    revision = None if releases else known.opportunity.revision
-    return MoveHold(key, order, before, after, revision, ends_first)
+    revision = known.opportunity.revision if is_sold and not releases else None
+    return MoveHold(key, order, before, after, revision, ends_before_others=ends_first)
 
 
 def lease_end(now: datetime, lease_for: timedelta) -> datetime:
@@ -74,7 +88,7 @@ def release_as_lease(
         known = snapshot.opportunities.get(key)
         if known is not None:
             lease = Hold(hold.spaces, HoldState.leased, expires_at, LeaseKind.named)
-            move = replace(_move(key, order.key, hold, lease, snapshot), revision=None, limits=limits)
+            move = replace(_move(key, order.key, hold, lease, snapshot, is_sold=False), limits=limits)
             if move.is_within_limits(known.capacity.share_of(order.key.partner_id)):
                 return move
         return MoveHold(key, order.key, hold, None)

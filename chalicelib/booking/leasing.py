@@ -67,7 +67,9 @@ def _usage(order: Order, snapshot: Snapshot, moment: Moment) -> list[Usage]:
     limits, partner_id = moment.policy.limits, order.key.partner_id
     usage = []
     for opportunity_id, hold in order.holds().items():
-        known = snapshot.opportunities[opportunity_id]
+        known = snapshot.stored(opportunity_id)
+        if known is None:
+            continue  # a sub-event: the commit checks it
         share = known.capacity.share_of(partner_id) + hold.share
         if known.hold is not None:
             share = share - known.hold.share

@@ -4,12 +4,14 @@ An Order or OrderProposal is brought in line with the Opportunity as it is now, 
 there was: several changes in a row need one write, and repeating it changes nothing.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.booking.access import with_channel
 from chalicelib.booking.cancel import change_items
-from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
+from chalicelib.booking.decisions import Change, Decision, Moment, Snapshot, save_order
+from chalicelib.booking.holding import moves
 from chalicelib.booking.proposal_ends import (
     CANCELLED_NOTE,
     WITHDRAWN_NOTE,
@@ -25,6 +27,7 @@ from chalicelib.domain.lifecycle import (
     TransitionRefused,
     next_item_status,
 )
+from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 
@@ -35,6 +38,9 @@ class ChangeKind(StrEnum):
     cancelled = "cancelled"  # it was cancelled; other properties may have changed too
     logistics = "logistics"  # its name, time, place, status or description has changed
     withdrawn = "withdrawn"  # its source has deleted it: Orders stay valid, OrderProposals do not
+    sub_events = (
+        "sub_events"  # others of its sub-events are sold singly: a place in it takes a space of these
+    )
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class OpportunityChange:
     `revision` is the Opportunity's revision after the change; it distinguishes the change from a later one.
     `message` belongs to a cancellation. `cancelled_in` is the revision that was cancelled: items that were
     booked at an earlier one are cancelled, even if the Opportunity was restored meanwhile (CANCEL-12).
+    `is_elsewhere`: its time or place has changed, about which people on a course get a notice.
     """
 
     opportunity_id: str
@@ -51,6 +58,7 @@ class OpportunityChange:
     message: str | None = None
     revision: int = 0
     cancelled_in: int | None = None
+    is_elsewhere: bool = False
 
 
 def change_between(
@@ -62,12 +70,23 @@ def change_between(
     """
     if after.status is EventStatus.EventCancelled and before.status is not EventStatus.EventCancelled:
         return cancellation_of(after)
-    if before.as_ordered() == after.as_ordered():
+    if before.as_ordered() != after.as_ordered():
+        kind = ChangeKind.logistics
+    elif set(before.sub_events) != set(after.sub_events):
+        kind = ChangeKind.sub_events
+    else:
         return None
-    if earlier is not None and earlier.kind is ChangeKind.cancelled:
-        in_revision = earlier.cancelled_in or earlier.revision
-        return replace(earlier, revision=after.revision, cancelled_in=in_revision)
-    return OpportunityChange(after.id, ChangeKind.logistics, revision=after.revision)
+    is_elsewhere = after.is_elsewhere_than(before)
+    if earlier is not None:
+        is_elsewhere = is_elsewhere or earlier.is_elsewhere
+        if earlier.kind is ChangeKind.cancelled:
+            in_revision = earlier.cancelled_in or earlier.revision
+            return replace(
+                earlier, revision=after.revision, cancelled_in=in_revision, is_elsewhere=is_elsewhere
+            )
+        if earlier.kind is ChangeKind.logistics:
+            kind = ChangeKind.logistics
+    return OpportunityChange(after.id, kind, revision=after.revision, is_elsewhere=is_elsewhere)
 
 
 def withdrawal_of(opportunity: Opportunity, earlier: OpportunityChange | None = None) -> OpportunityChange:
@@ -97,21 +116,35 @@ def follow(
     if not isinstance(order, Order) or order.kind is OrderKind.OrderQuote:
         return Decision(None)  # deleted meanwhile, or a lease, which ends by the clock
     if order.kind is OrderKind.OrderProposal:
-        return _follow_as_proposal(order, change, opportunity, moment, is_withdrawn=is_withdrawn)
+        return _follow_as_proposal(order, change, opportunity, snapshot, moment, is_withdrawn=is_withdrawn)
 
-    def followed(change: OpportunityChange) -> Decision[None]:
-        items = tuple(_followed(item, change, opportunity) for item in order.items)
+    if change.kind is ChangeKind.sub_events:
+        return _with_other_sub_events(order, opportunity, snapshot)
+
+    def followed(change: OpportunityChange, *, with_notices: bool = True) -> Decision[None]:
+        items = tuple(
+            _followed(item, change, opportunity, order, snapshot, with_notices=with_notices)
+            for item in order.items
+        )
         return Decision(None, change_items(order, items, snapshot))
 
     try:
         return followed(change)
     except RequestTooLargeError:
         # The Order has as many different messages as its row holds: the cancellation matters more than its text.
-        return followed(replace(change, message=None))
+        with suppress(RequestTooLargeError):
+            return followed(replace(change, message=None))
+        return followed(replace(change, message=None), with_notices=False)
 
 
 def _follow_as_proposal(
-    order: Order, change: OpportunityChange, opportunity: Opportunity, moment: Moment, *, is_withdrawn: bool
+    order: Order,
+    change: OpportunityChange,
+    opportunity: Opportunity,
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    is_withdrawn: bool,
 ) -> Decision[None]:
     """Where it cannot be honoured as it was proposed, it is rejected whole, and its spaces are released (P-17, A-03)."""
     if order.open_proposal is None:
@@ -121,19 +154,80 @@ def _follow_as_proposal(
     if any(_is_cancelled_for(item, change, opportunity) for item in order.items):
         return Decision(None, end_proposal(order, change.message or CANCELLED_NOTE))
     reason = WITHDRAWN_NOTE if is_withdrawn else why_not_as_proposed(order.items, opportunity)
-    if reason and opportunity.id in order.holds():
+    # A proposal of a course does not end with one of its sessions: the Seller, who answers it, has changed that.
+    if reason and opportunity.id in order.holds() and opportunity.id in order.sold():
         return Decision(None, end_proposal(order, reason))
+    if change.kind is ChangeKind.sub_events:
+        return _with_other_sub_events(order, opportunity, snapshot)
     items = tuple(
-        _shown_as(item, opportunity) if _is_behind(item, opportunity) else item for item in order.items
+        _shown_as(item, opportunity, order, snapshot) if _is_behind(item, opportunity) else item
+        for item in order.items
     )
     if items == order.items:
         return Decision(None)
-    return Decision(None, (save_order(replace(order, items=items, published=True), order),))
+    return Decision(None, _saved(order, replace(order, items=items, published=True), snapshot))
 
 
-def _followed(item: OrderItem, change: OpportunityChange, opportunity: Opportunity) -> OrderItem:
+def _with_other_sub_events(order: Order, opportunity: Opportunity, snapshot: Snapshot) -> Decision[None]:
+    """The Order with spaces of the sub-events that are sold singly now; the Customer sees no difference."""
+    items = tuple(
+        replace(
+            item,
+            opportunity=replace(
+                item.opportunity, sub_events=_sub_events_of(item, opportunity, order, snapshot)
+            ),
+        )
+        if item.opportunity is not None and item.opportunity.id == opportunity.id and item.holds_a_space
+        else item
+        for item in order.items
+    )
+    if items == order.items:
+        return Decision(None)
+    return Decision(None, _saved(order, replace(order, items=items), snapshot))
+
+
+def _saved(before: Order, after: Order, snapshot: Snapshot) -> tuple[Change, ...]:
+    return (save_order(after, before), *moves(before.key, before.holds(), after.holds(), snapshot))
+
+
+def _sub_events_of(
+    item: OrderItem, opportunity: Opportunity, order: Order, snapshot: Snapshot
+) -> tuple[str, ...]:
+    """The sub-events of which the item takes a space from now on.
+
+    A place was sold before a new one was offered singly. Where that has no space for it, it is not counted there:
+    what was booked stays booked.
+    """
+    assert item.opportunity is not None
+    counted = {each for other in order.items for each in other.takes}
+    places = sum(opportunity.id in other.takes[:1] for other in order.items)
+    taken = []
+    for sub_event in opportunity.sub_events:
+        if sub_event not in item.opportunity.sub_events:
+            known = snapshot.stored(sub_event)
+            is_unknown = known is None and sub_event in snapshot.absent
+            is_full = known is not None and known.capacity.spaces_free_to(known.hold) < places
+            if is_unknown or is_full or len(counted | {sub_event}) > MAX_OPPORTUNITIES_KEPT:
+                continue
+            counted.add(sub_event)
+        taken.append(sub_event)
+    return tuple(taken)
+
+
+def _followed(
+    item: OrderItem,
+    change: OpportunityChange,
+    opportunity: Opportunity,
+    order: Order,
+    snapshot: Snapshot,
+    *,
+    with_notices: bool,
+) -> OrderItem:
     if item.status in CANCELLED:
         return item  # a cancelled item stays cancelled, and gets no other change (CANCEL-12)
+    if opportunity.id in item.takes[1:]:
+        notice = _notice(change, opportunity) if with_notices else None
+        return replace(item, customer_notice=notice) if notice else item
     if _is_cancelled_for(item, change, opportunity):
         assert item.status is not None
         try:
@@ -144,7 +238,18 @@ def _followed(item: OrderItem, change: OpportunityChange, opportunity: Opportuni
         # Restored meanwhile, it is on again for others; this Customer is not shown a session to come to.
         if opportunity.status is not EventStatus.EventCancelled:
             return item
-    return _shown_as(item, opportunity) if _is_behind(item, opportunity) else item
+    return _shown_as(item, opportunity, order, snapshot) if _is_behind(item, opportunity) else item
+
+
+def _notice(change: OpportunityChange, opportunity: Opportunity) -> str | None:
+    """The notice for people on a course about a change of one of its sessions (NOTIF-01)."""
+    name = opportunity.name or "A session"
+    at = f"{opportunity.starts_at:%d %B %Y, %H:%M} UTC" if opportunity.starts_at else "a time to be announced"
+    if opportunity.status is EventStatus.EventCancelled:
+        return f"{name} ({at}) is cancelled." + (f" {change.message}" if change.message else "")
+    if change.is_elsewhere:
+        return f"{name} has a new time or place: {at}."
+    return None
 
 
 def _is_cancelled_for(item: OrderItem, change: OpportunityChange, opportunity: Opportunity) -> bool:
@@ -167,12 +272,14 @@ def _is_behind(item: OrderItem, opportunity: Opportunity) -> bool:
     )
 
 
-def _shown_as(item: OrderItem, opportunity: Opportunity) -> OrderItem:
+def _shown_as(item: OrderItem, opportunity: Opportunity, order: Order, snapshot: Snapshot) -> OrderItem:
     """The item on the Opportunity as it is now; at the Offer that it was booked with (B-13).
 
     A channel that the Seller gave one Order alone stays, unless that of the Opportunity has changed.
     """
     channel, known = opportunity.access_channel, item.opportunity.access_channel if item.opportunity else None
-    item = replace(item, opportunity=replace(opportunity, offers=(), unusable_offers=()))
+    sub_events = _sub_events_of(item, opportunity, order, snapshot)
+    shown = replace(opportunity, offers=(), unusable_offers=(), sub_events=sub_events)
+    item = replace(item, opportunity=shown)
     is_booked = item.status is not OrderItemStatus.OrderItemProposed  # else it has no access yet (ACCESS-07)
     return with_channel(item, channel) if is_booked and channel != known else item

@@ -101,7 +101,7 @@ def amend_proposal(
     proposal = _proposal_of(order)
     if choices and not any(_may_be_negotiated(item) for item in order.items):
         raise UnacceptableOfferError("None of the offers allows negotiation.")
-    check_opportunities(order.items, choices or {})
+    check_opportunities(order.items, choices or {}, snapshot)
     items = tuple(
         replacement(item, choices[item.id or ""], snapshot, moment)
         if choices and item.id in choices

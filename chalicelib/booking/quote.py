@@ -17,6 +17,7 @@ from chalicelib.booking.existing import check_seller
 from chalicelib.booking.holding import holds_before, moves
 from chalicelib.booking.leasing import with_lease
 from chalicelib.booking.requests import OrderRequest
+from chalicelib.booking.sub_events import unread_sub_events
 from chalicelib.domain.capacity import HoldState
 from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
 from chalicelib.domain.orders import Order, OrderItem, OrderKind, next_version, order_state
@@ -47,7 +48,10 @@ def quote(
     leases = moment.policy.anonymous_leases or (with_customer and moment.policy.named_leases)
     if not leases:
         is_leased = state is OrderState.quote
-        return _with_kept_lease(order, snapshot, moment) if is_leased else Decision(Answer(order))
+        if is_leased:
+            return _with_kept_lease(order, snapshot, moment)
+        # No commit checks the sub-events of a course, so they are read.
+        return Decision(Answer(order), unread=unread_sub_events(order.items, snapshot))
 
     order, usage = with_lease(order, snapshot, moment, with_customer=with_customer)
     before = holds_before(snapshot, moment.now)
@@ -59,7 +63,7 @@ def quote(
     order = next_version(order, existing)
     held = (
         replace(move, limits=moment.policy.limits)
-        for move in moves(order.key, before, order.holds(), snapshot)
+        for move in moves(order.key, before, order.holds(), snapshot, order.sold())
     )
     outdated = outdated_counters(order.key, snapshot, moment.now)
     saved = save_order(without_personal_data(order), existing, outdated=outdated)
@@ -78,8 +82,9 @@ def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decisi
     left = {key: hold.spaces for key, hold in before.items() if hold.state is HoldState.leased}
     kept: list[OrderItem] = []
     for item in order.items:
-        if item.opportunity is not None and left.get(item.opportunity.id, 0) > 0:
-            left[item.opportunity.id] -= 1
+        if item.takes and all(left.get(each, 0) > 0 for each in item.takes):
+            for each in item.takes:
+                left[each] -= 1
             kept.append(item)
     if not kept:
         return Decision(Answer(order), (remove_order(existing), *moves(order.key, before, {})))
@@ -101,7 +106,7 @@ def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decisi
                 prepayment_supported=moment.policy.prepayment_supported,
             ),
         )
-    held = moves(order.key, before, lease.holds(), snapshot)
+    held = moves(order.key, before, lease.holds(), snapshot, lease.sold())
     return Decision(Answer(order), (save_order(without_personal_data(lease), existing), *held))
 
 

@@ -18,6 +18,7 @@ from chalicelib.booking.access import (
 from chalicelib.booking.cancel import change_items
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.existing import existing_order
+from chalicelib.booking.sub_events import as_taken, why_sub_events_prevent
 from chalicelib.domain.errors import (
     OpportunityHasInsufficientCapacityError,
     OpportunityIsFullError,
@@ -33,6 +34,7 @@ from chalicelib.domain.lifecycle import (
     next_item_status,
 )
 from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, spaces_wanted
 from chalicelib.domain.parties import Json
 from chalicelib.domain.pricing import unit_price
@@ -124,7 +126,7 @@ def replace_items(
         new = replace(new, customer_notice=notice)
         return with_access_after_replacement(new, item.opportunity, order.access_methods, moment)
 
-    check_opportunities(order.items, choices)
+    check_opportunities(order.items, choices, snapshot)
     items = _changed(order, replaced, choices.keys())
     check_spaces(items, choices, snapshot)
     return Decision(None, change_items(order, items, snapshot))
@@ -152,10 +154,11 @@ def check_spaces(
     Raises OpportunityIsFullError, OpportunityHasInsufficientCapacityError.
     """
     wanted = spaces_wanted(items)
-    for opportunity_id, _ in choices.values():
-        if opportunity_id not in wanted:
+    new = dict.fromkeys(each for item in items if item.id in choices for each in item.takes)
+    for opportunity_id in new:
+        known = snapshot.stored(opportunity_id)
+        if opportunity_id not in wanted or known is None:
             continue
-        known = snapshot.opportunities[opportunity_id]
         free = known.capacity.spaces_free_to(known.hold)
         if free <= 0:
             raise OpportunityIsFullError(instance=opportunity_id)
@@ -163,13 +166,19 @@ def check_spaces(
             raise OpportunityHasInsufficientCapacityError(instance=opportunity_id)
 
 
-def check_opportunities(items: tuple[OrderItem, ...], choices: Mapping[str, tuple[str, str]]) -> None:
+def check_opportunities(
+    items: tuple[OrderItem, ...], choices: Mapping[str, tuple[str, str]], snapshot: Snapshot
+) -> None:
     """Refuse a replacement that leaves an Order with more Opportunities than its row and a transaction hold.
 
     Raises OpportunityIsInConflictError.
     """
-    after = {choices[item.id or ""][0] if item.id in choices else item.opportunity_id for item in items}
-    if len(after) > max(MAX_OPPORTUNITIES_KEPT, len({item.opportunity_id for item in items})):
+    before = {each for item in items for each in (item.opportunity_id, *item.takes)}
+    after = {each for item in items if item.id not in choices for each in (item.opportunity_id, *item.takes)}
+    for opportunity_id, _ in choices.values():
+        known = snapshot.opportunities.get(opportunity_id)
+        after.update(known.opportunity.takes if known else (opportunity_id,))
+    if len(after) > max(MAX_OPPORTUNITIES_KEPT, len(before)):
         raise OpportunityIsInConflictError(
             f"An order may have at most {MAX_OPPORTUNITIES_KEPT} different opportunities."
         )
@@ -190,7 +199,9 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
     offer = known.opportunity.offer(offer_id) if known else None
     if known is None or offer is None or known.opportunity.seller_id != seller.id:
         raise UnacceptableOfferError(instance=offer_id)
-    reason = known.opportunity.why_not_bookable(offer, moment.now)
+    reason = known.opportunity.why_not_bookable(offer, moment.now) or why_sub_events_prevent(
+        known.opportunity, snapshot
+    )
     if reason or not known.capacity.open_for_booking:
         raise OpportunityOfferPairNotBookableError(reason or "Booking is closed.", instance=opportunity_id)
     if offer.currency != item.offer.currency:
@@ -199,10 +210,20 @@ def replacement(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, mo
         item,
         opportunity_id=opportunity_id,
         offer_id=offer_id,
-        opportunity=replace(known.opportunity, offers=(), unusable_offers=()),
+        opportunity=as_taken(
+            replace(known.opportunity, offers=(), unusable_offers=()),
+            snapshot,
+            _as_many_as(known.opportunity, order),
+            moment.now,
+        ),
         offer=offer,
         price=unit_price(offer, seller, tax_excluded=order.totals.tax_excluded),
     )
+
+
+def _as_many_as(opportunity: Opportunity, order: Order) -> Mapping[str, int]:
+    """The most spaces that a replacement could take of each sub-event."""
+    return dict.fromkeys(opportunity.sub_events, len(order.items))
 
 
 def _change(snapshot: Snapshot, change: _Change, item_ids: Collection[str] | None = None) -> Decision[None]:

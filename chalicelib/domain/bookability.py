@@ -6,6 +6,8 @@ What a source does not state, or states in words that are not known, is a barrie
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
+
 
 class Reason(StrEnum):
     """What prevents a booking. The value of each member is stored with the Opportunity."""
@@ -18,6 +20,7 @@ class Reason(StrEnum):
     status_unknown = "status_unknown"  # `eventStatus`
     availability_unknown = "availability_unknown"  # `beta:availability`, or `availability` of an Offer
     not_available = "not_available"  # the same: sold out, or not sold online
+    sub_events = "sub_events"  # more sub-events are also sold singly than one Order can take spaces of
     # of the Offer
     not_an_offer = "not_an_offer"  # a `beta:IndicativeOffer`, or of no type
     no_id = "no_id"  # its `@id` is not a URL, or too long
@@ -44,6 +47,10 @@ _TEXTS = {
     Reason.status_unknown: "It is not known whether this activity takes place: its eventStatus is {value}.",
     Reason.availability_unknown: "It is not known whether places are available: availability is {value}.",
     Reason.not_available: "The seller states that no places are available: {value}.",
+    Reason.sub_events: (
+        f"It has {{value}} sessions that are also sold singly, and one order takes spaces of {MAX_OPPORTUNITIES} at"
+        " most, its own included."
+    ),
     Reason.not_an_offer: "This is not an Offer that can be booked, but of the type {value}.",
     Reason.no_id: "The offer has no @id that can be used: {value}.",
     Reason.price: "The offer has no price that can be charged: {value}.",

@@ -1,11 +1,12 @@
 """Spaces: how many an Opportunity has, who holds them, and which OrderItem gets which error.
 
-Invariant, checkable at any time: spaces_total = spaces_left + the sum of the spaces taken by holds.
+Invariant, checkable at any time: spaces_total = spaces_left + the sum of the spaces taken by holds. An Opportunity
+without a limit has UNLIMITED spaces in all, so that the same arithmetic applies to it.
 """
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +18,9 @@ from chalicelib.domain.errors import (
     OpportunityIsFullError,
     OrderItemError,
 )
+
+# `spaces_total` of an Opportunity that any number of people can book: more than any other can state.
+UNLIMITED = 10**12
 
 
 class HoldState(StrEnum):
@@ -99,13 +103,32 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class SourceCount:
+    """What we know of a source's counter of one Opportunity; see `source_counts`.
+
+    `stated` is the number of spaces left that it stated last, `unknown` how many of the held spaces it did not know
+    then, `oversold` how many spaces are missing: they are held, and the source has sold them, too.
+    """
+
+    stated: int
+    unknown: int = 0
+    oversold: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it stays as it is until the source states another number."""
+        return not self.unknown and not self.oversold
+
+
+@dataclass(frozen=True)
 class Capacity:
     """The counters of one Opportunity.
 
     `spaces_leased` is the part of the held spaces that is only leased. `spaces_requested` are not held: they
     are those of OrderProposals that take no space before B. No lease on it ends before `next_expiry_at`.
     `revision` is that of the Opportunity the spaces are sold at; `version` counts every change of this row.
-    `shares` are the leased spaces of each partner, by `share_key`.
+    `shares` are the leased spaces of each partner, by `share_key`. `source_count` is what is known of the counter
+    of the source that it was imported from.
     """
 
     spaces_total: int
@@ -117,6 +140,17 @@ class Capacity:
     next_expiry_at: datetime | None = None
     spaces_requested: int = 0
     shares: Mapping[str, Share] = field(default_factory=dict)
+    source_count: SourceCount | None = None
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether any number of people can book it; then no number of spaces is shown."""
+        return self.spaces_total >= UNLIMITED
+
+    @property
+    def spaces_shown(self) -> int | None:
+        """The number of spaces left that open data shows; None: without a limit."""
+        return None if self.is_unlimited else self.spaces_left
 
     @property
     def has_holds(self) -> bool:
@@ -138,20 +172,63 @@ class Capacity:
         return self.shares.get(share_key(partner_id), _NO_SHARE) if self.shares else _NO_SHARE
 
 
-def capacity_errors(wanted: int, free: int, leased_by_others: int) -> list[type[OrderItemError] | None]:
-    """For each of `wanted` OrderItems on one Opportunity, in order, the error it gets or None (ERR-07).
+@dataclass(frozen=True)
+class Available:
+    """The spaces of one Opportunity for one Order: free to it, and leased by others."""
 
-    The first `free` items get none; then as many as others have leased get the error for leased spaces;
-    the rest exceed the capacity. If no space is free or leased, the Opportunity is full.
+    free: int
+    leased_by_others: int = 0
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """The Opportunity that has too few spaces for an OrderItem, and the error that the item gets."""
+
+    opportunity_id: str
+    error: type[OrderItemError]
+
+
+def shortages(wanted: Sequence[Sequence[str]], available: Mapping[str, Available]) -> list[Shortage | None]:
+    """For each OrderItem, in order, the shortage of the Opportunities that it takes a space of, or None (ERR-07).
+
+    Of each Opportunity, the first items get its free spaces; then as many as others have leased get the error for
+    leased spaces; the rest exceed the capacity. If no space is free or leased, it is full. An item that gets no
+    space of one Opportunity takes none of the others. Opportunities that are not in `available` are not counted.
     """
-    free, leased = max(free, 0), max(leased_by_others, 0)
-    if free == 0 and leased == 0:
-        return [OpportunityIsFullError] * wanted
-    return [
-        None
-        if n < free
-        else OpportunityCapacityIsReservedByLeaseError
-        if n < free + leased
-        else OpportunityHasInsufficientCapacityError
-        for n in range(wanted)
-    ]
+    free = {key: max(each.free, 0) for key, each in available.items()}
+    leased = {key: max(each.leased_by_others, 0) for key, each in available.items()}
+    full = {key for key in available if not free[key] and not leased[key]}
+    found: list[Shortage | None] = []
+    for takes in wanted:
+        short = [key for key in takes if key in available and not free[key]]
+        if not short:
+            for key in takes:
+                if key in available:
+                    free[key] -= 1
+            found.append(None)
+            continue
+        worst = max(
+            (_shortage(key, is_full=key in full, is_leased=leased[key] > 0) for key in short),
+            key=lambda each: _GRAVITY.index(each.error),
+        )
+        for key in short:
+            leased[key] -= 1
+        found.append(worst)
+    return found
+
+
+# An item that lacks spaces of several Opportunities gets the last of these that applies.
+_GRAVITY: tuple[type[OrderItemError], ...] = (
+    OpportunityCapacityIsReservedByLeaseError,
+    OpportunityHasInsufficientCapacityError,
+    OpportunityIsFullError,
+)
+
+
+def _shortage(opportunity_id: str, *, is_full: bool, is_leased: bool) -> Shortage:
+    if is_full:
+        return Shortage(opportunity_id, OpportunityIsFullError)
+    error = (
+        OpportunityCapacityIsReservedByLeaseError if is_leased else OpportunityHasInsufficientCapacityError
+    )
+    return Shortage(opportunity_id, error)

@@ -44,6 +44,7 @@ class Opportunity:
     the fields of `orderItemIntakeForm` (DETAILS-06). These three are not part of the open feed.
     `barriers`: why it cannot be booked with any Offer, as it is published; `unusable_offers`: those Offers of
     it that lack what an Offer needs. `is_embedded`: its source publishes it inside its parent.
+    `sub_events`: the ids of its sub-events that are also sold singly. A place in it is a place in each of them.
     """
 
     id: str
@@ -64,6 +65,12 @@ class Opportunity:
     barriers: tuple[Barrier, ...] = ()
     unusable_offers: tuple[UnusableOffer, ...] = ()
     is_embedded: bool = False
+    sub_events: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The ids of all Opportunities of which a booking of it takes a space, its own first."""
+        return (self.id, *self.sub_events)
 
     @property
     def name(self) -> str:
@@ -115,6 +122,7 @@ class Opportunity:
             barriers=(),
             unusable_offers=(),
             is_embedded=False,
+            sub_events=(),
         )
 
     def is_elsewhere_than(self, other: "Opportunity") -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
 from chalicelib.domain.parties import Json
+
+OPENACTIVE = "https://openactive.io/"
+SCHEMA_ORG = "https://schema.org/"
 
 
 class OpportunityType(StrEnum):
@@ -23,6 +26,10 @@ class OpportunityType(StrEnum):
     ScheduledSession = "ScheduledSession"
     FacilityUse = "FacilityUse"
     Slot = "Slot"
+    HeadlineEvent = "HeadlineEvent"
+    CourseInstance = "CourseInstance"
+    Event = "Event"
+    OnDemandEvent = "OnDemandEvent"
 
     @property
     def traits(self) -> Traits:
@@ -32,6 +39,11 @@ class OpportunityType(StrEnum):
     @property
     def is_bookable(self) -> bool:
         return self.traits.is_bookable
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can be booked, and so can its sub-events: a place in it is a place in each of them."""
+        return self in _WHOLES
 
 
 @dataclass(frozen=True)
@@ -99,16 +111,67 @@ class Times:
 ONCE = Times(state=taking_place_once, read=lambda document: document)
 
 
+def _on_days(starts_at: datetime, ends_at: datetime) -> Json:
+    """The days of a course, which the specification states without times; its sessions have these."""
+    first, last = starts_at.astimezone(UTC).date(), ends_at.astimezone(UTC).date()
+    return {
+        "startDate": first.isoformat(),
+        "endDate": last.isoformat(),
+        "duration": f"P{(last - first).days + 1}D",
+    }
+
+
+def _from_days(document: Json) -> Json:
+    """The start of the first and the end of the last session, as far as the document states them; else whole days.
+
+    Days are those of UTC. A course that starts too early by some hours is cancelled and sold for a shorter time, and
+    one that ends too late can be joined on its last day.
+    """
+    sessions = [each for each in document.get("subEvent") or () if isinstance(each, dict)]
+    starts = [each["startDate"] for each in sessions if _has_time(each.get("startDate"))]
+    ends = [each["endDate"] for each in sessions if _has_time(each.get("endDate"))]
+    times = {**document}
+    if (day := _day(document.get("startDate"))) is not None:
+        times["startDate"] = min(starts, key=datetime.fromisoformat, default=_instant(day))
+    if (day := _day(document.get("endDate"))) is not None:
+        times["endDate"] = max(ends, key=datetime.fromisoformat, default=_instant(day + timedelta(days=1)))
+    return times
+
+
+def _has_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _day(value: object) -> datetime | None:
+    """The start of a day that is stated without a time."""
+    try:
+        day = (
+            date.fromisoformat(value) if isinstance(value, str) and len(value) == len("2026-06-01") else None
+        )
+    except ValueError:
+        return None
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+DAYS = Times(state=_on_days, read=_from_days)
+
+
 @dataclass(frozen=True)
 class Traits:
     """The properties of one type.
 
     `feed`: the path of its open feed under /feeds, and of its identifiers under /api/identifiers.
     `title`: the name of that feed for people.
-    `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it must state a `startDate`.
+    `namespace`: the vocabulary of its name, which the dataset site states with its feed.
+    `is_bookable`: whether it can be booked itself (BOOKABLE-01); then it must state a `startDate`,
+    unless it is not `is_scheduled`: it can be used at any time, and by any number unless it states one.
     `times`: how it states its start and its end.
     `parents` and `parent_term`: the types it may inherit from, and the property that names its parent.
     `may_stand_alone`: whether the parent is optional.
+    `contains_parent`: its feed shows the parent inside it, for readers that do not read the parent's feed.
     `units`: the type of its parts, which may be the parent instead (`individualFacilityUse`).
     `place_is_the_parents`: name and place are always those of the parent.
     `offers_are_the_parents`: Offers are usually published with the parent.
@@ -119,12 +182,15 @@ class Traits:
     feed: str
     title: str
     family: Family
+    namespace: str = OPENACTIVE
     is_bookable: bool = False
+    is_scheduled: bool = True
     times: Times = ONCE
     parents: tuple[OpportunityType, ...] = ()
     parent_term: str | None = None
     units: str | None = None
     may_stand_alone: bool = False
+    contains_parent: bool = False
     place_is_the_parents: bool = False
     offers_are_the_parents: bool = False
     test_names: Mapping[str, str | None] = field(default_factory=dict)
@@ -160,7 +226,51 @@ OPPORTUNITY_TYPES: Mapping[OpportunityType, Traits] = MappingProxyType(
                 "IndividualFacilityUseSlot": "IndividualFacilityUse",
             },
         ),
+        OpportunityType.HeadlineEvent: Traits(
+            "headline-events",
+            "Headline events",
+            EVENTS,
+            is_bookable=True,
+            test_names={"HeadlineEvent": None},
+        ),
+        OpportunityType.CourseInstance: Traits(
+            "course-instances",
+            "Courses",
+            EVENTS,
+            is_bookable=True,
+            times=DAYS,
+            test_names={"CourseInstance": None},
+        ),
+        OpportunityType.Event: Traits(
+            "events",
+            "Events",
+            EVENTS,
+            namespace=SCHEMA_ORG,
+            is_bookable=True,
+            parents=(OpportunityType.HeadlineEvent, OpportunityType.CourseInstance),
+            parent_term="superEvent",
+            may_stand_alone=True,
+            contains_parent=True,
+            test_names={
+                "Event": None,
+                "HeadlineEventSubEvent": "HeadlineEvent",
+                "CourseInstanceSubEvent": "CourseInstance",
+            },
+        ),
+        OpportunityType.OnDemandEvent: Traits(
+            "on-demand-events",
+            "On-demand events",
+            EVENTS,
+            namespace=SCHEMA_ORG,
+            is_bookable=True,
+            is_scheduled=False,
+            test_names={"OnDemandEvent": None},
+        ),
     }
+)
+
+_WHOLES = frozenset(
+    parent for traits in OPPORTUNITY_TYPES.values() for parent in traits.parents if parent.traits.is_bookable
 )
 
 OPEN_FEEDS: Mapping[str, OpportunityType] = MappingProxyType(

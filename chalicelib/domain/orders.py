@@ -66,6 +66,11 @@ class OrderItem:
     def holds_a_space(self) -> bool:
         return self.status not in CANCELLED
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The Opportunities of which it takes a space: its own, and the sub-events that are sold singly, too."""
+        return self.opportunity.takes if self.opportunity is not None else ()
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -142,6 +147,10 @@ class Order:
             opportunity_id: Hold(spaces, state, *lease)
             for opportunity_id, spaces in spaces_wanted(self.items).items()
         }
+
+    def sold(self) -> frozenset[str]:
+        """The Opportunities of its items, without the sub-events of which these take a space."""
+        return frozenset(item.opportunity.id for item in self.items if item.opportunity is not None)
 
     @property
     def open_proposal(self) -> Proposal | None:
@@ -231,7 +240,5 @@ _HOLD_STATES = {
 
 
 def spaces_wanted(items: Iterable[OrderItem]) -> dict[str, int]:
-    """How many spaces the items take, by Opportunity id (BOOKABLE-11)."""
-    return dict(
-        Counter(item.opportunity.id for item in items if item.opportunity is not None and item.holds_a_space)
-    )
+    """How many spaces the items take, by Opportunity id (BOOKABLE-11): also those of sub-events."""
+    return dict(Counter(each for item in items if item.holds_a_space for each in item.takes))

@@ -94,7 +94,7 @@ def listing_item(listing: Listing, capacity: Capacity | None) -> FeedItem:
     """An Opportunity's item in its open feed. Details and capacity are two rows: its version is their sum."""
     opportunity = listing.opportunity
     # What is off sale has no spaces to sell.
-    spaces = 0 if listing.closed else capacity.spaces_left if capacity else None
+    spaces = 0 if listing.closed else capacity.spaces_shown if capacity else None
     data = None if listing.deleted else feed_data(opportunity, spaces)
     version = listing.version + (capacity.version if capacity else 0)
     return FeedItem(opportunity.id, opportunity.type.value, version, data)

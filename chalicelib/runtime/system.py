@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chalicelib.identity.limits import RateLimiter
     from chalicelib.identity.logins import Logins
     from chalicelib.identity.passwords import Passwords
+    from chalicelib.importing.sources import Sources
     from chalicelib.sandbox.keeping import Sandbox
     from chalicelib.services.following import Follower
     from chalicelib.services.informing import Informer
@@ -385,6 +386,40 @@ class System:
         if self.settings.production:
             raise SettingsError("A sandbox is never in production.")
         return Sandbox(self.store, self.pending, self.seller_actions, self.retry, self.now, self.new_id)
+
+    @property
+    def sources(self) -> "Sources":
+        """Operators' sites that are imported again and again."""
+        from chalicelib.importing.sources import Sources
+
+        return Sources(
+            self.register,
+            self.pending,
+            self.inventory,
+            self.retry,
+            self.now,
+            self.new_id,
+            self.settings.base_url or None,
+        )
+
+    def import_sources(self, seconds: float) -> dict[str, int]:
+        """One run of the schedule of imports, of about so many seconds: how many were started, handled, overdue."""
+        from chalicelib.importing import sources as importing
+        from chalicelib.services.pending import Worker
+
+        ends_at = self.retry.clock() + seconds
+        sources = self.sources
+        started = sources.start_due()
+        steps: dict[str, TakeStep] = {
+            importing.KIND: lambda work: sources.take_step(work, lambda: self.retry.clock() < ends_at)
+        }
+        worker = Worker(self.pending, steps, self.retry, self.now, self.telemetry)
+        handled = worker.run({importing.KIND: seconds})[importing.KIND]
+        overdue = sources.overdue()
+        if overdue:
+            self.telemetry.info("sources overdue", sources=overdue)
+        self.telemetry.count("SourcesOverdue", len(overdue))
+        return {"started": started, "handled": handled, "overdue": len(overdue)}
 
     # --- how the installation presents itself ---------------------------------------------
 

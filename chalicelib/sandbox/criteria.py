@@ -31,8 +31,14 @@ class Features:
     refund_until: str | None = None
     needs: tuple[FlowRequirement, ...] = ()
     online: bool = False
+    offline: bool = False
     seller_terms: bool = False
     tax_mode: TaxMode | None = None
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether the criterion compares a time with the start of the Opportunity."""
+        return self.starts_in != _STARTS_IN or self.opens is not None or self.refund_until is not None
 
 
 # Each criterion in one line.
@@ -68,7 +74,7 @@ CRITERIA: Mapping[str, Features] = {
     "TestOpportunityBookableWithNegotiation": Features(needs=(FlowRequirement.OpenBookingNegotiation,)),
     "TestOpportunityBookableSellerTermsOfService": Features(seller_terms=True),
     "TestOpportunityOnlineBookable": Features(online=True),
-    "TestOpportunityOfflineBookable": Features(),
+    "TestOpportunityOfflineBookable": Features(offline=True),
 }
 
 # The suite requests these to check that they are refused: a free Offer takes no payment (PAY-03).

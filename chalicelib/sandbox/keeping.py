@@ -27,13 +27,14 @@ from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.opportunities import Published
 
 KIND = "sandbox"
 # Entries with places whose proposals are answered; looked at in every run.
 ANSWERING = "sandbox-answers"
 SOURCE = "sandbox"
 
-# Places in an entry: an Opportunity and its parent are three rows, and one transaction writes up to 100.
+# Places in an entry: an Opportunity and its parent are four rows at most, and one transaction writes up to 100.
 _IN_ENTRY = 25
 _ENTRIES = 10
 
@@ -232,16 +233,21 @@ class Sandbox:
         """Publish the next version of these Opportunities, at new dates, unless an Order holds one meanwhile."""
         moved = 0
         for place in aged:
-            listing, _ = known[_id(place)]
-            version = listing.version + 1
-            *_, built = build(place, sellers[place.request.seller_id].document, now).published()
-            opportunity = replace(built.opportunity, revision=version)
+            *parents, built = build(place, sellers[place.request.seller_id].document, now).published()
             with suppress(CommitRefused):
-                self.store.publish(
-                    Listing(opportunity, version=version, source=SOURCE), built.spaces, if_unheld=True
-                )
+                self._publish_next(built, known[_id(place)][0])
                 moved += 1
+                for parent in parents:
+                    if parent.opportunity.type.is_bookable:  # it has dates, too
+                        listing, _ = self.store.listings([parent.opportunity.id])[parent.opportunity.id]
+                        self._publish_next(parent, listing)
         return moved
+
+    def _publish_next(self, built: Published, listing: Listing) -> None:
+        """Raises CommitRefused if an Order holds it."""
+        version = listing.version + 1
+        opportunity = replace(built.opportunity, revision=version)
+        self.store.publish(Listing(opportunity, version=version, source=SOURCE), built.spaces, if_unheld=True)
 
     def _withdraw(self, old: Iterable[Place]) -> None:
         """Withdraw the Opportunities of these places, and their parents. Their Orders stay valid."""

@@ -6,16 +6,17 @@ The time and the ids are passed in; publishing is done by the caller.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.offers import FlowRequirement
-from chalicelib.domain.opportunity_types import EVENTS, UNIT_TYPES, OpportunityType
+from chalicelib.domain.opportunity_types import DAYS, EVENTS, UNIT_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
 from chalicelib.sandbox.criteria import CRITERIA, Features
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.wire.jsonld import CONTEXT, term_iri
 from chalicelib.wire.opportunities import Published
-from chalicelib.wire.reading import read_opportunity
+from chalicelib.wire.reading import kind_of, read_opportunity
 
 _LASTS = timedelta(hours=1)
 _PLENTY = 10
@@ -45,14 +46,18 @@ class TestOpportunity:
         parent = self.parent
         for part in (parent or {}).get("individualFacilityUse", []):
             parent = {**part, "aggregateFacilityUse": self.parent}
-        opportunity = read_opportunity(
-            self.document,
-            parent,
-            attendee_details_required=self.attendee_details_required,
-            intake_form=self.intake_form,
-            access_channel=self.access_channel,
-        )
-        return (opportunity,) if self.parent is None else (read_opportunity(self.parent), opportunity)
+        details: dict[str, Any] = {
+            "attendee_details_required": self.attendee_details_required,
+            "intake_form": self.intake_form,
+            "access_channel": self.access_channel,
+        }
+        opportunity = read_opportunity(self.document, parent, **details)
+        if self.parent is None:
+            return (opportunity,)
+        if kind_of(self.parent).is_whole:
+            whole = read_opportunity(self.parent, **details, sub_events=[opportunity.opportunity.id])
+            return whole, opportunity
+        return read_opportunity(self.parent), opportunity
 
 
 def build_opportunity(
@@ -83,7 +88,9 @@ def build_opportunity(
             if FlowRequirement.OpenBookingIntakeForm in features.needs
             else ()
         ),
-        access_channel=_access_channel(number) if features.online else None,
+        access_channel=_access_channel(number)
+        if features.online or not request.type.traits.is_scheduled
+        else None,
     )
 
 
@@ -119,20 +126,14 @@ def _made(
     family = traits.family
     if features.online and not family.may_be_online:
         raise TestInterfaceRefused(f"A {request.type} cannot be online.")
-    most = most_spaces(request)
     opportunity_id, parent_id = ids(request, number)
-    starts_at = now.replace(second=0, microsecond=0) + features.starts_in
     document: Json = {
         "@context": CONTEXT,
         "@type": request.type.value,
         "@id": opportunity_id,
         "identifier": number,
-        **traits.times.state(starts_at, starts_at + _LASTS),
-        family.capacity_term: most,
-        family.spaces_term: _spaces(features, most),
+        **_held(request, request.type, features, now),
     }
-    if family is EVENTS:
-        document["eventStatus"] = "https://schema.org/EventScheduled"
     parent: Json | None = None
     if request.parent_type is None:
         document |= _described(request, features, number, seller, name)
@@ -146,6 +147,10 @@ def _made(
             **_described(request, features, number, seller, name),
         }
         document[traits.parent_term] = parent["@id"]
+        if _parent_kind(request).is_whole:
+            parent |= _held(request, _parent_kind(request), features, now)
+            parent["offers"] = [_offer(f"{parent_id}#/offers/1", request, features, number)]
+            document |= _described(request, features, number, seller, name)
         if request.parent_type in UNIT_TYPES:
             part = _part(request, parent["@id"])
             parent["individualFacilityUse"] = [part]
@@ -153,6 +158,29 @@ def _made(
     offering = parent if parent is not None and traits.offers_are_the_parents else document
     offering["offers"] = [_offer(f"{offering['@id']}#/offers/1", request, features, number)]
     return document, parent
+
+
+def _held(request: TestOpportunityRequest, kind: OpportunityType, features: Features, now: datetime) -> Json:
+    """When something of this type takes place, and for how many."""
+    traits = kind.traits
+    family, most = traits.family, most_spaces(request)
+    held: Json = {}
+    if traits.is_scheduled:
+        starts_at = now.replace(second=0, microsecond=0) + features.starts_in
+        held = traits.times.state(starts_at, starts_at + _LASTS)
+        if traits.times is DAYS:
+            held["eventSchedule"] = [_schedule(starts_at)]
+        if family is EVENTS:
+            held["eventStatus"] = "https://schema.org/EventScheduled"
+    elif features.offline:
+        raise TestInterfaceRefused(f"A {request.type} is always online.")
+    elif features.needs_start:
+        raise TestInterfaceRefused(f"A {request.type} has no start, which {request.criteria} needs.")
+    elif features.spaces is not None:
+        raise TestInterfaceRefused(f"A {request.type} has no limit, and may state no number of spaces.")
+    else:
+        return held
+    return {**held, family.capacity_term: most, family.spaces_term: _spaces(features, most)}
 
 
 def _described(
@@ -168,6 +196,8 @@ def _described(
         family.subject_term: [subject],
         family.seller_term: seller,
     }
+    if not request.type.traits.is_scheduled:
+        return described
     if family is EVENTS:
         mode = "OnlineEventAttendanceMode" if features.online else "OfflineEventAttendanceMode"
         described["eventAttendanceMode"] = f"https://schema.org/{mode}"
@@ -176,6 +206,18 @@ def _described(
     else:
         described["location"] = _place()
     return described
+
+
+def _schedule(starts_at: datetime) -> Json:
+    """When a course takes place, which is stated as a schedule or as sub-events."""
+    return {
+        "@type": "PartialSchedule",
+        "startDate": f"{starts_at:%Y-%m-%d}",
+        "startTime": f"{starts_at:%H:%M}",
+        "endTime": f"{starts_at + _LASTS:%H:%M}",
+        "byDay": [f"https://schema.org/{starts_at:%A}"],
+        "scheduleTimezone": "Etc/UTC",
+    }
 
 
 def _part(request: TestOpportunityRequest, whole_id: str) -> Json:
@@ -255,7 +297,7 @@ def _access_channel(number: int) -> Json:
     return {
         "@type": "VirtualLocation",
         "name": "Video call",
-        "description": "Opens ten minutes before the start.",
+        "description": "Opens ten minutes before the start, if there is one.",
         "url": f"https://video.example/{number}",
         "accessId": str(number),
         "accessCode": f"{number % 10**6:06}",

@@ -10,6 +10,8 @@ from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.storage.errors import (
     CommitRefused,
     HoldChanged,
+    LeaseEndsEarlier,
+    LeasesLimited,
     OpportunityChanged,
     Reason,
     StillBusy,
@@ -44,6 +46,9 @@ def carry_out(
     for _ in retry.tries():
         try:
             decision = decide(current_snapshot(store, wanted, now))
+            if decision.unread:
+                wanted = _with(wanted, decision.unread)
+                decision = decide(current_snapshot(store, wanted, now))
             if decision.changes:
                 store.commit(decision.changes)
             if decision.error is not None:
@@ -77,7 +82,9 @@ def carry_out_on_order(
         order = snapshot.order
         if not isinstance(order, Order):
             return decide(snapshot)
-        wanted = Wanted(key, order.seller_id, tuple(dict.fromkeys((*order.holds(), *also))))
+        # Also those that a refused commit has named: the sub-events of a replacement.
+        named = (*order.holds(), *also, *snapshot.opportunities, *snapshot.absent)
+        wanted = Wanted(key, order.seller_id, tuple(dict.fromkeys(named)))
         return decide(current_snapshot(store, wanted, now))
 
     return carry_out(
@@ -92,7 +99,8 @@ def current_snapshot(store: Store, wanted: Wanted, now: datetime) -> Snapshot:
     but not many more than a request can need, so that it does not wait for thousands. The sweep ends the rest.
     """
     snapshot = store.snapshot(wanted)
-    over = [key for key, known in snapshot.opportunities.items() if known.capacity.has_expired_leases(now)]
+    read = {**snapshot.withdrawn, **snapshot.opportunities}
+    over = [key for key, known in read.items() if known.capacity.has_expired_leases(now)]
     if not over:
         return snapshot
     for opportunity_id in over:
@@ -105,12 +113,15 @@ def _with_refused(wanted: Wanted, reasons: Sequence[Reason]) -> Wanted:
     """The same, and the Opportunities that are not as the decision expected.
 
     Another request may have ended the lease of a quote between the decision and the commit; an Opportunity may
-    have changed since it was proposed, or have too few spaces. From the Order alone, the next attempt would
-    decide the same again.
+    have changed since it was proposed, or have too few spaces; the sub-events of a course are first read here.
+    From what was read before, the next attempt would decide the same again.
     """
-    expected = (HoldChanged, OpportunityChanged, TooFewSpaces)
-    changed = [reason.opportunity_id for reason in reasons if isinstance(reason, expected)]
-    return replace(wanted, opportunity_ids=tuple(dict.fromkeys([*wanted.opportunity_ids, *changed])))
+    expected = (HoldChanged, LeaseEndsEarlier, LeasesLimited, OpportunityChanged, TooFewSpaces)
+    return _with(wanted, [reason.opportunity_id for reason in reasons if isinstance(reason, expected)])
+
+
+def _with(wanted: Wanted, opportunity_ids: Sequence[str]) -> Wanted:
+    return replace(wanted, opportunity_ids=tuple(dict.fromkeys([*wanted.opportunity_ids, *opportunity_ids])))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ follow is written together with its pending work.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.booking.opportunity_changes import (
@@ -17,14 +18,16 @@ from chalicelib.booking.opportunity_changes import (
     change_between,
     withdrawal_of,
 )
-from chalicelib.domain.capacity import Capacity, HoldState
+from chalicelib.domain.capacity import UNLIMITED, Capacity, Hold, HoldState, SourceCount
 from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.limits import check_text
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS
+from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.parties import Json, Seller
+from chalicelib.domain.source_counts import CounterMode, needs_holds, recount
 from chalicelib.services.following import KIND, pending_change, read_change
-from chalicelib.storage.errors import CommitRefused
+from chalicelib.storage.errors import CommitRefused, OpportunityChanged, OrderTooLarge, StoreBusy
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, SellerEntry, Store
@@ -51,16 +54,22 @@ class NotListed(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """A published document as read, with its source and the original JSON."""
+    """A published document as read, with its source and the original JSON, or its digest if that is known."""
 
     published: Published
     source: str
-    basis: tuple[Json | None, ...]
+    basis: tuple[Json | None, ...] = ()
+    known_digest: str = ""
 
     @property
     def digest(self) -> str:
         """Equal for equal content. The source's spaces left are not content: our counter applies."""
-        text = json.dumps([_without_spaces(part) for part in self.basis], sort_keys=True)
+        if self.known_digest:
+            return self.known_digest
+        parts: list[Json | str] = [_without_spaces(part) for part in self.basis]
+        if self.published.spaces == UNLIMITED:
+            parts.append("unlimited")
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -92,22 +101,100 @@ class Inventory:
     def put_in(self, document: Document, known: tuple[Listing, Capacity | None] | None) -> Outcome:
         """Add or update one document if it differs from `known`, its listing in the inventory.
 
-        The spaces of a new Opportunity start at its source's number; afterwards our counter applies.
+        The spaces of a new Opportunity start at its source's number; afterwards our counter applies, unless the
+        source sets a limit or removes it.
         Orders that hold it follow. Raises CommitRefused if the listing is no longer `known`.
         """
-        opportunity, spaces = document.published.opportunity, document.published.spaces
         outcome = outcome_of(document, known[0] if known else None)
         if known is None:
-            self.store.publish(_listing(document, opportunity, 1), spaces)
+            self.store.publish(
+                _listing(document, document.published.opportunity, 1), document.published.spaces
+            )
         if known is None or outcome in (Outcome.elsewhere, Outcome.unchanged):
             return outcome
         current, capacity = known
-        if opportunity.access_channel is None:
-            # Open data never contains a channel: the Seller entered it here, so an import does not remove it.
-            opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
-        following = replace(_listing(document, opportunity, current.version + 1), closed=current.closed)
-        self._publish_next(current, following, capacity, spaces)
+        spaces = document.published.spaces
+        if _limit_changes(capacity, spaces):
+            # Before the new version: if it is not written, the next import does both again.
+            self.resize(current.opportunity.id, spaces or 0)
+        self._publish_next(current, _next_listing(document, current), capacity, spaces)
         return outcome
+
+    def put_in_together(
+        self, documents: Sequence[Document], known: Mapping[str, tuple[Listing, Capacity | None]]
+    ) -> list[Outcome | None]:
+        """`put_in` for up to 50 documents, most of them in one transaction; the outcomes in the same order.
+
+        None for a document that could not be written with the others: `put_in` must decide for it alone.
+        """
+        outcomes: list[Outcome | None] = []
+        together: list[int] = []
+        publications: list[tuple[Listing, int | None]] = []
+        for place, document in enumerate(documents):
+            current, capacity = known.get(document.published.opportunity.id, (None, None))
+            outcome = outcome_of(document, current)
+            outcomes.append(outcome)
+            if outcome in (Outcome.elsewhere, Outcome.unchanged):
+                continue
+            if (capacity and capacity.has_holds) or _limit_changes(capacity, document.published.spaces):
+                outcomes[place] = None  # with the pending work of its change, or with other counters
+                continue
+            after = (
+                _next_listing(document, current)
+                if current
+                else _listing(document, document.published.opportunity, 1)
+            )
+            together.append(place)
+            publications.append((after, document.published.spaces))
+        for written, place in zip(self._publish_unheld(publications), together, strict=True):
+            if not written:
+                outcomes[place] = None
+        return outcomes
+
+    def withdraw_together(self, listings: Sequence[tuple[Listing, Capacity | None]]) -> list[bool]:
+        """Withdraw up to 50 listings that no Order holds, in one transaction; which of them are withdrawn now."""
+        unheld = [
+            not listing.deleted and not (capacity and capacity.has_holds) for listing, capacity in listings
+        ]
+        written = iter(
+            self._publish_unheld(
+                [
+                    (withdrawn(listing), 0 if capacity else None)
+                    for (listing, capacity), free in zip(listings, unheld, strict=True)
+                    if free
+                ]
+            )
+        )
+        return [free and next(written) for free in unheld]
+
+    def _publish_unheld(self, publications: Sequence[tuple[Listing, int | None]]) -> list[bool]:
+        """Publish versions that no Order holds, in as few transactions as possible; which are written.
+
+        Where the store refuses some of them, or all as too large, the others are written without these.
+        """
+        if not publications:
+            return []
+        try:
+            self.store.publish_together(publications, if_unheld=True)
+        except CommitRefused as refused:
+            reasons = {
+                each.opportunity_id for each in refused.reasons if isinstance(each, OpportunityChanged)
+            }
+            is_fit = [listing.opportunity.id not in reasons for listing, _ in publications]
+            if all(is_fit) or not any(is_fit):
+                return [False] * len(publications)
+            others = iter(
+                self._publish_unheld([each for each, fit in zip(publications, is_fit, strict=True) if fit])
+            )
+            return [fit and next(others) for fit in is_fit]
+        except OrderTooLarge:
+            if len(publications) == 1:
+                raise
+            half = len(publications) // 2
+            return self._publish_unheld(publications[:half]) + self._publish_unheld(publications[half:])
+        except StoreBusy:
+            return [False] * len(publications)
+        return [True] * len(publications)
 
     def change(self, opportunity_id: str, change: Callable[[Opportunity], Opportunity]) -> Listing:
         """Publish what `change` returns as the Opportunity's next version, which all its holders then follow.
@@ -210,13 +297,64 @@ class Inventory:
 
         return self.retry.run(attempt, on=(CommitRefused,))
 
+    def recount(
+        self,
+        opportunity_id: str,
+        stated: int,
+        mode: CounterMode,
+        *,
+        now: datetime,
+        known_after: timedelta = timedelta(),
+    ) -> SourceCount | None:
+        """Adapt the total of spaces where its source now states `stated` spaces left; None if it has none to count.
+
+        A source with the mode `source` knows a booking `known_after` it was made, and no lease and no proposal.
+        The revision stays: prices and times are the same. Raises StillBusy if others keep changing it.
+        """
+
+        def attempt() -> SourceCount | None:
+            listing, capacity = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))
+            if listing is None or listing.deleted or capacity is None:
+                return None
+            if capacity.is_unlimited or stated == UNLIMITED:
+                return capacity.source_count  # there is nothing to count
+            known_from = now - known_after
+            unknown = self._unknown(opportunity_id, known_from) if needs_holds(mode, capacity) else 0
+            total, count = recount(mode, capacity, stated, unknown)
+            if (total, count) != (capacity.spaces_total, capacity.source_count):
+                self.store.resize(opportunity_id, capacity, total, count)
+            return count
+
+        return self.retry.run(attempt, on=(CommitRefused, StoreBusy))
+
+    def _unknown(self, opportunity_id: str, known_from: datetime) -> int:
+        """The held spaces that a source does not know: leases, proposals, and bookings made after `known_from`."""
+        unknown, booked = 0, {}
+        for key, hold in self._all_holds(opportunity_id):
+            if hold.state is HoldState.booked:
+                booked[key] = hold.spaces
+            else:
+                unknown += hold.taken_spaces
+        orders = self.store.orders(list(booked))
+        for key, spaces in booked.items():
+            order = orders.get(key)
+            if isinstance(order, Order) and order.created_at is not None and order.created_at > known_from:
+                unknown += spaces
+        return unknown
+
+    def holders(self, opportunity_id: str) -> list[OrderKey]:
+        """The Orders and OrderProposals that hold spaces of it."""
+        return [key for key, hold in self._all_holds(opportunity_id) if hold.state is not HoldState.leased]
+
+    def _all_holds(self, opportunity_id: str) -> Iterator[tuple[OrderKey, Hold]]:
+        after = ""
+        while holds := self.store.holds(opportunity_id, after=after, limit=_HOLDS):
+            yield from holds.items()
+            after = str(list(holds)[-1])
+
     def standing(self, opportunity_id: str) -> int:
         """How many Orders and OrderProposals hold it; leases, which expire, are not counted."""
-        count, after = 0, ""
-        while holds := self.store.holds(opportunity_id, after=after, limit=_HOLDS):
-            count += sum(hold.state is not HoldState.leased for hold in holds.values())
-            after = str(list(holds)[-1])
-        return count
+        return len(self.holders(opportunity_id))
 
     def keep_seller(
         self, seller: Seller, source: str | None = None, had_before: Callable[[], bool] = lambda: False
@@ -317,6 +455,20 @@ def _listing(document: Document, opportunity: Opportunity, version: int) -> List
         source=document.source,
         source_digest=document.digest,
     )
+
+
+def _limit_changes(capacity: Capacity | None, spaces: int | None) -> bool:
+    """Whether an Opportunity that had no limit gets one, or loses it."""
+    return capacity is not None and spaces is not None and capacity.is_unlimited != (spaces == UNLIMITED)
+
+
+def _next_listing(document: Document, current: Listing) -> Listing:
+    """The next version of a listing, with the content of the document."""
+    opportunity = document.published.opportunity
+    if opportunity.access_channel is None:
+        # Open data never contains a channel: the Seller entered it here, so an import does not remove it.
+        opportunity = replace(opportunity, access_channel=current.opportunity.access_channel)
+    return replace(_listing(document, opportunity, current.version + 1), closed=current.closed)
 
 
 def _next_version(listing: Listing, opportunity: Opportunity) -> Listing:

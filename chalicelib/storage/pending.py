@@ -15,6 +15,11 @@ from chalicelib.storage import codec
 # The prefix of the kind of an entry that was set aside: it could not be handled and waits for an operator.
 SET_ASIDE = "set-aside#"
 
+# The prefix of the kinds of rows that are no work: pages of operators' feeds that were read (importing.page_log).
+PAGES = "import-pages#"
+# The kind of the rows that say when a source is imported next (importing.sources).
+IMPORT_DUE = "import-due"
+
 # The kind of the entries that end OrderProposals. Their ids begin with the time at which they are due, so that
 # one query finds those that are.
 PROPOSAL_END = "proposal-end"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chalicelib.booking.decisions import Change, Snapshot, Wanted
-from chalicelib.domain.capacity import Capacity, Hold
+from chalicelib.domain.capacity import Capacity, Hold, SourceCount
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
@@ -153,11 +153,17 @@ class Store(Protocol):
         `if_unheld`: only if no Order holds a space of it. Raises CommitRefused.
         """
 
-    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
-        """The same for up to 50 at once, all or none."""
+    def publish_together(
+        self, listings: Sequence[tuple[Listing, int | None]], *, if_unheld: bool = False
+    ) -> None:
+        """The same for up to 50 at once, all or none. Raises OrderTooLarge if they do not fit one transaction."""
 
-    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+    def resize(
+        self, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None
+    ) -> None:
         """Change how many spaces it has; those that are held stay held, and those left change by the difference.
+
+        With `count`, remember this of its source's counter.
 
         Raises CommitRefused if its counters have changed since `read`. More must not be held than it then has.
         """

@@ -108,7 +108,7 @@ def act(system: System, action: TestAction, partner_id: str) -> None:
     elif action.name in ACTIONS:
         ACTIONS[action.name](system.seller_actions, key)
     else:
-        for opportunity_id in _order(system, key).holds():
+        for opportunity_id in _order(system, key).sold():
             _change_logistics(system, action.name, opportunity_id)
 
 
@@ -152,6 +152,9 @@ def _change_logistics(system: System, name: SimulatedAction, opportunity_id: str
     try:
         if found is None:
             raise NotListed(opportunity_id)
-        system.seller_actions.change_logistics(opportunity_id, LOGISTICS[name](found.opportunity))
+        change = LOGISTICS[name](found.opportunity)
+        if change == Logistics():
+            raise TestInterfaceRefused(f"A {found.opportunity.type} without a start cannot be moved.")
+        system.seller_actions.change_logistics(opportunity_id, change)
     except NotListed:
         raise TestInterfaceRefused("There is no such Opportunity.") from None

@@ -6,7 +6,7 @@ or feeds except their addresses.
 
 from dataclasses import dataclass
 
-from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
+from chalicelib.domain.opportunity_types import OPENACTIVE, OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
 from chalicelib.wire.rpde import LICENSE, OPEN_FEED_MEDIA_TYPE
 
@@ -60,10 +60,12 @@ class DatasetFeed:
     path: str
     item_type: str
     title: str
+    namespace: str = OPENACTIVE
 
 
 FEEDS = tuple(
-    DatasetFeed(traits.feed, kind.value, traits.title) for kind, traits in OPPORTUNITY_TYPES.items()
+    DatasetFeed(traits.feed, kind.value, traits.title, traits.namespace)
+    for kind, traits in OPPORTUNITY_TYPES.items()
 )
 
 
@@ -124,7 +126,7 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
                 "@type": "DataDownload",
                 "identifier": feed.item_type,
                 "name": feed.item_type,
-                "additionalType": f"https://openactive.io/{feed.item_type}",
+                "additionalType": f"{feed.namespace}{feed.item_type}",
                 "encodingFormat": OPEN_FEED_MEDIA_TYPE,
                 "contentUrl": f"{base_url}/feeds/{feed.path}",
             }

@@ -18,7 +18,7 @@ _AROUND_AN_OFFER_BYTES = 400
 
 @dataclass(frozen=True)
 class Published:
-    """The Opportunity in a published document, and how many spaces it had left."""
+    """The Opportunity in a published document, and how many spaces it had left (UNLIMITED: it has no limit)."""
 
     opportunity: Opportunity
     spaces: int | None
@@ -33,6 +33,7 @@ def too_large(opportunity: Opportunity) -> str | None:
     size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
     size += _AROUND_AN_OFFER_BYTES * len(offers)
     size += sum(len(each.id.encode()) + _AROUND_AN_OFFER_BYTES for each in opportunity.unusable_offers)
+    size += sum(len(each.encode()) for each in opportunity.sub_events)
     if size > MAX_OPPORTUNITY_BYTES:
         return f"it takes more than the {MAX_OPPORTUNITY_BYTES // 1000} KB that can be kept of one"
     if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:
@@ -78,8 +79,10 @@ def accepted_offer(offer: Offer, amount: Decimal | None) -> Json:
 
 
 def feed_data(opportunity: Opportunity, spaces_left: int | None) -> Json:
-    """The Opportunity as the open feed publishes it, with the current number of spaces left."""
+    """The Opportunity as the open feed publishes it, with the current number of spaces left; None: without a limit."""
     document = {"@context": [CONTEXT], **opportunity.document}
+    term = opportunity.type.traits.family.spaces_term
+    document.pop(term, None)
     if spaces_left is not None:
-        document[opportunity.type.traits.family.spaces_term] = spaces_left
+        document[term] = spaces_left
     return document

@@ -5,12 +5,15 @@ from, or what a source's defaults add to them.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
+from chalicelib.domain.capacity import UNLIMITED
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
-from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
 from chalicelib.wire.documents import SCHEMA, levels, member, read_document, types_of
 from chalicelib.wire.opportunities import Published, too_large
@@ -25,13 +28,24 @@ from chalicelib.wire.reading_offers import (
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
 
+MAX_SPACES = 10**9
+
+# The sub-events of a parent and their numbers of spaces change without it.
+_NOT_IN_CONTAINED_PARENT = frozenset({"@context", *SPACES_TERMS})
+
 _ONLINE = f"{SCHEMA}OnlineEventAttendanceMode"
 _MIXED = f"{SCHEMA}MixedEventAttendanceMode"
 
 
 def kind_of(document: Json) -> OpportunityType:
-    """The type of a document in the form of `read_document`: the one that is supported. Raises Unreadable."""
-    known = [kind for kind in OpportunityType if kind in types_of(document)]
+    """The type of a document in the form of `read_document`: the one that is supported. Raises Unreadable.
+
+    Event is the general type of all events: it counts only where there is no other.
+    """
+    found = types_of(document)
+    known = [kind for kind in OpportunityType if kind in found]
+    if len(known) > 1:
+        known = [kind for kind in known if kind is not OpportunityType.Event]
     if len(known) != 1:
         raise Unreadable(f"its type {document.get('@type')!r} is not supported", Cause.kind)
     return known[0]
@@ -55,11 +69,15 @@ def build_opportunity(
     access_channel: Json | None = None,
     is_embedded: bool = False,
     shown_parent: Json | None = None,
+    sub_events: Sequence[str] = (),
+    no_limit: bool = False,
 ) -> Published:
     """The Opportunity in a document in the form of `read_document`, with the properties it inherits from `parent`.
 
     What the parent inherits from is in it: the FacilityUse of an IndividualFacilityUse as `aggregateFacilityUse`, the
-    EventSeries of a SessionSeries as `superEvent`. `shown_parent` is `parent_in_orders(parent)`, if the caller knows it. Raises Unreadable.
+    EventSeries of a SessionSeries as `superEvent`. `shown_parent` is `parent_in_orders(parent)`, if the caller knows it.
+    `sub_events`: see `with_sub_events`. `no_limit`: any number of people can book it if it states no number of spaces,
+    as is always so for what takes place at any time. Raises Unreadable.
     """
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
@@ -70,6 +88,9 @@ def build_opportunity(
     document = {**document, "@type": kind.value}
     sources = list(levels(document, parent))
     organizer = seller_document(sources)
+    if traits.contains_parent and traits.parent_term and parent is not None:
+        document[traits.parent_term] = without_terms(parent, _NOT_IN_CONTAINED_PARENT)
+        document.setdefault(traits.family.seller_term, organizer)
     seller = seller_in(organizer)
     starts_at, ends_at = _times(document, kind)
     read = read_offers(
@@ -88,6 +109,8 @@ def build_opportunity(
     if kind.is_bookable and (found := availability(_nearest(sources, "beta:availability"))):
         barriers = (*barriers, found)
     mode = _nearest(sources, "eventAttendanceMode")
+    if mode is None and not traits.is_scheduled:
+        mode = _ONLINE  # what can be used at any time has no place, and may not state a mode
     opportunity = Opportunity(
         id=opportunity_id,
         type=kind,
@@ -107,9 +130,27 @@ def build_opportunity(
         unusable_offers=read.unusable,
         is_embedded=is_embedded,
     )
-    if reason := too_large(opportunity):
+    published = Published(
+        opportunity, _spaces(document, kind, no_limit=no_limit) if kind.is_bookable else None
+    )
+    published = with_sub_events(published, sub_events)
+    if reason := too_large(published.opportunity):
         raise Unreadable(reason, Cause.size)
-    return Published(opportunity, _spaces(document, kind) if kind.is_bookable else None)
+    return published
+
+
+def with_sub_events(published: Published, sub_events: Sequence[str]) -> Published:
+    """The course or HeadlineEvent with its sub-events that are also sold singly, by their ids.
+
+    With more of them than one Order takes spaces of, it cannot be booked (decision 26).
+    """
+    if not sub_events:
+        return published
+    opportunity = replace(published.opportunity, sub_events=tuple(sorted(sub_events)))
+    if len(opportunity.takes) > MAX_OPPORTUNITIES:
+        too_many = barrier(Reason.sub_events, str(len(sub_events)))
+        opportunity = replace(opportunity, barriers=(*opportunity.barriers, too_many))
+    return replace(published, opportunity=opportunity)
 
 
 def parent_in_orders(parent: Json) -> Json:
@@ -131,7 +172,7 @@ def _times(document: Json, kind: OpportunityType) -> tuple[datetime | None, date
             raise Unreadable(f"its {term} {value!r} {error}", Cause.time) from None
 
     starts_at, ends_at = read("startDate"), read("endDate")
-    if kind.is_bookable and starts_at is None:
+    if kind.is_bookable and kind.traits.is_scheduled and starts_at is None:
         raise Unreadable("it has no startDate", Cause.time)
     if ends_at is None and starts_at is not None and "duration" in times:
         try:
@@ -162,10 +203,16 @@ def _stated_beside_offers(sources: Sequence[Json], term: str) -> list[Any]:
     return [each for value in found for each in (value if isinstance(value, list) else [value])]
 
 
-def _spaces(document: Json, kind: OpportunityType) -> int:
-    term = kind.traits.family.spaces_term
+def _spaces(document: Json, kind: OpportunityType, *, no_limit: bool) -> int:
+    family = kind.traits.family
+    term = family.spaces_term
     spaces = document.get(term)
+    may_have_no_limit = no_limit or not kind.traits.is_scheduled
+    if spaces is None and family.capacity_term not in document and may_have_no_limit:
+        return UNLIMITED
     if isinstance(spaces, bool) or not isinstance(spaces, int):
         stated = "" if spaces is None else f" that is a whole number, but {str(spaces)[:40]!r}"
         raise Unreadable(f"it states no {term}{stated}", Cause.spaces)
+    if spaces > MAX_SPACES:
+        raise Unreadable(f"it states {spaces} spaces", Cause.spaces)
     return max(spaces, 0)  # a source that has oversold has nothing left

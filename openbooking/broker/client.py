@@ -15,7 +15,7 @@ import httpx
 import isodate
 
 from chalicelib.domain.parties import Json
-from openbooking.importing.page import json_ld_blocks
+from chalicelib.importing.page import json_ld_blocks
 
 MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 BOOKING_PARTNER = "booking-partner-1"

@@ -7,15 +7,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TextIO
 
 from chalicelib.domain.opportunity_types import UNIT_TYPES
 from chalicelib.domain.parties import Json
+from chalicelib.importing.advice import FOR_CAUSE, advice_for
+from chalicelib.importing.harvest import ANCESTOR_TYPES, SUPPORTED
+from chalicelib.importing.rpde import Imported
 from chalicelib.services.inventory import Outcome
-from openbooking.importing.advice import FOR_CAUSE, advice_for
-from openbooking.importing.harvest import ANCESTOR_TYPES, SUPPORTED
-from openbooking.importing.rpde import Imported
 
 _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)
 COLUMNS = ("pages", "harvested", *(outcome.value for outcome in _OUTCOMES), "left out", "not bookable")
@@ -33,16 +34,18 @@ class FeedRow:
 def feed_rows(imported: Imported) -> list[FeedRow]:
     """One row for each type that is in a feed, or that the import concerns."""
     harvest, changes = imported.harvest, imported.changes
-    left_out = Counter(each.kind for each in (*imported.intake.left_out, *changes.left_out))
-    not_bookable = {(each.kind, each.id) for each in changes.not_bookable if not each.offer_id}
-    barred = Counter(kind for kind, _ in not_bookable)
+    left_out = Counter(each.kind for each in chain(imported.intake.left_out, changes.left_out))
+    # An Opportunity may have several reasons, which follow each other.
+    whole = groupby(
+        (each for each in changes.not_bookable if not each.offer_id), lambda each: (each.kind, each.id)
+    )
+    barred = Counter(kind for (kind, _), _ in whole)
     shown = [kind for kind in SUPPORTED if any(harvest.of_kind(kind))]
     shown += sorted({*left_out, *(kind for kind, _ in changes.outcomes)} - set(shown))
     rows = []
     for kind in shown:
         feeds = list(harvest.of_kind(kind))
-        published = sum(1 for feed in feeds for item in feed.items.values() if item.data is not None)
-        harvested = published + sum(len(feed.malformed) for feed in feeds)
+        harvested = sum(feed.published for feed in feeds)
         # Units are part of their FacilityUses, and ancestors of what inherits from them.
         is_part = kind in UNIT_TYPES or kind in ANCESTOR_TYPES
         counts = [None if is_part else changes.outcomes[kind, outcome] for outcome in _OUTCOMES]
@@ -72,7 +75,7 @@ def entries(imported: Imported) -> Iterator[Json]:
     intake, changes = imported.intake, imported.changes
     for failed in imported.harvest.failed:
         yield {"outcome": "feed failed", "type": failed.kind, "id": failed.url, "reason": failed.reason}
-    for left_out in (*intake.left_out, *changes.left_out):
+    for left_out in chain(intake.left_out, changes.left_out):
         row = {"outcome": "left out", "type": left_out.kind, "id": left_out.id, "reason": left_out.reason}
         yield row | {"advice": FOR_CAUSE[left_out.cause]}
     for barred in changes.not_bookable:
@@ -81,6 +84,14 @@ def entries(imported: Imported) -> Iterator[Json]:
         yield row | {"reason": barred.text, "advice": advice_for(barred)}
     for gone in changes.withdrawn:
         yield {"outcome": "withdrawn", "type": gone.kind, "id": gone.id, "reason": gone.reason}
+    for over in changes.oversold:
+        row = {"outcome": "oversold", "type": over.kind, "id": over.id, "name": over.name}
+        row["startDate"] = over.starts_at.isoformat() if over.starts_at else ""
+        orders = " ".join(f"{key.partner_id}/{key.uuid}" for key in over.orders)
+        yield row | {
+            "reason": f"{over.spaces} spaces are held here and sold by the source, too",
+            "orders": orders,
+        }
     for each in changes.standing:
         row = {"outcome": "orders stand", "type": each.kind, "id": each.id, "name": each.name}
         row["startDate"] = each.starts_at.isoformat() if each.starts_at else ""

@@ -7,17 +7,19 @@ import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
+from chalicelib.importing.advice import FOR_CAUSE, advice_for
+from chalicelib.importing.bookability import NotBookable
+from chalicelib.importing.intake import Intake
+from chalicelib.importing.rpde import Imported, Show
+from chalicelib.importing.update import Changes
 from openbooking.cli.import_files import COLUMNS, feed_rows
-from openbooking.importing.advice import FOR_CAUSE, advice_for
-from openbooking.importing.bookability import NotBookable
-from openbooking.importing.intake import Intake
-from openbooking.importing.rpde import Imported, Show
-from openbooking.importing.update import Changes
 
 _EXAMPLES = 3
 # Reasons that differ only in the ids and values they quote are grouped.
@@ -68,7 +70,7 @@ class _Lines:
 def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = False) -> None:
     """Print what was imported, and what was not, what cannot be booked, and why."""
     harvest, intake, changes = imported.harvest, imported.intake, imported.changes
-    left_out = [*intake.left_out, *changes.left_out]
+    left_out = chain(intake.left_out, changes.left_out)
     console.print()
     console.print(_table(imported))
     if is_dry_run:
@@ -104,6 +106,7 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
     for kind, count in sorted(changes.kept.items()):
         why = "not all feeds could be read." if lost else "the site no longer lists their feed."
         _say(console, f"{count} {kind} of an earlier import are kept: {why}")
+    _print_oversold(console, changes)
     _print_standing(console, changes)
     if harvest.site.unsupported:
         _say(console, f"Not supported, and not read: {', '.join(harvest.site.unsupported)}.")
@@ -144,15 +147,32 @@ def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
         _say(console, "  Every answer must show these. Add them with --seller-details.")
 
 
+def _print_oversold(console: Console, changes: Changes) -> None:
+    if changes.recounted:
+        _say(console, f"Numbers of the source that changed the spaces: {changes.recounted}.")
+    for each in changes.oversold:
+        _say(
+            console,
+            f"Oversold by the source: {_short(each.name or each.kind)}, {_when(each.starts_at)}, by {each.spaces}"
+            f" ({_short(each.id)}). Orders on it:",
+        )
+        for key in each.orders:
+            _say(console, f"    partner {key.partner_id}, order {key.uuid}")
+
+
+def _when(starts_at: datetime | None) -> str:
+    return f"{starts_at:%Y-%m-%d %H:%M %Z}" if starts_at else "without a start"
+
+
 def _print_standing(console: Console, changes: Changes) -> None:
     if not changes.standing:
         return
     orders = sum(each.orders for each in changes.standing)
     _say(console, f"Orders ({orders}) on sessions that the site no longer has. To cancel them:")
     for each in sorted(changes.standing, key=lambda each: (str(each.starts_at or ""), each.id)):
-        when = f"{each.starts_at:%Y-%m-%d %H:%M %Z}" if each.starts_at else "without a start"
-        _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {when}:")
-        _say(console, f"    openbooking sessions cancel {shlex.quote(each.id)}")
+        _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {_when(each.starts_at)}:")
+        command = shlex.join(["openbooking", "sessions", "cancel", each.id, "--seller", each.seller_id])
+        _say(console, f"    {command}")
 
 
 def _print_reasons(console: Console, title: str, entries: Iterable[_Entry]) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.exceptions import PynamoDBException
 from rich.console import Console
 
-from chalicelib.runtime.system import from_environment
+from chalicelib.domain.identifiers import BASE
+from chalicelib.importing import rpde
+from chalicelib.importing.defaults import Defaults
+from chalicelib.importing.rpde import ImportOptions, ImportRefused
+from chalicelib.importing.web import Web
 from chalicelib.services import following
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
+from openbooking.cli.administration import Stage, reading
 from openbooking.cli.import_files import write_report
 from openbooking.cli.import_report import print_summary, progress
-from openbooking.cli.terminal import DynamodbUrl, attached, console, refuse
-from openbooking.importing import rpde
-from openbooking.importing.defaults import Defaults
-from openbooking.importing.rpde import ImportOptions, ImportRefused
-from openbooking.importing.web import Web
+from openbooking.cli.sources import follow_source, source_settings
+from openbooking.cli.terminal import DynamodbUrl, console, refuse
 from openbooking.local.discovery import running_stack
 
 # Seconds between two signs of progress.
@@ -90,11 +95,30 @@ def rpde_command(
             help="The site may lead to private addresses and to http: for tests, and sites in your own network.",
         ),
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Keep in step: import what changes, from where it stopped, until Ctrl-C.",
+        ),
+    ] = False,
+    stage: Stage = None,
     dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """Import an operator's published feeds. Repeat it to import what has changed since."""
+    if follow:
+        if dry_run or report or source or max_leaving is not None or confirm_leaving:
+            refuse(
+                "--follow cannot be combined with --dry-run, --report, --source, --max-leaving or --confirm-leaving."
+            )
+        settings = source_settings(
+            vat_rate, defaults, seller_details, deleted_means_cancelled, allow_private_addresses
+        )
+        with reading(stage, dynamodb_url) as admin:
+            follow_source(admin.system, url, settings, console())
+        return
     try:
-        stack = running_stack()
+        stack = None if stage else running_stack()
         options = ImportOptions(
             url=url,
             source=source,
@@ -107,8 +131,8 @@ def rpde_command(
             is_confirmed=confirm_leaving,
             is_dry_run=dry_run,
         )
-        with attached(dynamodb_url):
-            system = from_environment()
+        with reading(stage, dynamodb_url) as admin:
+            system = admin.system
             is_whole = import_rpde(
                 system.inventory,
                 options,
@@ -117,6 +141,7 @@ def rpde_command(
                 report=report,
                 web=lambda: Web(allow_private=allow_private_addresses),
                 follow=lambda: system.worker.run_kind(following.KIND, _FOLLOWS_FOR),
+                now=system.now,
             )
     except ImportRefused as refused:
         refuse(str(refused))
@@ -133,6 +158,7 @@ def import_rpde(
     report: Path | None = None,
     web: Callable[[], Web] = Web,
     follow: Callable[[], int] = lambda: 0,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> bool:
     """Import, with progress and a summary on `console`, and the reasons in the file `report`.
 
@@ -141,13 +167,14 @@ def import_rpde(
     Raises ImportRefused.
     """
     rpde.checked_source(options)
+    _reach(inventory)
     with ExitStack() as opened:
         try:
             file = opened.enter_context(report.open("w", encoding="utf-8", newline="")) if report else None
         except OSError as error:
             raise ImportRefused(f"The report cannot be written: {error}.") from None
-        with progress(console) as show:
-            imported = rpde.import_rpde(inventory, options, retry=retry, show=show, web=web)
+        with progress(console) as show, _engine_errors(rpde.interrupted):
+            imported = rpde.import_rpde(inventory, options, retry=retry, show=show, web=web, now=now)
             with suppress(StillBusy, StoreBusy):  # the schedule continues
                 followed = 0
                 while not options.is_dry_run and (done := follow()):
@@ -157,3 +184,26 @@ def import_rpde(
         if file is not None and report is not None:
             write_report(file, report, imported)
     return not imported.harvest.failed and imported.changes.refusal is None
+
+
+# PynamoDB does not convert some errors of the engine, such as that for a missing table.
+_ENGINE_ERRORS = (BotoCoreError, ClientError, PynamoDBException)
+
+
+@contextmanager
+def _engine_errors(explained: Callable[[Exception], str]) -> Iterator[None]:
+    try:
+        yield
+    except _ENGINE_ERRORS as error:
+        raise ImportRefused(explained(error)) from error
+
+
+def _reach(inventory: Inventory) -> None:
+    """Check that the inventory can be reached, before a long harvest. Raises ImportRefused."""
+    try:
+        inventory.store.seller(f"{BASE}/unknown")
+    except (StoreBusy, *_ENGINE_ERRORS) as error:
+        raise ImportRefused(
+            f"The inventory cannot be reached: {error}."
+            " Start a local stack with `make run`, or let DYNAMODB_URL name an engine that has the tables."
+        ) from None

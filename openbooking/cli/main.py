@@ -21,6 +21,7 @@ COMMANDS = {
         "Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.",
     ),
     "import": ("imports", "Import an operator's data into the inventory."),
+    "sources": ("sources", "Operators' sites that are imported by schedule."),
     "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "bookings": ("bookings", "Bookings, and changes of single ones."),

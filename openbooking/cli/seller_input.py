@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.importing.catalogue import vat
+from chalicelib.importing.rpde import ImportRefused, read_rate
 from chalicelib.services.errors import InvalidValue
-from openbooking.importing.catalogue import vat
-from openbooking.importing.rpde import ImportRefused, read_rate
 
 
 def tax_rate(text: str) -> TaxRate | None:

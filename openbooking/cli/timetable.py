@@ -111,7 +111,7 @@ def import_timetable(
                 )
             if not dry_run:
                 _note(admin, own.seller_id)
-        _print(admin, planned, done, dry_run=dry_run, json_wanted=as_json_)
+        _print(admin, planned, done, own.seller_id, dry_run=dry_run, json_wanted=as_json_)
     if done is None:
         raise typer.Exit(1)
     if planned.problems or done.children.others:
@@ -246,14 +246,21 @@ def _note(admin: Administration, seller_id: str) -> None:
 
 
 def _print(
-    admin: Administration, planned: Planned, done: Load | None, *, dry_run: bool, json_wanted: bool
+    admin: Administration,
+    planned: Planned,
+    done: Load | None,
+    seller_id: str,
+    *,
+    dry_run: bool,
+    json_wanted: bool,
 ) -> None:
     shown = admin.seller_ids.shown
+    seller = shown(seller_id)
     if json_wanted:
-        report = as_json(planned, done, dry_run=dry_run, shown=shown)
+        report = as_json(planned, done, dry_run=dry_run, seller=seller, shown=shown)
         typer.echo(json.dumps(report, default=lambda instant: instant.isoformat(), indent=2))
         return
-    for line in as_text(planned, done, dry_run=dry_run, shown=shown):
+    for line in as_text(planned, done, dry_run=dry_run, seller=seller, shown=shown):
         typer.echo(text_of(line))
     if done is None and planned.problems:
         typer.echo("Nothing was written: correct these rows, or load the others with --skip-invalid.")

@@ -29,9 +29,9 @@ def upgrade(
     dynamodb_url: DynamodbUrl = None,
     by: By = None,
 ) -> None:
-    """Add the bookings and sessions that an earlier release has written to the lists of their Sellers.
+    """Complete the rows of earlier releases, once after an upgrade.
 
-    Run it once after an upgrade, when only the new release runs. It reads all orders and sessions while the system
+    It adds their bookings and sessions to the lists of their Sellers. Run it when only the new release runs. It reads all orders and sessions while the system
     runs, and may be repeated. Until then lists lack what was not written since the upgrade.
     """
     with changing(stage, dynamodb_url, by) as admin:

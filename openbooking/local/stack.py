@@ -49,6 +49,9 @@ too large. An earlier refusal would close the connection while the client still 
 # not logged as JSON.
 _SETTINGS = {"AUTHENTICATION": "openid,api-keys,headers", "METRICS": "false", "LOG_LEVEL": "WARNING"}
 
+# Seconds between two runs of the schedule of imports; on AWS it is a minute, too.
+_IMPORTS_EVERY = 60.0
+
 
 @dataclass(frozen=True)
 class LocalApp:
@@ -58,6 +61,7 @@ class LocalApp:
     orders_stream: Handler
     inventory_stream: Handler
     lease_sweep: Handler
+    import_sources: Handler
     forget: Callable[[], None] = lambda: None
 
 
@@ -70,7 +74,9 @@ def load_app() -> LocalApp:
 
     forget()
     app: Any = importlib.import_module("app")
-    return LocalApp(app.app, app.orders_stream, app.inventory_stream, app.lease_sweep, forget)
+    return LocalApp(
+        app.app, app.orders_stream, app.inventory_stream, app.lease_sweep, app.import_sources, forget
+    )
 
 
 class LocalStack(Running):
@@ -174,7 +180,13 @@ class LocalStack(Running):
             log.error("%s fails; its records are tried again while the server runs", stuck)
         running.enter_context(self._pump)
         if self._sweep_every is not None:
-            running.enter_context(Schedule("lease_sweep", self._sweep(app), every=self._sweep_every))
+            running.enter_context(
+                Schedule("lease_sweep", self._woken(app.lease_sweep), every=self._sweep_every)
+            )
+            imports = self._woken(app.import_sources)
+            running.enter_context(
+                Schedule("import_sources", imports, every=max(self._sweep_every, _IMPORTS_EVERY))
+            )
         gateway = Gateway(app.rest, after_write=self._pump.wake)
         server = HttpServer(
             RequestLog(gateway, self._log_request) if self._log_request else gateway,
@@ -211,13 +223,15 @@ class LocalStack(Running):
             for name, handler in handlers.items()
         ]
 
-    def _sweep(self, app: LocalApp) -> Handler:
-        def sweep(event: dict[str, Any], context: Any) -> None:
-            app.lease_sweep(event, context)
+    def _woken(self, handler: Handler) -> Handler:
+        """The handler of a schedule, after which the streams are read."""
+
+        def handle(event: dict[str, Any], context: Any) -> None:
+            handler(event, context)
             if self._pump is not None:
                 self._pump.wake()
 
-        return sweep
+        return handle
 
 
 @contextmanager

@@ -77,6 +77,9 @@ should lower `PARTNER_SPACES`, a partner that sells thousands of places an hour 
 
 The four rows that C1, C2 and P read in addition are counters of the partner. Each is smaller than 2 KB. A lease that ends
 in the same minute as before writes no counter of the partner.
+
+Against the commit before, in one run on a busy machine, the CPU time of the handler is 1.05 times that at C1, 1.11 at C2
+and 1.02 at B after C2 (medians of 600 requests each, in units of a GetItem with boto3).
 """
 
 

@@ -1,14 +1,15 @@
 """Loads the sample inventory of two Sellers into an empty store."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
+from chalicelib.importing.catalogue import vat
 from chalicelib.services.inventory import Document, Inventory
 from chalicelib.wire.reading import kind_of, read_opportunity
 from chalicelib.wire.sellers import read_seller
-from openbooking.importing.catalogue import parents_by_id, vat
 from openbooking.samples.inventory import SampleOpportunity, sample_inventory
 
 SOURCE = "samples"
@@ -26,11 +27,21 @@ def load_samples(inventory: Inventory, now: datetime) -> int:
         rate = Decimal(samples.tax_rates[document["@id"]])
         access = (AccessMethod.code, AccessMethod.barcode)
         inventory.keep_seller(replace(read_seller(document, vat(rate)), access_methods=access))
-    parents = parents_by_id(samples.parents)
+    parents = _parents_by_id(samples.parents)
     documents = [Document(read_opportunity(parent), SOURCE, (parent,)) for parent in samples.parents]
     documents += [_document(sample, parents) for sample in samples.opportunities]
     inventory.bring_in(documents)
     return len(samples.opportunities)
+
+
+def _parents_by_id(documents: Iterable[Json]) -> dict[str, Json]:
+    """The parents that a sample may name: facilities and series, and the units of facilities with their facility."""
+    found: dict[str, Json] = {}
+    for parent in documents:
+        found[parent["@id"]] = parent
+        for unit in parent.get("individualFacilityUse", ()):
+            found[unit["@id"]] = {**unit, "aggregateFacilityUse": parent}
+    return found
 
 
 def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:

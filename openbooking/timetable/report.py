@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from shlex import quote
 from typing import Any
 
 from chalicelib.domain.parties import Json
@@ -18,8 +19,8 @@ _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdraw
 Shown = Callable[[str], str]
 
 
-def as_json(planned: Planned, load: Load | None, *, dry_run: bool, shown: Shown) -> Json:
-    """Everything, for programs. `shown` is an @id as people know it."""
+def as_json(planned: Planned, load: Load | None, *, dry_run: bool, seller: str, shown: Shown) -> Json:
+    """Everything, for programs. `shown` is an @id as people know it, `seller` that of the Seller."""
     report: dict[str, Any] = {
         "dry_run": dry_run,
         "rows": planned.rows,
@@ -43,7 +44,7 @@ def as_json(planned: Planned, load: Load | None, *, dry_run: bool, shown: Shown)
                     "name": kept.name,
                     "starts_at": kept.starts_at,
                     "orders": kept.orders,
-                    "cancel": cancel_command(shown(kept.id)),
+                    "cancel": cancel_command(shown(kept.id), seller),
                 }
                 for each in load.loaded
                 for kept in each.applied.kept
@@ -52,7 +53,9 @@ def as_json(planned: Planned, load: Load | None, *, dry_run: bool, shown: Shown)
     return report
 
 
-def as_text(planned: Planned, load: Load | None, *, dry_run: bool, shown: Shown) -> Iterator[str]:
+def as_text(
+    planned: Planned, load: Load | None, *, dry_run: bool, seller: str, shown: Shown
+) -> Iterator[str]:
     """The lines for people."""
     right = planned.rows - planned.wrong_rows
     yield f"{_number(planned.rows, 'row')}: {right:,} right, {planned.wrong_rows:,} wrong."
@@ -76,14 +79,14 @@ def as_text(planned: Planned, load: Load | None, *, dry_run: bool, shown: Shown)
         yield f"{_number(len(kept), 'session or slot', 'sessions or slots')} booked and no longer in the timetable; they stay:"
         lines = (
             f"  {each.name}, {each.starts_at:%Y-%m-%d %H:%M} UTC, {_number(each.orders, 'order')}; "
-            f"to cancel it: {cancel_command(shown(each.id))}"
+            f"to cancel it: {cancel_command(shown(each.id), seller)}"
             for each in kept
         )
         yield from _first(lines, len(kept))
 
 
-def cancel_command(opportunity_id: str) -> str:
-    return f"openbooking sessions cancel '{opportunity_id}'"
+def cancel_command(opportunity_id: str, seller: str) -> str:
+    return f"openbooking sessions cancel {quote(opportunity_id)} --seller {quote(seller)}"
 
 
 def _problem(problem: Problem) -> Json:

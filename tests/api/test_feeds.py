@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from chalicelib.storage.feeds import PageRows
 from tests.support.memory import MemoryFeeds
 from tests.support.world import (
@@ -296,6 +297,5 @@ def test_dataset_site_says_where_everything_is(world: World, broker: Broker) -> 
     document = json.loads(match[1])
     assert document["accessService"]["endpointUrl"] == f"{BASE_URL}{API}"
     assert {each["contentUrl"] for each in document["distribution"]} == {
-        f"{BASE_URL}/feeds/{name}"
-        for name in ("session-series", "scheduled-sessions", "facility-uses", "slots")
+        f"{BASE_URL}/feeds/{name}" for name in OPEN_FEEDS
     }

@@ -41,12 +41,15 @@ READING = frozenset(
         *("reports sales", "reports occupancy", "reports payments", "reports reconcile", "reports daily"),
         *("partners list", "partners show", "partners api-keys", "partners invitations", "sellers list"),
         *("logins list", "tokens list", "tokens keys", "pending list", "feeds parked", "sandbox show"),
+        *("sources list", "sources show"),
     )
 )
 # Commands that write without an entry, with the reason.
 WITHOUT_ENTRY = {
     "import rpde": "What the source says is on record in the source; the report names what was changed.",
+    "sources run": "As `import rpde`: the report of the source shows it.",
     "restore": "The journal may be among the tables that it replaces.",
+    "upgrade": "An entry is written if there are rows of an earlier release, which only that release can make.",
 }
 # Commands whose entry another test shows, as `tests/....py::test_...`.
 SHOWN_BY: dict[str, str] = {
@@ -167,6 +170,8 @@ TYPED: dict[str, tuple[Before, ...]] = {
     "feeds discard": (a_parked_record, "feeds discard --all --yes"),
     "feeds rebuild": (an_order, "feeds rebuild --partner partner-1"),
     "check": ("check --repair --pause 0",),
+    "sources add": ("sources add site https://operator.example/openactive",),
+    "sources remove": ("sources add site https://operator.example/openactive", "sources remove site"),
 }
 
 

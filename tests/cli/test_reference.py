@@ -79,5 +79,5 @@ def test_the_shell_completes_commands_options_and_values(typed: str, offered: se
 
 
 def test_what_cannot_be_parsed_is_exit_code_2() -> None:
-    for typed in (["people", "find", "--no-such-option"], ["reports", "sales"], ["reports", "nothing"]):
+    for typed in (["people", "find", "--no-such-option"], ["people", "export"], ["reports", "nothing"]):
         assert CliRunner().invoke(app, typed).exit_code == 2

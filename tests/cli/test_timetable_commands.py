@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -106,8 +107,8 @@ def test_a_template_is_loaded_booked_edited_and_reported(
     moved = load(terminal, write(tmp_path, rows))
     [kept] = moved["booked_and_no_longer_in_the_timetable"]
     assert (kept["id"], kept["orders"]) == (session().id, 1)
-    assert kept["cancel"] == f"openbooking sessions cancel '{session().id}'"
-    assert "It is cancelled, with 1 order" in terminal.says("sessions", "cancel", kept["id"], "--yes")
+    _, *command = shlex.split(kept["cancel"])
+    assert "It is cancelled, with 1 order" in terminal.says(*command, "--yes")
     assert load(terminal, write(tmp_path, rows))["booked_and_no_longer_in_the_timetable"] == []
 
 

@@ -20,7 +20,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from chalicelib.identity.entries import Authorisation, Invitation, Login, Partne
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.passwords import Passwords
 from chalicelib.identity.register import Register
+from chalicelib.importing.sources import Settings as SourceSettings
+from chalicelib.importing.sources import Sources
 from chalicelib.sandbox.keeping import Sandbox
 from chalicelib.sandbox.plan import Size
 from chalicelib.services import inventory as inventory_service
@@ -67,6 +69,9 @@ from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
 from openbooking.local.tables import create_tables
 from openbooking.samples.inventory import sample_inventory
+from tests.importing.site import OperatorSite, served
+from tests.importing.site import series as operator_series
+from tests.importing.site import session as operator_session
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != MACHINE,
@@ -95,6 +100,7 @@ ROLES = {
     "orders_stream": "OrdersStreamRole",
     "inventory_stream": "InventoryStreamRole",
     "lease_sweep": "LeaseSweepRole",
+    "import_sources": "ImportSourcesRole",
 }
 EXPORT_OF = {
     (f"{PREFIX}-inventory", ""): "InventoryTableArn",
@@ -477,6 +483,7 @@ def test_the_sweep_runs(function: Function) -> None:
         "proposal-end",
         "opportunity-change",
         "holder-change",
+        "holder-message",
         "feed-review",
         "sandbox",
         "timetable-due",
@@ -804,6 +811,42 @@ def test_an_instance_that_only_books_loads_no_provider_and_asks_kms_nothing(
     assert not any(resource == inventory.key for _, _, resource, _ in ended["asked"])
 
 
+def test_a_source_is_imported_on_schedule_and_continues_where_it_stopped(
+    task_root: Path, template: Any, inventory: Inventory
+) -> None:
+    tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
+    store, pending = DynamoStore(tables), DynamoPending(tables)
+    retry = RetryPolicy(pause=time.sleep, jitter=random.random)
+    sources = Sources(
+        inventory.register,
+        pending,
+        inventory_service.Inventory(store, pending, retry),
+        retry,
+        lambda: datetime.now(UTC),
+        lambda: str(uuid.uuid4()),
+    )
+    site = OperatorSite()
+    site.publish(operator_series(1), operator_session(1, of=1), operator_session(2, of=1))
+    function = Function(task_root, template, inventory)
+    try:
+        with served(site):
+            sources.add("acme", site.url, SourceSettings(allow_private_addresses=True))
+            done = function.invoke("import_sources", SCHEDULED)
+            assert (done["started"], done["handled"], done["overdue"]) == (1, 3, 0)
+            assert function.invoke("import_sources", SCHEDULED)["handled"] == 0  # it is not due yet
+            site.publish(operator_session(3, of=1))
+            site.delete(operator_session(1, of=1))
+            due = replace(sources.confirm("acme"), due_at=datetime.now(UTC) - timedelta(minutes=1))
+            inventory.register.save(due, pending=due.due_rows)
+            assert function.invoke("import_sources", SCHEDULED)["handled"] == 4
+    finally:
+        ended = function.end()
+    listings = {each.opportunity.id: each.deleted for each in store.imported_from(site.url)}
+    assert sorted(listings.values()) == [False, False, False, True]
+    assert any(file.startswith(str(task_root / "httpx")) for file in ended["files"])
+    hold_against_policies(ended["asked"], template, inventory)
+
+
 def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
     task_root: Path, template: Any, inventory: Inventory
 ) -> None:
@@ -814,7 +857,7 @@ def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
         deliver(function, inventory, "inventory", "inventory_stream")
     finally:
         loaded = function.end()["files"]
-    for library in ("authlib", "joserfc", "cryptography"):
+    for library in ("authlib", "joserfc", "cryptography", "httpx", "chalicelib/importing"):
         assert not any(file.startswith(str(task_root / library)) for file in loaded)
     identity = task_root / "chalicelib" / "identity"
     assert str(identity / "consent.py") in loaded
@@ -1026,7 +1069,7 @@ def test_cloudformation_would_take_the_template(packaged: Package) -> None:
 
 def test_every_function_is_told_the_key(template: Any) -> None:
     wanted = {"Fn::ImportValue": {"Fn::Sub": "openbooking-${Stage}-SigningKeyArn"}}
-    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep"):
+    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep", "ImportSources"):
         variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
         assert variables["SIGNING_KMS_KEY"] == wanted
         assert variables["AUTHENTICATION"] == "openid"

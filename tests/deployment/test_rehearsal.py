@@ -47,7 +47,7 @@ def test_a_deployment_can_be_rehearsed_from_start_to_end(
     standing = capfd.readouterr().out
     for table in ("inventory", "orders", "feeds", "identity"):
         assert f"table openbooking-dev-{table}: " in standing
-    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep"):
+    for function in ("", "-orders_stream", "-inventory_stream", "-lease_sweep", "-import_sources"):
         assert f"function openbooking-dev{function}: " in standing
     for handler in ("orders_stream", "inventory_stream"):
         assert (

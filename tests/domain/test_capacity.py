@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, capacity_errors
+from chalicelib.domain.capacity import Available, Capacity, Hold, HoldState, shortages
 from chalicelib.domain.errors import (
     OpportunityCapacityIsReservedByLeaseError,
     OpportunityHasInsufficientCapacityError,
@@ -17,6 +17,12 @@ from tests.support.builders import NOW
 FULL = OpportunityIsFullError
 SHORT = OpportunityHasInsufficientCapacityError
 LEASED = OpportunityCapacityIsReservedByLeaseError
+
+
+def capacity_errors(wanted: int, free: int, leased: int) -> list[object]:
+    """The errors of items that take a space of one Opportunity each."""
+    found = shortages([["yoga"]] * wanted, {"yoga": Available(free, leased)})
+    return [None if each is None else each.error for each in found]
 
 
 @pytest.mark.parametrize(

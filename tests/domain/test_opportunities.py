@@ -18,6 +18,10 @@ HOUR = timedelta(hours=1)
         (OpportunityType.Slot, True),
         (OpportunityType.SessionSeries, False),
         (OpportunityType.FacilityUse, False),
+        (OpportunityType.HeadlineEvent, True),
+        (OpportunityType.CourseInstance, True),
+        (OpportunityType.Event, True),
+        (OpportunityType.OnDemandEvent, True),
     ],
 )
 def test_parents_cannot_be_booked_themselves(kind: OpportunityType, bookable: bool) -> None:
@@ -27,7 +31,7 @@ def test_parents_cannot_be_booked_themselves(kind: OpportunityType, bookable: bo
 
 
 def test_every_type_is_in_the_table_above() -> None:
-    assert len(OpportunityType) == 4
+    assert len(OpportunityType) == 8
 
 
 @pytest.mark.parametrize(

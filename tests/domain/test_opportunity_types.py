@@ -17,6 +17,8 @@ from chalicelib.domain.opportunity_types import (
 )
 from tests.support.builders import NOW
 
+# The suite reads no feed of the first two, and each criterion compares a time with a start that the last has not.
+NOT_IN_SUITE = {"HeadlineEvent", "CourseInstance", "OnDemandEvent"}
 SUITE = Path(__file__).parents[1] / "suite"
 
 
@@ -65,7 +67,8 @@ def test_the_official_suite_tests_no_type_that_is_missing_here() -> None:
             name: in_suite.get(name, False) or in_scope
             for name, in_scope in tests.get("bookableOpportunityTypesInScope", {}).items()
         }
-    assert {name for name, in_scope in in_suite.items() if in_scope} == ours
+    assert {name for name, in_scope in in_suite.items() if in_scope} == ours - NOT_IN_SUITE
+    assert set(in_suite) == ours
 
 
 @pytest.mark.parametrize(

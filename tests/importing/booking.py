@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib.domain.parties import Json
+from chalicelib.importing.rpde import ImportOptions
 from chalicelib.storage.store import Listing
 from openbooking.cli.imports import import_rpde
-from openbooking.importing.rpde import ImportOptions
 from tests.importing.site import SELLER, OperatorSite
 from tests.support.builders import AT_ONCE
 from tests.support.world import CUSTOMER, PAYMENT, Answer, Broker, World
@@ -33,6 +33,7 @@ class Installation:
             retry=AT_ONCE,
             console=Console(file=printed, width=240),
             web=site.web,
+            now=lambda: self.world.clock.now,
         )
         return printed.getvalue()
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 
 from chalicelib.domain.parties import Json
-from openbooking.importing.web import Web
+from chalicelib.importing.web import Web
 
 BASE = "https://operator.example"
 ADDRESS: Json = {

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.parties import AccessMethod, Json
-from openbooking.importing.defaults import DefaultsError
-from openbooking.importing.defaults_file import read_defaults
-from openbooking.importing.rpde import ImportRefused
-from openbooking.importing.rpde import read_defaults as read_or_refuse
+from chalicelib.importing.defaults import DefaultsError
+from chalicelib.importing.defaults_file import read_defaults
+from chalicelib.importing.rpde import ImportRefused
+from chalicelib.importing.rpde import read_defaults as read_or_refuse
 from tests.importing.booking import Installation
 from tests.importing.site import ADDRESS, BASE, SELLER, OperatorSite, series, session, slot
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.parties import Json
-from openbooking.importing.defaults import Defaults
+from chalicelib.importing.defaults import Defaults
 from tests.importing.booking import Installation
 from tests.importing.site import (
     BASE,

@@ -112,4 +112,4 @@ def test_without_a_stack_or_an_engine_it_says_what_to_do(monkeypatch: pytest.Mon
     monkeypatch.setenv("DYNAMODB_URL", "http://127.0.0.1:1")
     result = CliRunner().invoke(app, ["import", "rpde", "https://operator.example/openactive"])
     assert result.exit_code == 1
-    assert "Start a local stack with `make run`" in result.output
+    assert "The table openbooking-local-identity at http://127.0.0.1:1 cannot be read" in result.output

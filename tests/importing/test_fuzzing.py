@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.parties import Json
+from chalicelib.importing.defaults import Defaults, DefaultsError
+from chalicelib.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item
+from chalicelib.importing.intake import Intake, Terms, read_harvest
+from chalicelib.importing.sale import is_on_sale
 from chalicelib.services.inventory import Document
-from openbooking.importing.defaults import Defaults, DefaultsError
-from openbooking.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item
-from openbooking.importing.intake import Intake, Terms, read_harvest
-from openbooking.importing.sale import is_on_sale
 from tests.importing.site import BASE, SELLER, facility_use, offer, series, session, slot, unit_id
 from tests.importing.test_dialects import DIALECTS, Published, an_offer, operators_data
 

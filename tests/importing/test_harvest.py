@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from chalicelib.domain.parties import Json
-from openbooking.importing.harvest import DatasetSite, Feed, FeedAddress, harvest, read_feed, read_site
-from openbooking.importing.web import SiteError
+from chalicelib.importing.harvest import DatasetSite, Feed, FeedAddress, harvest, read_feed, read_site
+from chalicelib.importing.web import SiteError
 from tests.importing.site import OperatorSite, session, web
 
 FEED = "https://operator.example/feed"

@@ -22,6 +22,13 @@ from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.domain.pricing import Totals
+from chalicelib.importing.rpde import (
+    ImportOptions,
+    ImportRefused,
+    read_rate,
+    read_seller_details,
+    source_name,
+)
 from chalicelib.services import following
 from chalicelib.services.following import Follower
 from chalicelib.services.inventory import Inventory
@@ -34,13 +41,6 @@ from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
 from chalicelib.wire.sellers import read_seller
 from openbooking.cli.imports import import_rpde
-from openbooking.importing.rpde import (
-    ImportOptions,
-    ImportRefused,
-    read_rate,
-    read_seller_details,
-    source_name,
-)
 from tests.importing.site import (
     BASE,
     END,

@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.domain.bookability import Reason
 from chalicelib.domain.parties import Json
+from chalicelib.importing.advice import FOR_CAUSE, FOR_REASON
+from chalicelib.importing.rpde import read_seller_details
 from chalicelib.wire.unreadable import Cause
-from openbooking.importing.advice import FOR_CAUSE, FOR_REASON
-from openbooking.importing.rpde import read_seller_details
 from tests.importing.booking import Installation
 from tests.importing.site import BASE, SELLER, OperatorSite, facility_use, offer, series, session, slot
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from openbooking.importing.page import json_ld_blocks
+from chalicelib.importing.page import json_ld_blocks
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from chalicelib.domain.bookability import Reason
 from chalicelib.domain.parties import Json
+from chalicelib.importing.advice import FOR_CAUSE, FOR_REASON
+from chalicelib.importing.rpde import ImportOptions, ImportRefused
 from chalicelib.wire.unreadable import Cause
 from openbooking.cli.imports import import_rpde
-from openbooking.importing.advice import FOR_CAUSE, FOR_REASON
-from openbooking.importing.rpde import ImportOptions, ImportRefused
 from tests.importing.booking import Installation
 from tests.importing.site import BASE, OperatorSite, offer, series, session, slot
 from tests.support.builders import AT_ONCE

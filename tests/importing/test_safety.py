@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from chalicelib.domain.parties import Json
+from chalicelib.importing.defaults import Defaults
+from chalicelib.importing.rpde import ImportRefused
+from chalicelib.importing.sale import Leaving
 from chalicelib.wire.sellers import read_seller
-from openbooking.importing.defaults import Defaults
-from openbooking.importing.rpde import ImportRefused
-from openbooking.importing.sale import Leaving
 from tests.importing.booking import Installation
 from tests.importing.site import BASE, SELLER, OperatorSite, series, session
 

@@ -1,19 +1,20 @@
 """Where the store is busy or others are faster: an import tries again, and says where it gave up."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from chalicelib.importing.rpde import ImportOptions, ImportRefused
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from openbooking.cli.import_report import progress
 from openbooking.cli.imports import import_rpde
-from openbooking.importing.rpde import ImportOptions, ImportRefused
 from tests.importing.site import OperatorSite, series, session
 from tests.support.memory import MemoryStore
 
@@ -41,18 +42,18 @@ def run(store: MemoryStore, site: OperatorSite, **options: Any) -> str:
 
 
 class BusyStore(MemoryStore):
-    """Refuses every call of `publish` but each `every`th."""
+    """Refuses every call that publishes but each `every`th."""
 
     def __init__(self, every: int) -> None:
         super().__init__()
         self._every = every
         self.calls = 0
 
-    def publish(self, listing: Listing, spaces: int | None, *more: Any, **options: Any) -> None:
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]], **options: Any) -> None:
         self.calls += 1
         if self.calls % self._every:
             raise StoreBusy("throttled")
-        super().publish(listing, spaces, *more, **options)
+        super().publish_together(listings, **options)
 
 
 class RivalledStore(MemoryStore):
@@ -60,11 +61,12 @@ class RivalledStore(MemoryStore):
 
     rival = False
 
-    def publish(self, listing: Listing, spaces: int | None, *more: Any, **options: Any) -> None:
-        known = self.listings([listing.opportunity.id]).get(listing.opportunity.id, (None, None))[0]
-        if self.rival and known is not None and known.version == 1:
-            super().publish(replace(known, version=2, source_digest="theirs"), spaces)
-        super().publish(listing, spaces, *more, **options)
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]], **options: Any) -> None:
+        for listing, spaces in listings:
+            known = self.listings([listing.opportunity.id]).get(listing.opportunity.id, (None, None))[0]
+            if self.rival and known is not None and known.version == 1:
+                super().publish_together([(replace(known, version=2, source_digest="theirs"), spaces)])
+        super().publish_together(listings, **options)
 
 
 def test_a_store_that_is_busy_for_a_while_gets_it_all_in_the_end(site: OperatorSite) -> None:

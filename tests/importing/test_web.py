@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from openbooking.importing.web import SiteError, Web, parse_json
+from chalicelib.importing.web import SiteError, Web, parse_json
 from tests.importing.site import web
 
 URL = "https://operator.example/feed"

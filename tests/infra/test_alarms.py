@@ -36,6 +36,7 @@ FUNCTIONS = {
     "openbooking-dev-orders_stream",
     "openbooking-dev-inventory_stream",
     "openbooking-dev-lease_sweep",
+    "openbooking-dev-import_sources",
 }
 
 
@@ -110,7 +111,7 @@ def test_the_names_that_alarms_select_are_those_of_the_other_templates() -> None
 def test_what_the_system_must_say_has_an_alarm() -> None:
     assert {each["MetricName"] for each in ALARMS.values()} == {
         *("RecordsParked", "Sweeps", "PendingWorkWaiting", "PendingWorkFailed", "PendingWorkSetAside"),
-        "PartnerAtLimit",
+        *("PartnerAtLimit", "SourcesOverdue"),
         *("Errors", "Throttles", "IteratorAge", "ApproximateNumberOfMessagesVisible", "5XXError"),
     }
 
@@ -148,7 +149,13 @@ def test_every_section_of_the_runbook_names_its_alarms() -> None:
 def test_every_command_of_the_runbook_exists_with_its_options() -> None:
     text = RUNBOOK.read_text(encoding="utf-8")
     commands = set(re.findall(r"`(openbooking [^`]+)`", text))
-    assert {command.split()[1] for command in commands} == {"check", "feeds", "pending"}
+    assert {command.split()[1] for command in commands} == {
+        "check",
+        "feeds",
+        "import",
+        "pending",
+        "sources",
+    }
     for command in commands:
         _, name, *words = command.split()
         node = load(name)

@@ -26,7 +26,7 @@ from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, dynoxide, moto
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = sorted((ROOT / ".chalice").glob("policy-*.json"))
-FUNCTIONS = {"api_handler", "orders_stream", "inventory_stream", "lease_sweep"}
+FUNCTIONS = {"api_handler", "orders_stream", "inventory_stream", "lease_sweep", "import_sources"}
 EXPORTS = {
     name: f"arn:aws:test:::{name}"
     for name in (
@@ -226,6 +226,7 @@ def test_every_function_may_write_its_own_log_and_no_other() -> None:
         "orders_stream": "OrdersStreamLogGroupArn",
         "inventory_stream": "InventoryStreamLogGroupArn",
         "lease_sweep": "LeaseSweepLogGroupArn",
+        "import_sources": "ImportSourcesLogGroupArn",
     }
     for path in POLICIES:
         (log,) = (s for s in document(path)["Statement"] if s["Sid"] == "Log")
@@ -277,7 +278,7 @@ def test_each_stage_starts_with_what_it_is_told_and_prod_not_without_the_key(sta
 def test_all_functions_are_told_the_same_of_the_data_stack() -> None:
     # Streams and sweep sign nothing, but they read the same settings, which are refused without the key.
     resources = document(templates.GATEWAY)["Resources"]
-    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep"):
+    for name in ("APIHandler", "OrdersStream", "InventoryStream", "LeaseSweep", "ImportSources"):
         told = resources[name]["Properties"]["Environment"]["Variables"]
         assert templates.resolve(told, "dev", EXPORTS) == templates.environment("dev", EXPORTS)
 

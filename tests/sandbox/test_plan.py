@@ -26,11 +26,25 @@ from tests.support.world import World, seller_id
 
 FLOWS = tuple(BookingFlow)
 TYPES = tuple((kind, parent) for kind in OpportunityType for parent in kind.traits.test_names.values())
-# An Opportunity of a facility is never online, and one unit never has five spaces.
+# An Opportunity of a facility is never online, one unit never has five spaces, and what has no start no windows.
 IMPOSSIBLE = {
-    ("TestOpportunityOnlineBookable", "FacilityUse"),
-    ("TestOpportunityOnlineBookable", "IndividualFacilityUse"),
-    ("TestOpportunityBookableFiveSpaces", "IndividualFacilityUse"),
+    ("TestOpportunityOnlineBookable", OpportunityType.Slot, "FacilityUse"),
+    ("TestOpportunityOnlineBookable", OpportunityType.Slot, "IndividualFacilityUse"),
+    ("TestOpportunityBookableFiveSpaces", OpportunityType.Slot, "IndividualFacilityUse"),
+    ("TestOpportunityOfflineBookable", OpportunityType.OnDemandEvent, None),
+    *(
+        (f"TestOpportunityBookable{each}", OpportunityType.OnDemandEvent, None)
+        for each in (
+            "NoSpaces",
+            "OneSpace",
+            "FiveSpaces",
+            "InPast",
+            "WithinValidFromBeforeStartDate",
+            "OutsideValidFromBeforeStartDate",
+            "CancellableWithinWindow",
+            "CancellableOutsideWindow",
+        )
+    ),
 }
 
 
@@ -43,7 +57,7 @@ def all_shown(world: World) -> dict[tuple[str, OpportunityType, str | None, Book
         parent = None
         if parent_id is not None:
             parent = feed_data(world.store.listings([parent_id])[parent_id][0].opportunity, None)
-        shown = judged.Shown(feed_data(listing.opportunity, capacity.spaces_left), parent, world.now())
+        shown = judged.Shown(feed_data(listing.opportunity, capacity.spaces_shown), parent, world.now())
         request = place.request
         met = judged.CRITERIA[request.criteria](shown)
         is_right = met and shown.needs_approval is (request.flow is BookingFlow.OpenBookingApprovalFlow)
@@ -66,7 +80,7 @@ def test_every_criterion_type_and_flow_is_there_and_meets_it(world: World) -> No
         for criteria in CRITERIA
         for kind, parent in TYPES
         for flow in FLOWS
-        if (criteria, parent) not in IMPOSSIBLE
+        if (criteria, kind, parent) not in IMPOSSIBLE
     }
     assert set(found) == wanted
     assert {key: met for key, met in found.items() if not all(met)} == {}
@@ -100,7 +114,7 @@ def test_for_the_suite_there_are_three_times_as_many_as_it_asks_for(world: World
     )
     for name, number in NEEDED_BY_SUITE.items():
         for kind, parent in TYPES:
-            if (name, parent) not in IMPOSSIBLE and not name.endswith("TaxNet"):
+            if (name, kind, parent) not in IMPOSSIBLE and not name.endswith("TaxNet"):
                 assert [made[name, kind, parent, flow] for flow in FLOWS] == [SURPLUS * number] * 2, name
 
 
@@ -110,7 +124,9 @@ def test_a_seller_of_net_prices_gets_what_is_asked_for_of_it(world: World) -> No
         for place in places(world.store.sellers(), Size(for_suite=True), world.now())
         if place.request.seller_id == seller_id(2)
     )
-    expected = {name: SURPLUS * number * 6 for name, number in NEEDED_OF_SECOND_SELLER.items()}
+    expected = {
+        name: SURPLUS * number * len(TYPES) * len(FLOWS) for name, number in NEEDED_OF_SECOND_SELLER.items()
+    }
     assert made == expected
 
 

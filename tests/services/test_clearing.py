@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -64,11 +65,11 @@ class Counting(MemoryStore):
             raise StoreBusy("throttled")
         super().commit(changes)
 
-    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+    def publish_together(self, listings: Sequence[tuple[Listing, int | None]], **options: Any) -> None:
         self.calls["publish"] += 1
         happens, self.meanwhile = self.meanwhile, lambda: None
         happens()
-        super().publish_together(listings)
+        super().publish_together(listings, **options)
 
 
 @pytest.fixture

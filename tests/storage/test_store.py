@@ -17,7 +17,7 @@ from chalicelib.booking.decisions import (
     save_order,
 )
 from chalicelib.booking.quote import quote
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind, Share, share_key
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind, Share, SourceCount, share_key
 from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind, Proposal
 from chalicelib.domain.partner_limits import SHARDS, Held, PartnerLimits, held_by, shard_of
@@ -439,6 +439,32 @@ class TestInventory:
             store.resize(SESSION_ID, read, 5)  # it has changed since
         assert refusal.value.reasons == (OpportunityChanged(SESSION_ID),)
         assert (capacity(store).spaces_total, capacity(store).spaces_left) == (1, 0)
+
+    def test_new_ones_together_are_as_each_alone(self, store: Store) -> None:
+        one, other = an_opportunity(), an_opportunity(f"{SESSION_ID}2")
+        store.publish(Listing(one, source="here", source_digest="1"), 3)
+        store.publish_together([(Listing(other, source="here", source_digest="1"), 3)], if_unheld=True)
+        first, second = store.listings([one.id, other.id]).values()
+        assert replace(second[0], opportunity=first[0].opportunity) == first[0]
+        assert second[1] == first[1]
+        assert second[1] is not None and second[1].source_count == SourceCount(3)
+
+    def test_of_those_written_together_the_refusal_names_who_is_in_the_way(self, store: Store) -> None:
+        publish(store)
+        other = an_opportunity(f"{SESSION_ID}2")
+        for together in ([Listing(an_opportunity())], [Listing(an_opportunity(revision=2), version=2)]):
+            store.commit([taken(BOOKED)]) if together[0].version == 2 else None
+            with pytest.raises(CommitRefused) as refusal:
+                store.publish_together([(each, 3) for each in (Listing(other), *together)], if_unheld=True)
+            assert set(refusal.value.reasons) == {OpportunityChanged(SESSION_ID)}
+            assert list(store.listings([SESSION_ID, other.id])) == [SESSION_ID]
+
+    def test_what_a_source_stated_is_kept_with_the_total(self, store: Store) -> None:
+        publish(store)
+        store.resize(SESSION_ID, capacity(store), 7, SourceCount(5, 1, 2))
+        assert capacity(store).source_count == SourceCount(5, 1, 2)
+        store.resize(SESSION_ID, capacity(store), 8)
+        assert capacity(store).source_count == SourceCount(5, 1, 2)
 
     def test_counters_may_come_later(self, store: Store) -> None:
         store.publish(Listing(an_opportunity()), None)

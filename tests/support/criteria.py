@@ -6,7 +6,7 @@ Written from the suite's own definitions (test-interface-criteria), and independ
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import isodate
@@ -24,8 +24,9 @@ class Shown:
     def __init__(self, child: Json, parent: Json | None, now: datetime) -> None:
         self.child, self.parent, self.now = child, parent or {}, now
         (self.offer,) = child.get("offers") or self.parent["offers"]
-        self.starts_at = isodate.parse_datetime(child["startDate"])
-        self.ends_at = isodate.parse_datetime(child["endDate"])
+        # What can be used at any time has neither, and then no limit of time; the suite itself passes over it.
+        self.starts_at = _instant(child["startDate"]) if "startDate" in child else None
+        self.ends_at = _instant(child["endDate"], days=1) if "endDate" in child else None
         # A unit is published within its FacilityUse, from which it has its provider.
         (self.unit,) = self.parent.get("individualFacilityUse", [None])
         self.seller = (
@@ -36,11 +37,22 @@ class Shown:
 
     def limit(self, term: str) -> datetime | None:
         before = self.offer.get(term)
-        return None if before is None else self.starts_at - isodate.parse_duration(before)
+        if before is None or self.starts_at is None:
+            return None
+        limit: datetime = self.starts_at - isodate.parse_duration(before)
+        return limit
 
     @property
     def needs_approval(self) -> bool:
         return f"{OPEN_ACTIVE}OpenBookingApproval" in self.needs
+
+
+def _instant(value: str, days: int = 0) -> datetime:
+    """A date and time; or, of a course, the beginning of a day in UTC, or the end of it with `days` 1."""
+    if "T" in value:
+        found: datetime = isodate.parse_datetime(value)
+        return found
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) + timedelta(days=days)
 
 
 def _is_sold(shown: Shown) -> bool:
@@ -52,7 +64,7 @@ def _is_sold(shown: Shown) -> bool:
 
 
 def _is_ahead(shown: Shown) -> bool:
-    return shown.starts_at > shown.now + _SLACK
+    return shown.starts_at is None or shown.starts_at > shown.now + _SLACK
 
 
 def _window_is_open(shown: Shown) -> bool:
@@ -61,7 +73,7 @@ def _window_is_open(shown: Shown) -> bool:
 
 
 def _has_two(shown: Shown) -> bool:
-    return bool(shown.spaces >= (1 if shown.unit else 2))
+    return shown.spaces is None or bool(shown.spaces >= (1 if shown.unit else 2))
 
 
 def _needs_no_details(shown: Shown) -> bool:
@@ -147,6 +159,8 @@ def _cancellation_is_open(shown: Shown) -> bool:
 
 
 def _mode(shown: Shown) -> str | None:
+    if shown.child["@type"] == "OnDemandEvent":
+        return "OnlineEventAttendanceMode"  # it may not state one
     mode = shown.child.get("eventAttendanceMode") or shown.parent.get("eventAttendanceMode")
     return None if mode is None else str(mode).removeprefix(SCHEMA)
 

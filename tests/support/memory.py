@@ -16,7 +16,7 @@ from chalicelib.booking.decisions import (
     Snapshot,
     Wanted,
 )
-from chalicelib.domain.capacity import Capacity, Hold, Share, share_key
+from chalicelib.domain.capacity import Capacity, Hold, Share, SourceCount, share_key
 from chalicelib.domain.limits import MAX_PAGE_BYTES, carried_bytes
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
@@ -79,15 +79,8 @@ class MemoryStore:
             return Snapshot(
                 order=self._orders.get(wanted.order),
                 seller=self.seller(wanted.seller_id or ""),
-                opportunities={
-                    key: OpportunitySnapshot(
-                        self._listings[key].opportunity,
-                        self._capacities.get(key, Capacity(0, 0)),
-                        self._holds.get(key, {}).get(wanted.order),
-                    )
-                    for key in wanted.opportunity_ids
-                    if key in self._listings and not self._listings[key].deleted
-                },
+                opportunities=self._read(wanted, deleted=False),
+                withdrawn=self._read(wanted, deleted=True),
                 other_offers=frozenset(
                     offer.id
                     for key in wanted.offers_of
@@ -109,6 +102,17 @@ class MemoryStore:
                     if key not in self._listings or self._listings[key].deleted
                 ),
             )
+
+    def _read(self, wanted: Wanted, *, deleted: bool) -> dict[str, OpportunitySnapshot]:
+        return {
+            key: OpportunitySnapshot(
+                self._listings[key].opportunity,
+                self._capacities.get(key, Capacity(0, 0)),
+                self._holds.get(key, {}).get(wanted.order),
+            )
+            for key in wanted.opportunity_ids
+            if key in self._listings and self._listings[key].deleted is deleted
+        }
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
         with self._lock:
@@ -298,19 +302,31 @@ class MemoryStore:
             if pending is not None:
                 self.pending.exchange((), [pending])
 
-    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+    def publish_together(
+        self, listings: Sequence[tuple[Listing, int | None]], *, if_unheld: bool = False
+    ) -> None:
         with self._lock:
             refused = [
                 OpportunityChanged(listing.opportunity.id)
                 for listing, _ in listings
                 if self._version(listing.opportunity.id) != listing.version - 1
+                or (
+                    if_unheld
+                    and (capacity := self._capacities.get(listing.opportunity.id)) is not None
+                    and capacity.has_holds
+                )
             ]
             if refused:
                 raise CommitRefused(refused)
             for listing, spaces in listings:
                 key = listing.opportunity.id
                 if spaces is not None:
-                    capacity = self._capacities.get(key, Capacity(spaces, spaces, version=0))
+                    stated = (
+                        SourceCount(spaces) if listing.version == 1 and listing.source is not None else None
+                    )
+                    capacity = self._capacities.get(
+                        key, Capacity(spaces, spaces, version=0, source_count=stated)
+                    )
                     self._capacities[key] = replace(
                         capacity,
                         revision=listing.opportunity.revision,
@@ -410,7 +426,9 @@ class MemoryStore:
                 if (hold := self._holds.get(opportunity_id, {}).get(key))
             }
 
-    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+    def resize(
+        self, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None
+    ) -> None:
         with self._lock:
             current = self._capacities[opportunity_id]
             if current.version != read.version:
@@ -420,6 +438,7 @@ class MemoryStore:
                 spaces_total=spaces_total,
                 spaces_left=current.spaces_left + spaces_total - read.spaces_total,
                 version=current.version + 1,
+                source_count=count or current.source_count,
             )
 
     def correct(

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.capacity import UNLIMITED
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.sandbox.criteria import CRITERIA
 from chalicelib.sandbox.opportunities import TestOpportunity, build_opportunity
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.wire.opportunities import feed_data
 from tests.support.validator import Validator, start_or_skip
 
 NOW = datetime(2026, 3, 28, 23, 30, 12, 345, tzinfo=UTC)
@@ -32,8 +34,19 @@ SINGLE_SLOT = (OpportunityType.Slot, "IndividualFacilityUse")
 # Every type that is made here, with each parent that it may have.
 TYPES = tuple((kind, parent) for kind in OpportunityType for parent in kind.traits.test_names.values())
 
+ON_DEMAND = (OpportunityType.OnDemandEvent, None)
+
 # What such an Opportunity cannot be.
 IMPOSSIBLE = {
+    ("TestOpportunityOfflineBookable", ON_DEMAND),
+    ("TestOpportunityBookableNoSpaces", ON_DEMAND),
+    ("TestOpportunityBookableOneSpace", ON_DEMAND),
+    ("TestOpportunityBookableFiveSpaces", ON_DEMAND),
+    ("TestOpportunityBookableInPast", ON_DEMAND),
+    ("TestOpportunityBookableWithinValidFromBeforeStartDate", ON_DEMAND),
+    ("TestOpportunityBookableOutsideValidFromBeforeStartDate", ON_DEMAND),
+    ("TestOpportunityBookableCancellableWithinWindow", ON_DEMAND),
+    ("TestOpportunityBookableCancellableOutsideWindow", ON_DEMAND),
     ("TestOpportunityOnlineBookable", SLOT),
     ("TestOpportunityOnlineBookable", SINGLE_SLOT),
     ("TestOpportunityBookableFiveSpaces", SINGLE_SLOT),
@@ -91,7 +104,8 @@ def documents(built: TestOpportunity) -> list[Json]:
 
 
 def only_offer(built: TestOpportunity) -> Json:
-    (offer,) = [offer for each in documents(built) for offer in each.get("offers", [])]
+    """That of the Opportunity, or else of its parent."""
+    (offer,) = built.document.get("offers") or (built.parent or {})["offers"]
     assert isinstance(offer, dict)
     return offer
 
@@ -106,10 +120,12 @@ def validator() -> Iterator[Validator]:
 def test_every_kind_is_valid_in_a_bookable_feed(validator: Validator) -> None:
     found = {}
     for kind in every_kind():
-        built = build(*kind)
-        for document in documents(built):
+        for published in build(*kind).published():
+            opportunity = published.opportunity
+            shown = published.spaces if published.spaces != UNLIMITED else None
+            document = feed_data(opportunity, shown)
             if failures := validator.failures(document, "BookableRPDEFeed"):
-                found[*kind, document["@type"]] = failures
+                found[*kind, opportunity.type] = failures
     assert found == {}
 
 
@@ -139,7 +155,9 @@ def test_every_limit_stays_two_hours_away_during_a_run_of_three() -> None:
     for criteria, types, flow, number in every_kind():
         child = build(criteria, types, flow, number).published()[-1].opportunity
         offer, start = child.offers[0], child.starts_at
-        assert start is not None and child.ends_at is not None
+        if start is None:
+            continue  # there is no limit
+        assert child.ends_at is not None
         limits = [start, child.ends_at]
         limits += [
             start - before for before in (offer.opens_before, offer.cancellable_until_before) if before
@@ -177,7 +195,23 @@ def test_spaces_are_plenty_unless_the_criterion_says_otherwise(
             assert parent.spaces is None
 
 
-@pytest.mark.parametrize(("criteria", "types"), sorted(IMPOSSIBLE))
+@pytest.mark.parametrize("parent", ["HeadlineEvent", "CourseInstance"])
+def test_a_whole_takes_a_space_of_the_sub_event_that_is_made_with_it(parent: str) -> None:
+    whole, child = build("TestOpportunityBookableFiveSpaces", (OpportunityType.Event, parent)).published()
+    assert whole.opportunity.sub_events == (child.opportunity.id,)
+    assert (whole.spaces, child.spaces) == (5, 5)
+    assert whole.opportunity.why_not_bookable(whole.opportunity.offers[0], NOW) is None
+
+
+def test_what_can_be_used_at_any_time_has_neither_a_limit_nor_a_start() -> None:
+    (free_for_all,) = build("TestOpportunityBookable", ON_DEMAND).published()
+    assert free_for_all.spaces == UNLIMITED
+    assert free_for_all.opportunity.starts_at is None
+
+
+@pytest.mark.parametrize(
+    ("criteria", "types"), sorted(IMPOSSIBLE, key=lambda each: (each[0], each[1][0], str(each[1][1])))
+)
 def test_what_cannot_be_is_refused(criteria: str, types: tuple[OpportunityType, str | None]) -> None:
     with pytest.raises(TestInterfaceRefused):
         build(criteria, types)

@@ -58,7 +58,8 @@ def test_reads_the_request_for_an_opportunity(
         **{
             "@type": kind.value,
             "superEvent": None,
-            traits.parent_term or traits.family.seller_term: parent if parent_type else seller,
+            **({traits.parent_term: parent} if traits.parent_term and parent_type else {}),
+            **({} if parent_type else {traits.family.seller_term: seller}),
             "test:testOpportunityCriteria": f"https://openactive.io/test-interface#{criteria}",
             "test:testOpenBookingFlow": f"https://openactive.io/test-interface#{flow}",
         }

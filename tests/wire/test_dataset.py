@@ -71,6 +71,10 @@ def test_each_feed_has_its_own_identifier_name_and_address() -> None:
         ("https://openactive.io/ScheduledSession", f"{BASE_URL}/feeds/scheduled-sessions"),
         ("https://openactive.io/FacilityUse", f"{BASE_URL}/feeds/facility-uses"),
         ("https://openactive.io/Slot", f"{BASE_URL}/feeds/slots"),
+        ("https://openactive.io/HeadlineEvent", f"{BASE_URL}/feeds/headline-events"),
+        ("https://openactive.io/CourseInstance", f"{BASE_URL}/feeds/course-instances"),
+        ("https://schema.org/Event", f"{BASE_URL}/feeds/events"),
+        ("https://schema.org/OnDemandEvent", f"{BASE_URL}/feeds/on-demand-events"),
     ]
     for term in ("identifier", "name", "contentUrl"):
         assert len({feed[term] for feed in distribution}) == len(FEEDS)

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from chalicelib.domain.capacity import Capacity, Hold, HoldState, Share, share_key
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.opportunity_types import UNIT_TYPES
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, UNIT_TYPES
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.scans import BrokenRow
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.documents import types_of
 
 StoredOrder = Order | DeletedOrder
 
@@ -200,9 +201,12 @@ def is_released(order: StoredOrder | None) -> bool:
 
 
 def parent_of(opportunity: Opportunity) -> str | None:
-    """The id of its SessionSeries or FacilityUse; None if it has none."""
+    """The id of what it belongs to; None if that is not published, as an EventSeries."""
     parent = opportunity.parent or {}
-    if parent.get("@type") in UNIT_TYPES:
+    types = set(types_of(parent))
+    if not types & (UNIT_TYPES | set(OPPORTUNITY_TYPES)):
+        return None
+    if types & UNIT_TYPES:
         parent = parent.get("aggregateFacilityUse") or {}
     parent_id = parent.get("@id") if isinstance(parent, dict) else parent
     return parent_id if isinstance(parent_id, str) else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, SourceCount
 from chalicelib.storage.dynamodb import rows, shares
 from chalicelib.storage.dynamodb.tables import CAPACITY, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
@@ -44,7 +44,9 @@ def correct(
     transaction.write()
 
 
-def resize(tables: Tables, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
+def resize(
+    tables: Tables, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None
+) -> None:
     """See `Store.resize`."""
     capacity = tables.capacity
     changed = OpportunityChanged(opportunity_id)
@@ -55,6 +57,15 @@ def resize(tables: Tables, opportunity_id: str, read: Capacity, spaces_total: in
             capacity.spaces_total.set(spaces_total),
             capacity.spaces_left.add(spaces_total - read.spaces_total),
             capacity.version.add(1),
+            *(
+                [
+                    capacity.source_stated.set(count.stated),
+                    capacity.source_unknown.set(count.unknown),
+                    capacity.oversold.set(count.oversold),
+                ]
+                if count is not None
+                else []
+            ),
         ],
         capacity.version == read.version,
         lambda _: changed,

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pynamodb.expressions.operand import Path
+
 from chalicelib.storage.dynamodb.calls import passing_faults, row_name
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingWork
@@ -44,10 +46,11 @@ def _rows(tables: Tables, model: Any, partition: str, kind: str, limit: int) -> 
         answer: dict[str, Any] = tables.connection.query(
             model.Meta.table_name, partition, consistent_read=True, limit=limit
         )
+    document = Path("document")  # a text in these rows; other rows of the table have bytes under this name
     return [
         EarlierRow(
             model(partition, raw["part"]["S"]),
-            model.document == raw["document"]["S"] if "S" in raw.get("document", {}) else None,
+            document == raw["document"]["S"] if "S" in raw.get("document", {}) else None,
             _entry(kind, raw["part"]["S"], raw),
         )
         for raw in answer["Items"]

@@ -2,15 +2,18 @@
 
 import base64
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind
+from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind, SourceCount
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.calls import Raw
 from chalicelib.storage.dynamodb.shares import read_shares
 from chalicelib.storage.dynamodb.tables import (
+    CAPACITY,
     DETAILS,
     EXPIRY_SHARDS,
     FORMAT,
@@ -88,14 +91,22 @@ def read_capacity(raw: Raw) -> Capacity:
         next_expiry_at=_instant(raw, "next_expiry_at"),
         shares=read_shares(raw),
         spaces_requested=_number(raw, "spaces_requested") if "spaces_requested" in raw else 0,
+        source_count=_source_count(raw),
     )
+
+
+def _source_count(raw: Raw) -> SourceCount | None:
+    if "source_stated" not in raw:
+        return None
+    unknown, oversold = (_number(raw, name) if name in raw else 0 for name in ("source_unknown", "oversold"))
+    return SourceCount(_number(raw, "source_stated"), unknown, oversold)
 
 
 def details_row(tables: Tables, listing: Listing) -> DetailsRow:
     row: DetailsRow = tables.details(
         listing.opportunity.id,
         DETAILS,
-        document=codec.to_json(listing.opportunity),
+        document=codec.pack(listing.opportunity),
         version=listing.version,
         deleted=listing.deleted,
         source=listing.source,
@@ -119,14 +130,62 @@ def place_of_details(raw: Raw) -> Place | None:
         return None
 
 
+def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
+    """The rows of an Opportunity that is new, in DynamoDB's own format: its details, and its counters if it has any."""
+    opportunity = listing.opportunity
+    details: dict[str, Mapping[str, Any]] = {
+        "opportunity_id": {"S": opportunity.id},
+        "part": {"S": DETAILS},
+        "document": {"B": codec.pack(opportunity)},
+        "version": {"N": str(listing.version)},
+        "deleted": {"BOOL": listing.deleted},
+        "row_format": {"N": str(FORMAT)},
+    }
+    for name, value in (("source", listing.source), ("source_digest", listing.source_digest)):
+        if value is not None:
+            details[name] = {"S": value}
+    if listing.closed:
+        details["closed"] = {"BOOL": True}
+    if place := place_of_opportunity(opportunity):
+        details |= {"seller_list": {"S": place.list_key}, "listed_at": {"S": place.place}}
+    if spaces is None:
+        return (details,)
+    numbers = {
+        "spaces_total": spaces,
+        "spaces_left": spaces,
+        "spaces_leased": 0,
+        "revision": opportunity.revision,
+        "version": 1,
+        "row_format": FORMAT,
+    }
+    if listing.source is not None:
+        numbers["source_stated"] = spaces
+    counters: dict[str, Mapping[str, Any]] = {
+        "opportunity_id": {"S": opportunity.id},
+        "part": {"S": CAPACITY},
+        "open_for_booking": {"BOOL": listing.is_open},
+        **{name: {"N": str(value)} for name, value in numbers.items()},
+    }
+    return details, counters
+
+
 def is_deleted(details: Raw) -> bool:
     return "deleted" in details and bool(details["deleted"]["BOOL"])
+
+
+def read_opportunity(raw: Raw) -> Opportunity:
+    """The Opportunity in a details row. Raises Undecodable."""
+    document = raw["document"]
+    if "S" in document:  # release 0.1.0 wrote it
+        return codec.from_json(document["S"], Opportunity)
+    data = document["B"]
+    return codec.unpack(base64.b64decode(data) if isinstance(data, str) else data, Opportunity)
 
 
 def read_listing(raw: Raw) -> Listing:
     check_format(raw)
     return Listing(
-        opportunity=codec.from_json(raw["document"]["S"], Opportunity),
+        opportunity=read_opportunity(raw),
         version=_number(raw, "version"),
         deleted=is_deleted(raw),
         source=_text(raw, "source"),

@@ -8,8 +8,7 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from chalicelib.booking.decisions import Change, OpportunitySnapshot, Snapshot, Wanted
-from chalicelib.domain.capacity import Capacity, Hold
-from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.capacity import Capacity, Hold, SourceCount
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Seller
 from chalicelib.storage import codec
@@ -19,7 +18,13 @@ from chalicelib.storage.dynamodb.changes import add_changes
 from chalicelib.storage.dynamodb.pending import pending_row
 from chalicelib.storage.dynamodb.tables import CAPACITY, DETAILS, FORMAT, HOLD_PREFIX, Tables
 from chalicelib.storage.dynamodb.transaction import Transaction
-from chalicelib.storage.errors import CommitRefused, OpportunityChanged, SellerChanged, UnreadableRow
+from chalicelib.storage.errors import (
+    CommitRefused,
+    OpportunityChanged,
+    OrderTooLarge,
+    SellerChanged,
+    UnreadableRow,
+)
 from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
@@ -36,6 +41,9 @@ _SELLER = "seller"
 
 # Rows that one call of a scan reads; it never returns more than 1 MB.
 _PAGE = 1000
+
+# DynamoDB takes 4 MB in one transaction, with the keys and conditions.
+_MAX_TRANSACTION_BYTES = 3_000_000
 
 
 class DynamoStore:
@@ -63,7 +71,7 @@ class DynamoStore:
         found = batch_get(self._tables.connection, keys)
         orders, identities = found.get(self._orders), found.get(self._identity, [])
         sellers = [raw for raw in identities if not shares.is_counters(raw)]
-        inventory = _opportunities(found.get(self._inventory, []))
+        inventory, withdrawn = _opportunities(found.get(self._inventory, []))
         return Snapshot(
             order=rows.read_order(orders[0]) if orders else None,
             seller=_read_seller(sellers[0]) if sellers else None,
@@ -73,6 +81,7 @@ class DynamoStore:
             ),
             absent=frozenset(wanted.opportunity_ids) - inventory.keys(),
             counters=shares.read_counters(raw for raw in identities if shares.is_counters(raw)),
+            withdrawn={key: withdrawn[key] for key in wanted.opportunity_ids if key in withdrawn},
         )
 
     def orders(self, keys: Sequence[OrderKey]) -> dict[OrderKey, Order | DeletedOrder]:
@@ -172,15 +181,31 @@ class DynamoStore:
             transaction.put(pending_row(self._tables, pending))
         transaction.write()
 
-    def publish_together(self, listings: Sequence[tuple[Listing, int | None]]) -> None:
+    def publish_together(
+        self, listings: Sequence[tuple[Listing, int | None]], *, if_unheld: bool = False
+    ) -> None:
         transaction = Transaction(self._tables.connection)
+        size = 0
         for listing, spaces in listings:
-            self._add_publication(transaction, listing, spaces)
+            if if_unheld and listing.version == 1:
+                size += self._add_new(transaction, listing, spaces)
+            else:
+                size += self._add_publication(transaction, listing, spaces, if_unheld=if_unheld)
+        if size > _MAX_TRANSACTION_BYTES:
+            raise OrderTooLarge(f"{len(listings)} opportunities do not fit one transaction")
         transaction.write()
+
+    def _add_new(self, transaction: Transaction, listing: Listing, spaces: int | None) -> int:
+        """Add the rows of an Opportunity of which there is no row yet; the size of the document in bytes."""
+        found = rows.new_rows(listing, spaces)
+        for row in found:
+            transaction.put_new(self._tables.details, row, OpportunityChanged(listing.opportunity.id))
+        return len(found[0]["document"]["B"])
 
     def _add_publication(
         self, transaction: Transaction, listing: Listing, spaces: int | None, *, if_unheld: bool = False
-    ) -> None:
+    ) -> int:
+        """Add what `publish` writes; the size of the document in bytes."""
         details, capacity = self._tables.details, self._tables.capacity
         opportunity_id = listing.opportunity.id
         unchanged = (
@@ -200,6 +225,8 @@ class DynamoStore:
                 capacity.version.add(1),
                 capacity.row_format.set(FORMAT),
             ]
+            if listing.version == 1 and listing.source is not None:
+                actions.append(capacity.source_stated.set(spaces))
             unheld = (
                 capacity.opportunity_id.does_not_exist()
                 | (
@@ -215,9 +242,12 @@ class DynamoStore:
                 unheld,
                 lambda _: OpportunityChanged(opportunity_id),
             )
+        return len(row.document)
 
-    def resize(self, opportunity_id: str, read: Capacity, spaces_total: int) -> None:
-        corrections.resize(self._tables, opportunity_id, read, spaces_total)
+    def resize(
+        self, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None
+    ) -> None:
+        corrections.resize(self._tables, opportunity_id, read, spaces_total, count)
 
     def save_seller(self, seller: Seller) -> None:
         with passing_faults(self._identity):
@@ -339,19 +369,27 @@ def _stored_proposal(raw: Raw) -> StoredProposal:
     return StoredProposal(OrderKey(partner_id, uuid), order if isinstance(order, Order) else None)
 
 
-def _opportunities(found: list[Raw]) -> dict[str, OpportunitySnapshot]:
-    """The rows of a snapshot, combined; one Order has at most one hold on an Opportunity."""
+def _opportunities(
+    found: list[Raw],
+) -> tuple[dict[str, OpportunitySnapshot], dict[str, OpportunitySnapshot]]:
+    """The rows of a snapshot, combined, and those of withdrawn Opportunities apart.
+
+    One Order has at most one hold on an Opportunity.
+    """
     parts: dict[str, dict[str, Raw]] = {}
     for raw in found:
         part = raw["part"]["S"]
         kind = HOLD_PREFIX if part.startswith(HOLD_PREFIX) else part
         parts.setdefault(raw["opportunity_id"]["S"], {})[kind] = raw
-    return {
-        opportunity_id: OpportunitySnapshot(
-            opportunity=codec.from_json(raws[DETAILS]["document"]["S"], Opportunity),
+    current: dict[str, OpportunitySnapshot] = {}
+    withdrawn: dict[str, OpportunitySnapshot] = {}
+    for opportunity_id, raws in parts.items():
+        if DETAILS not in raws:
+            continue
+        one = OpportunitySnapshot(
+            opportunity=rows.read_opportunity(raws[DETAILS]),
             capacity=rows.read_capacity(raws[CAPACITY]) if CAPACITY in raws else Capacity(0, 0),
             hold=rows.read_hold(raws[HOLD_PREFIX]) if HOLD_PREFIX in raws else None,
         )
-        for opportunity_id, raws in parts.items()
-        if DETAILS in raws and not rows.is_deleted(raws[DETAILS])
-    }
+        (withdrawn if rows.is_deleted(raws[DETAILS]) else current)[opportunity_id] = one
+    return current, withdrawn

@@ -59,9 +59,12 @@ class _InventoryRow(_Row):
 
 
 class DetailsRow(_InventoryRow):
-    """An Opportunity as published; `document` is the whole value as JSON, `version` counts its changes."""
+    """An Opportunity as published; `version` counts its changes.
 
-    document = UnicodeAttribute()
+    `document` is the whole value as compressed JSON. Release 0.1.0 wrote it as a string, which may be read instead.
+    """
+
+    document = BinaryAttribute(legacy_encoding=False)
     version = NumberAttribute()
     deleted = BooleanAttribute(default=False)
     source = UnicodeAttribute(null=True)
@@ -80,6 +83,10 @@ class CapacityRow(_InventoryRow):
     open_for_booking = BooleanAttribute()
     next_expiry_at = NumberAttribute(null=True)
     spaces_requested = NumberAttribute(null=True)
+    # Of an Opportunity that an import has brought in: see `domain.capacity.SourceCount`.
+    source_stated = NumberAttribute(null=True)
+    source_unknown = NumberAttribute(null=True)
+    oversold = NumberAttribute(null=True)
 
 
 class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]

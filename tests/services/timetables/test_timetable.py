@@ -55,10 +55,10 @@ class Watched(MemoryStore):
         self.before(listing.opportunity.id)
         super().publish(listing, *args, **options)
 
-    def publish_together(self, listings: Any) -> None:
+    def publish_together(self, listings: Any, **options: Any) -> None:
         for listing, _ in listings:
             self.before(listing.opportunity.id)
-        super().publish_together(listings)
+        super().publish_together(listings, **options)
         self.written += len(listings)
 
 

@@ -6,16 +6,17 @@ end has failed, because the items that are missing would seem to be deleted; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
+from chalicelib.importing.page import json_ld_blocks
+from chalicelib.importing.spool import Spool, SpooledMap
+from chalicelib.importing.web import NotUnderstood, SiteError, Web, parse_json
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
-from openbooking.importing.page import json_ld_blocks
-from openbooking.importing.web import NotUnderstood, SiteError, Web, parse_json
 
 # Types that are read only for what others inherit from them.
 ANCESTOR_TYPES = frozenset({"EventSeries", "Course"}) - frozenset(OPPORTUNITY_TYPES)
@@ -33,7 +34,7 @@ _FEED_NAMES = {
 }
 
 MAX_PAGES = 100_000
-MAX_ITEMS = 2_000_000  # all are kept in memory until the last feed is read
+MAX_ITEMS = 5_000_000  # all are kept on disk until the last feed is read
 _SITE_TYPES = "text/html, application/ld+json, application/json;q=0.9"
 _FEED_TYPES = f"{OPEN_FEED_MEDIA_TYPE}, application/json;q=0.9"
 _STATES = ("updated", "deleted")
@@ -72,10 +73,17 @@ class Feed:
 
     kind: str
     url: str
-    items: dict[str, Item] = field(default_factory=dict)
-    malformed: dict[str, str] = field(default_factory=dict)
+    items: MutableMapping[str, Item] = field(default_factory=dict)
+    malformed: MutableMapping[str, str] = field(default_factory=dict)
     """The reason for each item that has no id, state or data at last, by its id or its position."""
     pages: int = 0
+    deleted: int = 0
+    """Of the items, those that are deleted."""
+
+    @property
+    def published(self) -> int:
+        """Items that are not deleted, malformed ones included."""
+        return len(self.items) - self.deleted + len(self.malformed)
 
 
 @dataclass(frozen=True)
@@ -99,12 +107,46 @@ class Harvest:
         return (feed for feed in self.feeds if feed.kind == kind)
 
 
-def harvest(web: Web, site: DatasetSite, on_page: Callable[[Feed], None] = lambda feed: None) -> Harvest:
-    """Read all feeds of the site to their end. Raises SiteError if none of them can be read."""
+@dataclass(frozen=True)
+class Page:
+    """A page of a feed that was read earlier: its URL, that of the next one, and its items."""
+
+    url: str
+    following: str
+    items: list[Any]
+
+
+class Log(Protocol):
+    """The pages of a source that were read, in their order: what is left of a harvest when a process ends."""
+
+    def pages(self, feed_url: str) -> Iterator[Page]:
+        """The pages of a feed."""
+
+    def add(self, feed_url: str, page: Page) -> None:
+        """Keep the next page of a feed."""
+
+
+class OutOfTime(Exception):
+    """The time of this process is over; the next one continues."""
+
+
+def harvest(
+    web: Web,
+    site: DatasetSite,
+    on_page: Callable[[Feed], None] = lambda feed: None,
+    spool: Spool | None = None,
+    *,
+    log: Log | None = None,
+    has_time: Callable[[], bool] = lambda: True,
+) -> Harvest:
+    """Read all feeds of the site to their end, into `spool`, from where `log` ends.
+
+    Raises SiteError if none of them can be read; OutOfTime.
+    """
     feeds, failed = [], []
     for address in site.feeds:
         try:
-            feeds.append(read_feed(web, address, on_page))
+            feeds.append(read_feed(web, address, on_page, spool=spool, log=log, has_time=has_time))
         except SiteError as error:
             failed.append(FailedFeed(address.kind, address.url, str(error)))
     if not feeds:
@@ -142,16 +184,25 @@ def read_feed(
     address: FeedAddress,
     on_page: Callable[[Feed], None] = lambda feed: None,
     max_pages: int = MAX_PAGES,
+    *,
+    spool: Spool | None = None,
+    log: Log | None = None,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> Feed:
-    """Read a feed to its end. Raises SiteError."""
-    feed = Feed(address.kind, address.url)
-    url, visited = address.url, {address.url}
+    """Read a feed to its end, from where `log` ends. Raises SiteError, OutOfTime."""
+    feed = new_feed(address, spool or Spool())
+    url = address.url
+    for page in log.pages(address.url) if log else ():
+        _take_all(feed, page.items, page.url)
+        url = page.following
+    visited = {url}
     previous: Sequence[Any] = []
     while True:
+        if not has_time():
+            raise OutOfTime
         items, following = _page(web, url)
         feed.pages += 1
-        for position, item in enumerate(items):
-            _take(feed, item, f"item {position + 1} of {url}")
+        _take_all(feed, items, url)
         on_page(feed)
         if not items and _is_same_page(url, following):
             return feed  # an empty page that names itself is the last one (RPDE-09)
@@ -165,8 +216,27 @@ def read_feed(
         _check_forward(url, following)
         if feed.pages >= max_pages or len(feed.items) > MAX_ITEMS:
             raise SiteError(f"{address.url} does not end after {feed.pages} pages, {len(feed.items)} items.")
+        if log is not None:
+            log.add(address.url, Page(url, following, items))
         visited.add(following)
         previous, url = items, following
+
+
+def has_news(web: Web, site: DatasetSite, log: Log) -> bool:
+    """Whether a feed of the site has anything after the end of `log`. Raises SiteError."""
+    for address in site.feeds:
+        url = address.url
+        for page in log.pages(address.url):
+            url = page.following
+        items, following = _page(web, url)
+        if items or not _is_same_page(url, following):
+            return True
+    return False
+
+
+def new_feed(address: FeedAddress, spool: Spool) -> Feed:
+    """A feed of which nothing has been read yet."""
+    return Feed(address.kind, address.url, SpooledMap(spool), SpooledMap(spool))
 
 
 def _page(web: Web, url: str) -> tuple[list[Any], str]:
@@ -249,6 +319,11 @@ def _position(query: str) -> int | None:
     return None
 
 
+def _take_all(feed: Feed, items: Sequence[Any], url: str) -> None:
+    for position, item in enumerate(items):
+        _take(feed, item, f"item {position + 1} of {url}")
+
+
 def _take(feed: Feed, item: Any, where: str) -> None:
     """Store the item as the last state of its id: pages are in the order of changes (RPDE-04)."""
     if not isinstance(item, dict):
@@ -263,7 +338,8 @@ def _take(feed: Feed, item: Any, where: str) -> None:
         feed.malformed[where] = "it has no id"
         return
     item_id = str(item_id)
-    feed.items.pop(item_id, None)
+    earlier = feed.items.pop(item_id, None)
+    feed.deleted -= earlier is not None and earlier.data is None
     feed.malformed.pop(item_id, None)
     if state not in _STATES:
         feed.malformed[item_id] = f"its state {state!r} is neither updated nor deleted"
@@ -271,6 +347,7 @@ def _take(feed: Feed, item: Any, where: str) -> None:
         feed.malformed[item_id] = "it is updated but has no data"
     else:
         data = item["data"] if state == "updated" else None
+        feed.deleted += data is None
         feed.items[item_id] = Item(item_id, item.get("modified"), data)
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import isodate
-
 from chalicelib.domain.currencies import DECIMAL_PLACES
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
+from chalicelib.domain.source_counts import CounterMode
+from chalicelib.importing.catalogue import vat
+from chalicelib.importing.defaults import Defaults, DefaultsError, TaxRule
 from chalicelib.wire.documents import member, objects, read_document
 from chalicelib.wire.links import is_identifier
-from openbooking.importing.catalogue import vat
-from openbooking.importing.defaults import Defaults, DefaultsError, TaxRule
+from chalicelib.wire.reading_offers import duration
 
 _SELLER_TEXTS = ("name", "legalName", "email", "telephone", "url", "vatID")
 _ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
@@ -33,13 +34,23 @@ _FIELDS = {
 def read_defaults(path: Path) -> Defaults:
     """The defaults in a TOML file. Raises DefaultsError, which names what is wrong in it."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise DefaultsError(f"The defaults cannot be read from {path}: {error}.") from None
     try:
-        return _File(raw).read()
+        return read_text(text)
     except DefaultsError as error:
         raise DefaultsError(f"{path}: {error}") from None
+
+
+def read_text(text: str) -> Defaults:
+    """The same for the text of such a file."""
+    try:
+        raw = tomllib.loads(text)
+    except ValueError as error:
+        raise DefaultsError(f"The defaults are not TOML: {error}.") from None
+    return _File(raw).read()
 
 
 def read_rate(value: Any) -> Decimal:
@@ -65,7 +76,7 @@ class _File:
             "the file",
             (
                 "seller", "sellers", "offer", "opportunity", "vat", "vat_rate", "attendee_details", "intake_form",
-                "access_methods", "time_zone", "max_leaving",
+                "access_methods", "time_zone", "max_leaving", "counter", "known_after",
             ),
         )  # fmt: skip
         sellers = _table(self._raw, "sellers")
@@ -89,13 +100,34 @@ class _File:
             offers=tuple(_new_offers(opportunity.get("offers", []))),
             spaces=_spaces(opportunity.get("spaces")),
             maximum_is_free=opportunity.get("spaces") == "maximum",
+            no_limit=opportunity.get("spaces") == "unlimited",
             tax_rate=None if rate is None else vat(read_rate(rate)),
             tax_rules=tuple(_tax_rules(self._raw.get("vat", []))),
             attendee_details=tuple(self._attendee_details()),
             intake_form=tuple(_form(self._raw.get("intake_form", []))),
             time_zone=_time_zone(self._raw.get("time_zone")),
             max_leaving=_share(self._raw.get("max_leaving")),
+            counter=self._counter(),
+            known_after=self._known_after(),
         )
+
+    def _counter(self) -> CounterMode:
+        stated = self._raw.get("counter", CounterMode.ours.value)
+        if stated not in CounterMode.__members__:
+            raise DefaultsError(f"counter is one of {', '.join(CounterMode)}, not {stated!r}.")
+        return CounterMode(stated)
+
+    def _known_after(self) -> timedelta:
+        stated = self._raw.get("known_after", "PT0S")
+        if "known_after" in self._raw and self._counter() is not CounterMode.source:
+            raise DefaultsError('known_after is for counter = "source" only.')
+        try:
+            found = duration(stated, None)
+        except ValueError:
+            found = None
+        if found is None or not timedelta() <= found <= timedelta(days=7):
+            raise DefaultsError(f"known_after must be a duration up to P7D, such as PT10M, not {stated!r}.")
+        return found
 
     def _access_methods(self) -> Iterator[AccessMethod]:
         for each in _texts(self._raw, "access_methods"):
@@ -173,8 +205,8 @@ def _offer(raw: Json, where: str, more: tuple[str, ...] = ()) -> Json:
     for term in durations:
         try:
             if term in raw:
-                isodate.parse_duration(raw[term])
-        except (TypeError, ValueError, AttributeError):
+                duration(raw[term], None)
+        except ValueError:
             raise DefaultsError(
                 f"{where} {term} must be a duration such as P1D, not {raw[term]!r}."
             ) from None
@@ -239,10 +271,10 @@ def _form(raw: Any) -> Iterator[Json]:
 
 
 def _spaces(raw: Any) -> int | None:
-    if raw is None or raw == "maximum":
+    if raw is None or raw in ("maximum", "unlimited"):
         return None
     if isinstance(raw, bool) or not isinstance(raw, int) or not 0 < raw <= 1_000_000:
-        raise DefaultsError('[opportunity] spaces must be a whole number from 1, or "maximum".')
+        raise DefaultsError('[opportunity] spaces must be a whole number from 1, "maximum" or "unlimited".')
     return raw
 
 

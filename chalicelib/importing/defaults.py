@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
+from chalicelib.domain.source_counts import CounterMode
 from chalicelib.wire.documents import member
 from chalicelib.wire.sellers import SELLER_TERMS
 
@@ -51,12 +52,17 @@ class Defaults:
     spaces: int | None = None
     maximum_is_free: bool = False
     """Whether an Opportunity that states only its capacity starts with all of it free."""
+    no_limit: bool = False
+    """Whether any number of people can book an Opportunity that states no number of spaces."""
     tax_rate: TaxRate | None = None
     tax_rules: tuple[TaxRule, ...] = ()
     attendee_details: tuple[str, ...] = ()
     intake_form: tuple[Json, ...] = ()
     time_zone: ZoneInfo | None = None
     max_leaving: Decimal | None = None
+    counter: CounterMode = CounterMode.ours
+    known_after: timedelta = timedelta()
+    """After which time a source with the counter mode `source` knows a booking of ours."""
 
     @cached_property
     def _is_empty(self) -> bool:

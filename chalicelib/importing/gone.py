@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar
 
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.parties import Seller
-from chalicelib.services.inventory import Document, Inventory
+from chalicelib.importing.intake import Intake
+from chalicelib.importing.sale import Leaving, is_on_sale, stays_on_sale
+from chalicelib.importing.spool import Spool, SpooledList
+from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
-from openbooking.importing.sale import Leaving, is_on_sale, stays_on_sale
 
 T = TypeVar("T")
 
@@ -28,6 +31,7 @@ class Standing:
 
     kind: str
     id: str
+    seller_id: str
     name: str
     starts_at: datetime | None
     orders: int
@@ -39,6 +43,7 @@ class Gone:
 
     kind: str
     id: str
+    seller_id: str
     name: str
     starts_at: datetime | None
     ends_at: datetime | None
@@ -54,6 +59,7 @@ def _gone(listing: Listing) -> Gone:
     return Gone(
         opportunity.type.value,
         opportunity.id,
+        opportunity.seller_id,
         opportunity.name,
         opportunity.starts_at,
         opportunity.ends_at,
@@ -61,16 +67,16 @@ def _gone(listing: Listing) -> Gone:
     )
 
 
-@dataclass
 class GoneItems:
     """What this import has not found: what it must withdraw, and what an earlier one has withdrawn."""
 
-    now: list[Gone] = field(default_factory=list)
-    earlier: list[Gone] = field(default_factory=list)
-    kept: Counter[str] = field(default_factory=Counter)
-    """By type: Opportunities that are not withdrawn, because not all feeds that could have them were read."""
-    leaving: Leaving = field(default_factory=Leaving)
-    """What leaves sale of what was on sale before."""
+    def __init__(self, spool: Spool) -> None:
+        self.now: SpooledList[Gone] = SpooledList(spool)
+        self.earlier: SpooledList[Gone] = SpooledList(spool)
+        self.kept: Counter[str] = Counter()
+        """By type: Opportunities that are not withdrawn, because not all feeds that could have them were read."""
+        self.leaving = Leaving()
+        """What leaves sale of what was on sale before."""
 
 
 def patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
@@ -94,33 +100,48 @@ def imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[
 
 def look_for_gone(
     inventory: Inventory,
-    documents: Sequence[Document],
+    intake: Intake,
+    refused_sellers: Collection[str],
     new_sellers: Mapping[str, Seller],
     source: str,
     kinds: Collection[str],
     retry: RetryPolicy,
     now: datetime,
+    *,
+    settle_children: bool = True,
 ) -> GoneItems:
-    """Compare `documents` with what is stored of `source`, before anything is written.
+    """Compare what was read with what is stored of `source`, before anything is written: one scan.
 
-    `new_sellers` are the Sellers that the import will write; `kinds` the types that it may withdraw.
+    `new_sellers` are the Sellers that the import will write; `kinds` the types that it may withdraw. Documents of
+    `refused_sellers` are not imported. Documents that are stored already are settled, with `settle_children` children, too.
     """
-    taken = {document.published.opportunity.id: document for document in documents}
     old_sellers: dict[str, Seller] = {}
     sellers = ChainMap(dict(new_sellers), old_sellers)
-    gone = GoneItems()
+    gone = GoneItems(intake.spool)
     for listing in imported(inventory, source, retry):
         opportunity = listing.opportunity
         if opportunity.seller_id not in old_sellers:
             stored = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]
             if stored is not None:
                 old_sellers[opportunity.seller_id] = stored
-        document = taken.get(opportunity.id)
+        documents = intake.children if opportunity.type.is_bookable else intake.parents
+        digest = documents.digest(opportunity.id)
         was_on_sale = not listing.deleted and is_on_sale(opportunity, old_sellers, now)
         will_be = False
+        if digest is not None and digest == listing.source_digest and not listing.deleted:
+            is_refused = opportunity.seller_id in refused_sellers
+            will_be = was_on_sale and not is_refused and stays_on_sale(opportunity, sellers, now)
+            if not is_refused:
+                if settle_children or documents is intake.parents:
+                    documents.settle(opportunity.id)
+                gone.leaving.count(was_on_sale, will_be)
+                continue
+            digest = None
+        document = documents.find(opportunity.id) if digest is not None else None
+        if document is not None and document.published.opportunity.seller_id in refused_sellers:
+            document = None
         if document is not None:
-            if was_on_sale:
-                will_be = stays_on_sale(document.published.opportunity, sellers, now)
+            will_be = was_on_sale and stays_on_sale(document.published.opportunity, sellers, now)
         elif listing.deleted:
             gone.earlier.append(_gone(listing))
         elif opportunity.type.value in kinds or (
@@ -138,10 +159,16 @@ def _parent_type(opportunity: Opportunity) -> str:
     return str((opportunity.parent or {}).get("@type"))
 
 
-def with_orders(inventory: Inventory, gone: Sequence[Gone], retry: RetryPolicy) -> Iterator[Standing]:
+def in_batches(values: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """The values, so many at a time."""
+    waiting = iter(values)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def with_orders(inventory: Inventory, gone: Iterable[Gone], retry: RetryPolicy) -> Iterator[Standing]:
     """Those with valid Orders, also from an earlier import, which may have been killed before it reported them."""
-    for start in range(0, len(gone), BATCH):
-        batch = gone[start : start + BATCH]
+    for batch in in_batches(gone):
         known = patiently(
             retry,
             lambda batch=batch: inventory.store.listings([each.id for each in batch]),  # type: ignore[misc]
@@ -152,4 +179,4 @@ def with_orders(inventory: Inventory, gone: Sequence[Gone], retry: RetryPolicy) 
                 continue
             orders = patiently(retry, lambda each=each: inventory.standing(each.id))  # type: ignore[misc]
             if orders:
-                yield Standing(each.kind, each.id, each.name, each.starts_at, orders)
+                yield Standing(each.kind, each.id, each.seller_id, each.name, each.starts_at, orders)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.parties import Seller
-from openbooking.importing.bookability import why_not_bookable
+from chalicelib.importing.bookability import why_not_bookable
 
 MAX_LEAVING = Decimal("0.10")
 

@@ -15,28 +15,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from botocore.exceptions import ClientError
-from pynamodb.exceptions import PynamoDBException
-
-from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.opportunity_types import EVENTS, OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
+from chalicelib.importing import defaults_file
+from chalicelib.importing.catalogue import vat
+from chalicelib.importing.defaults import Defaults, DefaultsError
+from chalicelib.importing.harvest import Feed, Harvest, Log, OutOfTime, harvest, read_site
+from chalicelib.importing.intake import Intake, Terms, read_harvest
+from chalicelib.importing.sale import MAX_LEAVING
+from chalicelib.importing.spool import Spool
+from chalicelib.importing.update import Changes, Counting, TooMuchLeaves, update_inventory
+from chalicelib.importing.web import SiteError, Web
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Store
 from chalicelib.wire.documents import member, read_document
-from openbooking.importing import defaults_file
-from openbooking.importing.catalogue import vat
-from openbooking.importing.defaults import Defaults, DefaultsError
-from openbooking.importing.harvest import Feed, Harvest, harvest, read_site
-from openbooking.importing.intake import Intake, Terms, read_harvest
-from openbooking.importing.sale import MAX_LEAVING
-from openbooking.importing.update import Changes, TooMuchLeaves, update_inventory
-from openbooking.importing.web import SiteError, Web
 
-# PynamoDB does not convert some errors of the engine, such as that for a missing table.
-_STORE_FAULTS = (StillBusy, StoreBusy, PynamoDBException, ClientError)
 Show = Callable[[str, int, int | None], None]
 """Called with the current step, how much of it is done, and the total, if it is known."""
 
@@ -90,20 +84,31 @@ def import_rpde(
     show: Show = lambda what, done, total: None,
     web: Callable[[], Web] = Web,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    log: Log | None = None,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> Imported:
-    """Import a site. Raises ImportRefused, but not for items that are left out: the result lists these."""
+    """Import a site, from where `log` ends.
+
+    Raises ImportRefused, but not for items that are left out: the result lists these. Raises OutOfTime once `has_time`
+    returns False: a repetition does the rest.
+    """
     source = checked_source(options)
-    _reach(inventory.store)
 
     def on_page(feed: Feed) -> None:
         show(f"Reading {feed.kind}", len(feed.items), None)
 
+    def on_progress(done: int, total: int) -> None:
+        show("Updating the inventory", done, total)
+        if done < total and not has_time():
+            raise OutOfTime
+
     try:
+        spool = Spool()
         with closing(web()) as site_pages:
             site = read_site(site_pages, options.url)
-            harvested = harvest(site_pages, site, on_page)
+            harvested = harvest(site_pages, site, on_page, spool, log=log, has_time=has_time)
             terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url, options.defaults)
-            intake = read_harvest(harvested, source, terms)
+            intake = read_harvest(harvested, source, terms, spool)
             changes = update_inventory(
                 inventory,
                 intake,
@@ -114,8 +119,9 @@ def import_rpde(
                 deleted_means_cancelled=_whole_kinds(harvested) if options.deleted_means_cancelled else (),
                 max_leaving=None if options.is_confirmed else _limit(options),
                 shared_sellers=options.defaults.shared_sellers,
+                counting=Counting(options.defaults.counter, options.defaults.known_after),
                 dry_run=options.is_dry_run,
-                on_progress=lambda done, total: show("Updating the inventory", done, total),
+                on_progress=on_progress,
             )
     except (SiteError, DefaultsError) as error:
         raise ImportRefused(f"{error} Nothing was changed.") from None
@@ -123,11 +129,8 @@ def import_rpde(
         raise ImportRefused(
             f"{error} Nothing was changed. --dry-run shows why. If the source is right, import it again with --confirm-leaving."
         ) from None
-    except _STORE_FAULTS as error:
-        raise ImportRefused(
-            f"The inventory could not be brought up to date: {error}."
-            " The changes so far are kept; run the import again to do the rest."
-        ) from error
+    except (StillBusy, StoreBusy) as error:
+        raise ImportRefused(interrupted(error)) from error
     return Imported(harvested, intake, changes)
 
 
@@ -196,6 +199,14 @@ def read_rate(text: str) -> Decimal:
         raise ImportRefused(str(error)) from None
 
 
+def read_defaults_text(text: str) -> Defaults:
+    """The defaults in the text of a TOML file. Raises ImportRefused."""
+    try:
+        return defaults_file.read_text(text)
+    except DefaultsError as error:
+        raise ImportRefused(str(error)) from None
+
+
 def read_defaults(path: Path) -> Defaults:
     """The defaults of a source, from a TOML file. Raises ImportRefused."""
     try:
@@ -234,15 +245,12 @@ def read_seller_details(path: Path) -> dict[str, Json]:
     return {seller_id: read_document(each) for seller_id, each in details.items()}
 
 
-def _reach(store: Store) -> None:
-    """Check that the inventory can be reached, before a long harvest. Raises ImportRefused."""
-    try:
-        store.seller(f"{BASE}/unknown")
-    except _STORE_FAULTS as error:
-        raise ImportRefused(
-            f"The inventory cannot be reached: {error}."
-            " Start a local stack with `make run`, or let DYNAMODB_URL name an engine that has the tables."
-        ) from None
+def interrupted(error: Exception) -> str:
+    """What to say of an import that the store has ended."""
+    return (
+        f"The inventory could not be brought up to date: {error}."
+        " The changes so far are kept; run the import again to do the rest."
+    )
 
 
 def _host_and_port(url: str) -> tuple[str | None, int | None]:

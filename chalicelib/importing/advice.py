@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.domain.bookability import Reason
+from chalicelib.importing.bookability import NotBookable
 from chalicelib.wire.unreadable import Cause
-from openbooking.importing.bookability import NotBookable
 
 NO_OFFER = "Publish `offers` with a `price` for it or its series or facility, or set [[opportunity.offers]] in --defaults."
 SELLER_DETAILS = (
@@ -31,6 +31,9 @@ FOR_REASON: Mapping[Reason, str] = {
     ),
     Reason.availability_unknown: "Publish an `availability` of schema.org such as InStock or SoldOut, or nothing.",
     Reason.not_available: "The source states that it is sold out or not sold online. Change it there if that is wrong.",
+    Reason.sub_events: (
+        "Divide it into shorter courses, or publish no `offers` with those of its sub-events that are not sold singly."
+    ),
     Reason.not_an_offer: "Only an `Offer` has an exact price. Publish an `Offer` with the `@type` Offer beside it.",
     Reason.no_id: "Publish an `@id` that is a URL of up to 1000 bytes, or none: then one is made.",
     Reason.price: "Publish a `price` from 0 to 1,000,000, and the `priceCurrency` as a code of ISO 4217 such as GBP.",
@@ -75,7 +78,7 @@ FOR_CAUSE: Mapping[Cause, str] = {
     ),
     Cause.spaces: (
         "Publish the spaces left (`remainingAttendeeCapacity`, `remainingUses`) as a whole number, or set spaces in"
-        " [opportunity] of --defaults."
+        ' [opportunity] of --defaults: a number, "maximum" or "unlimited".'
     ),
     Cause.size: "Shorten its texts; images belong in files that it links to.",
     Cause.shape: "Compare it with the examples of Modelling Opportunity Data, for example with the OpenActive validator.",

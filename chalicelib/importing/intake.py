@@ -1,0 +1,428 @@
+"""Converts a harvest to documents and Sellers for the inventory, with a reason for each item left out.
+
+Reads a whole harvest, so that the order of feeds and items does not matter, and keeps it on disk: parents first, then
+the children of each together, so that few documents are in memory. Does not use the inventory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+
+from chalicelib.domain.identifiers import BASE
+from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
+from chalicelib.importing.bookability import NotBookable, own_reasons
+from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, orphan
+from chalicelib.importing.catalogue import is_described, with_ancestors
+from chalicelib.importing.defaults import Defaults
+from chalicelib.importing.documents import Documents
+from chalicelib.importing.harvest import Harvest
+from chalicelib.importing.spool import Spool, SpooledList, SpooledMap
+from chalicelib.services.inventory import Document
+from chalicelib.storage import codec
+from chalicelib.wire.documents import levels, objects, types_of
+from chalicelib.wire.jsonld import reference
+from chalicelib.wire.opportunities import Published
+from chalicelib.wire.reading import build_opportunity, parent_in_orders, with_sub_events
+from chalicelib.wire.sellers import seller_document, seller_in
+from chalicelib.wire.unreadable import Cause, Unreadable
+
+# Parents with what their children share of them; children are read parent by parent.
+_HOLDERS_IN_MEMORY = 64
+
+# What each answer must show of a Seller (MODEL-01, MODEL-02).
+_SELLER_TERMS = ("name", "legalName", "address")
+_ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
+
+# What reading a malformed document may raise, such as one with a string where an object is expected.
+_WRONG_SHAPE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An item that is not imported, and the reason. `id` is its `@id`, or else the id of the item."""
+
+    kind: str
+    id: str
+    reason: str
+    cause: Cause = Cause.other
+
+
+@dataclass(frozen=True)
+class SellerGap:
+    """A Seller without some details that answers must show."""
+
+    seller_id: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the feeds do not contain: the tax on prices, details of Sellers by their id, and the defaults."""
+
+    tax_rate: TaxRate | None = None
+    seller_details: Mapping[str, Json] = field(default_factory=dict)
+    own_url: str | None = None
+    """The URL of this system, if it is known: ids under it belong to this system."""
+    defaults: Defaults = field(default_factory=Defaults)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What is imported; all of it on disk except the Sellers.
+
+    `children` are all that can be booked itself, `parents` the others.
+    """
+
+    parents: Documents
+    children: Documents
+    sellers: tuple[Seller, ...]
+    seller_gaps: tuple[SellerGap, ...]
+    left_out: SpooledList[LeftOut]
+    not_bookable: SpooledList[tuple[str, NotBookable]]
+    """Why children cannot be booked, whatever their Seller is, with its id."""
+    spool: Spool
+
+
+class _Refused(Unreadable):
+    """The item is not imported; the message is the reason."""
+
+
+def read_harvest(harvest: Harvest, source: str, terms: Terms, spool: Spool | None = None) -> Intake:
+    """Convert all items of the harvest: each is imported, or left out with a reason.
+
+    Raises DefaultsError if the defaults contradict the source.
+    """
+    return _Reading(source, terms, spool or Spool()).read(harvest)
+
+
+@dataclass
+class _Holder:
+    """A document that children inherit from, with all that it inherits itself, and what children share of it."""
+
+    document: Json
+    lost: str | None = None
+    """Why it is left out."""
+
+    @cached_property
+    def shown(self) -> Json:
+        return parent_in_orders(self.document)
+
+
+class _Reading:
+    def __init__(self, source: str, terms: Terms, spool: Spool) -> None:
+        self._source = source
+        self._terms = terms
+        self._spool = spool
+        self._defaults = terms.defaults.with_sellers(terms.seller_details)
+        self._left_out: SpooledList[LeftOut] = SpooledList(spool, key=lambda each: each.id)
+        self._found = Candidates(spool)
+        # Why parents, and their units, are left out.
+        self._lost: SpooledMap[str] = SpooledMap(spool)
+        self._unread_types: frozenset[str] = frozenset()
+        self._tax_modes: dict[str, str] = {}
+        # By Seller: the one of its descriptions that is taken, with its place in the order of preference.
+        self._organizers: dict[str, tuple[tuple[int, str], Json]] = {}
+        self._holders: OrderedDict[str, _Holder | None] = OrderedDict()
+        # The documents are kept with them, so that no other can get the same identity.
+        self._read_sellers: OrderedDict[int, tuple[Json, Seller]] = OrderedDict()
+
+    def read(self, harvest: Harvest) -> Intake:
+        self._unread_types = frozenset(failed.kind for failed in harvest.failed)
+        self._found.read(harvest, self._defaults, self._refuse)
+        self._found.merge_units(lambda candidate, reason: self._lose(candidate, reason, Cause.parent))
+        self._tax_modes = self._agreed_tax_modes()
+        parents, children = Documents(self._spool, self._source), Documents(self._spool, self._source)
+        reasons: SpooledList[tuple[str, NotBookable]] = SpooledList(self._spool)
+
+        def take_child(document: Document) -> None:
+            children.append(document)
+            opportunity = document.published.opportunity
+            reasons.extend((opportunity.seller_id, each) for each in own_reasons(opportunity))
+
+        for candidate in self._found.parents():
+            self._report_schedules(candidate)
+            if (document := self._taken(self._complete(candidate))) is None:
+                continue
+            if not document.published.opportunity.type.is_bookable:
+                parents.append(document)
+            elif candidate.kind not in WHOLES:
+                take_child(document)
+        self._holders.clear()  # some of them are lost now
+        sub_events: dict[str, list[str]] = {}
+        for candidate in self._found.children():
+            if (document := self._taken(candidate)) is not None:
+                take_child(document)
+                if whole_id := _whole_of(document.published.opportunity):
+                    sub_events.setdefault(whole_id, []).append(candidate.id)
+        for candidate in self._found.parents(WHOLES):
+            if self._lost.get(candidate.id) is None:
+                published = self._published(self._complete(candidate))
+                published = with_sub_events(published, sub_events.get(candidate.id, ()))
+                take_child(Document(published, self._source, _content(published)))
+        sellers, gaps = self._sellers()
+        return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
+
+    def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
+        self._left_out.append(LeftOut(kind, item_id, reason[:300], cause))
+
+    def _report_schedules(self, parent: Candidate) -> None:
+        """A series that publishes a schedule, and no session: without an `@id` of each session nothing can be booked."""
+        is_sold = OpportunityType(parent.kind).is_bookable
+        if is_sold or "eventSchedule" not in parent.document or self._found.has_children(parent.id):
+            return
+        for schedule in objects(parent.document["eventSchedule"]):
+            kind = " ".join(types_of(schedule)) or "Schedule"
+            reason = "it is a schedule, and not sessions that each have an @id"
+            self._refuse(kind, f"in {parent.id}", reason, Cause.schedule)
+
+    # --- what children inherit from --------------------------------------------------------
+
+    def _complete(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, document=self._with_ancestors(candidate.document))
+
+    def _with_ancestors(self, document: Json) -> Json:
+        return with_ancestors(document, self._found.ancestor)
+
+    def _holder(self, holder_id: str) -> _Holder | None:
+        """The parent, or the unit of a facility, with this id."""
+        if holder_id in self._holders:
+            self._holders.move_to_end(holder_id)
+            return self._holders[holder_id]
+        document = self._holding(holder_id)
+        lost = self._lost.get(holder_id)
+        holder = None if document is None and lost is None else _Holder(document or {}, lost)
+        self._holders[holder_id] = holder
+        if len(self._holders) > _HOLDERS_IN_MEMORY:
+            self._holders.popitem(last=False)
+        return holder
+
+    def _holding(self, holder_id: str) -> Json | None:
+        found = self._found.get(holder_id)
+        if found is not None and found.kind in PARENTS:
+            return self._with_ancestors(found.document)
+        for facility in self._found.facilities_of(holder_id):
+            for unit in objects(facility.document.get("individualFacilityUse")):
+                if unit.get("@id") == holder_id:
+                    return {**unit, "aggregateFacilityUse": self._with_ancestors(facility.document)}
+        return None
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def _taken(self, candidate: Candidate) -> Document | None:
+        try:
+            published = self._published(candidate)
+        except Unreadable as refused:
+            self._lose(candidate, str(refused), refused.cause)
+        except _WRONG_SHAPE:
+            reason = "a property does not have the structure that the specification requires"
+            self._lose(candidate, reason, Cause.shape)
+        else:
+            return Document(published, self._source, _content(published))
+        return None
+
+    def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
+        self._refuse(candidate.kind, candidate.id, reason, cause)
+        if candidate.kind in CHILDREN:
+            return
+        self._lost[candidate.id] = reason
+        for unit in objects(candidate.document.get("individualFacilityUse")):
+            self._lost.setdefault(str(reference(unit)), reason)
+
+    def _published(self, candidate: Candidate) -> Published:
+        defaults, kind = self._defaults, OpportunityType(candidate.kind)
+        holder = self._parent_of(candidate)
+        parent = holder.document if holder else None
+        sources = list(levels(candidate.document, parent))
+        document = defaults.completed_opportunity(
+            candidate.document, kind, has_offers=any("offers" in source for source in sources)
+        )
+        published = build_opportunity(
+            document,
+            parent,
+            attendee_details_required=defaults.attendee_details,
+            intake_form=defaults.intake_form,
+            is_embedded=candidate.is_embedded,
+            shown_parent=holder.shown if holder else None,
+            no_limit=defaults.no_limit,
+        )
+        published = self._with_details(published, sources)
+        size = len(codec.to_json(published.opportunity).encode())
+        if size > MAX_ROW_BYTES:
+            raise _Refused(
+                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item",
+                Cause.size,
+            )
+        organizer = seller_document(sources)
+        seller_id = published.opportunity.seller_id
+        own_url = self._terms.own_url
+        is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
+        if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
+            raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
+        tax_mode = self._seller_in(organizer).tax_mode
+        if tax_mode != self._tax_modes.get(seller_id, tax_mode):  # TAX-04
+            raise _Refused(
+                "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
+            )
+        # Items of one Seller may show different details. The choice must not depend on the order of
+        # the feeds, or the Seller would change with every import.
+        rank = len(_missing(organizer)), candidate.id
+        if seller_id not in self._organizers or rank < self._organizers[seller_id][0]:
+            self._organizers[seller_id] = rank, organizer
+        return published
+
+    def _seller_in(self, organizer: Json) -> Seller:
+        if id(organizer) not in self._read_sellers:
+            self._read_sellers[id(organizer)] = organizer, seller_in(organizer)
+            if len(self._read_sellers) > _HOLDERS_IN_MEMORY:
+                self._read_sellers.popitem(last=False)
+        return self._read_sellers[id(organizer)][1]
+
+    def _with_details(self, published: Published, sources: list[Json]) -> Published:
+        """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
+        opportunity = published.opportunity
+        required = {requirement for offer in opportunity.offers for requirement in offer.requirements}
+        details = opportunity.attendee_details_required if "OpenBookingAttendeeDetails" in required else ()
+        form = opportunity.intake_form if "OpenBookingIntakeForm" in required else ()
+        offers = opportunity.offers
+        if self._defaults.tax_rules:
+            categories = [category for source in sources for category in _categories(source)]
+            offers = tuple(
+                replace(offer, tax_rate=self._defaults.tax_for(offer.document, categories))
+                for offer in offers
+            )
+        opportunity = replace(opportunity, offers=offers, attendee_details_required=details, intake_form=form)
+        return replace(published, opportunity=opportunity)
+
+    def _parent_of(self, candidate: Candidate) -> _Holder | None:
+        """The parent from its feed, or else as embedded in the child. Raises _Refused if there is none."""
+        traits = OpportunityType(candidate.kind).traits
+        term = traits.parent_term
+        value = candidate.document.get(term) if term else None
+        if term is None or (value is None and traits.may_stand_alone):
+            return None
+        parent_id = reference(value)
+        holder = self._holder(parent_id) if parent_id else None
+        if holder is not None and holder.lost is not None:
+            raise _Refused(f"its {term} is left out: {holder.lost}", Cause.parent)
+        if holder is not None:
+            return holder
+        series = self._found.ancestor(parent_id) if parent_id and traits.may_stand_alone else None
+        if series is not None:  # an Event may belong to an EventSeries directly
+            return _Holder(self._with_ancestors(series))
+        if not isinstance(value, dict) or not is_described(value):
+            unread = self._unread_types.intersection(_parent_types(traits.parents))
+            if unread:
+                raise _Refused(f"the feed of {' and '.join(sorted(unread))} could not be read", Cause.parent)
+            raise _Refused(orphan(term, parent_id), Cause.parent)
+        facility_use = value.get("aggregateFacilityUse")
+        if facility_use is not None and not (isinstance(facility_use, dict) and len(facility_use) > 2):
+            facility_id = reference(facility_use)
+            facility = self._holder(facility_id) if facility_id else None
+            if facility is None or facility.lost is not None:
+                raise _Refused(orphan("aggregateFacilityUse", facility_id), Cause.parent)
+        return _Holder(with_ancestors(value, self._known))
+
+    def _known(self, document_id: str) -> Json | None:
+        holder = self._holder(document_id) if document_id else None
+        return holder.document or None if holder else None
+
+    # --- Sellers ---------------------------------------------------------------------------
+
+    def _agreed_tax_modes(self) -> dict[str, str]:
+        """The tax mode of each Seller (TAX-04 allows only one): the mode that most of its items have."""
+        votes: dict[str, Counter[str]] = {}
+
+        def vote(document: Json, number: int) -> None:
+            try:
+                seller = self._seller_in(seller_document(levels(document)))
+            except (Unreadable, *_WRONG_SHAPE):
+                return  # reported when the item is read
+            votes.setdefault(seller.id, Counter())[seller.tax_mode] += number
+
+        found = self._found
+        for parent in found.parents():
+            whole = self._with_ancestors(parent.document)
+            vote(whole, 1 + found.silent_children_of(parent.id))
+            for unit in objects(whole.get("individualFacilityUse")):
+                if number := found.silent_children_of(str(reference(unit))):
+                    vote({**unit, "aggregateFacilityUse": whole}, number)
+        for child in chain(found.children(silent=False), found.of_embedded_parents()):
+            vote(child.document, 1)
+        modes = sorted(TaxMode)
+        return {
+            seller_id: max(modes, key=lambda mode: (counted[mode], mode))
+            for seller_id, counted in votes.items()
+        }
+
+    def _sellers(self) -> tuple[tuple[Seller, ...], tuple[SellerGap, ...]]:
+        sellers, gaps = [], []
+        for seller_id, (_, organizer) in sorted(self._organizers.items()):
+            own = {
+                term: value
+                for term, value in self._defaults.sellers.get(seller_id, {}).items()
+                if term not in ("taxMode", "isOpenBookingAllowed")
+            }
+            document = {**organizer, **own}
+            missing = _missing(document)
+            if "name" in document:
+                # Answers must show it; for most operators it is the same as the name.
+                document.setdefault("legalName", document["name"])
+            rate = self._defaults.tax_rate or self._terms.tax_rate
+            seller = seller_in(document, rate)
+            sellers.append(replace(seller, access_methods=self._defaults.access_methods))
+            if missing:
+                gaps.append(SellerGap(seller_id, missing))
+        return tuple(sellers), tuple(gaps)
+
+
+def _whole_of(opportunity: Opportunity) -> str | None:
+    """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
+    parent = opportunity.parent or {}
+    is_sold = opportunity.offers or opportunity.unusable_offers
+    return parent.get("@id") if is_sold and not WHOLES.isdisjoint(types_of(parent)) else None
+
+
+def _content(published: Published) -> tuple[Json | None, ...]:
+    """What the inventory stores, to decide whether a document has changed.
+
+    It is less than what was read: a parent's other children, or the telephone number of its Seller, do
+    not change this child, and a new revision would refuse Brokers that are booking it now.
+    """
+    opportunity = published.opportunity
+    kept = json.loads(codec.to_json(replace(opportunity, document={}, parent=None)))
+    del kept["document"], kept["parent"]
+    return opportunity.document, opportunity.parent, kept
+
+
+def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:
+    for kind in kinds:
+        yield kind.value
+        if kind.traits.units:
+            yield kind.traits.units
+
+
+def _categories(document: Json) -> Iterator[str]:
+    for term in ("category", "activity", "facilityType"):
+        for each in document.get(term) or ():
+            name = each.get("prefLabel") if isinstance(each, dict) else each
+            if isinstance(name, str):
+                yield name
+
+
+def _missing(seller: Json) -> tuple[str, ...]:
+    """The details that answers must show of a Seller and that are missing."""
+    address = seller.get("address")
+    missing = [term for term in _SELLER_TERMS if not seller.get(term)]
+    if "address" not in missing and "address" in missing_details(seller):
+        missing.append("address")
+    elif isinstance(address, dict):
+        missing += [f"address.{term}" for term in _ADDRESS_TERMS if not address.get(term)]
+    return tuple(missing)

@@ -1,0 +1,250 @@
+"""A course whose sessions are also sold singly, in every order of events: nothing is sold twice.
+
+A place in the course is a place in each session. Requests name the course only (decision 26).
+"""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from chalicelib.booking.book import book
+from chalicelib.booking.cancel import cancel_items, delete_order
+from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
+from chalicelib.booking.quote import delete_quote, quote
+from chalicelib.booking.requests import CancellationRequest, OrderRequest
+from chalicelib.domain.errors import (
+    OpenBookingError,
+    OpportunityCapacityIsReservedByLeaseError,
+    OpportunityHasInsufficientCapacityError,
+    OpportunityIsFullError,
+)
+from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.orders import Order, OrderKey
+from chalicelib.domain.partner_limits import PartnerLimits
+from chalicelib.services.attempts import carry_out
+from chalicelib.services.leases import sweep
+from chalicelib.storage.retry import RetryPolicy
+from chalicelib.storage.store import Listing
+from tests.support.builders import (
+    SELLER_ID,
+    Clock,
+    Observed,
+    a_request,
+    a_seller,
+    an_item,
+    an_opportunity,
+    sequential_ids,
+)
+from tests.support.memory import MemoryStore
+
+COURSE, MONDAY, TUESDAY = (f"https://a.example/{name}" for name in ("course", "monday", "tuesday"))
+SPACES = {COURSE: 4, MONDAY: 3, TUESDAY: 5}
+TAKES = {COURSE: (COURSE, MONDAY, TUESDAY), MONDAY: (MONDAY,), TUESDAY: (TUESDAY,)}
+OPPORTUNITIES: dict[str, Opportunity] = {
+    key: an_opportunity(key, sub_events=TAKES[key][1:], starts_in=timedelta(days=9)) for key in SPACES
+}
+SHORT = (
+    OpportunityIsFullError,
+    OpportunityHasInsufficientCapacityError,
+    OpportunityCapacityIsReservedByLeaseError,
+)
+KEYS = [OrderKey("partner-1", f"10000000-0000-4000-8000-00000000000{n}") for n in range(8)]
+
+orders = st.sampled_from(KEYS)
+wanted = st.lists(st.sampled_from([COURSE, COURSE, MONDAY, TUESDAY]), min_size=1, max_size=3)
+
+
+class Course(RuleBasedStateMachine):
+    """The model counts what every answer promised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store, self.clock, self.new_id = MemoryStore(), Clock(), sequential_ids()
+        self.store.save_seller(a_seller())
+        for key, opportunity in OPPORTUNITIES.items():
+            self.store.publish(Listing(opportunity), SPACES[key])
+        self.promised: dict[OrderKey, tuple[Counter[str], datetime | None]] = {}
+        self.used: set[OrderKey] = set()
+
+    def carry_out(self, key: OrderKey, ids: list[str], decide: Any) -> Any:
+        return carry_out(
+            self.store,
+            Wanted(key, SELLER_ID, tuple(dict.fromkeys(ids))),
+            decide,
+            now=self.clock(),
+            retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0, attempts=5),
+        )
+
+    def moment(self, *, leases: bool = True) -> Moment:
+        policy = Policy(anonymous_leases=leases, named_leases=leases, limits=PartnerLimits(0, 0, 0, 0, 0))
+        return Moment(self.clock(), self.new_id, policy)
+
+    def a_request(self, key: OrderKey, ids: list[str], **changes: Any) -> OrderRequest:
+        items = [an_item(OPPORTUNITIES[each], n) for n, each in enumerate(ids)]
+        return a_request(*items, key=key, **changes)
+
+    def free_to(self, key: OrderKey, opportunity_id: str) -> int:
+        others = sum(
+            spaces[opportunity_id]
+            for other, (spaces, until) in self.promised.items()
+            if other != key and (until is None or until > self.clock())
+        )
+        return SPACES[opportunity_id] - others
+
+    def takes(self, ids: list[str]) -> Counter[str]:
+        return Counter(taken for each in ids for taken in TAKES[each])
+
+    def fits(self, key: OrderKey, ids: list[str]) -> bool:
+        return all(number <= self.free_to(key, each) for each, number in self.takes(ids).items())
+
+    def judge(self, key: OrderKey, ids: list[str], answer: Any) -> None:
+        """Every error is about spaces, and names an Opportunity that is really short for these items."""
+        for errors in answer.errors.values():
+            for error in errors:
+                assert isinstance(error, SHORT)
+                assert self.takes(ids)[error.instance] > self.free_to(key, error.instance)
+
+    @rule(key=orders, ids=wanted, with_customer=st.booleans(), leases=st.booleans())
+    def quote(self, key: OrderKey, ids: list[str], with_customer: bool, leases: bool) -> None:
+        """With and without leases: without, no commit checks the sessions, and they are read."""
+        request, moment = self.a_request(key, ids), self.moment(leases=leases)
+        is_leased = key in self.promised and (self.promised[key][1] or self.clock()) > self.clock()
+        if is_leased and not leases:
+            return
+        try:
+            answer = self.carry_out(
+                key, ids, lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer)
+            )
+        except OpenBookingError:
+            assert key in self.used
+            return
+        assert self.fits(key, ids) == (not answer.errors)
+        self.judge(key, ids, answer)
+        if leases and not answer.errors:
+            self.promised[key] = (self.takes(ids), answer.order.lease_expires_at)
+
+    @rule(key=orders, ids=wanted)
+    def book(self, key: OrderKey, ids: list[str]) -> None:
+        self._book(key, ids)
+
+    @rule(key=orders, ids=wanted, other=orders, other_ids=wanted)
+    def race(self, key: OrderKey, ids: list[str], other: OrderKey, other_ids: list[str]) -> None:
+        """Another booking is made between the decision of this one and its commit."""
+        if other != key:
+            self._book(key, ids, meanwhile=lambda: self._book(other, other_ids))
+
+    def _book(self, key: OrderKey, ids: list[str], meanwhile: Any = None) -> None:
+        payment = {"identifier": "1"}
+        request = self.a_request(key, ids, total_payment_due=Decimal(10) * len(ids), payment=payment)
+        moment = self.moment()
+
+        def decide(snapshot: Snapshot) -> Decision[Any]:
+            nonlocal meanwhile
+            decision = book(request, snapshot, moment, lambda order: "answer")
+            if meanwhile is not None and decision.changes:
+                others_booking, meanwhile = meanwhile, None
+                others_booking()
+            return decision
+
+        try:
+            answer = self.carry_out(key, ids, decide)
+        except OpenBookingError:
+            assert key in self.used
+            return
+        if key in self.used:
+            return  # the same request again
+        assert self.fits(key, ids) == (not answer.errors)
+        self.judge(key, ids, answer)
+        if not answer.errors:
+            self.promised[key] = (self.takes(ids), None)
+            self.used.add(key)
+
+    @rule(key=orders, which=st.integers(0, 3))
+    def cancel(self, key: OrderKey, which: int) -> None:
+        order = self.store.snapshot(Wanted(key)).order
+        if not isinstance(order, Order) or key not in self.used:
+            return
+        item = order.items[which % len(order.items)]
+        request, moment = CancellationRequest(key, (str(item.id),)), self.moment()
+        self.carry_out(key, [], lambda snapshot: cancel_items(request, snapshot, moment, seller_id=SELLER_ID))
+        if item.holds_a_space:
+            self.promised[key] = (self.promised[key][0] - Counter(item.takes), None)
+
+    @rule(key=orders)
+    def delete(self, key: OrderKey) -> None:
+        if key in self.used:
+            self.carry_out(key, [], lambda snapshot: delete_order(snapshot, seller_id=SELLER_ID))
+            self.promised.pop(key, None)
+        else:
+            now = self.clock()
+            self.carry_out(key, [], lambda snapshot: delete_quote(snapshot, now, seller_id=SELLER_ID))
+            self.promised.pop(key, None)
+
+    @rule(seconds=st.sampled_from([1, 300, 900]))
+    def wait(self, seconds: int) -> None:
+        self.clock.advance(seconds=seconds)
+
+    @rule()
+    def sweep(self) -> None:
+        sweep(self.store, self.clock(), Observed())
+
+    @rule(key=st.sampled_from(sorted(SPACES)))
+    def change(self, key: str) -> None:
+        listing, _ = self.store.listings([key])[key]
+        opportunity = replace(listing.opportunity, revision=listing.version + 1)
+        self.store.publish(Listing(opportunity, listing.version + 1), SPACES[key])
+
+    @invariant()
+    def every_space_is_left_or_held(self) -> None:
+        for key, (_, capacity) in self.store.listings(sorted(SPACES)).items():
+            assert capacity is not None
+            held = sum(hold.spaces for hold in self.store.holds(key).values())
+            assert 0 <= capacity.spaces_left <= capacity.spaces_total == SPACES[key]
+            assert capacity.spaces_total == capacity.spaces_left + held
+
+    @invariant()
+    def what_was_promised_is_held(self) -> None:
+        for key, (spaces, until) in self.promised.items():
+            if until is None or until > self.clock():
+                for opportunity_id in SPACES:
+                    hold = self.store.holds(opportunity_id).get(key)
+                    assert (hold.spaces if hold else 0) == spaces[opportunity_id]
+
+
+TestCourse = Course.TestCase
+TestCourse.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+
+
+def test_without_its_sessions_a_course_would_be_sold_twice() -> None:
+    """The positive control: what the machine would find."""
+    store, clock = MemoryStore(), Clock()
+    store.save_seller(a_seller())
+    alone = replace(OPPORTUNITIES[COURSE], sub_events=())
+    for key, opportunity in {**OPPORTUNITIES, COURSE: alone}.items():
+        store.publish(Listing(opportunity), SPACES[key])
+    taken = 0
+    for n, opportunity_id in enumerate([MONDAY] * 3 + [COURSE]):
+        request = a_request(
+            an_item(OPPORTUNITIES[opportunity_id]),
+            key=KEYS[n],
+            total_payment_due=Decimal(10),
+            payment={"identifier": "1"},
+        )
+        moment = Moment(clock(), sequential_ids(), Policy())
+        answer = carry_out(
+            store,
+            Wanted(KEYS[n], SELLER_ID, (opportunity_id,)),
+            lambda snapshot, request=request, moment=moment: book(  # type: ignore[misc]
+                request, snapshot, moment, lambda order: "answer"
+            ),
+            now=clock(),
+            retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0),
+        )
+        taken += MONDAY in TAKES[opportunity_id] and not answer.errors
+    assert taken == SPACES[MONDAY] + 1

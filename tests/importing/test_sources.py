@@ -1,0 +1,249 @@
+"""Sources: what the schedule imports, from where it stopped, and never twice at a time."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from chalicelib.importing.harvest import OutOfTime
+from chalicelib.importing.rpde import ImportRefused
+from chalicelib.importing.sources import DUE, KIND, Held, Settings, Source, Sources
+from chalicelib.services.pending import Worker
+from openbooking.cli.sources import follow_source
+from tests.importing.site import SELLER, OperatorSite, series, session
+from tests.support.builders import AT_ONCE
+from tests.support.world import World
+
+NAME = "acme"
+
+
+class Installation:
+    """An installation whose schedule imports from an operator's site."""
+
+    def __init__(self, site: OperatorSite) -> None:
+        self.world, self.site = World(), site
+        self.sources: Sources = replace(self.world.system.sources, web=lambda _: site.web(), retry=AT_ONCE)
+
+    def add(self, **settings: Any) -> Source:
+        return self.sources.add(NAME, self.site.url, Settings(**settings))
+
+    @property
+    def source(self) -> Source:
+        found = self.sources.find(NAME)
+        assert found is not None
+        return found
+
+    def schedule(self, has_time: Callable[[], bool] = lambda: True) -> int:
+        """One run of the schedule; how much it handled."""
+        self.sources.start_due()
+        steps = {KIND: lambda work: self.sources.take_step(work, has_time)}
+        system = self.world.system
+        worker = Worker(self.sources.pending, steps, AT_ONCE, system.now, system.telemetry)
+        return worker.run_kind(KIND, -1)
+
+    def wait(self, **time: int) -> None:
+        self.world.clock.now += timedelta(**time)
+
+    def names(self) -> list[str]:
+        listings = self.world.store.imported_from(self.site.url)
+        return sorted(each.opportunity.id.rpartition("/")[2] for each in listings if not each.deleted)
+
+
+@pytest.fixture
+def site() -> OperatorSite:
+    site = OperatorSite(page_size=1)
+    site.publish(series(1), *(session(number, of=1) for number in (11, 12, 13)))
+    return site
+
+
+@pytest.fixture
+def installation(site: OperatorSite) -> Installation:
+    return Installation(site)
+
+
+def test_a_source_is_imported_when_it_is_due_and_from_where_it_stopped(installation: Installation) -> None:
+    installation.add(every=15, defaults="max_leaving = 0.5")
+    assert installation.schedule() == 4
+    assert installation.names() == ["1", "11", "12", "13"]
+    installation.site.publish(session(14, of=1))
+    installation.site.delete(session(11, of=1))
+    installation.site.requests.clear()
+    assert installation.schedule() == 0  # not due yet
+    installation.wait(minutes=16)
+    installation.schedule()
+    assert installation.names() == ["1", "12", "13", "14"]
+    report = installation.source.report
+    assert report is not None and report.counts is not None
+    assert (report.counts["added"], report.counts["withdrawn"], report.counts["unchanged"]) == (1, 1, 3)
+    # The pages of the first run were not read again.
+    assert installation.site.requests.count("/feeds/SessionSeries") == 2
+
+
+def test_a_site_with_nothing_new_costs_one_request_a_feed_and_no_reading(installation: Installation) -> None:
+    installation.add()
+    installation.schedule()
+    installation.wait(minutes=16)
+    installation.site.requests.clear()
+    installation.schedule()
+    assert len(installation.site.requests) == 1 + len(installation.site.listed)
+    report = installation.source.report
+    assert report is not None and report.counts is None
+    assert installation.source.succeeded_at == report.at
+
+
+@pytest.mark.parametrize("pages", range(9))
+def test_a_run_that_exceeds_its_time_continues_in_the_next(site: OperatorSite, pages: int) -> None:
+    installation = Installation(site)
+    installation.add()
+    left = iter([True] * pages)
+    installation.schedule(lambda: next(left, False))
+    installation.schedule()
+    assert installation.names() == ["1", "11", "12", "13"]
+    assert installation.source.held_until is None
+    assert installation.sources.pending.entries(KIND, 9) == []
+    assert len(installation.sources.pending.entries(DUE, 9)) == 1
+
+
+def test_two_runs_of_a_source_never_overlap(installation: Installation) -> None:
+    source = installation.add()
+
+    def meanwhile() -> bool:
+        with pytest.raises(Held, match="Another run has the source acme"):
+            installation.sources.run(source)
+        assert installation.schedule() == 0
+        return True
+
+    assert installation.sources.run(source, has_time=meanwhile) is not None
+    assert installation.names() == ["1", "11", "12", "13"]
+
+
+def test_the_hold_of_a_killed_run_ends(installation: Installation) -> None:
+    source = installation.add()
+    installation.sources._take(source)  # and nothing more
+    with pytest.raises(Held):
+        installation.sources.run(source)
+    installation.wait(minutes=17)
+    installation.sources.run(source)
+    assert installation.names() == ["1", "11", "12", "13"]
+
+
+def test_a_site_that_fails_is_reported_tried_again_and_overdue_at_last(installation: Installation) -> None:
+    installation.add(every=60, alarm_after=3)
+    installation.schedule()
+    installation.site.faults["/openactive"] = [httpx.Response(404)] * 9
+    for _ in range(4):
+        installation.wait(minutes=61)
+        installation.schedule()
+    report = installation.source.report
+    assert report is not None and report.problem.endswith("answers 404. Nothing was changed.")
+    assert installation.sources.overdue() == [NAME]
+    installation.site.faults.clear()
+    installation.wait(minutes=61)
+    installation.schedule()
+    assert installation.sources.overdue() == []
+    assert installation.names() == ["1", "11", "12", "13"]
+
+
+def test_too_much_that_leaves_waits_for_a_confirmation_which_counts_once(installation: Installation) -> None:
+    installation.add()
+    installation.schedule()
+    for number in (11, 12):
+        installation.site.delete(session(number, of=1))
+    with pytest.raises(ImportRefused, match="would leave sale"):
+        installation.sources.run(installation.source)
+    assert installation.names() == ["1", "11", "12", "13"]
+    installation.sources.run(installation.sources.confirm(NAME))
+    assert installation.names() == ["1", "13"]
+    assert not installation.source.confirmed
+
+
+def test_after_six_days_the_site_is_read_from_the_start_and_the_old_pages_go(
+    installation: Installation,
+) -> None:
+    installation.add()
+    installation.schedule()
+    installation.site.forget(session(11, of=1))  # without a trace: only a complete reading finds it
+    installation.wait(days=7)
+    with pytest.raises(ImportRefused):
+        installation.sources.run(installation.source)
+    installation.sources.run(installation.sources.confirm(NAME))
+    assert installation.names() == ["1", "12", "13"]
+    pages = [
+        row
+        for kind in installation.sources.pending.kinds()
+        if kind.startswith("import-pages")
+        for row in installation.sources.pending.entries(kind, 99)
+    ]
+    assert len(pages) == 3
+
+
+def test_new_settings_apply_to_what_was_read_before(installation: Installation) -> None:
+    installation.add()
+    installation.schedule()
+    installation.add(defaults='vat_rate = "0.05"\n')
+    installation.sources.run(installation.source)
+    seller = installation.world.store.seller(SELLER["@id"])
+    assert seller is not None and seller.tax_rate is not None and str(seller.tax_rate.rate) == "0.05"
+
+
+def test_what_is_removed_is_not_imported_again(installation: Installation) -> None:
+    installation.add()
+    installation.schedule()
+    installation.sources.remove(NAME)
+    installation.wait(minutes=16)
+    installation.site.publish(session(14, of=1))
+    assert installation.schedule() == 0
+    assert installation.sources.listed() == []
+    assert installation.names() == ["1", "11", "12", "13"]
+    assert not [kind for kind in installation.sources.pending.kinds() if kind.startswith("import")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"defaults": "nonsense = 1"}, "nonsense"), ({"vat_rate": "20"}, "fraction")]
+)
+def test_invalid_settings_are_refused_before_anything_is_stored(
+    installation: Installation, settings: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ImportRefused, match=reason):
+        installation.add(**settings)
+    assert installation.sources.find(NAME) is None
+
+
+def test_a_command_follows_a_site_until_it_is_stopped_and_continues_there(site: OperatorSite) -> None:
+    installation = Installation(site)
+    installation.world.system.__dict__["sources"] = installation.sources
+
+    class Followed:
+        sources = installation.sources
+        worker = installation.world.system.worker
+
+    printed, waits = io.StringIO(), [0]
+
+    def wait(seconds: float) -> None:
+        waits[0] += 1
+        if waits[0] == 1:
+            site.publish(session(14, of=1))
+        if waits[0] == 3:
+            raise KeyboardInterrupt
+
+    def follow() -> None:
+        follow_source(Followed, site.url, Settings(), Console(file=printed, width=200), wait=wait)  # type: ignore[arg-type]
+
+    follow()
+    assert installation.names() == ["1", "11", "12", "13", "14"]
+    assert printed.getvalue().endswith("Stopped. The next --follow continues from here.\n")
+    site.requests.clear()
+    waits[0] = 2
+    follow()
+    assert len(site.requests) == 1 + len(site.listed)
+    assert installation.sources.listed() == []
+
+
+def test_without_time_a_reading_stops_before_a_page(installation: Installation) -> None:
+    with pytest.raises(OutOfTime):
+        installation.sources.run(installation.add(), has_time=lambda: False)
