@@ -56,6 +56,7 @@ SHOWN_BY: dict[str, str] = {
     "timetable import": "tests/cli/test_timetable_commands.py",
     "sandbox fill": "tests/cli/test_sandbox.py",
     "sandbox clear": "tests/cli/test_sandbox.py",
+    "upgrade": "tests/cli/test_order_commands.py",
 }
 
 

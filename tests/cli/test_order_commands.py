@@ -151,3 +151,24 @@ def test_a_list_is_bounded_and_says_that_there_is_more(desk: Terminal, world: Wo
     assert "More follow: --after" in desk.run("proposals", "list", "--limit", "1").stderr
     assert "is not a cursor" in desk.refuses("proposals", "list", "--after", "1")
     assert "no proposal" in desk.refuses("proposals", "accept", f"{UUID}0")
+
+
+# --- after an upgrade -------------------------------------------------------------------------
+
+
+def test_what_an_earlier_release_has_written_is_listed_after_an_upgrade(
+    desk: Terminal, terminal: Terminal, world: World
+) -> None:
+    uuid = order(world, world.session(), 4)
+    tables = terminal.system.store._tables  # type: ignore[attr-defined]
+    tables.connection.client.update_item(
+        TableName=tables.name("orders"),
+        Key={"order_key": {"S": f"partner-1#{uuid}"}},
+        UpdateExpression="REMOVE seller_list, listed_at",
+    )
+    assert desk.page("bookings", "list")["rows"] == []
+    assert "1 orders and 0 sessions and slots would be added" in terminal.says("upgrade", "--dry-run")
+    assert desk.page("bookings", "list")["rows"] == []
+    terminal.says("upgrade", "--by", "sam")
+    assert [row["uuid"] for row in desk.page("bookings", "list")["rows"]] == [uuid]
+    assert ("rows upgraded", "sam") in terminal.journal()
