@@ -74,7 +74,8 @@ def decide_proposal(
     changed = replace(
         proposal,
         status=next_proposal_status(proposal.status, event),
-        seller_note=note if note is not None else proposal.seller_note,
+        # A note belongs to the answer that it was given with.
+        seller_note=note,
     )
     return _changed(order, changed, snapshot, moment, shows=True)
 

@@ -18,6 +18,7 @@ from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
 from chalicelib.domain.source_counts import CounterMode
 from chalicelib.wire.documents import member
+from chalicelib.wire.jsonld import read_amount
 from chalicelib.wire.sellers import SELLER_TERMS
 
 _NESTED = ("superEvent", "facilityUse", "aggregateFacilityUse", "individualFacilityUse", "subEvent", "event")
@@ -157,6 +158,8 @@ class Defaults:
             for term, stated in self.offer.items()
             if term not in value and _OTHER_NAMES.get(term) not in value
         }
+        if read_amount(value.get("price")) == 0:
+            silent.pop("openBookingPrepayment", None)  # nothing is due
         return {**value, **silent, **zoned}
 
     def _with_zone(self, value: Any, *, end_of_day: bool = False) -> Any:

@@ -103,13 +103,20 @@ def read_harvest(harvest: Harvest, source: str, terms: Terms, spool: Spool | Non
     return _Reading(source, terms, spool or Spool()).read(harvest)
 
 
+@dataclass(frozen=True)
+class Lost:
+    """Why a parent, or a unit of a facility, is left out."""
+
+    reason: str
+    cause: Cause
+
+
 @dataclass
 class _Holder:
     """A document that children inherit from, with all that it inherits itself, and what children share of it."""
 
     document: Json
-    lost: str | None = None
-    """Why it is left out."""
+    lost: Lost | None = None
 
     @cached_property
     def shown(self) -> Json:
@@ -125,7 +132,7 @@ class _Reading:
         self._left_out: SpooledList[LeftOut] = SpooledList(spool, key=lambda each: each.id)
         self._found = Candidates(spool)
         # Why parents, and their units, are left out.
-        self._lost: SpooledMap[str] = SpooledMap(spool)
+        self._lost: SpooledMap[Lost] = SpooledMap(spool)
         self._unread_types: frozenset[str] = frozenset()
         self._tax_modes: dict[str, str] = {}
         # By Seller: the one of its descriptions that is taken, with its place in the order of preference.
@@ -232,9 +239,10 @@ class _Reading:
         self._refuse(candidate.kind, candidate.id, reason, cause)
         if candidate.kind in CHILDREN:
             return
-        self._lost[candidate.id] = reason
+        lost = Lost(reason, cause)
+        self._lost[candidate.id] = lost
         for unit in objects(candidate.document.get("individualFacilityUse")):
-            self._lost.setdefault(str(reference(unit)), reason)
+            self._lost.setdefault(str(reference(unit)), lost)
 
     def _published(self, candidate: Candidate) -> Published:
         defaults, kind = self._defaults, OpportunityType(candidate.kind)
@@ -311,7 +319,8 @@ class _Reading:
         parent_id = reference(value)
         holder = self._holder(parent_id) if parent_id else None
         if holder is not None and holder.lost is not None:
-            raise _Refused(f"its {term} is left out: {holder.lost}", Cause.parent)
+            # The cause is that of the parent, so that the advice helps.
+            raise _Refused(f"its {term} is left out: {holder.lost.reason}", holder.lost.cause)
         if holder is not None:
             return holder
         series = self._found.ancestor(parent_id) if parent_id and traits.may_stand_alone else None

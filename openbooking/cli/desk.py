@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
@@ -77,12 +78,12 @@ def sell(
             show_details(done, as_json)
             return
         price = f"{done['due']} {done['currency'] or ''}".strip()
-        what = "; ".join(f"{each['name']}" for each in done["items"][:1])
-        places = len(done["items"])
+        places = Counter(str(each["name"]) for each in done["items"])
+        what = ", ".join(f"{number} x {name}" for name, number in places.items())
         if dry_run:
-            typer.echo(f"{places} x {what} would cost {price}.")
+            typer.echo(f"{what} would cost {price}.")
         else:
-            typer.echo(f"Booking {done['uuid']} is sold: {places} x {what} for {price}.")
+            typer.echo(f"Booking {done['uuid']} is sold: {what} for {price}.")
 
 
 @app.command(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chalicelib.domain.identifiers import outward
 from chalicelib.domain.people import Traces
 from chalicelib.domain.people import sought as traces_sought
 from chalicelib.runtime.administration import Administration
@@ -78,6 +79,8 @@ def export(
         document = admin.people.export(found, sought, admin.system.booking_service())
         to.touch(mode=0o600, exist_ok=False)
         text = json.dumps(document, indent=2, ensure_ascii=False, default=lambda each: each.isoformat())
+        if admin.base_url:
+            text = outward(text, admin.base_url)
         to.write_text(text + "\n", encoding="utf-8")
         admin.journal.note("person exported", export=admin.system.new_id(), orders=str(len(found.orders)))
         _explain(found)

@@ -267,6 +267,19 @@ def test_a_note_is_kept_and_enters_no_feed(world: World, broker: Broker) -> None
     assert (order.proposal.customer_note, order.published) == ("We come by bus.", False)
 
 
+def test_a_note_of_the_seller_ends_with_the_answer_that_it_was_given_with(
+    world: World, broker: Broker, yoga: Bookable
+) -> None:
+    """A-02: the feed shows the note of the latest answer only."""
+    p(broker, yoga.item())
+    key = OrderKey("partner-1", UUID)
+    world.system.seller_actions.accept(key, note="See you on Monday.")
+    world.system.seller_actions.reject(key)
+    order = world.order(UUID)
+    assert isinstance(order, Order) and order.proposal is not None
+    assert (order.proposal.is_rejected, order.proposal.seller_note) == (True, None)
+
+
 def test_a_note_that_is_no_text_is_refused_by_its_name(world: World, broker: Broker) -> None:
     p(broker, world.session(offer=MESSAGES).item())
     answer = patch(broker, orderCustomerNote=5)

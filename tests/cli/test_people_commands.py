@@ -118,8 +118,9 @@ def test_a_person_is_found_by_each_detail_and_in_each_place(
 
 
 def test_an_export_has_all_for_the_customer_and_only_their_own_for_others(
-    terminal: Terminal, world: World, yoga: Bookable, tmp_path: Path
+    terminal: Terminal, world: World, yoga: Bookable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BASE_URL", "https://booking.example")
     b(world, yoga, 1)
     b(world, yoga, 2, customer=BEN)
     file = tmp_path / "ann.json"
@@ -130,6 +131,7 @@ def test_an_export_has_all_for_the_customer_and_only_their_own_for_others(
     assert as_customer["customer"] == ANN and as_customer["payment"]["identifier"] == "payment-1"
     assert as_attendee["orderedItem"][0]["attendee"] == ANN
     assert "ben@example.com" not in json.dumps(as_attendee)
+    assert "base.invalid" not in file.read_text() and "https://booking.example/" in file.read_text()
     assert "exists already" in terminal.refuses("people", "export", "--email", "a@b.c", "--to", str(file))
     assert "person exported" in [what for what, _ in terminal.journal()]
 

@@ -114,6 +114,21 @@ def test_plain_open_data_becomes_bookable_with_a_file(tmp_path: Path) -> None:
     assert here.book(SESSION).status == 201
 
 
+def test_a_free_offer_gets_no_prepayment(tmp_path: Path) -> None:
+    parent, child = plain_open_data()
+    parent["offers"][0]["price"] = 0
+    here, _ = imported(written(tmp_path, WHOLE), parent, child)
+    [offer] = here.world.store.listings([SESSION])[SESSION][0].opportunity.offers
+    assert (offer.price, offer.prepayment) == (0, None)
+
+
+def test_what_is_left_out_with_its_parent_has_the_advice_of_the_parent(tmp_path: Path) -> None:
+    _, printed = imported(written(tmp_path, ""), *plain_open_data())
+    assert "its superEvent is left out: its organizer or provider states no taxMode" in printed
+    assert "set taxMode in" in printed
+    assert "Publish what it belongs to" not in printed
+
+
 def test_the_source_is_believed_where_it_speaks(tmp_path: Path) -> None:
     stated = {
         "@type": "Offer",

@@ -23,6 +23,7 @@ from chalicelib.services.desk.refusals import as_refusals, sentence
 from chalicelib.services.desk.rows import booking_details
 from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.row_size import within_row
+from chalicelib.wire.links import parse_uuid
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ class Sales:
             raise InvalidValue(
                 f"One sale has at most {MAX_ITEMS} places of {MAX_OPPORTUNITIES} different sessions."
             )
-        key = OrderKey(desk_of(actor.seller_id), uuid or self.new_id())
+        given = parse_uuid(uuid.strip()) if uuid is not None else self.new_id()
+        if given is None:
+            raise InvalidValue(f"{uuid!r} is not a UUID.")
+        key = OrderKey(desk_of(actor.seller_id), given)
         request = OrderRequest(
             key,
             actor.seller_id,
