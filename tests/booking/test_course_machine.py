@@ -214,6 +214,8 @@ class Course(RuleBasedStateMachine):
             if until is None or until > self.clock():
                 for opportunity_id in SPACES:
                     hold = self.store.holds(opportunity_id).get(key)
+                    if hold is not None and hold.has_expired(self.clock()):
+                        hold = None  # a lease of an earlier quote, which the next reader or the sweep ends
                     assert (hold.spaces if hold else 0) == spaces[opportunity_id]
 
 
