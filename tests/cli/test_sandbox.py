@@ -35,7 +35,8 @@ def test_an_unknown_seller_is_refused(terminal: Terminal) -> None:
 
 def test_an_unknown_type_is_refused(terminal: Terminal) -> None:
     assert terminal.refuses("sandbox", "fill", "--type", "Course") == (
-        "There is no type Course: choose from ScheduledSession, FacilityUseSlot, IndividualFacilityUseSlot."
+        "There is no type Course: choose from ScheduledSession, FacilityUseSlot, IndividualFacilityUseSlot, "
+        "HeadlineEvent, CourseInstance, Event, HeadlineEventSubEvent, CourseInstanceSubEvent, OnDemandEvent."
     )
 
 

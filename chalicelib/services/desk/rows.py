@@ -23,8 +23,9 @@ def session_row(listing: Listing, capacity: Capacity | None, ids: SellerIds, now
         "id": ids.shown(opportunity.id),
         "name": name_of(opportunity),
         "starts": opportunity.starts_at,
-        "spaces": capacity.spaces_total if capacity else 0,
-        "left": capacity.spaces_left if capacity else 0,
+        # None: without a limit.
+        "spaces": (None if capacity.is_unlimited else capacity.spaces_total) if capacity else 0,
+        "left": capacity.spaces_shown if capacity else 0,
         "state": state_of(listing, now),
     }
 

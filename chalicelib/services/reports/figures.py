@@ -120,7 +120,10 @@ class Sales:
 
 @dataclass
 class Places:
-    """How many places there are in a group of sessions, and how many of them are taken."""
+    """How many places there are in a group of sessions, and how many of them are taken.
+
+    Sessions without a limit are counted, their places are not.
+    """
 
     sessions: int = 0
     places: int = 0
@@ -129,6 +132,8 @@ class Places:
 
     def add(self, capacity: Capacity) -> None:
         self.sessions += 1
+        if capacity.is_unlimited:
+            return  # there is no share of places without a limit
         self.places += capacity.spaces_total
         self.taken += capacity.spaces_total - capacity.spaces_left - capacity.spaces_leased
         self.reserved += capacity.spaces_leased
