@@ -1248,7 +1248,7 @@ def test_a_traceback_shows_the_line_of_the_source(task_root: Path) -> None:
         [sys.executable, "-I", "-S", "-c", code, str(task_root)], capture_output=True, text=True, check=False
     )
     assert f'File "{task_root}/app.py"' in done.stderr
-    assert 'return events.orders_changed(event.to_dict()["Records"])' in done.stderr
+    assert 'return events.orders_changed(event.to_dict()["Records"], _invocation(event))' in done.stderr
 
 
 # --- bytecode -------------------------------------------------------------------------------
