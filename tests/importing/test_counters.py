@@ -58,7 +58,7 @@ def test_the_source_sells_three_of_ten_spaces_after_two_bookings_here(
     revision = capacity(installation).revision
     take(installation, site, 7, mode)
     assert left(installation) == expected
-    assert capacity(installation).revision == revision  # whoever is booking at this price may go on
+    assert capacity(installation).revision == revision  # a booking at this price is not refused
 
 
 def test_a_source_does_not_know_the_bookings_of_the_last_minutes(site: OperatorSite) -> None:
