@@ -54,7 +54,7 @@ def serve() -> None:
             """Nothing: a rehearsal prints its own lines."""
 
     _keep_stage_settings()
-    _read_tags_of_keys()
+    _read_keys_of_templates()
     _make_alarms_from_templates()
     _protect_stacks()
     app = _reading_swagger(DomainDispatcherApplication(create_backend_app))
@@ -85,8 +85,8 @@ def _keep_stage_settings() -> None:
     RestAPI.create_deployment = keeping  # type: ignore[method-assign,assignment]
 
 
-def _read_tags_of_keys() -> None:
-    # KMS uses TagKey and TagValue for the parts of a tag, templates use Key and Value.
+def _read_keys_of_templates() -> None:
+    # KMS uses TagKey and TagValue for the parts of a tag, and a policy as text; templates use Key and Value, and JSON.
     from moto.kms.models import Key
 
     create: Any = Key.create_from_cloudformation_json
@@ -94,7 +94,8 @@ def _read_tags_of_keys() -> None:
     def reading(name: str, resource: Any, *arguments: Any, **options: Any) -> Any:
         properties = resource["Properties"]
         tags = [{f"Tag{half}": tag[half] for half in tag} for tag in properties.get("Tags", [])]
-        return create(name, {**resource, "Properties": {**properties, "Tags": tags}}, *arguments, **options)
+        read = {**properties, "Tags": tags, "KeyPolicy": json.dumps(properties["KeyPolicy"], default=str)}
+        return create(name, {**resource, "Properties": read}, *arguments, **options)
 
     Key.create_from_cloudformation_json = staticmethod(reading)  # type: ignore[method-assign, assignment]
 
