@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chalicelib.booking.decisions import Moment
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.orders import OrderItem
+from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import AccessMethod, Json
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without letters and digits that look alike
@@ -36,6 +36,19 @@ def with_access(
         own = tuple(_pass(method, moment) for method in methods if method is not AccessMethod.code)
         item = replace(item, access_passes=(*item.broker_passes, *own))
     return item
+
+
+def gets_access(
+    order: Order, opportunity_id: str, *, codes: bool = False, passes: bool = False, code: str | None = None
+) -> bool:
+    """Whether these would be new for an item of the Order on an Opportunity: random codes or passes, or this code."""
+    methods = set(order.access_methods)
+    is_made = (codes and AccessMethod.code in methods) or (passes and bool(methods - {AccessMethod.code}))
+    return any(
+        item.holds_a_space and item.opportunity is not None and item.opportunity.is_physical
+        for item in order.items
+        if item.opportunity_id == opportunity_id and (is_made or code is not None)
+    )
 
 
 def with_code(item: OrderItem, code: str) -> OrderItem:

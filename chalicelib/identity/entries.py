@@ -247,11 +247,12 @@ JOURNAL_KEPT_DAYS = 400
 
 @dataclass(frozen=True)
 class JournalEntry(Entry):
-    """What was done, by ids alone: no secrets, no names. Written once, and removed by DynamoDB's TTL only.
+    """What was done, by ids: no secrets, no names of people. Written once, and removed by DynamoDB's TTL only.
 
     `by` is who did it: the id of a login or of a JournalName, or of entries of release 0.1.0 a user name. `via` is
     where it was done, `address` the id of a JournalName with where the request came from.
-    `ids` maps kinds to ids: {"partner": ..., "seller": ..., "order": ..., "session": ...}.
+    `ids` maps kinds to ids: {"partner": ..., "seller": ..., "order": ..., "session": ...}. `changed` says what is
+    different: {"start": "... → ..."}; entries of release 0.1.0 have nothing of this.
     """
 
     KIND: ClassVar[str] = "journal"
@@ -264,6 +265,7 @@ class JournalEntry(Entry):
     via: str = ""
     address: str | None = None
     kept_days: int = JOURNAL_KEPT_DAYS
+    changed: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:

@@ -12,6 +12,7 @@ from chalicelib.importing.bookability import NotBookable
 from chalicelib.wire.unreadable import Cause
 
 NO_OFFER = "Publish `offers` with a `price` for it or its series or facility, or set [[opportunity.offers]] in --defaults."
+SELLER_GAPS = 'Publish them with the organizer, or set them in [seller] or [sellers."ID"] of --defaults.'
 SELLER_DETAILS = (
     "Publish `name` and `address` (PostalAddress) with the organizer, or set them in [seller] or"
     ' [sellers."ID"] of --defaults.'

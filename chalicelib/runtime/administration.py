@@ -21,7 +21,10 @@ from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from chalicelib.domain.orders import Order
+    from chalicelib.domain.parties import Json
     from chalicelib.services.desk.acting import Acting
     from chalicelib.services.desk.belongings import Belongings
     from chalicelib.services.desk.lists import SellerLists
@@ -86,6 +89,11 @@ class Administration:
 
         return Belongings(self.system.store, self.system.retry, self.seller_ids)
 
+    def sessions_of_order(self, uuid: str, partner: str | None, seller: str | None) -> "dict[str, datetime]":
+        """The sessions that the Orders with this UUID book, by id, each with when that began."""
+        sellers = [self.sellers.find(seller)] if seller else self.sellers.all()
+        return self.belongings.sessions_of([each.id for each in sellers], uuid, partner)
+
     @cached_property
     def seller_lists(self) -> "SellerLists":
         from chalicelib.services.desk.lists import SellerLists
@@ -102,7 +110,13 @@ class Administration:
     def seller_sessions(self) -> "SellerSessions":
         from chalicelib.services.desk.sessions import SellerSessions
 
-        return SellerSessions(self._acting)
+        return SellerSessions(self._acting, self._places)
+
+    def _places(self, seller_id: str) -> "list[Json]":
+        """The sites and rooms of a Seller's timetable."""
+        from chalicelib.services.desk.places import places_in
+
+        return places_in(entry.plan.parent for entry in self.timetable(seller_id).entries().values())
 
     @cached_property
     def seller_orders(self) -> "SellerOrders":

@@ -1,4 +1,6 @@
-"""The journal: who did what, to what, and from where. It contains only ids, and is only ever added to.
+"""The journal: who did what, to what, and from where, and what has changed. It is only ever added to.
+
+It contains ids, no names of people, and nothing that they wrote.
 
 An id of a user stands for a JournalName, which can be erased. Services write the entries, not the commands and pages
 that call them; a test tries every command that writes.
@@ -14,7 +16,7 @@ from chalicelib.identity.entries import JOURNAL_KEPT_DAYS, JournalEntry, Journal
 from chalicelib.services.actors import Actor, Via
 from chalicelib.services.entries import Entries
 from chalicelib.services.errors import AdministrationError, AlreadyExists, InvalidValue
-from chalicelib.services.seller_ids import SellerIds
+from chalicelib.services.seller_ids import SHORTEST_UUID, SellerIds
 from chalicelib.storage.errors import StillBusy
 
 # An address says more about a person than an id does, so it is kept for the time in which it may explain an attack.
@@ -39,6 +41,8 @@ class Wanted:
     login: str | None = None
     by: str | None = None
     what: str | None = None
+    sessions: Mapping[str, datetime] = field(default_factory=dict)
+    """Sessions that `order` books, by their stored ids: also what was done to these from then on."""
 
 
 @dataclass
@@ -62,15 +66,22 @@ class Journal:
         """For work that is due, which no person has asked for."""
         return cls(entries, SellerIds(), new_id, Via.schedule, kept_days=kept_days, via=Via.schedule)
 
-    def note(self, what: str, **ids: str) -> None:
-        """Write an entry. If the journal cannot be written, the change is kept."""
-        self._write(what, ids, None)
+    def note(self, what: str, changed: Mapping[str, str] | None = None, /, **ids: str) -> None:
+        """Write an entry. If the journal cannot be written, the change is kept.
 
-    def note_as(self, actor: Actor, what: str, **ids: str) -> None:
+        `changed` says by name what is different now, without secrets and people.
+        """
+        self._write(what, changed, ids, None)
+
+    def note_as(
+        self, actor: Actor, what: str, changed: Mapping[str, str] | None = None, /, **ids: str
+    ) -> None:
         """The same in the name of an actor, for the actor's Seller."""
-        self._write(what, ids, actor)
+        self._write(what, changed, ids, actor)
 
-    def _write(self, what: str, ids: dict[str, str], actor: Actor | None) -> None:
+    def _write(
+        self, what: str, changed: Mapping[str, str] | None, ids: dict[str, str], actor: Actor | None
+    ) -> None:
         try:
             name, via = (actor.name, actor.via) if actor else (self.by, self.via)
             # A person who signed in is known by the id of the login; no person has asked for what is due.
@@ -79,7 +90,15 @@ class Journal:
             if actor:
                 ids = {"seller": actor.seller_id, **ids}
             entry = JournalEntry(
-                self.new_id(), self.entries.clock(), what, by, ids, via.value, address, self.kept_days
+                self.new_id(),
+                self.entries.clock(),
+                what,
+                by,
+                ids,
+                via.value,
+                address,
+                self.kept_days,
+                dict(changed or {}),
             )
             self.entries.add(entry, taken="")
         except (StillBusy, AdministrationError):
@@ -94,7 +113,7 @@ class Journal:
         found: list[JournalEntry] = []
         meant, by = self._meant(wanted), {wanted.by, self.id_of(wanted.by)} if wanted.by else None
         for entry in self._newest_first(wanted.month, after):
-            if (by is None or entry.by in by) and _fits(entry, wanted.what, meant):
+            if (by is None or entry.by in by) and self._fits(entry, wanted, meant):
                 found.append(entry)
                 if len(found) > limit:
                     break
@@ -143,6 +162,31 @@ class Journal:
         }
         return {kind: {text, *self.ids.meant(text)} for kind, text in given.items() if text}
 
+    def _fits(self, entry: JournalEntry, wanted: Wanted, ids: Mapping[str, set[str]]) -> bool:
+        if wanted.what is not None and wanted.what.casefold() not in entry.what.casefold():
+            return False
+        session = next((entry.ids[kind] for kind in _EARLIER["session"] if kind in entry.ids), None)
+        if session is not None and any(
+            entry.at >= wanted.sessions[each] for each in self.ids.meant(session) if each in wanted.sessions
+        ):
+            return True
+        return all(
+            any(self._is_meant(entry, each, meant) for each in _EARLIER.get(kind, (kind,)))
+            for kind, meant in ids.items()
+        )
+
+    def _is_meant(self, entry: JournalEntry, kind: str, meant: set[str]) -> bool:
+        """Whether the entry has one of these ids; orders and sessions may be named by short ones."""
+        known = entry.ids.get(kind)
+        if known is None or known in meant:
+            return known is not None
+        if kind in _EARLIER["order"]:
+            return any(len(each) >= SHORTEST_UUID and known.startswith(each) for each in meant)
+        if kind not in _EARLIER["session"]:
+            return False
+        spellings = {*self.ids.meant(known), self.ids.short(known, entry.ids.get("seller", ""))}
+        return not meant.isdisjoint(spellings)
+
     def _named_id(self, text: str, kept_for: timedelta | None = None) -> str:
         """The id for a text, which is stored once. Raises StillBusy."""
         name_id = self.id_of(text)
@@ -171,14 +215,8 @@ class Journal:
                 f"{kind} {self.ids.shown(each) if kind in ('seller', 'session') else each}"
                 for kind, each in entry.ids.items()
             ],
+            "changed": entry.changed,
         }
-
-
-def _fits(entry: JournalEntry, what: str | None, ids: Mapping[str, set[str]]) -> bool:
-    for kind, meant in ids.items():
-        if not any(entry.ids.get(each) in meant for each in _EARLIER.get(kind, (kind,))):
-            return False
-    return what is None or what.casefold() in entry.what.casefold()
 
 
 def _month(text: str) -> str:

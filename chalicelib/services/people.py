@@ -180,7 +180,8 @@ class People:
         if upcoming and not also_upcoming:
             raise NotPossible(
                 f"The person is expected at {len(upcoming)} booked sessions, such as order "
-                f"{upcoming[0].order.key}: cancel them first, or erase the person from these, too. "
+                f"{upcoming[0].order.key}: cancel them first, or erase the person from these, too "
+                "(--also-upcoming). "
                 "Nothing was erased."
             )
 

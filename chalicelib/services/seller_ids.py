@@ -1,9 +1,14 @@
-"""Ids of Sellers as people write and read them, and as they are stored."""
+"""Ids of Sellers and of their sessions as people write and read them, and as they are stored."""
 
+import hashlib
 from dataclasses import dataclass
 
 from chalicelib.domain import identifiers
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.wire import links
+
+# As many characters of a UUID are enough to name an Order.
+SHORTEST_UUID = 8
 
 _SELLERS = f"{identifiers.IDENTIFIERS}/sellers/"
 _IDENTIFIERS_PATH = identifiers.IDENTIFIERS.removeprefix(identifiers.BASE) + "/"
@@ -27,9 +32,48 @@ class SellerIds:
             return identifiers.outward(seller_id, self.base_url)
         return seller_id.removeprefix(_SELLERS)
 
+    def short_seller(self, seller_id: str) -> str:
+        """The id of a Seller without what all ids under our URL have in common."""
+        return seller_id.removeprefix(_SELLERS)
+
     def meant(self, text: str) -> list[str]:
         """The ids that a person may mean by `text`, the most likely first."""
         given = text.strip()
         _, ours, rest = given.partition(_IDENTIFIERS_PATH)
         possible = [given, self.new(given), *([f"{identifiers.IDENTIFIERS}/{rest}"] if ours else [])]
         return list(filter(links.is_identifier, dict.fromkeys(possible)))
+
+    def short(self, opportunity_id: str, seller_id: str) -> str:
+        """The id of a session or slot without what all of this Seller have in common; that of a feed is not shortened."""
+        own = _own_part(opportunity_id)
+        if own is None:
+            return opportunity_id
+        _, _, rest = own.partition("/")
+        within = rest.removeprefix(f"{seller_part(seller_id)}/")
+        return within if within != rest else own
+
+    def meant_by_seller(self, seller_id: str, text: str) -> list[str]:
+        """The ids of sessions and slots that a Seller may mean by `text`, which may be a short one."""
+        given = text.strip()
+        if "://" in given:
+            return self.meant(given)
+        short = [
+            f"{identifiers.IDENTIFIERS}/{kind.traits.feed}/{seller_part(seller_id)}/{given}"
+            for kind in OpportunityType
+        ]
+        possible = [*self.meant(given), *short, f"{identifiers.IDENTIFIERS}/{given}"]
+        return list(filter(links.is_identifier, dict.fromkeys(possible)))
+
+
+def seller_part(seller_id: str) -> str:
+    """What identifies a Seller in the ids that we make for its sessions and places."""
+    own = seller_id.removeprefix(_SELLERS)
+    if own != seller_id and "/" not in own:
+        return own
+    return hashlib.sha256(seller_id.encode()).hexdigest()[:16]
+
+
+def _own_part(any_id: str) -> str | None:
+    """What follows our own beginning of an id, under any host; None for the id of another system."""
+    _, ours, rest = any_id.partition(_IDENTIFIERS_PATH)
+    return rest if ours else None

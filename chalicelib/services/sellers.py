@@ -1,11 +1,11 @@
 """Sellers: their details, and whether partners may act for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from chalicelib.domain.parties import Json, Seller, TaxRate
+from chalicelib.domain.parties import AccessMethod, Json, Seller, TaxRate
 from chalicelib.identity.entries import Authorisation, SellerStanding
 from chalicelib.services.entries import Entries
 from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound, NotPossible, NotUnique
@@ -51,6 +51,33 @@ class Sellers(Suspendable[SellerStanding]):
             raise NotPossible("There is no Seller yet.")
         return known[0]
 
+    def all(self) -> list[Seller]:
+        """All Sellers."""
+        return list(self.entries.patiently(self.store.sellers))
+
+    def shown(self, seller: Seller) -> Json:
+        """All that is known of a Seller, and what it lacks: for bookings, and for complete receipts (MODEL-01)."""
+        found = self.entries.find(SellerStanding, SellerStanding.key_of(seller.id))
+        document = seller.document
+        return {
+            "id": self.ids.shown(seller.id),
+            **{term: document.get(term) or None for term in _TEXTS},
+            "address": document.get("address"),
+            "tax": seller.tax_mode.value,
+            "tax_rate": f"{seller.tax_rate.rate.normalize():%}" if seller.tax_rate else "none",
+            "terms": [each["url"] for each in _terms(document)],
+            "access": [method.value for method in seller.access_methods],
+            "state": "suspended" if found and found.suspended else "active",
+            "partners": sorted(
+                each.partner_id
+                for each in self.entries.all(Authorisation)
+                if each.stands and each.seller_id == seller.id
+            ),
+            "bookable": seller.why_no_bookings is None,
+            "missing": lacking(seller),
+            "why_not_bookable": seller.why_no_bookings,
+        }
+
     def listed(self) -> list[Json]:
         """All Sellers with the partners that they currently allow, as rows to show."""
         suspended = {each.seller_id for each in self.entries.all(SellerStanding) if each.suspended}
@@ -61,20 +88,28 @@ class Sellers(Suspendable[SellerStanding]):
         return [
             {
                 "id": self.ids.shown(seller.id),
+                "short_id": self.ids.short_seller(seller.id),
                 "name": str(seller.document.get("name") or ""),
                 "tax": seller.tax_mode.value,
                 "state": "suspended" if seller.id in suspended else "active",
+                "bookable": seller.why_no_bookings is None,
+                "missing": lacking(seller),
                 "partners": sorted(allowing.get(seller.id, [])),
             }
             for seller in sorted(self.entries.patiently(self.store.sellers), key=lambda each: each.id)
         ]
 
     def add(
-        self, document: Mapping[str, Any], tax_rate: TaxRate | None, *, replacing: bool = False
+        self,
+        document: Mapping[str, Any],
+        tax_rate: TaxRate | None,
+        *,
+        replacing: bool = False,
+        access_methods: Sequence[AccessMethod] = (),
     ) -> tuple[Seller, list[str]]:
         """Add a Seller. Returns it and what its receipts will lack (MODEL-01). `document` is like a feed's organizer.
 
-        Raises InvalidValue, AlreadyExists.
+        `access_methods` are what is made for those who book; none: those that a replaced Seller had. Raises InvalidValue, AlreadyExists.
         """
         try:
             seller = read_seller(self._checked(document), tax_rate)
@@ -83,12 +118,15 @@ class Sellers(Suspendable[SellerStanding]):
         known = self.entries.patiently(lambda: self.store.seller(seller.id))
         if known is not None and not replacing:
             raise AlreadyExists(f"Seller {self.ids.shown(seller.id)} exists already.")
-        if known is not None:
-            seller = replace(seller, access_methods=known.access_methods)
+        kept = known.access_methods if known is not None else ()
+        seller = replace(seller, access_methods=tuple(access_methods) or kept)
         self.entries.patiently(lambda: self.store.save_seller(seller))
-        self.journal.note("seller replaced" if known else "seller added", seller=seller.id)
-        address = seller.document.get("address") or {}
-        return seller, [f"address.{term}" for term in _ADDRESS if not address.get(term)]
+        what, changed = "seller added", None
+        if known is not None:
+            # By name only: a Seller may be a person.
+            what, changed = "seller replaced", {"details": ", ".join(_different(known, seller)) or "none"}
+        self.journal.note(what, changed, seller=seller.id)
+        return seller, lacking(seller)
 
     def _checked(self, document: Mapping[str, Any]) -> Json:
         """The document as it is stored. Raises InvalidValue."""
@@ -130,3 +168,30 @@ class Sellers(Suspendable[SellerStanding]):
         key = SellerStanding.key_of(seller.id)
         state = self.entries.find(SellerStanding, key) or SellerStanding(seller.id)
         return state, f"Seller {self.ids.shown(seller.id)}", seller.id
+
+
+def lacking(seller: Seller) -> list[str]:
+    """What a Seller's receipts lack (MODEL-01)."""
+    address = seller.document.get("address") or {}
+    stated = ("name", "legalName") if seller.document.get("@type") != "Person" else ("name",)
+    missing = [term for term in stated if not seller.document.get(term)]
+    return missing + [f"address.{term}" for term in _ADDRESS if not address.get(term)]
+
+
+def _terms(document: Json) -> Iterator[Json]:
+    """The terms of service that each answer shows (MODEL-01)."""
+    stated = document.get("termsOfService")
+    for each in stated if isinstance(stated, list) else [stated]:
+        if isinstance(each, dict) and isinstance(each.get("url"), str):
+            yield each
+
+
+def _different(before: Seller, after: Seller) -> list[str]:
+    """The details in which they differ."""
+    terms = sorted({*before.document, *after.document})
+    names = [term for term in terms if before.document.get(term) != after.document.get(term)]
+    own = {
+        "tax rate": (before.tax_rate, after.tax_rate),
+        "access": (before.access_methods, after.access_methods),
+    }
+    return names + [name for name, (was, now) in own.items() if was != now]

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from chalicelib.domain.parties import Json
-from openbooking.cli.acting import (
-    DryRun,
-    Items,
-    Partner,
-    SellerOption,
-    acting,
-    counted,
-    progress,
-    show_details,
-)
-from openbooking.cli.administration import AsJson, By, Stage
-from openbooking.cli.terminal import DynamodbUrl, refuse
+from chalicelib.runtime.administration import Administration
+from chalicelib.services.actors import Actor
+from chalicelib.services.desk.sessions import Done
+from openbooking.cli.acting import Changing, Items, Partner, counted, progress
+from openbooking.cli.options import with_options
+from openbooking.cli.terminal import refuse
 
 app = typer.Typer(
     help="Codes, passes and online channels.",
@@ -40,7 +33,9 @@ def access() -> None:
     "openbooking access set --session ID --code 4711; openbooking access set --booking UUID --new-code --new-passes. "
     "Exit codes: 0 done; 1 refused, nothing was changed; 2 a wrong option.",
 )
+@with_options
 def set_access(
+    options: Changing,
     session: Annotated[str | None, typer.Option(help="For all who have booked this session or slot.")] = None,
     booking: Annotated[str | None, typer.Option(metavar="UUID", help="For this booking only.")] = None,
     partner: Partner = None,
@@ -61,12 +56,6 @@ def set_access(
     code: Annotated[str | None, typer.Option(help="The code for getting in.")] = None,
     new_code: Annotated[bool, typer.Option("--new-code", help="A new random code for each place.")] = False,
     new_passes: Annotated[bool, typer.Option("--new-passes", help="New passes to show or scan.")] = False,
-    seller: SellerOption = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Set how people get in, at any time after they have booked. They are informed by their Broker.
 
@@ -81,7 +70,7 @@ def set_access(
     if session is not None and items:
         refuse("--item belongs to a booking: give --booking.")
     place = _channel(channel, channel_name, channel_description)
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         if booking is not None:
             shown = admin.seller_orders.set_access(
                 actor,
@@ -92,43 +81,63 @@ def set_access(
                 code=code,
                 channel=place,
                 item_ids=items,
-                dry_run=dry_run,
+                dry_run=options.dry_run,
             )
-            if as_json:
-                show_details(shown, as_json)
-            else:
-                typer.echo(
-                    f"The access of booking {shown['uuid']} {'would be' if dry_run else 'is'} changed."
-                )
+            would = "would be" if options.dry_run else "is"
+            options.say(
+                shown, f"The access of booking {shown['uuid']} {would} changed. {_what(shown['differences'])}"
+            )
             return
         assert session is not None
-        sessions, reached, orders, continues = admin.seller_sessions, 0, 0, False
-        for dry in (True,) if dry_run else (True, False):  # all of it is checked before any of it is written
-            with progress("Informing", orders) as on_step:
-                if place is not None:
-                    done = sessions.set_channel(actor, session, place, dry_run=dry, on_step=on_step)
-                    reached, continues = max(reached, done.reached), continues or done.continues
-                    orders = done.orders
-                if code is not None or new_code or new_passes:
-                    done = sessions.set_access(
-                        actor,
-                        session,
-                        codes=new_code,
-                        passes=new_passes,
-                        code=code,
-                        dry_run=dry,
-                        on_step=on_step,
+        _set_for_session(options, admin, actor, session, place, new_code, new_passes, code)
+
+
+def _set_for_session(
+    options: Changing,
+    admin: Administration,
+    actor: Actor,
+    session: str,
+    channel: Json | None,
+    codes: bool,
+    passes: bool,
+    code: str | None,
+) -> None:
+    sessions, reached, orders, continues = admin.seller_sessions, 0, 0, False
+    differences: dict[str, str] = {}
+    for dry in (True,) if options.dry_run else (True, False):  # all is checked before any of it is written
+        with progress("Informing", orders) as on_step:
+            steps: list[Done] = []
+            if channel is not None:
+                steps.append(sessions.set_channel(actor, session, channel, dry_run=dry, on_step=on_step))
+            if code is not None or codes or passes:
+                steps.append(
+                    sessions.set_access(
+                        actor, session, codes=codes, passes=passes, code=code, dry_run=dry, on_step=on_step
                     )
-                    reached, continues = max(reached, done.reached), continues or done.continues
-                    orders = done.orders
-        if as_json:
-            typer.echo(json.dumps({"orders": orders, "reached": reached, "continues": continues}, indent=2))
-        elif dry_run:
-            typer.echo(f"{_orders(orders).capitalize()} would be informed.")
-        elif continues:
-            typer.echo("It is changed. The database is busy; the sweep will inform the customers.")
-        else:
-            typer.echo(f"It is changed; {_orders(reached)} informed.")
+                )
+        for done in steps:
+            orders, reached = done.orders, max(reached, done.reached)
+            continues = continues or done.continues
+            differences |= done.differences
+    if not orders:
+        said = "It is not booked yet."
+    elif options.dry_run:
+        said = f"{_orders(orders).capitalize()} would be informed."
+    elif continues:
+        said = "The database is busy; the sweep will inform the customers."
+    else:
+        said = f"{_orders(reached).capitalize()} informed."
+    if channel is not None or orders:
+        said = f"The access {options.would_be} changed. {_what(differences)} {said}"
+    else:
+        said = f"Nothing was changed: {said[0].lower()}{said[1:]}"
+    counts = {"orders": orders, "reached": reached, "continues": continues}
+    options.say({**counts, "differences": differences}, said)
+
+
+def _what(differences: dict[str, str]) -> str:
+    """What has changed, such as `Code: 1 added. Pass: none.`."""
+    return " ".join(f"{name.capitalize()}: {what}." for name, what in differences.items())
 
 
 def _channel(url: str | None, name: str | None, description: str | None) -> Json | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,8 +17,10 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.lists import Page
 from chalicelib.services.errors import InvalidValue
-from openbooking.cli.administration import changing, reading
-from openbooking.cli.output import show, text_of
+from chalicelib.services.seller_ids import SHORTEST_UUID
+from openbooking.cli.administration import AsJson, By, Stage, changing, reading
+from openbooking.cli.output import show, show_details, text_of
+from openbooking.cli.terminal import DynamodbUrl
 from openbooking.timetable import values
 
 SellerOption = Annotated[
@@ -47,91 +50,149 @@ Zone = Annotated[str, typer.Option("--time-zone", help="The time zone of the tim
 LONDON = "Europe/London"
 
 
-@contextmanager
-def acting(
-    seller: str | None, stage: str | None, dynamodb_url: str | None, by: str | None
-) -> Iterator[tuple[Administration, Actor]]:
-    """The administration of the chosen installation, and the user as an actor for one Seller."""
-    with changing(stage, dynamodb_url, by) as admin:
-        yield admin, admin.actor(seller)
+@dataclass(frozen=True)
+class Reading:
+    """The options of each command of a Seller: for whom, on which installation, and how the result is shown."""
+
+    seller: SellerOption = None
+    as_json: AsJson = False
+    stage: Stage = None
+    dynamodb_url: DynamodbUrl = None
+
+    @contextmanager
+    def looking(self) -> Iterator[tuple[Administration, Actor]]:
+        """The administration of the chosen installation, and the user as an actor for the Seller; for reading only."""
+        with reading(self.stage, self.dynamodb_url) as admin:
+            yield admin, admin.actor(self.seller)
+
+    def say(self, done: Json, sentence: str) -> None:
+        """Print what was done: for people as a sentence."""
+        typer.echo(as_json(done) if self.as_json else sentence)
 
 
-@contextmanager
-def looking(
-    seller: str | None, stage: str | None, dynamodb_url: str | None
-) -> Iterator[tuple[Administration, Actor]]:
-    """The same, for reading only."""
-    with reading(stage, dynamodb_url) as admin:
-        yield admin, admin.actor(seller)
+@dataclass(frozen=True)
+class Showing(Reading):
+    """The options of a command that shows one thing."""
+
+    zone: Zone = LONDON
+
+    def show(self, details: Json) -> None:
+        """Print one thing: its values by name, and lists of rows below."""
+        if self.as_json:
+            typer.echo(as_json(details))
+        else:
+            show_details(_with_money(local(details, self.zone)))
 
 
-def show_page(
-    page: Page, as_json: bool, none: str, zone: str = LONDON, without: Collection[str] = ()
-) -> None:
-    """Print a page of a list. As JSON: {"rows": [...], "next": the cursor of the next page, or null}.
+@dataclass(frozen=True)
+class Listing(Showing):
+    """The options of a list."""
 
-    `without`: columns that people do without, so that a table fits a terminal.
-    """
-    if as_json:
-        typer.echo(json.dumps({"rows": page.rows, "next": page.following}, default=_plain, indent=2))
-    else:
-        show([_for_people(local(row, zone), without) for row in page.rows], none=none)
-        if page.following is not None:
-            typer.echo(f"More follow: --after {page.following!r}", err=True)
-    if page.unreadable:
-        typer.echo(
-            f"{page.unreadable} rows cannot be read, and are not shown: see `openbooking check`.", err=True
-        )
+    after: After = ""
+    limit: Limit = 100
+
+    def show_page(self, page: Page, none: str, without: Collection[str] = ()) -> None:
+        """Print a page. As JSON: {"rows": [...], "next": the cursor of the next page, or null}.
+
+        `without`: columns that people do without, so that a table fits a terminal. Ids are as short as commands
+        take them.
+        """
+        if self.as_json:
+            typer.echo(as_json({"rows": page.rows, "next": page.following}))
+        else:
+            rows = [_for_people(local(row, self.zone), without) for row in page.rows]
+            show(_with_short_uuids(rows), none=none)
+            if page.following is not None:
+                typer.echo(f"More follow: --after {page.following!r}", err=True)
+        if page.unreadable:
+            typer.echo(
+                f"{page.unreadable} rows cannot be read, and are not shown: see `openbooking check`.",
+                err=True,
+            )
+
+
+@dataclass(frozen=True)
+class Changing(Reading):
+    """The options of a command that changes something for the Seller."""
+
+    dry_run: DryRun = False
+    by: By = None
+
+    @contextmanager
+    def acting(self) -> Iterator[tuple[Administration, Actor]]:
+        """The administration of the chosen installation, and the user as an actor for the Seller."""
+        with changing(self.stage, self.dynamodb_url, self.by) as admin:
+            yield admin, admin.actor(self.seller)
+
+    @property
+    def would_be(self) -> str:
+        """The verb of a sentence about what was done, or would be."""
+        return "would be" if self.dry_run else "is"
+
+
+def as_json(value: Any) -> str:
+    """Plain values as JSON: instants in ISO 8601, amounts as texts."""
+    return json.dumps(value, default=_plain, indent=2)
 
 
 def _for_people(row: Json, without: Collection[str]) -> Json:
-    """The row without these columns, and money as one text."""
-    shown = {name: value for name, value in row.items() if name not in without}
-    if "currency" in shown:
-        shown["due"] = f"{shown['due']} {shown.pop('currency') or ''}".strip()
+    """The row without these columns, with short ids, and money as one text."""
+    shown = _with_money({name: value for name, value in row.items() if name not in without})
+    if short := shown.pop("short_id", None):
+        shown["id"] = short
+    if "status" in shown:
+        # Statuses of items, as the specification spells them.
+        shown["status"] = str(shown["status"]).removeprefix("OrderItem")
+    if "items" in shown:
+        shown["items"] = [_counted_item(each) for each in shown["items"]]
     return shown
 
 
-def show_details(details: Json, as_json: bool, zone: str = LONDON) -> None:
-    """Print one thing: its values by name, and lists of rows below."""
-    if as_json:
-        typer.echo(json.dumps(details, default=_plain, indent=2))
-        return
-    tables = {name: value for name, value in details.items() if _is_rows(value)}
-    for name, value in local(details, zone).items():
-        if name not in tables:
-            typer.echo(f"{name.replace('_', ' ') + ':':20}{text_of(value, between=', ') or '-'}")
-    for name, rows in tables.items():
-        typer.echo(f"{name.replace('_', ' ')}:")
-        show([local(row, zone) for row in rows])
+def _with_money(row: Json) -> Json:
+    """The row with its amount and currency as one text."""
+    if "due" not in row or "currency" not in row:
+        return row
+    due = f"{row['due']} {row['currency'] or ''}".strip()
+    return {name: due if name == "due" else value for name, value in row.items() if name != "currency"}
+
+
+def _counted_item(item: Json) -> str:
+    starts = f", {text_of(item['starts'])}" if item["starts"] else ""
+    return f"{item['places']} x {item['name']}{starts}"
+
+
+def _with_short_uuids(rows: list[Json]) -> list[Json]:
+    """The rows with the first characters of each UUID, as many as tell them apart on this page."""
+    known = {row["uuid"] for row in rows if "uuid" in row}
+    length = next(
+        (size for size in range(SHORTEST_UUID, 36) if len({each[:size] for each in known}) == len(known)), 36
+    )
+    return [{**row, "uuid": row["uuid"][:length]} if "uuid" in row else row for row in rows]
 
 
 def local(row: Json, zone: str) -> Json:
-    """The row with its instants in a time zone."""
-    return {
-        name: value.astimezone(ZoneInfo(zone)) if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }
+    """The row with its instants in a time zone, also those of rows within it."""
+    return {name: _local(value, zone) for name, value in row.items()}
 
 
 def moment(text: str | None, zone: str) -> datetime | None:
-    """A date or time such as 2026-09-07 or 2026-09-07T18:30, in a time zone. Raises InvalidValue."""
+    """A date or time such as 2030-09-09 or 2030-09-09T18:30, in a time zone. Raises InvalidValue."""
     if text is None:
         return None
     try:
         read = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise InvalidValue(f"{text!r} is not a time: write one such as 2026-09-07T18:30.") from None
+        raise InvalidValue(f"{text!r} is not a time: write one such as 2030-09-09T18:30.") from None
     return (read if read.tzinfo else read.replace(tzinfo=_zone(zone))).astimezone(UTC)
 
 
 def day_of(text: str, zone: str) -> tuple[datetime, datetime]:
-    """The beginning and end of a day such as 2026-09-07, or `today`. Raises InvalidValue."""
+    """The beginning and end of a day such as 2030-09-09, or `today`. Raises InvalidValue."""
     here = _zone(zone)
     try:
         day = datetime.now(here).date() if text == "today" else datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
-        raise InvalidValue(f"{text!r} is not a day: write one such as 2026-09-07, or today.") from None
+        raise InvalidValue(f"{text!r} is not a day: write one such as 2030-09-09, or today.") from None
     first = datetime.combine(day, time(), here)
     # The next midnight, not 24 hours later: a day of a clock change has 23 or 25.
     following = datetime.combine(day + timedelta(days=1), time(), here)
@@ -157,15 +218,19 @@ def counted(number: int, one: str, many: str) -> str:
     return f"1 {one}" if number == 1 else f"{number or 'no'} {many}"
 
 
+def _local(value: Any, zone: str) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(ZoneInfo(zone))
+    if isinstance(value, list):
+        return [local(each, zone) if isinstance(each, dict) else each for each in value]
+    return value
+
+
 def _zone(zone: str) -> ZoneInfo:
     try:
         return ZoneInfo(values.time_zone(zone))
     except values.Wrong as wrong:
         raise InvalidValue(f"{wrong}.") from None
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def _plain(value: Any) -> Any:

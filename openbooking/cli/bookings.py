@@ -6,25 +6,9 @@ from typing import Annotated
 
 import typer
 
-from openbooking.cli.acting import (
-    LONDON,
-    After,
-    DryRun,
-    Items,
-    Limit,
-    Partner,
-    SellerOption,
-    Uuid,
-    Zone,
-    acting,
-    day_of,
-    looking,
-    moment,
-    show_details,
-    show_page,
-)
-from openbooking.cli.administration import AsJson, By, Stage
-from openbooking.cli.terminal import DynamodbUrl, refuse
+from openbooking.cli.acting import Changing, Items, Listing, Partner, Showing, Uuid, day_of, moment
+from openbooking.cli.options import with_options
+from openbooking.cli.terminal import refuse
 
 app = typer.Typer(
     help="Bookings, and changes of single ones.",
@@ -39,97 +23,84 @@ _CODES = "Exit codes: 0 done; 1 refused, nothing was changed; 2 a wrong option."
 @app.command(
     "list",
     epilog="Examples: openbooking bookings list --seller acme; openbooking bookings list --day today; "
-    "openbooking bookings list --from 2026-09-01 --oldest-first --limit 500 --json",
+    "openbooking bookings list --from 2030-09-01 --oldest-first --limit 500 --json",
 )
+@with_options
 def list_bookings(
-    seller: SellerOption = None,
+    options: Listing,
     day: Annotated[
         str | None,
-        typer.Option(help="Bookings of the sessions on this day, such as 2026-09-07 or today, by start."),
+        typer.Option(help="Bookings of the sessions on this day, such as 2030-09-09 or today, by start."),
     ] = None,
     since: Annotated[str | None, typer.Option("--from", help="Booked from this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Booked before this time.")] = None,
     oldest_first: Annotated[
         bool, typer.Option("--oldest-first", help="By default the newest first.")
     ] = False,
-    after: After = "",
-    limit: Limit = 100,
-    zone: Zone = LONDON,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """List bookings by the time at which they were made, or by the day of the session.
 
     With --day only bookings that hold a place are listed, one row for each session. What was booked a second ago
     may be missing without --day.
     """
-    with looking(seller, stage, dynamodb_url) as (admin, actor):
+    with options.looking() as (admin, actor):
         if day:
             if since or until or oldest_first:
                 refuse("Give either --day, or --from, --until and --oldest-first.")
-            first, last = day_of(day, zone)
+            first, last = day_of(day, options.zone)
             page = admin.seller_lists.bookings_of_sessions(
-                actor, since=first, until=last, after=after, limit=limit
+                actor, since=first, until=last, after=options.after, limit=options.limit
             )
         else:
             page = admin.seller_lists.bookings(
                 actor,
-                since=moment(since, zone),
-                until=moment(until, zone),
-                after=after,
-                limit=limit,
+                since=moment(since, options.zone),
+                until=moment(until, options.zone),
+                after=options.after,
+                limit=options.limit,
                 newest_first=not oldest_first,
             )
-        show_page(page, as_json, "There are no bookings in this time.", zone)
+        options.show_page(page, "There are no bookings in this time.", without=("partner",))
 
 
 @app.command("show", epilog="Example: openbooking bookings show UUID --seller acme")
+@with_options
 def show_booking(
+    options: Showing,
     uuid: Uuid,
-    seller: SellerOption = None,
     partner: Partner = None,
-    zone: Zone = LONDON,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """Show a booking with its customer, its items, and what they get in with."""
-    with looking(seller, stage, dynamodb_url) as (admin, actor):
-        show_details(admin.seller_lists.booking(actor, uuid, partner), as_json, zone)
+    with options.looking() as (admin, actor):
+        options.show(admin.seller_lists.booking(actor, uuid, partner))
 
 
 @app.command("cancel", epilog=f'Example: openbooking bookings cancel UUID --message "No teacher." {_CODES}')
+@with_options
 def cancel_booking(
+    options: Changing,
     uuid: Uuid,
-    seller: SellerOption = None,
     partner: Partner = None,
     items: Items = None,
     message: Annotated[str | None, typer.Option(help="A message for the customer; by default none.")] = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Cancel a booking or some of its items. The customer is refunded, whatever the terms of the offer."""
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         done = admin.seller_orders.cancel(
-            actor, uuid, partner, item_ids=items, message=message, dry_run=dry_run
+            actor, uuid, partner, item_ids=items, message=message, dry_run=options.dry_run
         )
-        if as_json:
-            show_details(done, as_json)
-            return
-        would = "would be" if dry_run else "is"
         which = "Some items of booking" if items else "Booking"
-        typer.echo(f"{which} {done['uuid']} of booking partner {done['partner']} {would} cancelled.")
+        said = f"{which} {done['uuid']} of booking partner {done['partner']} {options.would_be} cancelled."
+        options.say(done, said)
 
 
 @app.command(
     "replace",
     epilog=f'Example: openbooking bookings replace UUID --with SESSION --notice "The court is wet." {_CODES}',
 )
+@with_options
 def replace_booking(
+    options: Changing,
     uuid: Uuid,
     session: Annotated[
         str, typer.Option("--with", metavar="SESSION", help="The session or slot to book instead.")
@@ -139,16 +110,10 @@ def replace_booking(
     ] = None,
     items: Items = None,
     notice: Annotated[str | None, typer.Option(help="A notice that explains it to the customer.")] = None,
-    seller: SellerOption = None,
     partner: Partner = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Move a booking, or some of its items, to another session that costs no more and has enough spaces."""
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         done = admin.seller_orders.replace(
             actor,
             uuid,
@@ -157,10 +122,7 @@ def replace_booking(
             offer=offer,
             item_ids=items,
             notice=notice,
-            dry_run=dry_run,
+            dry_run=options.dry_run,
         )
-        if as_json:
-            show_details(done, as_json)
-            return
-        would = "would be" if dry_run else "is"
-        typer.echo(f"Booking {done['uuid']} of booking partner {done['partner']} {would} replaced.")
+        said = f"Booking {done['uuid']} of booking partner {done['partner']} {options.would_be} replaced."
+        options.say(done, said)

@@ -8,8 +8,8 @@ import typer
 
 from openbooking.broker.client import UnexpectedAnswer
 from openbooking.broker.demo import run_demo
-from openbooking.cli.terminal import DEFAULT_PORT, OptionalPort, refuse
-from openbooking.local.discovery import running_stack
+from openbooking.cli.terminal import DynamodbUrl, OptionalPort, refuse
+from openbooking.local.discovery import running_stacks
 
 app = typer.Typer(add_completion=False)
 
@@ -18,12 +18,31 @@ app = typer.Typer(add_completion=False)
 def demo(
     url: Annotated[str | None, typer.Option(help="URL of the system; by default the local stack's.")] = None,
     port: OptionalPort = None,
+    dynamodb_url: DynamodbUrl = None,
 ) -> None:
-    """Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed."""
+    """Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.
+
+    It talks to a running system: that of --url or --port, or the local stack that works on --dynamodb-url, or else
+    the one that was started first.
+    """
     if url is None:
-        stack = None if port else running_stack()
-        url = stack.url if stack else f"http://localhost:{port or DEFAULT_PORT}"
+        url = f"http://localhost:{port}" if port else _running(dynamodb_url)
+    typer.echo(f"System: {url}", err=True)
     try:
         run_demo(url, typer.echo)
     except UnexpectedAnswer as error:
         refuse(str(error))
+
+
+def _running(dynamodb_url: str | None) -> str:
+    """The URL of the local stack. Ends the command if none is running, or none on the engine that was named."""
+    stacks = running_stacks()
+    if not stacks:
+        refuse("No local stack is running. Start one with `make run`, or name a system with --url or --port.")
+    found = next((each for each in stacks if dynamodb_url in (None, each.dynamodb_url)), None)
+    if found is None:
+        refuse(
+            f"No local stack works on {dynamodb_url} (--dynamodb-url, DYNAMODB_URL). "
+            "Start one there with `make run`, or name a system with --url or --port."
+        )
+    return found.url

@@ -11,9 +11,8 @@ import typer
 from chalicelib.domain.parties import Json
 from chalicelib.services.desk.sales import Line
 from chalicelib.services.errors import InvalidValue
-from openbooking.cli.acting import DryRun, Items, SellerOption, Uuid, acting, show_details
-from openbooking.cli.administration import AsJson, By, Stage
-from openbooking.cli.terminal import DynamodbUrl
+from openbooking.cli.acting import Changing, Items, Uuid
+from openbooking.cli.options import with_options
 
 app = typer.Typer(
     help="Sales at a Seller's own desk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -27,7 +26,9 @@ _CODES = "Exit codes: 0 done; 1 refused, nothing was sold or returned; 2 a wrong
     epilog="Examples: openbooking desk sell SESSION --spaces 2 --offer Adult; openbooking desk sell SESSION --dry-run; "
     f'openbooking desk sell SESSION --name "Ann Lee" --email ann@example.org --paid-by card --total 7.50. {_CODES}',
 )
+@with_options
 def sell(
+    options: Changing,
     sessions: Annotated[
         list[str],
         typer.Argument(
@@ -52,18 +53,12 @@ def sell(
         str | None,
         typer.Option("--uuid", help="A UUID of your own: a repetition with it sells nothing again."),
     ] = None,
-    seller: SellerOption = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Sell places to a person who is there. Without a Broker, taxed as for a person.
 
     Windows for booking in advance, the Seller's approval and required details are not needed here.
     """
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         done = admin.sales.sell(
             actor,
             [Line(session, spaces, offer) for session in sessions],
@@ -72,51 +67,35 @@ def sell(
             receipt=receipt,
             total=_amount(total),
             uuid=order_id,
-            dry_run=dry_run,
+            dry_run=options.dry_run,
         )
-        if as_json:
-            show_details(done, as_json)
-            return
         price = f"{done['due']} {done['currency'] or ''}".strip()
         places = Counter(str(each["name"]) for each in done["items"])
         what = ", ".join(f"{number} x {name}" for name, number in places.items())
-        if dry_run:
-            typer.echo(f"{what} would cost {price}.")
-        else:
-            typer.echo(f"Booking {done['uuid']} is sold: {what} for {price}.")
+        sold = f"Booking {done['uuid']} is sold: {what} for {price}."
+        options.say(done, f"{what} would cost {price}." if options.dry_run else sold)
 
 
 @app.command(
     "return",
     epilog=f"Examples: openbooking desk return UUID; openbooking desk return UUID --item ITEM --anyway. {_CODES}",
 )
+@with_options
 def take_back(
+    options: Changing,
     uuid: Uuid,
     items: Items = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Even if the terms of the offer no longer allow it.")
     ] = False,
-    seller: SellerOption = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Take back what was sold at the desk, and refund it. `bookings cancel` cancels what a Broker has sold."""
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         before = admin.seller_lists.booking(actor, uuid, admin.sales.partner_of(actor))
-        done = admin.sales.take_back(actor, uuid, item_ids=items, anyway=anyway, dry_run=dry_run)
-        if as_json:
-            show_details(done, as_json)
-            return
-        if dry_run:
-            typer.echo(f"Booking {done['uuid']} would be returned.")
-            return
-        refund = before["due"] - done["due"]
-        typer.echo(
-            f"Booking {done['uuid']} is returned: refund {refund} {before['currency'] or ''}".strip() + "."
-        )
+        done = admin.sales.take_back(actor, uuid, item_ids=items, anyway=anyway, dry_run=options.dry_run)
+        refund = f"{before['due'] - done['due']} {before['currency'] or ''}".strip()
+        returned = f"Booking {done['uuid']} is returned: refund {refund}."
+        options.say(done, f"Booking {done['uuid']} would be returned." if options.dry_run else returned)
 
 
 def _customer(name: str | None, email: str | None, telephone: str | None) -> Json | None:

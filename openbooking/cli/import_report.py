@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from chalicelib.importing.advice import FOR_CAUSE, advice_for
+from chalicelib.importing.advice import FOR_CAUSE, SELLER_GAPS, advice_for
 from chalicelib.importing.bookability import NotBookable
 from chalicelib.importing.intake import Intake
 from chalicelib.importing.rpde import Imported, Show
@@ -144,7 +144,7 @@ def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
         missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
         _say(console, f"  {gap.seller_id} lacks {missing}")
     if intake.seller_gaps:
-        _say(console, "  Every answer must show these. Add them with --seller-details.")
+        _say(console, f"  Every answer must show these. {SELLER_GAPS}")
 
 
 def _print_oversold(console: Console, changes: Changes) -> None:

@@ -1,21 +1,31 @@
-"""How commands show rows and secrets to a person, or rows as JSON to a program."""
+"""How commands show rows and single things to a person, or as JSON to a program; and secrets.
+
+On a terminal, a table is as wide as the terminal. Texts are wrapped between words, ids never: where even that is too
+wide, each row is a list of its values. Without a terminal, each row of a table is one line, however long.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
-from uuid import UUID
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from openbooking.cli.terminal import console
 
 Row = Mapping[str, Any]
+
+# Between two columns, and before what belongs to the line above.
+_GAP = "  "
+_INDENT = "  "
+# Texts in a column are not wrapped to fewer characters than this.
+_NARROWEST_TEXT = 12
+# Names before values are aligned up to this width.
+_WIDEST_NAME = 20
 
 
 def show_secrets(secrets: Mapping[str, str]) -> None:
@@ -29,24 +39,62 @@ def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
     """Print a table of rows that have the same keys, or `none` if there are no rows."""
     if as_json:
         typer.echo(json.dumps(rows, default=lambda instant: instant.isoformat(), indent=2))
-        return
-    if not rows:
+    elif not rows:
         typer.echo(none)
+    else:
+        for line in lines_of_rows(rows, terminal_width()):
+            typer.echo(line)
+
+
+def show_details(details: Row) -> None:
+    """Print one thing: its values by name, and below each name what has several values."""
+    for line in lines_of(details, terminal_width(), empty="-"):
+        typer.echo(line)
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal; None if the output goes elsewhere."""
+    here = console()
+    return here.width if here.is_terminal else None
+
+
+def lines_of_rows(rows: Sequence[Row], width: int | None) -> Iterator[str]:
+    """A table, or where that is too wide a list of values for each row. `width` None: without a bound."""
+    names = [_readable(name) for name in rows[0]]
+    between = "; " if width is None else "\n"
+    cells = [[text_of(value, between) for value in row.values()] for row in rows]
+    columns = list(zip(names, *cells, strict=True))
+    widths = _fitting(columns, width)
+    if widths is not None:
+        yield from _table(names, cells, widths)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0]:
-        # Other columns are made narrower than those of UUIDs, which would push the last ones out of the table.
-        width = _id_width(row[name] for row in rows)
-        table.add_column(name.replace("_", " "), overflow="fold", min_width=width, no_wrap=width is not None)
-    for row in rows:
-        table.add_row(*(Text(text_of(value)) for value in row.values()))
-    console().print(table)
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        yield from lines_of(row, width)
 
 
-def _id_width(values: Iterable[Any]) -> int | None:
-    """The width of a column of UUIDs, so that each can be copied as a whole; None for any other column."""
-    width = len(str(UUID(int=0)))
-    return width if all(isinstance(each, str) and len(each) == width for each in values) else None
+def lines_of(values: Row, width: int | None, *, empty: str | None = None) -> Iterator[str]:
+    """Values by name, a line for each; at the end what has several values, indented below its name.
+
+    `empty` stands for a value that is missing; None leaves out its name, too.
+    """
+    names = {name: f"{_readable(name)}:" for name in values}
+    known = [
+        names[name]
+        for name, value in values.items()
+        if not _is_nested(value) and not (empty is None and _is_missing(value))
+    ]
+    widest = min(max(map(cell_len, known), default=0) + len(_GAP), _WIDEST_NAME)
+    for name, value in sorted(values.items(), key=lambda each: _is_nested(each[1])):
+        if _is_missing(value):
+            if empty is not None:
+                yield f"{names[name]:{widest}}{empty}"
+        elif _is_nested(value):
+            yield names[name]
+            yield from (_INDENT + line if line else line for line in _nested(value, width))
+        else:
+            yield from _wrapped(f"{names[name]:{widest}}", text_of(value, between=", "), width)
 
 
 def text_of(value: Any, between: str = "\n") -> str:
@@ -57,6 +105,98 @@ def text_of(value: Any, between: str = "\n") -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_readable(name)} {text_of(each, ', ')}" for name, each in value.items())
     if isinstance(value, list):
         return between.join(text_of(each) for each in value)
     return "".join(each if each.isprintable() else "?" for each in str(value))
+
+
+def _nested(value: Any, width: int | None) -> Iterator[str]:
+    within = None if width is None else width - len(_INDENT)
+    if isinstance(value, Mapping):
+        yield from lines_of(value, within)
+    elif all(isinstance(each, Mapping) for each in value):
+        if any(_is_nested(each) for row in value for each in row.values()):
+            for number, row in enumerate(value):
+                if number:
+                    yield ""
+                yield from lines_of(row, within)
+        else:
+            yield from lines_of_rows(value, within)
+    else:
+        for each in value:
+            yield from _wrapped("", text_of(each), within)
+
+
+def _is_nested(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(each, Mapping | list) for each in value)
+    return isinstance(value, Mapping)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value in ("", [], (), {})
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _wrapped(before: str, text: str, width: int | None) -> Iterator[str]:
+    """The text after what is before it, with its further lines below its first."""
+    within = None if width is None else width - cell_len(before)
+    for number, line in enumerate(_folded(text, within)):
+        yield (" " * cell_len(before) if number else before) + line
+
+
+def _folded(text: str, width: int | None) -> list[str]:
+    """The lines of a text, wrapped between words where they are wider than `width`."""
+    folded = []
+    for line in text.split("\n"):
+        if width is None or cell_len(line) <= width:
+            folded.append(line)
+            continue
+        words = line.split()
+        now = ""
+        for word in words:
+            longer = f"{now} {word}" if now else word
+            if now and cell_len(longer) > width:
+                folded.append(now)
+                longer = word
+            now = longer
+        folded.append(now)
+    return folded
+
+
+def _fitting(columns: Sequence[Sequence[str]], width: int | None) -> list[int] | None:
+    """How wide each column is; None if no word may be divided and the table is still too wide."""
+    wanted = [max(cell_len(line) for text in column for line in text.split("\n")) for column in columns]
+    if width is None:
+        return wanted
+    least = [
+        max(
+            max((cell_len(word) for text in column for word in text.split()), default=0),
+            # The name of a column may be wrapped anywhere.
+            min(max(cell_len(text) for text in column[1:]), _NARROWEST_TEXT),
+        )
+        for column in columns
+    ]
+    left = width - sum(least) - len(_GAP) * (len(columns) - 1)
+    if left < 0:
+        return None
+    # The narrowest columns get what they want first: a date stays on one line beside a long text.
+    widths = list(least)
+    for place in sorted(range(len(columns)), key=lambda each: wanted[each]):
+        more = min(wanted[place] - least[place], left)
+        widths[place] += more
+        left -= more
+    return widths
+
+
+def _table(names: Sequence[str], cells: Iterable[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    for row in (names, ["─" * width for width in widths], *cells):
+        folded = [_folded(text, width) for text, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*folded, fillvalue=""):
+            padded = (set_cell_size(part, width) for part, width in zip(line, widths, strict=True))
+            yield _GAP.join(padded).rstrip()

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from chalicelib.identity.scopes import BOOKING
-from openbooking.cli.acting import DryRun, SellerOption, acting
+from openbooking.cli.acting import Changing
 from openbooking.cli.administration import AsJson, By, PartnerId, Stage, changing, reading
-from openbooking.cli.output import show, show_secrets, text_of
+from openbooking.cli.options import with_options
+from openbooking.cli.output import show, show_details, show_secrets
 from openbooking.cli.terminal import DynamodbUrl
 
 app = typer.Typer(
@@ -59,9 +60,9 @@ def show_partner(
             show([shown], as_json=True)
             return
         allowed_by = shown.pop("allowed_by")
-        for name, value in shown.items():
-            typer.echo(f"{name.replace('_', ' ') + ':':20}{text_of(value, between=', ') or '-'}")
-        show(allowed_by, none="No Seller allows it.")
+        show_details({**shown, **({"allowed_by": allowed_by} if allowed_by else {})})
+        if not allowed_by:
+            typer.echo("No Seller allows it.")
 
 
 @app.command(
@@ -69,49 +70,47 @@ def show_partner(
     epilog="Examples: openbooking partners allow broker --seller acme; "
     "openbooking partners allow broker --seller acme --scope openactive-ordersfeed --dry-run",
 )
+@with_options
 def allow_partner(
+    options: Changing,
     partner: PartnerId,
-    seller: SellerOption = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(help="What it may do; may be repeated. By default openactive-openbooking."),
     ] = None,
-    dry_run: DryRun = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """Allow a partner to act for a Seller with its own credentials only. A partner can do so for one Seller."""
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
+    with options.acting() as (admin, actor):
         scopes = scope or [BOOKING]
-        if dry_run:
+        if options.dry_run:
             admin.authorisations.check(actor.seller_id, partner, scopes)
         else:
             admin.authorisations.authorise(actor.seller_id, partner, scopes)
         shown = admin.seller_ids.shown(actor.seller_id)
-        typer.echo(
-            f"Booking partner {partner} {'might' if dry_run else 'may'} act for {shown}: {', '.join(scopes)}."
+        may = "might" if options.dry_run else "may"
+        options.say(
+            {"partner": partner, "seller": shown, "scopes": scopes},
+            f"Booking partner {partner} {may} act for {shown}: {', '.join(scopes)}.",
         )
 
 
 @app.command("deny", epilog="Example: openbooking partners deny broker --seller acme")
+@with_options
 def deny_partner(
+    options: Changing,
     partner: PartnerId,
-    seller: SellerOption = None,
-    dry_run: DryRun = False,
-    stage: Stage = None,
-    dynamodb_url: DynamodbUrl = None,
-    by: By = None,
 ) -> None:
     """End a partner's permission to act for a Seller. Its Orders stay, and leave its feed."""
-    with acting(seller, stage, dynamodb_url, by) as (admin, actor):
-        if dry_run:
+    with options.acting() as (admin, actor):
+        if options.dry_run:
             admin.authorisations.current(actor.seller_id, partner)
         else:
             admin.authorisations.revoke(actor.seller_id, partner)
         shown = admin.seller_ids.shown(actor.seller_id)
-        typer.echo(
-            f"{shown} {'would no longer allow' if dry_run else 'no longer allows'} booking partner {partner}."
+        no_longer = "would no longer allow" if options.dry_run else "no longer allows"
+        options.say(
+            {"partner": partner, "seller": shown, "scopes": []},
+            f"{shown} {no_longer} booking partner {partner}.",
         )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from chalicelib.domain.parties import AccessMethod
 from chalicelib.services.errors import AlreadyExists
 from openbooking.cli.administration import AsJson, By, PartnerId, SellerId, Stage, changing, reading
-from openbooking.cli.output import show
+from openbooking.cli.output import show, show_details
 from openbooking.cli.seller_input import seller_file, tax_rate
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
@@ -22,7 +24,28 @@ app = typer.Typer(
 def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None) -> None:
     """List all Sellers, and the booking partners they allow."""
     with reading(stage, dynamodb_url) as admin:
-        show(admin.sellers.listed(), as_json, none="There are no Sellers.")
+        rows = admin.sellers.listed()
+        if not as_json:
+            rows = [{**row, "id": row["short_id"]} for row in rows]
+            for row in rows:
+                del row["short_id"]
+        show(rows, as_json, none="There are no Sellers.")
+
+
+@app.command("show")
+def show_seller(
+    seller: SellerId, as_json: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
+) -> None:
+    """Show what is known of a Seller, whether anything of it can be booked, and what is missing.
+
+    Example: openbooking sellers show acme
+    """
+    with reading(stage, dynamodb_url) as admin:
+        shown = admin.sellers.shown(admin.sellers.find(seller))
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2))
+    else:
+        show_details(shown)
 
 
 @app.command("add")
@@ -43,6 +66,13 @@ def add_seller(
         Path | None,
         typer.Option("--from", help="A JSON file with the Seller in the form of a feed's organizer."),
     ] = None,
+    access: Annotated[
+        list[AccessMethod] | None,
+        typer.Option(
+            help="What is made for those who book, to get in with: a code, or a pass as an image or a barcode. "
+            "Repeatable; by default none."
+        ),
+    ] = None,
     replacing: Annotated[
         bool, typer.Option("--replace", help="Replace an existing Seller with this id.")
     ] = False,
@@ -56,10 +86,14 @@ def add_seller(
         document = seller_file(file) if file else {}
         document |= {term: value for term, value in options.items() if value is not None}
         try:
-            seller, lacking = admin.sellers.add(document, tax_rate(vat_rate), replacing=replacing)
+            seller, lacking = admin.sellers.add(
+                document, tax_rate(vat_rate), replacing=replacing, access_methods=access or ()
+            )
         except AlreadyExists as error:
             refuse(f"{str(error).removesuffix('.')}; use --replace to replace it.")
         typer.echo(f"Seller {admin.seller_ids.shown(seller.id)} is {'replaced' if replacing else 'added'}.")
+        if reason := seller.why_no_bookings:
+            typer.echo(f"Nothing of it can be booked yet. {reason}")
         if lacking:
             typer.echo(f"Its receipts will lack {', '.join(lacking)}: add them with --from and --replace.")
 

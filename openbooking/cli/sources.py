@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,11 +16,12 @@ import typer
 from rich.console import Console
 
 from chalicelib.domain.parties import Json
+from chalicelib.domain.source_counts import CounterMode
 from chalicelib.services import following
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.import_report import print_summary, progress
-from openbooking.cli.output import show
+from openbooking.cli.output import show, show_details
 from openbooking.cli.terminal import DynamodbUrl, console, refuse
 
 if TYPE_CHECKING:
@@ -51,11 +53,8 @@ def show_source(
         source = _found(sources, name)
         if as_json:
             typer.echo(json.dumps(_whole(source), indent=2))
-            return
-        for term, value in _whole(source).items():
-            typer.echo(f"{term}: {value}" if not isinstance(value, list) else f"{term}:")
-            for each in value if isinstance(value, list) else ():
-                typer.echo(f"  {each}")
+        else:
+            show_details(_whole(source))
 
 
 @app.command("add")
@@ -94,9 +93,7 @@ def add_source(
     with changing(stage, dynamodb_url, by) as admin, _explained():
         admin.system.sources.add(name, url, replace(settings, every=every, alarm_after=alarm_after))
         admin.journal.note("source added", source=name)
-        typer.echo(
-            f"Source {name}: the schedule imports {url} every {every} minutes, at first within a minute."
-        )
+        typer.echo(f"Source {name}: the schedule imports {url} {_every(every)}, at first within a minute.")
 
 
 @app.command("run")
@@ -241,9 +238,7 @@ def _whole(source: Source) -> Json:
     report = source.report
     return {
         **_row(source),
-        "counter": next(
-            (each for each in source.settings.defaults.splitlines() if each.startswith("counter")), ""
-        ),
+        "counter": tomllib.loads(source.settings.defaults).get("counter", CounterMode.ours.value),
         "vat rate": source.settings.vat_rate,
         "alarm after": f"{source.settings.alarm_after} h",
         "complete reading": _instant(source.complete_at),
@@ -251,6 +246,10 @@ def _whole(source: Source) -> Json:
         "oversold": list(report.oversold) if report else [],
         "defaults": source.settings.defaults.splitlines(),
     }
+
+
+def _every(minutes: int) -> str:
+    return "every minute" if minutes == 1 else f"every {minutes} minutes"
 
 
 def _result(report: RunReport | None) -> str:

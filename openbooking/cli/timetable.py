@@ -16,6 +16,7 @@ import typer
 from chalicelib.runtime.administration import Administration
 from chalicelib.services import following
 from chalicelib.services.errors import InvalidValue
+from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.timetable import Timetable
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
@@ -98,6 +99,10 @@ def import_timetable(
         refuse(f"--time-zone: {wrong}.")
     with changing(stage, dynamodb_url, by) as admin:
         planned, own = _planned(admin, files, seller, zone)
+        # Also before a long import, and in a dry run: its Seller is the first thing to correct.
+        unsold = _why_unsold(admin, seller)
+        if unsold:
+            typer.echo(unsold, err=True)
         done: Load | None = None
         if planned.plans and (skip_invalid or not planned.problems):
             with _progress() as on_progress:
@@ -110,8 +115,10 @@ def import_timetable(
                     on_progress=on_progress,
                 )
             if not dry_run:
-                _note(admin, own.seller_id)
+                _note(admin, own.seller_id, done)
         _print(admin, planned, done, own.seller_id, dry_run=dry_run, json_wanted=as_json_)
+    if unsold and done is not None and not dry_run:
+        typer.echo(unsold, err=True)
     if done is None:
         raise typer.Exit(1)
     if planned.problems or done.children.others:
@@ -237,9 +244,26 @@ def _planned(
     return plan_timetable(read_rows(rows), context), own
 
 
-def _note(admin: Administration, seller_id: str) -> None:
+def _why_unsold(admin: Administration, seller_id: str) -> str:
+    """Why nothing of the Seller can be booked, with what to do; empty if it can."""
+    seller = admin.sellers.find(seller_id)
+    if seller.why_no_bookings is None:
+        return ""
+    return (
+        f"Nothing of {seller_id} can be booked. {seller.why_no_bookings} "
+        f"Add them with `openbooking sellers add --id {seller_id} --from FILE --replace`; "
+        f"`openbooking sellers show {seller_id}` lists what is missing."
+    )
+
+
+def _note(admin: Administration, seller_id: str, done: Load) -> None:
     """Write the journal, and wait until orders on what has changed follow; the schedule does the rest."""
-    admin.journal.note("timetable imported", seller=seller_id)
+    counts = ", ".join(
+        f"{number} {outcome.value}"
+        for outcome, number in done.outcomes.items()
+        if number and outcome is not Outcome.unchanged
+    )
+    admin.journal.note("timetable imported", {"rows": counts or "none changed"}, seller=seller_id)
     with suppress(CommitRefused, StillBusy, StoreBusy):
         while admin.system.worker.run_kind(following.KIND, _FOLLOWS_FOR):
             pass

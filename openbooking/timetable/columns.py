@@ -196,6 +196,20 @@ TERMS = RowType(
             default=False,
         ),
         Column(
+            "messages",
+            values.yes_or_no,
+            "Whether customers may write you a note with what they ask for, by default no. Needs approval.",
+            "no",
+            default=False,
+        ),
+        Column(
+            "negotiation",
+            values.yes_or_no,
+            "Whether you may propose another session or price instead, by default no. Needs approval.",
+            "no",
+            default=False,
+        ),
+        Column(
             "details",
             values.list_of(values.choice(DETAILS)),
             f"Details of each attendee that are required: {', '.join(DETAILS)}.",

@@ -22,6 +22,8 @@ _NO_TERMS: Mapping[str, Any] = {
     "refund": False,
     "refund_until": None,
     "approval": False,
+    "messages": False,
+    "negotiation": False,
     "details": (),
     "form": None,
     "access": None,
@@ -66,6 +68,11 @@ def check_terms(terms: Row, *, prepayment_supported: bool) -> None:
         raise Mismatch(
             "refunds end before booking opens: write a shorter time, or no in refund", "refund_until"
         )
+    for column in ("messages", "negotiation"):
+        if terms[column] and not terms["approval"]:
+            raise Mismatch(
+                "there is no approval that it belongs to: write yes in approval, or no here", column
+            )
     if not prepayment_supported and terms["prepayment"] in (Prepayment.Required, Prepayment.Optional):
         raise Mismatch(
             "this installation takes no payments through Brokers (PREPAYMENT is false): write unavailable",
@@ -133,6 +140,8 @@ def _offer(price: Row, terms: Row | None) -> Json:
             (FlowRequirement.OpenBookingIntakeForm, stated["form"]),
             (FlowRequirement.OpenBookingAttendeeDetails, stated["details"]),
             (FlowRequirement.OpenBookingApproval, stated["approval"]),
+            (FlowRequirement.OpenBookingMessageExchange, stated["messages"]),
+            (FlowRequirement.OpenBookingNegotiation, stated["negotiation"]),
         )
         if is_needed
     ]

@@ -12,6 +12,15 @@ from openbooking.timetable.columns import COURSE, COURT, HOURS, ROW_TYPES, SESSI
 
 # Further rows, so that the example shows more than one of what usually has several.
 _MORE: Mapping[str, tuple[Mapping[str, str], ...]] = {
+    "terms": (
+        {
+            "id": "on-request",
+            "opens": "28 days",
+            "approval": "yes",
+            "messages": "yes",
+            "negotiation": "yes",
+        },
+    ),
     "price": ({"id": "junior", "name": "Junior", "amount": "4.50", "max_age": "15"},),
     "court": ({"id": "2", "name": "Court 2"},),
     "hours": ({"days": "Sat;Sun", "opens": "09:00", "closes": "18:00"},),

@@ -122,6 +122,17 @@ def test_a_seller_comes_from_options_and_a_file(terminal: Terminal, tmp_path: Pa
         "sellers", "add", "--from", str(file), "--id", "kings-mead", "--replace"
     )
     assert "cannot be read" in terminal.refuses("sellers", "add", "--from", str(tmp_path / "none.json"))
+    shown = json.loads(terminal.says("sellers", "show", "kings-mead", "--json"))
+    assert (shown["bookable"], shown["tax"], shown["access"]) == (False, "TaxNet", [])
+    assert "address.postalCode" in shown["missing"] and "address" in shown["why_not_bookable"]
+    [listed] = [row for row in terminal.rows("sellers", "list") if row["id"] == "kings-mead"]
+    assert (listed["bookable"], listed["missing"]) == (False, shown["missing"])
+    details = {"name": "Kings Mead", "taxMode": "net", "address": {"postalCode": "BS4 3QQ"}}
+    file.write_text(json.dumps(details))
+    replacing = ("sellers", "add", "--from", str(file), "--id", "kings-mead", "--replace")
+    terminal.says(*replacing, "--access", "code", "--access", "barcode")
+    terminal.says(*replacing)
+    assert "access:            code, barcode" in terminal.says("sellers", "show", "kings-mead")
     assert "gross" in terminal.refuses("sellers", "add", "--id", "x", "--name", "X", "--tax-mode", "both")
 
 

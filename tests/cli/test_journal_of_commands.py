@@ -45,7 +45,14 @@ READING = frozenset(
         *("sessions list", "sessions show", "bookings list", "bookings show", "register show"),
         *("proposals list", "proposals show"),
         *("reports sales", "reports occupancy", "reports payments", "reports reconcile", "reports daily"),
-        *("partners list", "partners show", "partners api-keys", "partners invitations", "sellers list"),
+        *(
+            "partners list",
+            "partners show",
+            "partners api-keys",
+            "partners invitations",
+            "sellers list",
+            "sellers show",
+        ),
         *("logins list", "tokens list", "tokens keys", "pending list", "feeds parked", "sandbox show"),
         *("sources list", "sources show"),
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from openbooking.cli.main import COMMANDS, app, load
 from openbooking.cli.terminal import attached
-from openbooking.local.discovery import running_stack
+from openbooking.local.discovery import StackAddress, announce, running_stack
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.server import bind
 
@@ -199,6 +200,19 @@ def test_demo_with_nothing_running_is_a_sentence_and_a_failure(state: Path) -> N
     result = CliRunner().invoke(app, ["demo", "--url", "http://127.0.0.1:1"])
     assert result.exit_code == 1
     assert "Nothing answers at http://127.0.0.1:1." in result.output
+
+
+def test_demo_uses_the_stack_on_the_engine_that_was_named(state: Path) -> None:
+    nothing = CliRunner().invoke(app, ["demo"])
+    assert (nothing.exit_code, nothing.stderr.count("No local stack is running.")) == (1, 1)
+    with socket.create_server(("127.0.0.1", 0)) as answering:
+        url = f"http://127.0.0.1:{answering.getsockname()[1]}"
+        announce(StackAddress(url, url, "openbooking-local", os.getpid()))
+        elsewhere = CliRunner().invoke(app, ["demo"], env={"DYNAMODB_URL": "http://127.0.0.1:1"})
+        assert elsewhere.exit_code == 1
+        assert (
+            "No local stack works on http://127.0.0.1:1 (--dynamodb-url, DYNAMODB_URL)." in elsewhere.stderr
+        )
 
 
 def test_a_command_finds_no_engine_where_none_runs(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,13 @@ def test_every_command_and_option_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_commands_on_an_installation_work_on_stages_too(name: str) -> None:
     options = {option for each in ALL[name].params for option in each.opts}
-    if "--dynamodb-url" in options and name.split()[0] not in ("serve", "import", "sandbox", "timetable"):
+    if "--dynamodb-url" in options and name.split()[0] not in (
+        "serve",
+        "demo",
+        "import",
+        "sandbox",
+        "timetable",
+    ):
         assert "--stage" in options
 
 

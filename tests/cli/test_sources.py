@@ -80,8 +80,13 @@ def test_a_source_is_added_shown_run_and_removed(stage: Terminal, site: Operator
     assert (row["name"], row["every"]) == ("acme", "30 min")
     assert {"1 added", "1 withdrawn", "2 unchanged"} <= set(row["result"].split(", "))
     shown = json.loads(stage.says("sources", "show", "acme", "--json"))
-    assert shown["counter"] == 'counter = "shared"'
+    assert shown["counter"] == "shared"
+    lines = stage.says("sources", "show", "acme").splitlines()
+    assert ["counter:", "shared"] in [line.split() for line in lines]
     assert "The source has nothing new." in stage.says("sources", "run", "acme")
+    again = stage.says("sources", "add", "acme", site.url, PRIVATE, "--every", "1")
+    assert f"imports {site.url} every minute, at first" in again
+    assert json.loads(stage.says("sources", "show", "acme", "--json"))["counter"] == "ours"
     stage.says("sources", "remove", "acme")
     assert stage.says("sources", "list") == "There are no sources.\n"
     assert on_sale(stage, site) == 3

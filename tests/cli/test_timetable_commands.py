@@ -18,9 +18,10 @@ from chalicelib.runtime.system import install
 from chalicelib.services.timetables.plans import own_id
 from openbooking.timetable import concepts
 from openbooking.timetable.template import example_rows
+from tests.support.builders import CUSTOMER
 from tests.support.inventory import Bookable, seller_id
 from tests.support.terminal import Terminal
-from tests.support.world import Broker, World
+from tests.support.world import API, PAYMENT, Broker, World
 
 UUID = "10000000-0000-4000-8000-00000000000"
 TODAY = datetime.now(UTC).date()
@@ -87,7 +88,7 @@ def test_a_template_is_loaded_booked_edited_and_reported(
     assert world.store.listings([session().id]) == {}
 
     first = load(terminal, path)
-    assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (14, 0, 2)
+    assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (15, 0, 2)
     assert first["sessions_and_slots"]["added"] == checked["sessions_and_slots"]["added"] > 20
     assert "timetable imported" in [what for what, _ in terminal.journal()]
 
@@ -128,7 +129,7 @@ def test_nothing_is_written_if_a_row_is_wrong_unless_it_may_be_left_out(
 
     result = terminal.run("timetable", "import", path, "--seller", "1")
     assert result.exit_code == 1
-    assert "15 rows: 14 right, 1 wrong." in result.stdout
+    assert "16 rows: 15 right, 1 wrong." in result.stdout
     assert "timetable.csv row 16 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
     assert "perhaps 'Zumba®'" in result.stdout or "perhaps 'Zumba" in result.stdout
     assert "Nothing was written" in result.stdout
@@ -171,7 +172,7 @@ def test_text_for_people(terminal: Terminal, tmp_path: Path) -> None:
     path = write(tmp_path, example())
     said = terminal.says("timetable", "import", path, "--seller", "1")
     assert said.startswith(
-        "14 rows: 14 right, 0 wrong.\nDone: series and facilities: 2 added; sessions and slots: "
+        "15 rows: 15 right, 0 wrong.\nDone: series and facilities: 2 added; sessions and slots: "
     )
     said = terminal.says("timetable", "import", path, "--seller", "1", "--dry-run")
     assert said.splitlines()[1] == (
@@ -248,6 +249,69 @@ def test_a_list_that_is_not_one_of_openactive_is_refused(tmp_path: Path) -> None
     wrong.write_text(json.dumps(newer))
     code, said = terminal_less("timetable", "activities", "--update", str(wrong), "--dry-run")
     assert code == 0 and "No longer in it: 11-a-side" in said and "The newer list has 767 labels." in said
+
+
+def test_customers_write_notes_and_sellers_propose_another_session_where_terms_allow_it(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    """P-15 and A-04 with a timetable alone; the note reaches the list of proposals."""
+    rows = example()
+    of_type(rows, "session")["terms"] = "on-request"
+    load(terminal, write(tmp_path, rows))
+    broker, asked = Broker(world), session()
+    due = {"@type": "PriceSpecification", "price": 7.5, "priceCurrency": "GBP"}
+    body = broker.body(
+        "OrderProposal",
+        asked.item(),
+        totalPaymentDue=due,
+        payment=PAYMENT,
+        customer=CUSTOMER,
+        orderCustomerNote="May I bring my dog?",
+    )
+    assert broker.send("PUT", f"{API}/order-proposals/{UUID}2", body).status == 201
+    [row] = terminal.page("proposals", "list", "--seller", "1")["rows"]
+    assert (row["customer_note"], row["due"], row["currency"]) == ("May I bring my dog?", "7.50", "GBP")
+    assert "May I bring my dog?" in terminal.says("proposals", "list", "--seller", "1")
+    assert "7.50 GBP\n" in terminal.says("proposals", "show", f"{UUID}2"[:8], "--seller", "1")
+    other = f"yoga-mon/{MONDAY + timedelta(days=7):%Y%m%d}"
+    said = terminal.says("proposals", "amend", f"{UUID}2"[:8], "--with", other, "--seller", "1")
+    assert said == f"Proposal {UUID}2 of booking partner partner-1 is amended.\n"
+    shown = json.loads(terminal.says("proposals", "show", f"{UUID}2", "--seller", "1", "--json"))
+    assert shown["items"][0]["session"].endswith(other)
+    [entry] = json.loads(terminal.says("audit", "--order", f"{UUID}2", "--json"))["rows"]
+    assert entry["changed"] == {"session": f"yoga-mon/{MONDAY:%Y%m%d} → {other}"}
+    assert f"yoga-mon/{MONDAY:%Y%m%d} → {other}" in terminal.says("audit", "--order", UUID[:8])
+
+
+def test_a_seller_whose_details_allow_no_booking_is_named_before_and_after(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.says("sellers", "add", "--id", "bare", "--name", "Bare", "--tax-mode", "gross")
+    said = "Nothing of bare can be booked. The details of the seller that each answer must show are incomplete: address."
+    path = write(tmp_path, example())
+    checked = terminal.run("timetable", "import", path, "--seller", "bare", "--dry-run")
+    assert (checked.exit_code, checked.stderr.count(said)) == (0, 1)
+    assert "`openbooking sellers add --id bare --from FILE --replace`" in checked.stderr
+    loaded = terminal.run("timetable", "import", path, "--seller", "bare")
+    assert (loaded.exit_code, loaded.stderr.count(said)) == (0, 2)
+
+
+def test_a_session_moved_to_a_named_site_stays_with_it_in_reports(terminal: Terminal, tmp_path: Path) -> None:
+    rows = example()
+    rows.append({**of_type(rows, "site"), "id": "west", "name": "West Hall"})
+    rows.append({**of_type(rows, "session"), "id": "pilates", "site": "west", "room": ""})
+    load(terminal, write(tmp_path, rows))
+    moved = f"yoga-mon/{MONDAY:%Y%m%d}"
+    since, until = "--since", "--until"
+    day = (since, f"{MONDAY}", until, f"{MONDAY}", "--group-by", "site")
+    before = terminal.rows("reports", "occupancy", "--seller", "1", *day)
+    terminal.says("sessions", "move", moved, "--seller", "1", "--place", "west")
+    after = terminal.rows("reports", "occupancy", "--seller", "1", *day)
+    counts = [{row["site"]: row["sessions"] for row in rows} for rows in (before, after)]
+    assert counts[1]["West Hall"] == counts[0]["West Hall"] + 1 == 2
+    terminal.says("sessions", "move", moved, "--seller", "1", "--place", "The Snug")
+    snug = terminal.rows("reports", "occupancy", "--seller", "1", *day)
+    assert {row["site"]: row["sessions"] for row in snug} == counts[1]
 
 
 def terminal_less(*arguments: str) -> tuple[int, str]:

@@ -186,6 +186,11 @@ def outward(document: Json) -> Json:
         ([("terms", {"closes": "14 days"})], "standard.closes: booking closes before it opens"),
         ([("terms", {"refund": "no"})], "standard.refund_until: there is no refund that ends then"),
         ([("terms", {"refund_until": "15 days"})], "standard.refund_until: refunds end before booking opens"),
+        ([("terms", {"messages": "yes"})], "standard.messages: there is no approval that it belongs to"),
+        (
+            [("terms", {"negotiation": "yes"})],
+            "standard.negotiation: there is no approval that it belongs to",
+        ),
         ([("terms", {"form": "nothing"})], "standard.form: there is no form 'nothing': add a row"),
         ([("terms", {"access": "nothing"})], "standard.access: there is no access 'nothing'"),
         ([("price", {"id": "adult", "amount": "7.505"})], "adult.amount: 7.505 has more decimals than GBP"),

@@ -1,18 +1,20 @@
 """Finds what belongs to the Seller of an actor. What belongs to another Seller is not found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.services.actors import Actor
 from chalicelib.services.errors import InvalidValue, NotFound, NotUnique
-from chalicelib.services.seller_ids import SellerIds
+from chalicelib.services.seller_ids import SHORTEST_UUID, SellerIds
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.lists import OrderList
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.wire.links import parse_uuid
 
 T = TypeVar("T")
 
@@ -29,11 +31,11 @@ class Belongings:
     ids: SellerIds
 
     def session(self, actor: Actor, text: str) -> tuple[Listing, Capacity]:
-        """The session or slot with this id, also a withdrawn one. Our own ids are found under any host.
+        """The session or slot with this id, also a withdrawn one. Our own ids are found under any host, and short.
 
         Raises NotFound; InvalidValue for a parent, which has no places itself.
         """
-        meant = self.ids.meant(text)
+        meant = self.ids.meant_by_seller(actor.seller_id, text)
         found = self.patiently(lambda: self.store.listings(meant))
         for opportunity_id in meant:
             listing, capacity = found.get(opportunity_id, (None, None))
@@ -48,9 +50,10 @@ class Belongings:
         raise NotFound("session or slot", text)
 
     def booking(self, actor: Actor, uuid: str, partner: str | None = None) -> Order:
-        """The Order with this UUID. Without its booking partner, all keys of the Seller's bookings are read.
+        """The Order with this UUID, or with this beginning of it of at least eight characters.
 
-        Raises NotFound; NotUnique if several partners use this UUID.
+        Without a whole UUID and its booking partner, all keys of the Seller's bookings are read. Raises NotFound;
+        NotUnique if several partners use this UUID; InvalidValue if several UUIDs begin like this.
         """
         return self._order(actor, uuid, partner, OrderKind.Order, (OrderList.bookings,), "booking")
 
@@ -69,7 +72,14 @@ class Belongings:
         what: str,
     ) -> Order:
         uuid = uuid.strip()
-        keys = [OrderKey(partner, uuid)] if partner is not None else self._keys(actor, uuid, lists)
+        is_whole = parse_uuid(uuid) is not None
+        keys = (
+            [OrderKey(partner, uuid)]
+            if partner is not None and is_whole
+            else [
+                key for key in self._keys(actor.seller_id, uuid, lists) if partner in (None, key.partner_id)
+            ]
+        )
         found = [
             order
             for order in self.patiently(lambda: self.store.orders(keys)).values()
@@ -77,24 +87,55 @@ class Belongings:
         ]
         if not found:
             raise NotFound(what, uuid)
+        if len({order.key.uuid for order in found}) > 1:
+            begin = ", ".join(sorted({order.key.uuid for order in found})[:5])
+            raise InvalidValue(f"Several UUIDs begin with {uuid} ({begin}): write more of it.")
         if len(found) > 1:
             partners = ", ".join(sorted(order.key.partner_id for order in found))
             raise NotUnique(f"Several booking partners have a {what} {uuid} ({partners})", "booking partner")
         return found[0]
 
-    def _keys(self, actor: Actor, uuid: str, lists: tuple[OrderList, ...]) -> list[OrderKey]:
+    def _keys(self, seller_id: str, uuid: str, lists: tuple[OrderList, ...]) -> list[OrderKey]:
         """The keys with this UUID in lists of the Seller: a UUID is unique for one booking partner only (GEN-04)."""
+        if len(uuid) < SHORTEST_UUID:
+            return []
         found: list[OrderKey] = []
         for which in lists:
             after: str | None = ""
             while after is not None:
                 page = self.patiently(
-                    lambda: self.store.listed_orders(which, actor.seller_id, after=after or "", limit=_KEYS)  # noqa: B023
+                    lambda: self.store.listed_orders(which, seller_id, after=after or "", limit=_KEYS)  # noqa: B023
                 )
-                found += [key for key in page.keys if key.uuid == uuid]
+                found += [key for key in page.keys if is_named(key, uuid)]
                 after = page.following
         return found
+
+    def sessions_of(
+        self, sellers: Iterable[str], uuid: str, partner: str | None = None
+    ) -> dict[str, datetime]:
+        """The sessions and slots that Orders and OrderProposals with this UUID book, each with when that began.
+
+        Without a whole UUID and its booking partner, all keys of these Sellers are read.
+        """
+        uuid = uuid.strip()
+        keys = [OrderKey(partner, uuid)] if partner is not None and parse_uuid(uuid) is not None else []
+        for seller_id in () if keys else sellers:
+            keys += self._keys(seller_id, uuid, tuple(OrderList))
+        wanted = dict.fromkeys(key for key in keys if partner in (None, key.partner_id))
+        orders = self.patiently(lambda: self.store.orders(list(wanted))).values() if wanted else ()
+        return {
+            item.opportunity_id: order.created_at
+            for order in orders
+            if isinstance(order, Order)
+            for item in order.items
+            if item.opportunity_id and order.created_at
+        }
 
     def patiently(self, read: Callable[[], T]) -> T:
         """What `read` returns, retried while the store is busy."""
         return self.retry.run(read, on=(StoreBusy,))
+
+
+def is_named(key: OrderKey, uuid: str) -> bool:
+    """Whether the key has this UUID, or one that begins like this."""
+    return key.uuid == uuid or (len(uuid) >= SHORTEST_UUID and key.uuid.startswith(uuid))

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.capacity import HoldState
-from chalicelib.domain.lifecycle import ItemEvent
+from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
 from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.services.actors import Actor
-from chalicelib.services.desk.acting import Acting
-from chalicelib.services.desk.refusals import as_refusals
+from chalicelib.services.desk.acting import Acting, OnOrders
+from chalicelib.services.desk.belongings import is_named
+from chalicelib.services.desk.differences import Differences, of_order
+from chalicelib.services.desk.refusals import NO_ACCESS, as_refusals
 from chalicelib.services.desk.rows import booking_details, proposal_row
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible, NotUnique
 from chalicelib.services.informing import items_on
@@ -18,6 +20,12 @@ from chalicelib.services.seller_actions import Choices, SellerActions
 from chalicelib.storage.store import Listing
 
 _HOLDS = 1000
+
+
+_ANSWERS = {
+    ProposalEvent.accept: (SellerActions.accept, "accepted"),
+    ProposalEvent.seller_rejects: (SellerActions.reject, "rejected"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,10 @@ class SellerOrders:
     ) -> Json:
         """Cancel a booking or some of its items, as the Seller (CANCEL-14); the booking afterwards."""
         order = self._booking(actor, uuid, partner, item_ids)
+        on = self.acting.on_orders(dry_run=dry_run)
         with as_refusals("A person has attended: what was attended cannot be cancelled."):
-            self._on_orders(dry_run).cancel(order.key, message=message, item_ids=item_ids)
-        return self._after(actor, order, "booking cancelled", dry_run)
+            on.actions.cancel(order.key, message=message, item_ids=item_ids)
+        return self._after(actor, order, on, "booking cancelled", dry_run)
 
     def replace(
         self,
@@ -70,9 +79,10 @@ class SellerOrders:
         """Move a booking, or some of its items, to another session and offer that cost no more (REPL-01)."""
         order = self._booking(actor, uuid, partner, item_ids)
         choices = self._choices(actor, order, session, offer, item_ids)
+        on = self.acting.on_orders(dry_run=dry_run)
         with as_refusals():
-            self._on_orders(dry_run).replace(order.key, choices, notice=notice)
-        return self._after(actor, order, "booking replaced", dry_run)
+            on.actions.replace(order.key, choices, notice=notice)
+        return self._after(actor, order, on, "booking replaced", dry_run)
 
     def set_access(
         self,
@@ -89,11 +99,14 @@ class SellerOrders:
     ) -> Json:
         """Give one Customer new codes or passes, a given code, or another channel (NOTIF-02)."""
         order = self._booking(actor, uuid, partner, item_ids)
+        on = self.acting.on_orders(dry_run=dry_run)
         with as_refusals():
-            self._on_orders(dry_run).renew_access(
+            on.actions.renew_access(
                 order.key, codes=codes, passes=passes, channel=channel, code=code, item_ids=item_ids
             )
-        return self._after(actor, order, "access changed", dry_run)
+        if order.key not in on.decided:
+            raise NotPossible(f"Nothing was changed: booking {order.key.uuid} {NO_ACCESS}")
+        return self._after(actor, order, on, "access changed", dry_run)
 
     # --- the register -----------------------------------------------------------------------
 
@@ -146,7 +159,7 @@ class SellerOrders:
         if not items:
             return 0
         with as_refusals("It cannot be marked in this state."):
-            self._on_orders(dry_run).record_attendance(key, event, item_ids=items)
+            self.acting.on_orders(dry_run=dry_run).actions.record_attendance(key, event, item_ids=items)
         return 1
 
     def _holders(self, listing: Listing) -> list[OrderKey]:
@@ -163,9 +176,13 @@ class SellerOrders:
     def _chosen(self, keys: Sequence[OrderKey], uuids: Sequence[str], partner: str | None) -> list[OrderKey]:
         chosen: list[OrderKey] = []
         for uuid in uuids:
-            fitting = [key for key in keys if key.uuid == uuid.strip() and partner in (None, key.partner_id)]
+            fitting = [
+                key for key in keys if is_named(key, uuid.strip()) and partner in (None, key.partner_id)
+            ]
             if not fitting:
                 raise NotFound("booking of this session", uuid)
+            if len({key.uuid for key in fitting}) > 1:
+                raise InvalidValue(f"Several UUIDs begin with {uuid}: write more of it.")
             if len(fitting) > 1:
                 partners = ", ".join(key.partner_id for key in fitting)
                 raise NotUnique(
@@ -176,32 +193,21 @@ class SellerOrders:
 
     # --- proposals --------------------------------------------------------------------------
 
-    def accept(
+    def decide(
         self,
         actor: Actor,
         uuid: str,
         partner: str | None = None,
+        event: ProposalEvent = ProposalEvent.accept,
         *,
         note: str | None = None,
         dry_run: bool = False,
     ) -> Json:
-        """Accept a proposal: the Broker may then book it (A-01)."""
+        """Accept a proposal: the Broker may then book it (A-01). Or reject it, even if it was accepted (A-02)."""
+        order = self.acting.belongings.proposal(actor, uuid, partner)
+        answer, what = _ANSWERS[event]
         return self._answer(
-            actor, uuid, partner, "accepted", dry_run, lambda to, key: to.accept(key, note=note)
-        )
-
-    def reject(
-        self,
-        actor: Actor,
-        uuid: str,
-        partner: str | None = None,
-        *,
-        note: str | None = None,
-        dry_run: bool = False,
-    ) -> Json:
-        """Reject a proposal, even if it was accepted, as long as it is not booked (A-02)."""
-        return self._answer(
-            actor, uuid, partner, "rejected", dry_run, lambda to, key: to.reject(key, note=note)
+            actor, order, what, dry_run, lambda actions: answer(actions, order.key, note=note)
         )
 
     def amend(
@@ -225,37 +231,30 @@ class SellerOrders:
         choices = self._choices(actor, order, session, offer, item_ids) if session is not None else None
         return self._answer(
             actor,
-            uuid,
-            order.key.partner_id,
+            order,
             "amended",
             dry_run,
-            lambda to, key: to.amend(key, choices=choices, note=note),
+            lambda actions: actions.amend(order.key, choices=choices, note=note),
         )
 
     def _answer(
         self,
         actor: Actor,
-        uuid: str,
-        partner: str | None,
+        order: Order,
         what: str,
         dry_run: bool,
-        answer: Callable[[SellerActions, OrderKey], None],
+        answer: Callable[[SellerActions], None],
     ) -> Json:
-        belongings = self.acting.belongings
-        order = belongings.proposal(actor, uuid, partner)
         now = as_of(order, self.acting.actions.moment().now)
         status = now.proposal.status if now.proposal else "no longer a proposal"
+        on = self.acting.on_orders(dry_run=dry_run)
         with as_refusals(f"Proposal {order.key.uuid} is already {status}: nothing was changed."):
-            answer(self._on_orders(dry_run), order.key)
-        if not dry_run:
-            self.acting.note(actor, f"proposal {what}", partner=order.key.partner_id, proposal=order.key.uuid)
-            order = belongings.proposal(actor, order.key.uuid, order.key.partner_id)
-        return proposal_row(order, belongings.ids)
+            answer(on.actions)
+        after = on.decided.get(order.key, order)
+        changed = self._note(actor, f"proposal {what}", order, after, dry_run, "proposal")
+        return {**proposal_row(after, self.acting.belongings.ids), "differences": changed}
 
     # --- shared -----------------------------------------------------------------------------
-
-    def _on_orders(self, dry_run: bool) -> SellerActions:
-        return self.acting.on_orders(dry_run=dry_run)
 
     def _booking(
         self, actor: Actor, uuid: str, partner: str | None, item_ids: Collection[str] | None
@@ -267,12 +266,20 @@ class SellerOrders:
             raise NotPossible(f"Booking {order.key.uuid} is cancelled: nothing was changed.")
         return order
 
-    def _after(self, actor: Actor, order: Order, what: str, dry_run: bool) -> Json:
-        belongings = self.acting.belongings
+    def _after(self, actor: Actor, order: Order, on: OnOrders, what: str, dry_run: bool) -> Json:
+        after = on.decided.get(order.key, order)
+        changed = self._note(actor, what, order, after, dry_run, "order")
+        return {**booking_details(after, self.acting.belongings.ids), "differences": changed}
+
+    def _note(
+        self, actor: Actor, what: str, before: Order, after: Order, dry_run: bool, kind: str
+    ) -> Differences:
+        """Note what has changed; unless nothing is written."""
+        changed = of_order(before, after, self.acting.belongings.ids)
         if not dry_run:
-            self.acting.note(actor, what, partner=order.key.partner_id, order=order.key.uuid)
-            order = belongings.booking(actor, order.key.uuid, order.key.partner_id)
-        return booking_details(order, belongings.ids)
+            ids = {"partner": before.key.partner_id, kind: before.key.uuid}
+            self.acting.note(actor, what, changed, **ids)
+        return changed
 
     def _choices(
         self,

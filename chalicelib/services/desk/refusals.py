@@ -24,6 +24,12 @@ _SENTENCES: dict[type[OpenBookingError], str] = {
     GoneError: "The booking partner has deleted this booking.",
 }
 
+# Why nothing was changed about how people get in.
+NO_ACCESS = (
+    "has no codes or passes of this kind. `sellers show` lists those that are made for it; --code sets a code where "
+    "people come to a place."
+)
+
 
 @contextmanager
 def as_refusals(state: str = "Its state does not allow this.") -> Iterator[None]:

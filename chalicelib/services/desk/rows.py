@@ -21,6 +21,7 @@ def session_row(listing: Listing, capacity: Capacity | None, ids: SellerIds, now
     opportunity = listing.opportunity
     return {
         "id": ids.shown(opportunity.id),
+        "short_id": ids.short(opportunity.id, opportunity.seller_id),
         "name": name_of(opportunity),
         "starts": opportunity.starts_at,
         # None: without a limit.
@@ -76,7 +77,7 @@ def booking_row(order: Order, ids: SellerIds) -> Json:
         "items": summary(order.items),
         "status": status_of(order.items),
         "due": order.totals.due,
-        "currency": order.totals.currency,
+        "currency": currency_of(order),
     }
 
 
@@ -129,7 +130,8 @@ def proposal_row(order: Order, ids: SellerIds) -> Json:
         "status": proposal.status.value if proposal else None,
         "customer": customer_of(order),
         "items": summary(order.items),
-        "due": f"{order.totals.due} {order.totals.currency or ''}".strip(),
+        "due": order.totals.due,
+        "currency": currency_of(order),
         "customer_note": proposal.customer_note if proposal else None,
     }
 
@@ -196,10 +198,26 @@ def person(document: Json | None) -> str:
     return " ".join(str(name) for name in names if name) or str(document.get("name") or "")
 
 
-def summary(items: Iterable[OrderItem]) -> list[str]:
+def summary(items: Iterable[OrderItem]) -> list[Json]:
     """The items by session: how many places, of what, and when."""
-    counted = Counter(_at(item.opportunity) for item in items if item.opportunity is not None)
-    return [f"{count} x {what}" for what, count in counted.items()]
+    sessions = (
+        (name_of(each), each.starts_at) for each in (item.opportunity for item in items) if each is not None
+    )
+    return [
+        {"places": places, "name": name, "starts": starts_at}
+        for (name, starts_at), places in Counter(sessions).items()
+    ]
+
+
+def money(order: Order) -> str:
+    """What the Order costs now."""
+    return f"{order.totals.due} {currency_of(order) or ''}".strip()
+
+
+def currency_of(order: Order) -> str | None:
+    """The currency of an Order. A total of nothing has none; then it is that of the prices."""
+    priced = (item.price.currency for item in order.items if item.price and item.price.currency)
+    return order.totals.currency or next(priced, None)
 
 
 def status_of(items: Iterable[OrderItem]) -> str:
@@ -209,8 +227,3 @@ def status_of(items: Iterable[OrderItem]) -> str:
         return str(statuses[0])
     held = sum(status not in CANCELLED for status in statuses)
     return f"{held} of {len(statuses)} places"
-
-
-def _at(opportunity: Opportunity) -> str:
-    start = f", {opportunity.starts_at:%Y-%m-%d %H:%M %Z}" if opportunity.starts_at else ""
-    return name_of(opportunity) + start

@@ -17,10 +17,11 @@ from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.services.actors import Actor
 from chalicelib.services.bookings import Bookings
 from chalicelib.services.desk.acting import Acting
+from chalicelib.services.desk.differences import of_order
 from chalicelib.services.desk.orders import offer_of
 from chalicelib.services.desk.partner import desk_of
 from chalicelib.services.desk.refusals import as_refusals, sentence
-from chalicelib.services.desk.rows import booking_details
+from chalicelib.services.desk.rows import booking_details, money
 from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.row_size import within_row
 from chalicelib.wire.links import parse_uuid
@@ -92,7 +93,8 @@ class Sales:
         if answer.errors:
             raise NotPossible(_why_not(answer))
         if not dry_run:
-            self.acting.note(actor, "sold at the desk", partner=key.partner_id, order=key.uuid)
+            price = {"due": money(answer.order)}
+            self.acting.note(actor, "sold at the desk", price, partner=key.partner_id, order=key.uuid)
         return booking_details(answer.order, self.acting.belongings.ids)
 
     def take_back(
@@ -114,17 +116,18 @@ class Sales:
         chosen = tuple(item_ids or known)
         if unknown := sorted(set(chosen) - set(known)):
             raise InvalidValue(f"There is no item {unknown[0]} in this booking.")
-        actions = self.acting.on_orders(dry_run=dry_run)
+        on = self.acting.on_orders(dry_run=dry_run)
         with as_refusals("A person has attended: what was attended cannot be returned."):
             if anyway:
-                actions.cancel(order.key, item_ids=chosen)
+                on.actions.cancel(order.key, item_ids=chosen)
             else:
-                customer = replace(self.bookings, attempts=actions.attempts)
+                customer = replace(self.bookings, attempts=on.actions.attempts)
                 customer.cancel(CancellationRequest(order.key, chosen), seller_id=actor.seller_id)
+        after = on.decided.get(order.key, order)
         if not dry_run:
-            self.acting.note(actor, "returned at the desk", partner=partner, order=order.key.uuid)
-            order = belongings.booking(actor, order.key.uuid, partner)
-        return booking_details(order, belongings.ids)
+            changed = of_order(order, after, belongings.ids)
+            self.acting.note(actor, "returned at the desk", changed, partner=partner, order=order.key.uuid)
+        return booking_details(after, belongings.ids)
 
     def partner_of(self, actor: Actor) -> str:
         """The booking partner whose Orders are those of this desk."""
@@ -139,7 +142,7 @@ class Sales:
         moment = self.acting.actions.moment()
         render = within_row(self.render, moment)
         wanted = Wanted(request.key, request.seller_id, tuple(request.opportunity_ids()))
-        return self.acting.on_orders(dry_run=dry_run).attempts.carry_out(
+        return self.acting.on_orders(dry_run=dry_run).actions.attempts.carry_out(
             wanted,
             lambda snapshot: _sold(request, payment, snapshot, moment, render),
             moment.now,

@@ -4,7 +4,7 @@ Sums by group add up to the sums of the Orders, because both count the same item
 (CANCEL-11). The number of groups bounds the memory, not the number of Orders.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -76,6 +76,8 @@ class Sales:
     by: Sequence[By]
     zone: ZoneInfo
     groups: dict[tuple[str, ...], Sums] = field(default_factory=dict)
+    sites: dict[str, str] = field(default_factory=dict)
+    """The name of each site by its identity, as it was last called."""
     totals: dict[str, Sums] = field(default_factory=dict)
 
     def add(self, order: Order) -> None:
@@ -83,7 +85,7 @@ class Sales:
         counted: dict[int, Sums] = {}
         for item in order.items:
             currency = (item.price.currency if item.price else None) or order.totals.currency or ""
-            names = tuple(self._name(each, order, item) for each in self.by)
+            names = tuple(self._group(each, order, item) for each in self.by)
             for sums in (
                 self.groups.setdefault((*names, currency), Sums()),
                 self.totals.setdefault(currency, Sums()),
@@ -95,7 +97,8 @@ class Sales:
 
     def rows(self) -> list[Json]:
         """The groups in order, each with its sums; then one row for each currency with the total."""
-        rows = [self._row(key, self.groups[key]) for key in sorted(self.groups)] if self.by else []
+        found = sorted((self._named(key), key) for key in self.groups) if self.by else []
+        rows = [self._row(named, self.groups[key]) for named, key in found]
         every = ("all",) + ("",) * (len(self.by) - 1) if self.by else ()
         return rows + [
             self._row((*every, currency), self.totals[currency]) for currency in sorted(self.totals)
@@ -106,7 +109,10 @@ class Sales:
         named = {each.value: name for each, name in zip(self.by, names, strict=True)}
         return {**named, "currency": currency, **sums.as_row()}
 
-    def _name(self, by: By, order: Order, item: OrderItem) -> str:
+    def _named(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return _named(key, self.by, self.sites)
+
+    def _group(self, by: By, order: Order, item: OrderItem) -> str:
         match by:
             case By.day:
                 return day_of(order.placed_at, self.zone)
@@ -115,7 +121,11 @@ class Sales:
             case By.activity:
                 return activity_of(item.opportunity) if item.opportunity else UNKNOWN
             case By.site:
-                return site_of(item.opportunity) if item.opportunity else UNKNOWN
+                if item.opportunity is None:
+                    return UNKNOWN
+                identity, name = site_of(item.opportunity)
+                self.sites[identity] = name
+                return identity
 
 
 @dataclass
@@ -155,21 +165,26 @@ class Occupancy:
     by: Sequence[By]
     zone: ZoneInfo
     groups: dict[tuple[str, ...], Places] = field(default_factory=dict)
+    sites: dict[str, str] = field(default_factory=dict)
     total: Places = field(default_factory=Places)
 
     def add(self, opportunity: Opportunity, capacity: Capacity) -> None:
         names: dict[By, Callable[[], str]] = {
             By.day: lambda: day_of(opportunity.starts_at, self.zone),
             By.activity: lambda: activity_of(opportunity),
-            By.site: lambda: site_of(opportunity),
+            By.site: lambda: site_of(opportunity)[0],
         }
+        if By.site in self.by:
+            identity, name = site_of(opportunity)
+            self.sites[identity] = name
         key = tuple(names[each]() for each in self.by)
         for places in (self.groups.setdefault(key, Places()), self.total):
             places.add(capacity)
 
     def rows(self) -> list[Json]:
         """The groups in order, and the total."""
-        found = [(key, self.groups[key]) for key in sorted(self.groups)] if self.by else []
+        named = sorted((_named(key, self.by, self.sites), key) for key in self.groups)
+        found = [(names, self.groups[key]) for names, key in named] if self.by else []
         every = ("all",) + ("",) * (len(self.by) - 1) if self.by else ()
         return [
             {
@@ -197,12 +212,24 @@ def activity_of(opportunity: Opportunity) -> str:
     return UNKNOWN
 
 
-def site_of(opportunity: Opportunity) -> str:
-    """The name of the place where it is held; of a part of a place, that of the whole."""
+def site_of(opportunity: Opportunity) -> tuple[str, str]:
+    """The identity and the name of the place where it is held; of a part of a place, those of the whole.
+
+    Two sites may have the same name, and a site may be renamed. One without an @id is known by its name.
+    """
     place = opportunity.stated("location")
     while isinstance(place, dict) and isinstance(place.get("containedInPlace"), dict):
         place = place["containedInPlace"]
-    return _text(place, "name") or (ONLINE if opportunity.is_online else UNKNOWN)
+    name = _text(place, "name") or (ONLINE if opportunity.is_online else UNKNOWN)
+    return _text(place, "@id") or name, name
+
+
+def _named(key: tuple[str, ...], by: Sequence[By], sites: Mapping[str, str]) -> tuple[str, ...]:
+    """A group with the names of its sites instead of their identities; what follows the names is kept."""
+    return tuple(
+        sites.get(each, each) if place < len(by) and by[place] is By.site else each
+        for place, each in enumerate(key)
+    )
 
 
 def _text(document: object, term: str) -> str:

@@ -4,7 +4,6 @@ Plans are stored, so that the schedule can add sessions and slots as time passes
 the plan: published documents, terms and times. The row is an entry of the register, of the kind `timetable`.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -14,6 +13,7 @@ from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, TaxRate
 from chalicelib.identity.entries import Key, Lasting
+from chalicelib.services.seller_ids import seller_part
 from chalicelib.services.timetables.due import due_row
 from chalicelib.services.timetables.recurrence import (
     Occurrence,
@@ -29,8 +29,6 @@ from chalicelib.storage.pending import PendingWork
 
 # The longest time ahead for which sessions and slots are published.
 MAX_DAYS_AHEAD = 400
-
-_SELLERS = f"{IDENTIFIERS}/sellers/"
 
 
 @dataclass(frozen=True)
@@ -160,19 +158,12 @@ class PlanEntry(Lasting):
 
 def own_id(kind: OpportunityType, seller_id: str, plan_id: str) -> str:
     """The @id of the series or facility with the Seller's own id, or the beginning of those of its children."""
-    return f"{IDENTIFIERS}/{kind.traits.feed}/{_seller_part(seller_id)}/{plan_id}"
+    return f"{IDENTIFIERS}/{kind.traits.feed}/{seller_part(seller_id)}/{plan_id}"
 
 
 def place_id(seller_id: str, site_id: str) -> str:
     """The @id of a site."""
-    return f"{IDENTIFIERS}/places/{_seller_part(seller_id)}/{site_id}"
-
-
-def _seller_part(seller_id: str) -> str:
-    own = seller_id.removeprefix(_SELLERS)
-    if own != seller_id and "/" not in own:
-        return own
-    return hashlib.sha256(seller_id.encode()).hexdigest()[:16]
+    return f"{IDENTIFIERS}/places/{seller_part(seller_id)}/{site_id}"
 
 
 def next_due(plan: Plan, published_until: date) -> datetime | None:

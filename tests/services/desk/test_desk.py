@@ -109,7 +109,7 @@ def test_an_accepted_proposal_is_booked_although_the_session_was_closed_since(
     """Its spaces were promised. A cancelled session ends it all the same (P-17)."""
     asking = world.session(offer=ASKING)
     uuid = proposed(world, asking)
-    desk.seller_orders.accept(actor, uuid)
+    desk.seller_orders.decide(actor, uuid)
     desk.seller_sessions.set_on_sale(actor, asking.id, False)
     assert order(world, uuid).open_proposal is not None
     proposal = order(world, uuid).proposal
