@@ -274,7 +274,9 @@ def test_customers_write_notes_and_sellers_propose_another_session_where_terms_a
     assert "May I bring my dog?" in terminal.says("proposals", "list", "--seller", "1")
     assert "7.50 GBP\n" in terminal.says("proposals", "show", f"{UUID}2"[:8], "--seller", "1")
     other = f"yoga-mon/{MONDAY + timedelta(days=7):%Y%m%d}"
-    said = terminal.says("proposals", "amend", f"{UUID}2"[:8], "--with", other, "--seller", "1")
+    said = terminal.says(
+        "proposals", "amend", f"{UUID}2"[:8], "--with", other, "--offer", "Adult", "--seller", "1"
+    )
     assert said == f"Proposal {UUID}2 of booking partner partner-1 is amended.\n"
     shown = json.loads(terminal.says("proposals", "show", f"{UUID}2", "--seller", "1", "--json"))
     assert shown["items"][0]["session"].endswith(other)
