@@ -1,7 +1,7 @@
 """Sources: operators' sites that are imported again and again, each with its settings, position and last report.
 
 Decides when a source is due, that its runs never overlap, and how a run that exceeds its time continues. A run is
-a step of pending work of the kind `import`; the rows that wait until they are due are of the kind `import-due`.
+a step of scheduled work: a source has one entry, with the time of its next run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from chalicelib.domain.parties import Json
@@ -31,19 +31,17 @@ from chalicelib.importing.web import SiteError, Web
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Step
 from chalicelib.storage import codec
-from chalicelib.storage.errors import CommitRefused, RecordChanged, StillBusy, StoreBusy
-from chalicelib.storage.pending import IMPORT_DUE, PendingStore, PendingWork
+from chalicelib.storage.errors import RecordChanged, StillBusy, StoreBusy
+from chalicelib.storage.pending import IMPORT, PendingStore, PendingWork, due_at
 from chalicelib.storage.retry import RetryPolicy
 
-KIND = "import"
-DUE = IMPORT_DUE
+KIND = IMPORT
 
 # A site may remove deleted items from its feeds after seven days (RPDE 1.0): a reading that continues from its position
 # must be complete again before that.
 COMPLETE_EVERY = timedelta(days=6)
 # How long a run holds its source without a sign of life.
 _HELD_FOR = timedelta(minutes=16)
-_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 _AT_ONCE = 100
 
 
@@ -110,11 +108,11 @@ class Source(Single, Lasting):
 
     @property
     def due_rows(self) -> tuple[PendingWork, ...]:
-        """The row that says when it is imported next."""
+        """The entry of its next run; none if a command follows it."""
         if self.due_at is None:
             return ()
         document = codec.to_json({"name": self.name, "overdue_at": self.overdue_at.isoformat()})
-        return (PendingWork(DUE, f"{self.due_at.astimezone(UTC):{_INSTANT}}#{self.name}", document),)
+        return (PendingWork(KIND, f"{due_at(self.due_at)} {self.name}", document),)
 
 
 class Held(Exception):
@@ -177,9 +175,8 @@ class Sources:
         source = self._take(self._known(name))
         for url in source.earlier_feeds:
             self._log(source).clear(url)
-        for row in (*source.due_rows, PendingWork(KIND, name, "")):
-            with suppress(CommitRefused):
-                self.retry.run(lambda row=row: self.pending.finish(row), on=(StoreBusy,))  # type: ignore[misc]
+        for row in source.due_rows:
+            self.retry.run(lambda row=row: self.pending.finish(row), on=(StoreBusy,))  # type: ignore[misc]
         self.retry.run(lambda: self.register.remove(source), on=(StoreBusy,))
 
     def _known(self, name: str) -> Source:
@@ -190,28 +187,19 @@ class Sources:
 
     # --- the schedule --------------------------------------------------------------------------
 
-    def start_due(self) -> int:
-        """Turn the rows that are due into work; how many. Raises StoreBusy."""
-        until, started = f"{self.now().astimezone(UTC):{_INSTANT}}~", 0
-        for row in self.pending.entries(DUE, _AT_ONCE):
-            if row.id >= until:
-                break
-            with suppress(CommitRefused):  # another run was faster
-                self.pending.exchange([row], [PendingWork(KIND, _name_in(row), row.document)])
-                started += 1
-        return started
-
     def overdue(self) -> list[str]:
         """The names of the sources that have not succeeded for too long. Raises StoreBusy."""
-        now = self.now().isoformat()
-        rows = [*self.pending.entries(DUE, _AT_ONCE), *self.pending.entries(KIND, _AT_ONCE)]
-        return sorted({_name_in(row) for row in rows if _document(row)["overdue_at"] <= now})
+        now, found, after = self.now().isoformat(), set(), ""
+        while rows := self.pending.entries(KIND, _AT_ONCE, after):
+            found |= {_name_in(row) for row in rows if _document(row)["overdue_at"] <= now}
+            after = rows[-1].id
+        return sorted(found)
 
     def take_step(self, work: PendingWork, has_time: Callable[[], bool]) -> Step:
         """Import the source that `work` names, as far as there is time. Raises StoreBusy during another run of it."""
-        source = self.find(work.id)
-        if source is None or source.follows:
-            return Step(0)
+        source = self.find(_name_in(work))
+        if source is None or work.id not in (row.id for row in source.due_rows):
+            return Step(0)  # it was removed, or another run was faster
         try:
             imported = self.run(source, has_time=has_time)
         except Held as held:
@@ -352,10 +340,11 @@ class Sources:
             due_at=due_at,
             confirmed=current.confirmed and bool(report.problem),
         )
-        for row in current.due_rows:
-            if row not in ended.due_rows:
-                self.retry.run(lambda row=row: self.pending.finish(row), on=(CommitRefused, StoreBusy))  # type: ignore[misc]
         self._save(ended, *ended.due_rows)
+        # After the next entry, or an end of the process between the two would end the schedule.
+        for row in current.due_rows:
+            if row.id not in [each.id for each in ended.due_rows]:
+                self.retry.run(lambda row=row: self.pending.finish(row), on=(StoreBusy,))  # type: ignore[misc]
 
     def _save(self, source: Source, *rows: PendingWork) -> Source:
         """Raises StillBusy if another run has changed it."""

@@ -413,13 +413,12 @@ class System:
         )
 
     def import_sources(self, seconds: float) -> dict[str, int]:
-        """One run of the schedule of imports, of about so many seconds: how many were started, handled, overdue."""
+        """One run of the schedule of imports, of about so many seconds: how many items were handled, and how many sources are overdue."""
         from chalicelib.importing import sources as importing
         from chalicelib.services.pending import Worker
 
         ends_at = self.retry.clock() + seconds
         sources = self.sources
-        started = sources.start_due()
         steps: dict[str, TakeStep] = {
             importing.KIND: lambda work: sources.take_step(work, lambda: self.retry.clock() < ends_at)
         }
@@ -429,7 +428,7 @@ class System:
         if overdue:
             self.telemetry.info("sources overdue", sources=overdue)
         self.telemetry.count("SourcesOverdue", len(overdue))
-        return {"started": started, "handled": handled, "overdue": len(overdue)}
+        return {"handled": handled, "overdue": len(overdue)}
 
     # --- how the installation presents itself ---------------------------------------------
 

@@ -22,8 +22,7 @@ SHARES = {
     clearing.KIND: 5.0,
     "sandbox": 3.0,
     informing.KIND: 2.0,
-    due.DUE: 1.0,
-    due.KIND: 4.0,
+    due.KIND: 5.0,
     daily.KIND: 0.5,
     RETENTION: 2.0,
     REPORTS: 2.0,
@@ -50,7 +49,4 @@ def run_sweep(
         ends_at = retry.clock() + seconds
         return leases.sweep(store, now, observer, has_time=lambda: retry.clock() < ends_at)
 
-    def start_due(_: float) -> int:
-        return due.start_due(worker.store, now)
-
-    return worker.run(SHARES, {leases.KIND: end_leases, due.DUE: start_due, **chores})
+    return worker.run(SHARES, {leases.KIND: end_leases, **chores})

@@ -17,18 +17,17 @@ SET_ASIDE = "set-aside#"
 
 # The prefix of the kinds of rows that are no work: pages of operators' feeds that were read (importing.page_log).
 PAGES = "import-pages#"
-# The kind of the rows that say when a source is imported next (importing.sources).
-IMPORT_DUE = "import-due"
-
-# The kind of the entries that end OrderProposals. Their ids begin with the time at which they are due, so that
-# one query finds those that are.
-PROPOSAL_END = "proposal-end"
+# The kinds of scheduled work: the ids of their entries begin with the time at which they are due (`due_at`), so that
+# one query finds those that are (`due_before`).
+PROPOSAL_END = "proposal-end"  # ends an OrderProposal
+TIMETABLE = "timetable"  # extends a plan (services.timetables.due)
+IMPORT = "import"  # imports a source (importing.sources)
 
 # The kinds that are done once a day (`services.daily`); their ids are the times at which they are due.
 RETENTION = "retention"
 REPORTS = "reports"
 DAILY = frozenset({RETENTION, REPORTS})
-SCHEDULED = frozenset({PROPOSAL_END}) | DAILY
+SCHEDULED = frozenset({PROPOSAL_END, TIMETABLE, IMPORT}) | DAILY
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chalicelib.importing.harvest import OutOfTime
 from chalicelib.importing.rpde import ImportRefused
-from chalicelib.importing.sources import DUE, KIND, Held, Settings, Source, Sources
+from chalicelib.importing.sources import KIND, Held, Settings, Source, Sources
 from chalicelib.services.pending import Worker
 from openbooking.cli.sources import follow_source
 from tests.importing.site import SELLER, OperatorSite, series, session
@@ -40,7 +40,6 @@ class Installation:
 
     def schedule(self, has_time: Callable[[], bool] = lambda: True) -> int:
         """One run of the schedule; how much it handled."""
-        self.sources.start_due()
         steps = {KIND: lambda work: self.sources.take_step(work, has_time)}
         system = self.world.system
         worker = Worker(self.sources.pending, steps, AT_ONCE, system.now, system.telemetry)
@@ -105,8 +104,7 @@ def test_a_run_that_exceeds_its_time_continues_in_the_next(site: OperatorSite, p
     installation.schedule()
     assert installation.names() == ["1", "11", "12", "13"]
     assert installation.source.held_until is None
-    assert installation.sources.pending.entries(KIND, 9) == []
-    assert len(installation.sources.pending.entries(DUE, 9)) == 1
+    assert tuple(installation.sources.pending.entries(KIND, 9)) == installation.source.due_rows
 
 
 def test_two_runs_of_a_source_never_overlap(installation: Installation) -> None:
@@ -120,6 +118,22 @@ def test_two_runs_of_a_source_never_overlap(installation: Installation) -> None:
 
     assert installation.sources.run(source, has_time=meanwhile) is not None
     assert installation.names() == ["1", "11", "12", "13"]
+
+
+def test_a_run_by_command_takes_the_place_of_the_one_that_is_due(installation: Installation) -> None:
+    installation.add(every=15)
+    installation.sources.run(installation.source)
+    assert installation.schedule() == 0  # not due before 15 minutes
+    assert tuple(installation.sources.pending.entries(KIND, 9)) == installation.source.due_rows
+
+
+def test_an_entry_of_an_earlier_run_is_dropped(installation: Installation) -> None:
+    installation.add(every=15)
+    earlier = installation.source.due_rows  # left by a process that ended before it removed it
+    installation.schedule()
+    installation.sources.pending.exchange((), earlier)
+    assert installation.schedule() == 0
+    assert tuple(installation.sources.pending.entries(KIND, 9)) == installation.source.due_rows
 
 
 def test_the_hold_of_a_killed_run_ends(installation: Installation) -> None:

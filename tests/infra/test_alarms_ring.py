@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,11 +20,11 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from chalicelib.api import events
-from chalicelib.importing.sources import DUE
+from chalicelib.importing.sources import KIND as IMPORT
 from chalicelib.runtime.telemetry import SERVICE, Telemetry
 from chalicelib.services import following
 from chalicelib.storage.errors import StoreBusy
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import PendingWork, due_at
 from openbooking.infra import templates
 from openbooking.infra.alarms import ALARMS, OWN, alarms_template
 from openbooking.infra.templates import resolve
@@ -184,7 +185,9 @@ def leave_a_source_overdue(stage: Stage) -> None:
     """Its next attempt is not due yet, and the last success was too long ago."""
     document = json.dumps({"name": "site", "overdue_at": stage.world.now().isoformat()})
     pending = MemoryPending()
-    pending.exchange((), [PendingWork(DUE, "9999-01-01T00:00:00#site", document)])
+    pending.exchange(
+        (), [PendingWork(IMPORT, f"{due_at(stage.world.now() + timedelta(hours=1))} site", document)]
+    )
     stage.install(pending=pending)
     stage.import_sources()
 

@@ -28,18 +28,10 @@ from chalicelib.services.checking.inventory import (
 )
 from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import Rebuild
-from chalicelib.services.timetables.due import DUE
 from chalicelib.storage import codec
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.storage.pending import (
-    IMPORT_DUE,
-    PAGES,
-    SET_ASIDE,
-    PendingStore,
-    PendingWork,
-    due_before,
-)
+from chalicelib.storage.pending import PAGES, SET_ASIDE, PendingStore, PendingWork, due_before
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import Store
@@ -60,7 +52,7 @@ _HEAD = 25  # entries of a kind of work that are compared
 
 # Kinds of entries on which no worker is expected to work, or that are never finished (those of a sandbox), and
 # those that wait for an operator.
-_NOTES = ("dataset#", "sandbox", PARKED_CONTENT, DUE, PAGES, IMPORT_DUE)
+_NOTES = ("dataset#", "sandbox", PARKED_CONTENT, PAGES)
 _ASIDE = {SET_ASIDE: Damage.WORK_SET_ASIDE, PARKED: Damage.RECORD_PARKED}
 
 

@@ -462,7 +462,6 @@ def test_it_adds_slots_every_day(desk: Desk) -> None:
 def test_a_long_extension_takes_several_steps_and_a_repetition_publishes_the_same(desk: Desk) -> None:
     desk.load(badminton(courts=30, days=10))
     desk.world.clock.advance(days=10)
-    due.start_due(desk.world.pending, desk.world.now())
     [work] = desk.world.pending.entries(due.KIND, 10)
     first = desk.world.system._extender().take_step(work)
     entry = desk.entry("hall")
@@ -491,7 +490,7 @@ def test_a_series_that_ends_is_not_extended_for_ever(desk: Desk) -> None:
     desk.world.clock.advance(days=14)
     assert sweep(desk) == 1
     assert desk.entry().due is None  # type: ignore[union-attr]
-    assert desk.world.pending.entries(due.DUE, 10) == []
+    assert desk.world.pending.entries(due.KIND, 10) == []
 
 
 def test_one_that_starts_in_two_years_is_published_when_its_time_comes(desk: Desk) -> None:
@@ -506,7 +505,6 @@ def test_one_that_starts_in_two_years_is_published_when_its_time_comes(desk: Des
 def test_an_import_during_an_extension_wins(desk: Desk) -> None:
     desk.load(yoga())
     desk.world.clock.advance(days=7)
-    due.start_due(desk.world.pending, desk.world.now())
 
     def edit(opportunity_id: str) -> None:
         desk.store.before = lambda _: None
@@ -534,7 +532,7 @@ def test_an_extension_that_keeps_failing_is_set_aside_and_does_not_stop_others(d
 def test_a_row_of_a_plan_that_is_gone_is_dropped(desk: Desk) -> None:
     desk.world.pending.exchange([], [due.due_row(seller_id(1), "gone", desk.world.now())])
     sweep(desk)
-    assert desk.world.pending.entries(due.DUE, 10) == desk.world.pending.entries(due.KIND, 10) == []
+    assert desk.world.pending.entries(due.KIND, 10) == []
 
 
 def test_rows_name_their_plan_whatever_is_in_the_ids() -> None:
