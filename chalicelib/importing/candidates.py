@@ -46,6 +46,9 @@ _CHILD_OF |= {
     if traits.units and kind.value in _CHILD_OF
 }
 
+# `json.dumps` would make a new encoder for each call.
+_STRICT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 Lose = Callable[[str, str, str, Cause], None]
 """Called with the type, the id and the reason of what is not imported."""
 
@@ -264,7 +267,7 @@ def _of_feeds(harvest: Harvest, defaults: Defaults, lose: Lose) -> Iterator[Cand
 def _candidate(feed: Feed, item: Item, data: Json, defaults: Defaults) -> Candidate:
     """The item as a candidate. Raises Unreadable if it is invalid, independent of the other items."""
     try:
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+        _STRICT.encode(data).encode()
         document: Json = read_document(data)
     except ValueError:  # unpaired surrogates, and numbers such as 1e999
         raise Unreadable("it contains text or numbers that cannot be written as JSON", Cause.shape) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, overload
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
@@ -27,6 +27,14 @@ class Summary:
     is_off: bool
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Some documents, and the ids of those that are known to be in the inventory."""
+
+    documents: Sequence[Document]
+    listed: Sequence[str]
+
+
 class Documents(Sequence[Document]):
     """Documents in the order in which they were added. Each can be marked as settled: nothing is left to do for it."""
 
@@ -34,14 +42,14 @@ class Documents(Sequence[Document]):
         self._spool, self._source = spool, source
         self._table = spool.table(
             "place INTEGER PRIMARY KEY, id TEXT UNIQUE, kind TEXT, seller TEXT, is_off INTEGER,"
-            " settled INTEGER DEFAULT 0, digest TEXT, spaces INTEGER, opportunity BLOB"
+            " settled INTEGER DEFAULT 0, listed INTEGER DEFAULT 0, digest TEXT, spaces INTEGER, opportunity BLOB"
         )
         self._count = 0
 
     def append(self, document: Document) -> None:
         opportunity = document.published.opportunity
         self._spool.database.execute(
-            f"INSERT INTO {self._table} VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            f"INSERT INTO {self._table} VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
             (
                 self._count,
                 opportunity.id,
@@ -50,7 +58,7 @@ class Documents(Sequence[Document]):
                 opportunity.status in NOT_TAKING_PLACE,
                 document.digest,
                 document.published.spaces,
-                zlib.compress(codec.to_json(opportunity).encode(), 1),
+                codec.pack(opportunity) if document.packed is None else document.packed,
             ),
         )
         self._count += 1
@@ -67,6 +75,10 @@ class Documents(Sequence[Document]):
     def settle(self, opportunity_id: str) -> None:
         self._spool.database.execute(f"UPDATE {self._table} SET settled = 1 WHERE id = ?", (opportunity_id,))
 
+    def note_listed(self, opportunity_id: str) -> None:
+        """Note that the inventory has this Opportunity already."""
+        self._spool.database.execute(f"UPDATE {self._table} SET listed = 1 WHERE id = ?", (opportunity_id,))
+
     def settle_of(self, seller_ids: Collection[str]) -> Iterator[Summary]:
         """Settle all documents of these Sellers, and return what they are."""
         for seller_id in seller_ids:
@@ -75,16 +87,19 @@ class Documents(Sequence[Document]):
                 f"UPDATE {self._table} SET settled = 1 WHERE seller = ?", (seller_id,)
             )
 
-    def open_batches(self, size: int) -> Iterator[list[Document]]:
+    def open_batches(self, size: int) -> Iterator[Batch]:
         """The documents that are not settled, so many at a time."""
-        batch: list[Document] = []
-        for row in self._spool.rows(f"SELECT {_COLUMNS} FROM {self._table} WHERE settled = 0 ORDER BY place"):
-            batch.append(self._read(row))
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        rows = self._spool.rows(
+            f"SELECT {_COLUMNS}, listed FROM {self._table} WHERE settled = 0 ORDER BY place"
+        )
+        while found := list(islice(rows, size)):
+            documents = [self._read(row) for *row, _ in found]
+            listed = [
+                document.published.opportunity.id
+                for document, (*_, is_listed) in zip(documents, found, strict=True)
+                if is_listed
+            ]
+            yield Batch(documents, listed)
 
     def open_count(self) -> int:
         """How many documents are not settled."""
@@ -131,5 +146,5 @@ class Documents(Sequence[Document]):
 
     def _read(self, row: Any) -> Document:
         digest, spaces, opportunity = row
-        published = Published(codec.from_json(zlib.decompress(opportunity), Opportunity), spaces)
-        return Document(published, self._source, known_digest=digest)
+        published = Published(codec.unpack(opportunity, Opportunity), spaces)
+        return Document(published, self._source, known_digest=digest, packed=opportunity)

@@ -134,9 +134,13 @@ def look_for_gone(
             if not is_refused:
                 if settle_children or documents is intake.parents:
                     documents.settle(opportunity.id)
+                if not settle_children:
+                    documents.note_listed(opportunity.id)
                 gone.leaving.count(was_on_sale, will_be)
                 continue
             digest = None
+        if digest is not None:
+            documents.note_listed(opportunity.id)
         document = documents.find(opportunity.id) if digest is not None else None
         if document is not None and document.published.opportunity.seller_id in refused_sellers:
             document = None

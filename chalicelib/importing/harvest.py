@@ -340,7 +340,8 @@ def _take(feed: Feed, item: Any, where: str) -> None:
     item_id = str(item_id)
     earlier = feed.items.pop(item_id, None)
     feed.deleted -= earlier is not None and earlier.data is None
-    feed.malformed.pop(item_id, None)
+    if feed.malformed:
+        feed.malformed.pop(item_id, None)
     if state not in _STATES:
         feed.malformed[item_id] = f"its state {state!r} is neither updated nor deleted"
     elif state == "updated" and not isinstance(item.get("data"), dict):

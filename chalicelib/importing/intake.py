@@ -6,17 +6,18 @@ the children of each together, so that few documents are in memory. Does not use
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
+from chalicelib.domain.capacity import UNLIMITED
 from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.opportunities import Opportunity
-from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
 from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, orphan
@@ -29,13 +30,16 @@ from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
 from chalicelib.wire.jsonld import reference
-from chalicelib.wire.opportunities import Published
-from chalicelib.wire.reading import build_opportunity, parent_in_orders, with_sub_events
+from chalicelib.wire.opportunities import Published, too_large
+from chalicelib.wire.reading import Parent, build_opportunity, with_sub_events
 from chalicelib.wire.sellers import seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
 
 # Parents with what their children share of them; children are read parent by parent.
 _HOLDERS_IN_MEMORY = 64
+
+# Of SHA-256 in hexadecimal: 128 bits are unique, and rows are billed by the KB.
+_DIGEST_CHARACTERS = 32
 
 # What each answer must show of a Seller (MODEL-01, MODEL-02).
 _SELLER_TERMS = ("name", "legalName", "address")
@@ -115,12 +119,12 @@ class Lost:
 class _Holder:
     """A document that children inherit from, with all that it inherits itself, and what children share of it."""
 
-    document: Json
+    parent: Parent
     lost: Lost | None = None
 
     @cached_property
-    def shown(self) -> Json:
-        return parent_in_orders(self.document)
+    def digest(self) -> str:
+        return _digest_of_document(self.parent.in_orders)
 
 
 class _Reading:
@@ -139,7 +143,7 @@ class _Reading:
         self._organizers: dict[str, tuple[tuple[int, str], Json]] = {}
         self._holders: OrderedDict[str, _Holder | None] = OrderedDict()
         # The documents are kept with them, so that no other can get the same identity.
-        self._read_sellers: OrderedDict[int, tuple[Json, Seller]] = OrderedDict()
+        self._read_sellers: OrderedDict[int, tuple[Json, Seller, int]] = OrderedDict()
 
     def read(self, harvest: Harvest) -> Intake:
         self._unread_types = frozenset(failed.kind for failed in harvest.failed)
@@ -171,9 +175,9 @@ class _Reading:
                     sub_events.setdefault(whole_id, []).append(candidate.id)
         for candidate in self._found.parents(WHOLES):
             if self._lost.get(candidate.id) is None:
-                published = self._published(self._complete(candidate))
-                published = with_sub_events(published, sub_events.get(candidate.id, ()))
-                take_child(Document(published, self._source, _content(published)))
+                whole = self._taken(self._complete(candidate), sub_events.get(candidate.id, ()))
+                if whole is not None:
+                    take_child(whole)
         sellers, gaps = self._sellers()
         return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
 
@@ -205,7 +209,7 @@ class _Reading:
             return self._holders[holder_id]
         document = self._holding(holder_id)
         lost = self._lost.get(holder_id)
-        holder = None if document is None and lost is None else _Holder(document or {}, lost)
+        holder = None if document is None and lost is None else _Holder(Parent(document or {}), lost)
         self._holders[holder_id] = holder
         if len(self._holders) > _HOLDERS_IN_MEMORY:
             self._holders.popitem(last=False)
@@ -223,17 +227,30 @@ class _Reading:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _taken(self, candidate: Candidate) -> Document | None:
+    def _taken(self, candidate: Candidate, sub_events: Sequence[str] = ()) -> Document | None:
         try:
-            published = self._published(candidate)
+            published, holder = self._published(candidate)
+            return self._document(with_sub_events(published, sub_events), holder)
         except Unreadable as refused:
             self._lose(candidate, str(refused), refused.cause)
         except _WRONG_SHAPE:
             reason = "a property does not have the structure that the specification requires"
             self._lose(candidate, reason, Cause.shape)
-        else:
-            return Document(published, self._source, _content(published))
         return None
+
+    def _document(self, published: Published, holder: _Holder | None) -> Document:
+        """The document with what is kept of it, serialised once. Raises Unreadable."""
+        text = codec.to_json(published.opportunity)
+        size = len(text.encode())
+        if reason := too_large(published.opportunity, size):
+            raise Unreadable(reason, Cause.size)
+        if size > MAX_ROW_BYTES:
+            raise _Refused(
+                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item",
+                Cause.size,
+            )
+        digest = _digest(published, holder.digest if holder else "")
+        return Document(published, self._source, known_digest=digest, packed=codec.pack_json(text))
 
     def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
         self._refuse(candidate.kind, candidate.id, reason, cause)
@@ -244,11 +261,12 @@ class _Reading:
         for unit in objects(candidate.document.get("individualFacilityUse")):
             self._lost.setdefault(str(reference(unit)), lost)
 
-    def _published(self, candidate: Candidate) -> Published:
+    def _published(self, candidate: Candidate) -> tuple[Published, _Holder | None]:
+        """What the candidate is with all that it inherits, and from whom."""
         defaults, kind = self._defaults, OpportunityType(candidate.kind)
         holder = self._parent_of(candidate)
-        parent = holder.document if holder else None
-        sources = list(levels(candidate.document, parent))
+        parent = holder.parent if holder else None
+        sources = [candidate.document, *parent.levels] if parent else list(levels(candidate.document))
         document = defaults.completed_opportunity(
             candidate.document, kind, has_offers=any("offers" in source for source in sources)
         )
@@ -258,44 +276,41 @@ class _Reading:
             attendee_details_required=defaults.attendee_details,
             intake_form=defaults.intake_form,
             is_embedded=candidate.is_embedded,
-            shown_parent=holder.shown if holder else None,
             no_limit=defaults.no_limit,
         )
         published = self._with_details(published, sources)
-        size = len(codec.to_json(published.opportunity).encode())
-        if size > MAX_ROW_BYTES:
-            raise _Refused(
-                f"it needs more than the {MAX_ROW_BYTES // 1000} KB that can be stored for one item",
-                Cause.size,
-            )
-        organizer = seller_document(sources)
+        organizer = parent.organizer if parent and not candidate.states_seller else seller_document(sources)
         seller_id = published.opportunity.seller_id
         own_url = self._terms.own_url
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
-        tax_mode = self._seller_in(organizer).tax_mode
+        seller, missing = self._seller_in(organizer)
+        tax_mode = seller.tax_mode
         if tax_mode != self._tax_modes.get(seller_id, tax_mode):  # TAX-04
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
         # Items of one Seller may show different details. The choice must not depend on the order of
         # the feeds, or the Seller would change with every import.
-        rank = len(_missing(organizer)), candidate.id
+        rank = missing, candidate.id
         if seller_id not in self._organizers or rank < self._organizers[seller_id][0]:
             self._organizers[seller_id] = rank, organizer
-        return published
+        return published, holder
 
-    def _seller_in(self, organizer: Json) -> Seller:
+    def _seller_in(self, organizer: Json) -> tuple[Seller, int]:
+        """The Seller, and how many details that answers must show are missing."""
         if id(organizer) not in self._read_sellers:
-            self._read_sellers[id(organizer)] = organizer, seller_in(organizer)
+            self._read_sellers[id(organizer)] = organizer, seller_in(organizer), len(_missing(organizer))
             if len(self._read_sellers) > _HOLDERS_IN_MEMORY:
                 self._read_sellers.popitem(last=False)
-        return self._read_sellers[id(organizer)][1]
+        return self._read_sellers[id(organizer)][1:]
 
     def _with_details(self, published: Published, sources: list[Json]) -> Published:
         """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
         opportunity = published.opportunity
+        if not (opportunity.attendee_details_required or opportunity.intake_form or self._defaults.tax_rules):
+            return published
         required = {requirement for offer in opportunity.offers for requirement in offer.requirements}
         details = opportunity.attendee_details_required if "OpenBookingAttendeeDetails" in required else ()
         form = opportunity.intake_form if "OpenBookingIntakeForm" in required else ()
@@ -325,7 +340,7 @@ class _Reading:
             return holder
         series = self._found.ancestor(parent_id) if parent_id and traits.may_stand_alone else None
         if series is not None:  # an Event may belong to an EventSeries directly
-            return _Holder(self._with_ancestors(series))
+            return _Holder(Parent(self._with_ancestors(series)))
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
@@ -337,11 +352,11 @@ class _Reading:
             facility = self._holder(facility_id) if facility_id else None
             if facility is None or facility.lost is not None:
                 raise _Refused(orphan("aggregateFacilityUse", facility_id), Cause.parent)
-        return _Holder(with_ancestors(value, self._known))
+        return _Holder(Parent(with_ancestors(value, self._known)))
 
     def _known(self, document_id: str) -> Json | None:
         holder = self._holder(document_id) if document_id else None
-        return holder.document or None if holder else None
+        return holder.parent.document or None if holder else None
 
     # --- Sellers ---------------------------------------------------------------------------
 
@@ -351,7 +366,7 @@ class _Reading:
 
         def vote(document: Json, number: int) -> None:
             try:
-                seller = self._seller_in(seller_document(levels(document)))
+                seller, _ = self._seller_in(seller_document(levels(document)))
             except (Unreadable, *_WRONG_SHAPE):
                 return  # reported when the item is read
             votes.setdefault(seller.id, Counter())[seller.tax_mode] += number
@@ -399,16 +414,24 @@ def _whole_of(opportunity: Opportunity) -> str | None:
     return reference(parent) if is_sold and WHOLES.intersection(types_of(parent)) else None
 
 
-def _content(published: Published) -> tuple[Json | None, ...]:
-    """What the inventory stores, to decide whether a document has changed.
+def _digest(published: Published, of_parent: str) -> str:
+    """A digest of what the inventory stores, to decide whether a document has changed.
 
     It is less than what was read: a parent's other children, or the telephone number of its Seller, do
     not change this child, and a new revision would refuse Brokers that are booking it now.
     """
     opportunity = published.opportunity
-    kept = json.loads(codec.to_json(replace(opportunity, document={}, parent=None)))
-    del kept["document"], kept["parent"]
-    return opportunity.document, opportunity.parent, kept
+    others = {term: value for term, value in vars(opportunity).items() if term not in ("document", "parent")}
+    kept = codec.canonical(others)
+    limit = "unlimited" if published.spaces == UNLIMITED else ""
+    parts = _digest_of_document(opportunity.document), of_parent, hashlib.sha256(kept).hexdigest(), limit
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def _digest_of_document(document: Json) -> str:
+    """Without the number of spaces: our counter applies."""
+    content = {term: value for term, value in document.items() if term not in SPACES_TERMS}
+    return hashlib.sha256(codec.canonical(content)).hexdigest()
 
 
 def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:

@@ -17,6 +17,9 @@ T = TypeVar("T")
 # Of the database in memory; the rest is in the file.
 _CACHE_KB = 8_000
 _ROWS_AT_ONCE = 200
+# Smaller values are not worth the time of compressing them.
+_COMPRESSED_FROM = 2_000
+_PLAIN, _COMPRESSED = b"\0", b"\1"
 
 
 class Spool:
@@ -50,11 +53,13 @@ class Spool:
 
 def packed(value: Any) -> bytes:
     """A value for the time of an import, whatever a site has published: numbers and texts that are not valid, too."""
-    return zlib.compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), 1)
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return _PLAIN + data if len(data) < _COMPRESSED_FROM else _COMPRESSED + zlib.compress(data, 1)
 
 
 def unpacked(data: bytes) -> Any:
-    return pickle.loads(zlib.decompress(data))  # noqa: S301 - only this process can have written it
+    plain = data[1:] if data.startswith(_PLAIN) else zlib.decompress(data[1:])
+    return pickle.loads(plain)  # noqa: S301 - only this process can have written it
 
 
 class SpooledMap(MutableMapping[str, T], Generic[T]):

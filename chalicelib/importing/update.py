@@ -19,7 +19,7 @@ from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.domain.source_counts import CounterMode, must_recount
 from chalicelib.importing.bookability import NotBookable, not_bookable
-from chalicelib.importing.documents import Documents
+from chalicelib.importing.documents import Batch, Documents
 from chalicelib.importing.gone import (
     BATCH,
     Gone,
@@ -227,10 +227,20 @@ class _Writing:
                 self._changes.oversold.append(recounted)
         self._on_progress(self._done, total)
 
-    def _put_in(self, documents: Sequence[Document]) -> _Written:
+    def _put_in(self, batch: Batch) -> _Written:
+        """Write a batch. Only what the scan has found is read again; the others are written as new.
+
+        Where that is refused, because an Opportunity belongs to another source, it is read, too.
+        """
         inventory, retry = self._inventory, self._retry
-        ids = [document.published.opportunity.id for document in documents]
-        known = patiently(retry, lambda: inventory.store.listings(ids))
+        known = dict(patiently(retry, lambda: inventory.store.listings(batch.listed)))
+        together = list(zip(batch.documents, inventory.put_in_together(batch.documents, known), strict=True))
+        missed = [
+            document.published.opportunity.id
+            for document, outcome in together
+            if outcome is None and document.published.opportunity.id not in known
+        ]
+        known |= patiently(retry, lambda: inventory.store.listings(missed))
         outcomes = [
             (
                 document,
@@ -238,7 +248,7 @@ class _Writing:
                 if outcome is None
                 else outcome,
             )
-            for document, outcome in zip(documents, inventory.put_in_together(documents, known), strict=True)
+            for document, outcome in together
         ]
         recounted = [
             self._recount(document)
@@ -363,9 +373,9 @@ def _preview(
         if outcome is not Outcome.elsewhere:
             changes.sellers[outcome] += 1
     for batch in chain(intake.parents.open_batches(BATCH), intake.children.open_batches(BATCH)):
-        ids = [document.published.opportunity.id for document in batch]
+        ids = [document.published.opportunity.id for document in batch.documents]
         known = patiently(retry, lambda ids=ids: inventory.store.listings(ids))  # type: ignore[misc]
-        for document in batch:
+        for document in batch.documents:
             listing = known.get(document.published.opportunity.id, (None, None))[0]
             _count(changes, document, outcome_of(document, listing))
     for each in gone.now:

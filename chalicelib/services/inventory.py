@@ -30,7 +30,7 @@ from chalicelib.services.following import KIND, pending_change, read_change
 from chalicelib.storage.errors import CommitRefused, OpportunityChanged, OrderTooLarge, StoreBusy
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing, SellerEntry, Store
+from chalicelib.storage.store import Listing, Packed, SellerEntry, Store
 from chalicelib.wire.logistics import cancelled
 from chalicelib.wire.opportunities import Published, too_large
 
@@ -54,12 +54,16 @@ class NotListed(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """A published document as read, with its source and the original JSON, or its digest if that is known."""
+    """A published document as read, with its source and the original JSON, or its digest if that is known.
+
+    `packed` is its Opportunity as a row keeps it, if it was packed already.
+    """
 
     published: Published
     source: str
     basis: tuple[Json | None, ...] = ()
     known_digest: str = ""
+    packed: bytes | None = None
 
     @property
     def digest(self) -> str:
@@ -449,11 +453,17 @@ def withdrawn(listing: Listing) -> Listing:
 
 
 def _listing(document: Document, opportunity: Opportunity, version: int) -> Listing:
+    packed = None
+    if opportunity.revision != version:
+        opportunity = replace(opportunity, revision=version)
+    elif document.packed is not None and opportunity is document.published.opportunity:
+        packed = Packed(opportunity, document.packed)
     return Listing(
-        replace(opportunity, revision=version),
+        opportunity,
         version=version,
         source=document.source,
         source_digest=document.digest,
+        packed=packed,
     )
 
 

@@ -20,6 +20,11 @@ def to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def canonical(value: Any) -> bytes:
+    """The value as JSON in UTF-8 with sorted names: equal for equal values. For digests."""
+    return msgspec.json.encode(value, order="sorted")
+
+
 def from_json(text: str | bytes, kind: type[T]) -> T:
     """The value of type `kind` that `to_json` wrote. Raises Undecodable."""
     try:
@@ -30,7 +35,12 @@ def from_json(text: str | bytes, kind: type[T]) -> T:
 
 def pack(value: Any) -> bytes:
     """The value as compressed JSON. An order repeats the same activity: compression leaves about a tenth."""
-    return zlib.compress(msgspec.json.encode(value))
+    return pack_json(to_json(value))
+
+
+def pack_json(text: str) -> bytes:
+    """The same for a value that `to_json` has written."""
+    return zlib.compress(text.encode())
 
 
 def unpack(data: bytes, kind: type[T]) -> T:

@@ -1,7 +1,7 @@
 """The interface of the store of inventory and orders. Its errors are in `storage.errors`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -27,11 +27,20 @@ KEYS_OF_AN_ORDER = 2 + SHARDS
 
 
 @dataclass(frozen=True)
+class Packed:
+    """An Opportunity with the `data` that `codec.pack` makes of it."""
+
+    opportunity: Opportunity
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Listing:
     """An Opportunity in the inventory, with its source; `version` counts its changes.
 
     From `source` and `source_digest` an import knows what it has imported and whether that has changed.
-    `closed`: its Seller has taken it off sale, whatever its source says, until it is opened again.
+    `closed`: its Seller has taken it off sale, whatever its source says, until it is opened again. `packed`: an
+    Opportunity as a row keeps it, if it was packed already.
     """
 
     opportunity: Opportunity
@@ -40,6 +49,7 @@ class Listing:
     source: str | None = None
     source_digest: str | None = None
     closed: bool = False
+    packed: Packed | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_open(self) -> bool:

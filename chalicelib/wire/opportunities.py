@@ -24,19 +24,25 @@ class Published:
     spaces: int | None
 
 
-def too_large(opportunity: Opportunity) -> str | None:
-    """Why an Opportunity does not fit its row or the Orders that it is booked in, or None."""
+def too_large(opportunity: Opportunity, whole_bytes: int | None = None) -> str | None:
+    """Why an Opportunity does not fit its row or the Orders that it is booked in, or None.
+
+    `whole_bytes` is the size of all of it as JSON, if it is known: if even that fits, its parts are not measured.
+    """
     for iri in (opportunity.id, *(offer.id for offer in opportunity.offers)):
         if len(iri.encode()) > MAX_ID_BYTES:
             return f"its @id {iri[:40]}... has more than {MAX_ID_BYTES} bytes"
     offers = [offer.document for offer in opportunity.offers]
-    size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
-    size += _AROUND_AN_OFFER_BYTES * len(offers)
-    size += sum(len(each.id.encode()) + _AROUND_AN_OFFER_BYTES for each in opportunity.unusable_offers)
-    size += sum(len(each.encode()) for each in opportunity.sub_events)
+    around = _AROUND_AN_OFFER_BYTES * (len(offers) + len(opportunity.unusable_offers))
+    size = around + (whole_bytes or 0)
+    if whole_bytes is None or size > MAX_OPPORTUNITY_BYTES:
+        size = json_bytes([opportunity.document, opportunity.parent, offers, opportunity.intake_form])
+        size += around + sum(len(each.id.encode()) for each in opportunity.unusable_offers)
+        size += sum(len(each.encode()) for each in opportunity.sub_events)
     if size > MAX_OPPORTUNITY_BYTES:
         return f"it takes more than the {MAX_OPPORTUNITY_BYTES // 1000} KB that can be kept of one"
-    if json_bytes(opportunity.access_channel) > MAX_CHANNEL_BYTES:
+    channel = opportunity.access_channel
+    if channel is not None and json_bytes(channel) > MAX_CHANNEL_BYTES:
         return f"its accessChannel has more than {MAX_CHANNEL_BYTES:,} bytes"
     return None
 

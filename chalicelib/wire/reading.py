@@ -7,6 +7,8 @@ from, or what a source's defaults add to them.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
@@ -14,10 +16,11 @@ from chalicelib.domain.capacity import UNLIMITED
 from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
-from chalicelib.domain.parties import Json
-from chalicelib.wire.documents import SCHEMA, levels, member, read_document, types_of
+from chalicelib.domain.parties import Json, Seller
+from chalicelib.wire.documents import MAX_LEVELS, SCHEMA, levels, member, read_document, types_of
 from chalicelib.wire.opportunities import Published, too_large
 from chalicelib.wire.reading_offers import (
+    InheritedOffers,
     Surroundings,
     availability,
     duration,
@@ -25,7 +28,7 @@ from chalicelib.wire.reading_offers import (
     read_offers,
     with_ids,
 )
-from chalicelib.wire.sellers import seller_document, seller_in
+from chalicelib.wire.sellers import SELLER_TERMS, seller_document, seller_in
 from chalicelib.wire.unreadable import Cause, Unreadable
 
 MAX_SPACES = 10**9
@@ -35,6 +38,45 @@ _NOT_IN_CONTAINED_PARENT = frozenset({"@context", *SPACES_TERMS})
 
 _ONLINE = f"{SCHEMA}OnlineEventAttendanceMode"
 _MIXED = f"{SCHEMA}MixedEventAttendanceMode"
+
+
+class Parent:
+    """A document that others inherit from, in the form of `read_document`, with what its children share, read once.
+
+    What it inherits from itself is in it: the FacilityUse of an IndividualFacilityUse as `aggregateFacilityUse`, the
+    EventSeries of a SessionSeries as `superEvent`. Each property may raise what reading a document may raise.
+    """
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+
+    @cached_property
+    def levels(self) -> tuple[Json, ...]:
+        return tuple(islice(levels(self.document), MAX_LEVELS))
+
+    @cached_property
+    def in_orders(self) -> Json:
+        """What an Opportunity keeps of it: all that an Order shows of it (requirements 3.3)."""
+        shown: Json = without_terms(self.document, NOT_IN_ORDERS)
+        return shown
+
+    @cached_property
+    def contained(self) -> Json:
+        """What its children contain of it in open data."""
+        shown: Json = without_terms(self.document, _NOT_IN_CONTAINED_PARENT)
+        return shown
+
+    @cached_property
+    def organizer(self) -> Json:
+        return seller_document(self.levels)
+
+    @cached_property
+    def seller(self) -> Seller:
+        return seller_in(self.organizer)
+
+    @cached_property
+    def offers(self) -> InheritedOffers:
+        return InheritedOffers(self.levels)
 
 
 def kind_of(document: Json) -> OpportunityType:
@@ -54,30 +96,30 @@ def kind_of(document: Json) -> OpportunityType:
 def read_opportunity(document: Json, parent: Json | None = None, **details: Any) -> Published:
     """The Opportunity in a published document, in any of the forms that `read_document` knows.
 
-    `parent` and `details`: see `build_opportunity`. Raises Unreadable, with a reason for people.
+    `parent` and `details`: see `build_opportunity`. Raises Unreadable, with a reason for people, also if it is too large.
     """
-    parent = None if parent is None else read_document(parent)
-    return build_opportunity(read_document(document), parent, **details)
+    read = None if parent is None else Parent(read_document(parent))
+    published = build_opportunity(read_document(document), read, **details)
+    if reason := too_large(published.opportunity):
+        raise Unreadable(reason, Cause.size)
+    return published
 
 
 def build_opportunity(
     document: Json,
-    parent: Json | None = None,
+    parent: Parent | None = None,
     *,
     attendee_details_required: Sequence[str] = (),
     intake_form: Sequence[Json] = (),
     access_channel: Json | None = None,
     is_embedded: bool = False,
-    shown_parent: Json | None = None,
     sub_events: Sequence[str] = (),
     no_limit: bool = False,
 ) -> Published:
     """The Opportunity in a document in the form of `read_document`, with the properties it inherits from `parent`.
 
-    What the parent inherits from is in it: the FacilityUse of an IndividualFacilityUse as `aggregateFacilityUse`, the
-    EventSeries of a SessionSeries as `superEvent`. `shown_parent` is `parent_in_orders(parent)`, if the caller knows it.
     `sub_events`: see `with_sub_events`. `no_limit`: any number of people can book it if it states no number of spaces,
-    as is always so for what takes place at any time. Raises Unreadable.
+    as is always so for what takes place at any time. Its size is not checked. Raises Unreadable.
     """
     kind, opportunity_id = kind_of(document), document.get("@id")
     if not isinstance(opportunity_id, str) or not opportunity_id:
@@ -86,25 +128,29 @@ def build_opportunity(
     if traits.parent_term and parent is None and not traits.may_stand_alone:
         raise Unreadable(f"it has no {traits.parent_term}", Cause.parent)
     document = {**document, "@type": kind.value}
-    sources = list(levels(document, parent))
-    organizer = seller_document(sources)
+    sources = [document, *(parent.levels if parent else islice(levels(document), 1, None))]
+    if parent is None or any(term in document for term in SELLER_TERMS):
+        organizer = seller_document(sources)
+        seller = seller_in(organizer)
+    else:
+        organizer, seller = parent.organizer, parent.seller
     if traits.contains_parent and traits.parent_term and parent is not None:
-        document[traits.parent_term] = without_terms(parent, _NOT_IN_CONTAINED_PARENT)
+        document[traits.parent_term] = parent.contained
         document.setdefault(traits.family.seller_term, organizer)
-    seller = seller_in(organizer)
     starts_at, ends_at = _times(document, kind)
-    read = read_offers(
-        sources,
-        Surroundings(
-            organizer=organizer,
-            starts_at=starts_at,
-            requirements=tuple(_stated_beside_offers(sources, "openBookingFlowRequirement")),
-            opens=tuple(_stated_beside_offers(sources, "beta:offerValidityPeriod")),
-            form=bool(intake_form),
-            details=bool(attendee_details_required),
-        ),
-        nearest_only=traits.family.own_offers_replace,
+    around = Surroundings(
+        allowed=organizer.get("isOpenBookingAllowed"),
+        starts_at=starts_at,
+        requirements=tuple(_stated_beside_offers(sources, "openBookingFlowRequirement")),
+        opens=tuple(_stated_beside_offers(sources, "beta:offerValidityPeriod")),
+        form=bool(intake_form),
+        details=bool(attendee_details_required),
     )
+    nearest_only = traits.family.own_offers_replace
+    if parent is None or document.get("offers"):
+        read = read_offers(sources, around, nearest_only=nearest_only)
+    else:
+        read = parent.offers.read(around, nearest_only=nearest_only)
     status, barriers = _status(sources)
     if kind.is_bookable and (found := availability(_nearest(sources, "beta:availability"))):
         barriers = (*barriers, found)
@@ -125,7 +171,7 @@ def build_opportunity(
         intake_form=tuple(intake_form),
         access_channel=access_channel,
         document={term: value for term, value in with_ids(document).items() if term != "@context"},
-        parent=(shown_parent or parent_in_orders(parent)) if parent else None,
+        parent=parent.in_orders if parent else None,
         barriers=barriers,
         unusable_offers=read.unusable,
         is_embedded=is_embedded,
@@ -133,10 +179,7 @@ def build_opportunity(
     published = Published(
         opportunity, _spaces(document, kind, no_limit=no_limit) if kind.is_bookable else None
     )
-    published = with_sub_events(published, sub_events)
-    if reason := too_large(published.opportunity):
-        raise Unreadable(reason, Cause.size)
-    return published
+    return with_sub_events(published, sub_events)
 
 
 def with_sub_events(published: Published, sub_events: Sequence[str]) -> Published:
@@ -151,12 +194,6 @@ def with_sub_events(published: Published, sub_events: Sequence[str]) -> Publishe
         too_many = barrier(Reason.sub_events, str(len(sub_events)))
         opportunity = replace(opportunity, barriers=(*opportunity.barriers, too_many))
     return replace(published, opportunity=opportunity)
-
-
-def parent_in_orders(parent: Json) -> Json:
-    """What an Opportunity keeps of its parent: all that an Order shows of it (requirements 3.3)."""
-    shown: Json = without_terms(parent, NOT_IN_ORDERS)
-    return shown
 
 
 def _times(document: Json, kind: OpportunityType) -> tuple[datetime | None, datetime | None]:

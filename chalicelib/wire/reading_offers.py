@@ -5,6 +5,7 @@ What is not stated in a known form is a barrier; only what the specification def
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,11 @@ _AVAILABLE = frozenset({"InStock", "LimitedAvailability", "OnlineOnly", "Availab
 _NOT_AVAILABLE = frozenset(
     {"SoldOut", "OutOfStock", "Discontinued", "InStoreOnly", "PreSale", "PreOrder", "Reserved", "BackOrder"}
 )
+# Terms with a duration before the start, and those durations that have one length whatever the start is.
+_DURATIONS = ("validFromBeforeStartDate", "validThroughBeforeStartDate", "latestCancellationBeforeStartDate")
+_FIXED_DURATION = re.compile(r"-?P([0-9]+W)?([0-9]+D)?(T.*)?")
+# What children state beside their Offers is the same for most of them.
+_WAYS_IN_MEMORY = 16
 _RESTRICTIONS = ("eligibleEntitlementType", "eligibleCustomerType", "beta:eligibleCustomerType")
 
 
@@ -48,10 +54,11 @@ class OffersRead:
 class Surroundings:
     """What the reading of an Offer needs to know of its Opportunity.
 
-    `form` and `details`: whether an intake form and the required details of attendees are defined.
+    `form` and `details`: whether an intake form and the required details of attendees are defined. `allowed` is the
+    `isOpenBookingAllowed` of its Seller, as it is stated.
     """
 
-    organizer: Json
+    allowed: Any = None
     starts_at: datetime | None = None
     requirements: tuple[Any, ...] = ()
     """Flow requirements that the Opportunity or its parents state instead of the Offer."""
@@ -96,6 +103,37 @@ def read_offers(levels: Sequence[Json], around: Surroundings, *, nearest_only: b
         if nearest_only or len(objects(listed)) < len(listed) or any(each.is_nameless for each in here):
             break
     return OffersRead(tuple(offers), tuple(unusable))
+
+
+class InheritedOffers:
+    """The Offers of a parent and its own parents: read once for all children that have none of their own.
+
+    They differ between children only by what is around them.
+    """
+
+    def __init__(self, levels: Sequence[Json]) -> None:
+        self._levels = ({}, *levels)  # no child
+        self._known: dict[str, OffersRead] = {}
+        offers = [offer for level in levels for offer in objects(level.get("offers"))]
+        self._is_fixed = all(
+            _is_fixed(offer[term]) for offer in offers for term in _DURATIONS if term in offer
+        )
+
+    def read(self, around: Surroundings, *, nearest_only: bool) -> OffersRead:
+        """`read_offers` for a child without own Offers."""
+        if not self._is_fixed or not all(map(_is_fixed, around.opens)):
+            return read_offers(self._levels, around, nearest_only=nearest_only)
+        key = f"{nearest_only} {around.allowed!r} {around.requirements!r} {around.opens!r} {around.form} {around.details}"
+        if key not in self._known:
+            if len(self._known) == _WAYS_IN_MEMORY:
+                self._known.clear()
+            self._known[key] = read_offers(self._levels, around, nearest_only=nearest_only)
+        return self._known[key]
+
+
+def _is_fixed(duration: Any) -> bool:
+    """Whether a duration has the same length before every start, unlike months and years."""
+    return isinstance(duration, str) and _FIXED_DURATION.fullmatch(duration) is not None
 
 
 def with_ids(level: Json) -> Json:
@@ -243,7 +281,7 @@ def _read_offer(document: Json, around: Surroundings) -> Offer | Barrier:
     if not isinstance(price, Decimal):
         return price
     barriers: list[Barrier] = []
-    barriers += _not_sold_here(document, around.organizer)
+    barriers += _not_sold_here(document, around.allowed)
     prepayment = _prepayment(document, barriers)
     requirements = _requirements(document, around, barriers)
     opens, closes, opens_at, closes_at = _windows(document, around, barriers)
@@ -270,9 +308,9 @@ def _read_offer(document: Json, around: Surroundings) -> Offer | Barrier:
     )
 
 
-def _not_sold_here(document: Json, organizer: Json) -> Iterator[Barrier]:
+def _not_sold_here(document: Json, allowed: Any) -> Iterator[Barrier]:
     """BOOKABLE-03, BOOKABLE-04, T2, T5."""
-    channels, allowed = document.get("availableChannel"), organizer.get("isOpenBookingAllowed")
+    channels = document.get("availableChannel")
     if allowed is False:
         yield barrier(Reason.seller_forbids)
     elif allowed is not None and allowed is not True:

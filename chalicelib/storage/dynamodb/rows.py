@@ -106,7 +106,7 @@ def details_row(tables: Tables, listing: Listing) -> DetailsRow:
     row: DetailsRow = tables.details(
         listing.opportunity.id,
         DETAILS,
-        document=codec.pack(listing.opportunity),
+        document=_packed(listing),
         version=listing.version,
         deleted=listing.deleted,
         source=listing.source,
@@ -136,7 +136,7 @@ def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
     details: dict[str, Mapping[str, Any]] = {
         "opportunity_id": {"S": opportunity.id},
         "part": {"S": DETAILS},
-        "document": {"B": codec.pack(opportunity)},
+        "document": {"B": _packed(listing)},
         "version": {"N": str(listing.version)},
         "deleted": {"BOOL": listing.deleted},
         "row_format": {"N": str(FORMAT)},
@@ -167,6 +167,14 @@ def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
         **{name: {"N": str(value)} for name, value in numbers.items()},
     }
     return details, counters
+
+
+def _packed(listing: Listing) -> bytes:
+    known = listing.packed
+    # A later version of a listing may have been made of an earlier one.
+    return (
+        known.data if known and known.opportunity is listing.opportunity else codec.pack(listing.opportunity)
+    )
 
 
 def is_deleted(details: Raw) -> bool:

@@ -5,6 +5,7 @@ endpoint at run time, so that importing uses neither the environment nor AWS.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from pynamodb.attributes import (
@@ -236,8 +237,12 @@ class Tables:
             own.connection = self._shared
         return bound
 
-    @property
+    @cached_property
     def connection(self) -> Connection:
         """The one connection, for calls across tables."""
         assert self._shared is not None
+        # In each action of a transaction botocore looks for the ARN of a table, which would name an account. Tables have
+        # names here, and the search takes a quarter of the time of a large transaction.
+        transactions = self._shared.client.meta.service_model.operation_model("TransactWriteItems")
+        transactions.operation_context_parameters = []
         return self._shared
