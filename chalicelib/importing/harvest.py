@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
+from chalicelib.importing.last_pages import Answer, LastPages
 from chalicelib.importing.page import json_ld_blocks
 from chalicelib.importing.spool import Spool, SpooledMap
-from chalicelib.importing.web import NotUnderstood, SiteError, Web, parse_json
+from chalicelib.importing.web import NotUnderstood, SiteError, Validity, Web, parse_json
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
 
 # Types that are read only for what others inherit from them.
@@ -137,16 +139,20 @@ def harvest(
     spool: Spool | None = None,
     *,
     log: Log | None = None,
+    last_pages: LastPages | None = None,
     has_time: Callable[[], bool] = lambda: True,
 ) -> Harvest:
-    """Read all feeds of the site to their end, into `spool`, from where `log` ends.
+    """Read all feeds of the site to their end, into `spool`, from where `log` ends, where `last_pages` were read before.
 
     Raises SiteError if none of them can be read; OutOfTime.
     """
     feeds, failed = [], []
     for address in site.feeds:
         try:
-            feeds.append(read_feed(web, address, on_page, spool=spool, log=log, has_time=has_time))
+            feed = read_feed(
+                web, address, on_page, spool=spool, log=log, last_pages=last_pages, has_time=has_time
+            )
+            feeds.append(feed)
         except SiteError as error:
             failed.append(FailedFeed(address.kind, address.url, str(error)))
     if not feeds:
@@ -187,10 +193,12 @@ def read_feed(
     *,
     spool: Spool | None = None,
     log: Log | None = None,
+    last_pages: LastPages | None = None,
     has_time: Callable[[], bool] = lambda: True,
 ) -> Feed:
     """Read a feed to its end, from where `log` ends. Raises SiteError, OutOfTime."""
     feed = new_feed(address, spool or Spool())
+    last = LastPages(lambda: datetime.now(UTC)) if last_pages is None else last_pages
     url = address.url
     for page in log.pages(address.url) if log else ():
         _take_all(feed, page.items, page.url)
@@ -200,12 +208,13 @@ def read_feed(
     while True:
         if not has_time():
             raise OutOfTime
-        items, following = _page(web, url)
+        items, following = _page(web, address.url, url, last)
         feed.pages += 1
         _take_all(feed, items, url)
         on_page(feed)
         if not items and _is_same_page(url, following):
             return feed  # an empty page that names itself is the last one (RPDE-09)
+        last.forget(address.url)
         if following == url:
             raise SiteError(f"{url} has items and names itself as the next page: the feed does not continue.")
         # An empty page that names another page is not the last one: a filter may have removed its items.
@@ -222,14 +231,16 @@ def read_feed(
         previous, url = items, following
 
 
-def has_news(web: Web, site: DatasetSite, log: Log) -> bool:
-    """Whether a feed of the site has anything after the end of `log`. Raises SiteError."""
+def has_news(web: Web, site: DatasetSite, log: Log, last: LastPages) -> bool:
+    """Whether a feed of the site has anything after the end of `log`, and after its last page. Raises SiteError."""
     for address in site.feeds:
         url = address.url
         for page in log.pages(address.url):
             url = page.following
-        items, following = _page(web, url)
+        items, following = _page(web, address.url, url, last)
+        last.keep(url, (items, following))
         if items or not _is_same_page(url, following):
+            last.forget(address.url)
             return True
     return False
 
@@ -239,7 +250,7 @@ def new_feed(address: FeedAddress, spool: Spool) -> Feed:
     return Feed(address.kind, address.url, SpooledMap(spool), SpooledMap(spool))
 
 
-def _page(web: Web, url: str) -> tuple[list[Any], str]:
+def _page(web: Web, feed_url: str, url: str, last: LastPages) -> tuple[list[Any], str]:
     """The items of a page, and the address of the next one.
 
     What is no page is tried again: a site that is overloaded may answer with half a page, or with HTML.
@@ -256,8 +267,13 @@ def _page(web: Web, url: str) -> tuple[list[Any], str]:
             raise NotUnderstood("is not an RPDE page: it has no next")
         return page
 
-    page = web.read(url, _FEED_TYPES, read)
-    return page["items"], _next_address(url, page["next"].strip())
+    def fetch(known: Validity | None) -> tuple[Answer | None, Validity]:
+        page, validity = web.read(url, _FEED_TYPES, read, known)
+        if page is None:
+            return None, validity
+        return (page["items"], _next_address(url, page["next"].strip())), validity
+
+    return last.read(feed_url, url, fetch)
 
 
 def _next_address(url: str, stated: str) -> str:

@@ -22,6 +22,7 @@ from chalicelib.importing.catalogue import vat
 from chalicelib.importing.defaults import Defaults, DefaultsError
 from chalicelib.importing.harvest import Feed, Harvest, Log, OutOfTime, harvest, read_site
 from chalicelib.importing.intake import Intake, Terms, read_harvest
+from chalicelib.importing.last_pages import LastPages
 from chalicelib.importing.sale import MAX_LEAVING
 from chalicelib.importing.spool import Spool
 from chalicelib.importing.update import Changes, Counting, TooMuchLeaves, update_inventory
@@ -85,9 +86,10 @@ def import_rpde(
     web: Callable[[], Web] = Web,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     log: Log | None = None,
+    last_pages: LastPages | None = None,
     has_time: Callable[[], bool] = lambda: True,
 ) -> Imported:
-    """Import a site, from where `log` ends.
+    """Import a site, from where `log` ends, where `last_pages` were read before.
 
     Raises ImportRefused, but not for items that are left out: the result lists these. Raises OutOfTime once `has_time`
     returns False: a repetition does the rest.
@@ -106,7 +108,9 @@ def import_rpde(
         spool = Spool()
         with closing(web()) as site_pages:
             site = read_site(site_pages, options.url)
-            harvested = harvest(site_pages, site, on_page, spool, log=log, has_time=has_time)
+            harvested = harvest(
+                site_pages, site, on_page, spool, log=log, last_pages=last_pages, has_time=has_time
+            )
             terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url, options.defaults)
             intake = read_harvest(harvested, source, terms, spool)
             changes = update_inventory(

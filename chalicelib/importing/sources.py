@@ -16,6 +16,7 @@ from chalicelib.domain.parties import Json
 from chalicelib.identity.entries import Lasting, Single
 from chalicelib.identity.register import Register
 from chalicelib.importing.harvest import OutOfTime, Page, has_news, read_site
+from chalicelib.importing.last_pages import LastPage, LastPages
 from chalicelib.importing.page_log import PageLog
 from chalicelib.importing.rpde import (
     Imported,
@@ -93,6 +94,8 @@ class Source(Single, Lasting):
     complete_at: datetime | None = None
     earlier_feeds: tuple[str, ...] = ()
     """Feeds with pages of the generation before."""
+    last_pages: tuple[LastPage, ...] = ()
+    """As far as the pages that are kept reach, with what the site says of them."""
     due_at: datetime | None = None
     held_until: datetime | None = None
     held_by: str = ""
@@ -227,18 +230,21 @@ class Sources:
         source = self._take(source)
         if source.complete_at is None or now - source.complete_at >= COMPLETE_EVERY:
             source = self._begin_generation(source, now)
+        last_pages = LastPages(self.now, source.last_pages)
         try:
-            imported = self._import(source, has_time, show)
+            imported = self._import(source, last_pages, has_time, show)
         except ImportRefused as refused:
-            self._end(source, RunReport(self.now(), problem=str(refused)))
+            self._end(source, RunReport(self.now(), problem=str(refused)), last_pages)
             raise
         except BaseException:
             self._release(source)
             raise
-        self._end(source, _report(self.now(), imported))
+        self._end(source, _report(self.now(), imported), last_pages)
         return imported
 
-    def _import(self, source: Source, has_time: Callable[[], bool], show: Show) -> Imported | None:
+    def _import(
+        self, source: Source, last_pages: LastPages, has_time: Callable[[], bool], show: Show
+    ) -> Imported | None:
         settings = source.settings
         defaults = read_defaults_text(settings.defaults)
         options = ImportOptions(
@@ -252,9 +258,11 @@ class Sources:
         )
         log = self._log(source)
         if self._is_settled(source):
+            if last_pages.are_fresh:
+                return None
             try:
                 with closing(self.web(settings.allow_private_addresses)) as web:
-                    if not has_news(web, read_site(web, source.url), log):
+                    if not has_news(web, read_site(web, source.url), log, last_pages):
                         return None
             except SiteError as error:
                 raise ImportRefused(f"{error} Nothing was changed.") from None
@@ -266,6 +274,7 @@ class Sources:
             web=lambda: self.web(settings.allow_private_addresses),
             now=self.now,
             log=log,
+            last_pages=last_pages,
             has_time=has_time,
         )
 
@@ -286,7 +295,9 @@ class Sources:
         for url in source.earlier_feeds:
             self._log(source).clear(url)
         return self._save(
-            replace(source, generation=source.generation + 1, complete_at=now, earlier_feeds=())
+            replace(
+                source, generation=source.generation + 1, complete_at=now, earlier_feeds=(), last_pages=()
+            )
         )
 
     def _log(self, source: Source) -> _Log:
@@ -324,8 +335,8 @@ class Sources:
             if current.held_by == source.held_by:
                 self._save(replace(current, held_until=None, held_by=""))
 
-    def _end(self, source: Source, report: RunReport) -> None:
-        """Keep the report, and say when the source is due again."""
+    def _end(self, source: Source, report: RunReport, last_pages: LastPages) -> None:
+        """Keep the report and the last pages, and say when the source is due again."""
         current = self._known(source.name)
         if current.held_by != source.held_by:
             return  # another run has taken it
@@ -336,6 +347,7 @@ class Sources:
             held_until=None,
             held_by="",
             report=report,
+            last_pages=tuple(last_pages),
             succeeded_at=succeeded,
             due_at=due_at,
             confirmed=current.confirmed and bool(report.problem),

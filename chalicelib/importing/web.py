@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -27,6 +27,8 @@ _FIRST_PAUSE = 1.0
 # A site may ask for a longer pause; for more than this, an import is better repeated later.
 _LONGEST_PAUSE = 600.0
 _MAX_REDIRECTS = 5
+# A wrong header must not keep an import from a site for longer.
+MAX_SECONDS_FRESH = 3600
 # 403: protection against robots answers so while many pages are read.
 _WORTH_ANOTHER_ATTEMPT = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -50,11 +52,28 @@ class _Passing(Exception):
 
 
 @dataclass(frozen=True)
+class Validity:
+    """What a site says of a document: its validators, and until when it need not be read again."""
+
+    etag: str = ""
+    last_modified: str = ""
+    fresh_until: datetime | None = None
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """The headers of a request for the document if it has changed."""
+        stated = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in stated.items() if value}
+
+
+@dataclass(frozen=True)
 class Fetched:
-    """A document, and its URL after redirects."""
+    """A document, and its URL after redirects. `is_unchanged`: the site has answered 304, without a body."""
 
     url: str
     body: bytes
+    validity: Validity = Validity()
+    is_unchanged: bool = False
 
 
 def addresses_of(host: str) -> list[str]:
@@ -105,15 +124,18 @@ class Web:
         """The document at `url`. Raises SiteError."""
         return self._attempt(url, lambda: self._once(url, accept))
 
-    def read(self, url: str, accept: str, understand: Callable[[bytes], T]) -> T:
+    def read(
+        self, url: str, accept: str, understand: Callable[[bytes], T], known: Validity | None = None
+    ) -> tuple[T | None, Validity]:
         """What `understand` makes of the document at `url`, which is fetched again where it raises NotUnderstood.
 
-        Raises SiteError.
+        None if it has not changed since it was `known`. Raises SiteError.
         """
 
-        def once() -> T:
+        def once() -> tuple[T | None, Validity]:
+            found = self._once(url, accept, known)
             try:
-                return understand(self._once(url, accept).body)
+                return None if found.is_unchanged else understand(found.body), found.validity
             except NotUnderstood as error:
                 raise _Passing(str(error)) from None
 
@@ -133,17 +155,21 @@ class Web:
                     self._pause(max(_FIRST_PAUSE * 2**attempt, passing.wait))
         raise SiteError(f"{url} {why}, also at the {_ATTEMPTS}th attempt.")
 
-    def _once(self, url: str, accept: str) -> Fetched:
+    def _once(self, url: str, accept: str, known: Validity | None = None) -> Fetched:
         until = self._clock() + SECONDS_A_DOCUMENT
+        headers = {"Accept": accept, **(known.conditions if known else {})}
         try:
             target = httpx.URL(url)
             for _ in range(_MAX_REDIRECTS + 1):
                 self._check_address(target, is_redirect=str(target) != url)
-                with self._client.stream("GET", target, headers={"Accept": accept}) as answer:
+                with self._client.stream("GET", target, headers=headers) as answer:
                     if answer.status_code in _REDIRECTS and "Location" in answer.headers:
                         target = target.join(answer.headers["Location"])
                         continue
-                    return Fetched(str(answer.url), self._body(url, answer, until))
+                    validity = self._validity(answer.headers, known)
+                    if answer.status_code == 304 and known is not None and known.conditions:
+                        return Fetched(str(answer.url), b"", validity, is_unchanged=True)
+                    return Fetched(str(answer.url), self._body(url, answer, until), validity)
         except httpx.TimeoutException:
             raise _Passing("does not answer in time") from None
         except httpx.UnsupportedProtocol:
@@ -199,8 +225,32 @@ class Web:
                 raise _Passing(f"cannot be reached ({error})") from None
         return bool(found) and all(_is_public(each) for each in found)
 
+    def _validity(self, headers: httpx.Headers, known: Validity | None) -> Validity:
+        """What the headers say; a 304 need not repeat the validators."""
+        before = known or Validity()
+        seconds = self._fresh_for(headers)
+        return Validity(
+            etag=headers.get("ETag", before.etag),
+            last_modified=headers.get("Last-Modified", before.last_modified),
+            fresh_until=self._now() + timedelta(seconds=min(seconds, MAX_SECONDS_FRESH))
+            if seconds > 0
+            else None,
+        )
+
+    def _fresh_for(self, headers: httpx.Headers) -> float:
+        """The seconds for which a document is up to date (RFC 9111); 0 if nothing says so."""
+        stated = (each.partition("=") for each in headers.get("Cache-Control", "").split(","))
+        directives = {name.strip().lower(): value.strip().strip('"') for name, _, value in stated}
+        if "no-store" in directives or "no-cache" in directives:
+            return 0.0
+        if (seconds := directives.get("max-age", "")).isdecimal():
+            age = headers.get("Age", "0").strip()
+            return float(seconds[:10]) - (float(age[:10]) if age.isdecimal() else 0.0)
+        expires = headers.get("Expires", "").strip()
+        return 0.0 if "max-age" in directives or expires.isdecimal() else self._seconds(expires)
+
     def _seconds(self, retry_after: str | None) -> float:
-        """The seconds that a Retry-After header asks for, which is a number or a date; 0 for anything else."""
+        """The seconds until the time in a header, which is a number of them or a date; 0 for anything else."""
         if not retry_after:
             return 0.0
         if retry_after.strip().isdecimal():

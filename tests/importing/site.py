@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import threading
@@ -101,7 +102,10 @@ def slot(n: int, of: str, spaces: int = 1, **changes: Any) -> Json:
 
 
 class OperatorSite:
-    """What an operator publishes. `faults` holds, by path, what is answered before the truth."""
+    """What an operator publishes. `faults` holds, by path, what is answered before the truth.
+
+    `cache_headers` are those of feed pages; with `has_etags` they also have an ETag, and are compared with it.
+    """
 
     def __init__(self, *, by: str = "timestamp", page_size: int = 2, base: str = BASE) -> None:
         self.base = base
@@ -109,6 +113,9 @@ class OperatorSite:
         self.page_size = page_size
         self.faults: dict[str, list[httpx.Response]] = {}
         self.requests: list[str] = []
+        self.statuses: list[int] = []
+        self.cache_headers: dict[str, str] = {}
+        self.has_etags = False
         self.listed: dict[str, str] = {}
         self._rows: dict[str, list[Json]] = {}
         self._changes = 1000
@@ -146,8 +153,20 @@ class OperatorSite:
         rows[:] = [row for row in rows if row["id"] != item_id]
         rows.append({**change, "kind": kind, "id": item_id, "modified": self._changes})
 
-    def answer(self, path: str, query: str) -> httpx.Response:
+    def answer(self, path: str, query: str, if_none_match: str = "") -> httpx.Response:
         self.requests.append(path)
+        answer = self._answer(path, query)
+        if answer.status_code == 200 and path.startswith("/feeds"):
+            answer.headers.update(self.cache_headers)
+            if self.has_etags:
+                etag = f'"{hashlib.sha256(answer.content).hexdigest()[:8]}"'
+                if etag == if_none_match:
+                    answer = httpx.Response(304, headers=self.cache_headers)
+                answer.headers["ETag"] = etag
+        self.statuses.append(answer.status_code)
+        return answer
+
+    def _answer(self, path: str, query: str) -> httpx.Response:
         if self.faults.get(path):
             return self.faults[path].pop(0)
         if path == "/openactive":
@@ -192,9 +211,13 @@ class OperatorSite:
             here += f"?afterTimestamp={position[0]}&afterId={quote(position[1], safe='')}"
         return {"next": here, "items": items}
 
-    def web(self) -> Web:
+    def web(self, **options: Any) -> Web:
         """A way to it that needs no network and never waits."""
-        return web(lambda request: self.answer(request.url.path, request.url.query.decode()))
+        return web(self._respond, **options)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        condition = request.headers.get("If-None-Match", "")
+        return self.answer(request.url.path, request.url.query.decode(), condition)
 
 
 def web(answer: Any, **options: Any) -> Web:

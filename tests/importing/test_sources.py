@@ -27,7 +27,9 @@ class Installation:
 
     def __init__(self, site: OperatorSite) -> None:
         self.world, self.site = World(), site
-        self.sources: Sources = replace(self.world.system.sources, web=lambda _: site.web(), retry=AT_ONCE)
+        self.sources: Sources = replace(
+            self.world.system.sources, web=lambda _: site.web(now=self.world.clock), retry=AT_ONCE
+        )
 
     def add(self, **settings: Any) -> Source:
         return self.sources.add(NAME, self.site.url, Settings(**settings))
@@ -79,8 +81,8 @@ def test_a_source_is_imported_when_it_is_due_and_from_where_it_stopped(installat
     report = installation.source.report
     assert report is not None and report.counts is not None
     assert (report.counts["added"], report.counts["withdrawn"], report.counts["unchanged"]) == (1, 1, 3)
-    # The pages of the first run were not read again.
-    assert installation.site.requests.count("/feeds/SessionSeries") == 2
+    # The pages of the first run were not read again, and no page to look for news and again to read it.
+    assert installation.site.requests.count("/feeds/SessionSeries") == 1
 
 
 def test_a_site_with_nothing_new_costs_one_request_a_feed_and_no_reading(installation: Installation) -> None:
@@ -93,6 +95,51 @@ def test_a_site_with_nothing_new_costs_one_request_a_feed_and_no_reading(install
     report = installation.source.report
     assert report is not None and report.counts is None
     assert installation.source.succeeded_at == report.at
+
+
+def test_a_site_is_not_asked_before_its_last_pages_are_out_of_date(installation: Installation) -> None:
+    site = installation.site
+    site.cache_headers = {"Cache-Control": "public, max-age=1800"}
+    installation.add(every=15)
+    installation.schedule()
+    site.publish(session(14, of=1))
+    site.requests.clear()
+    installation.wait(minutes=16)
+    assert installation.schedule() == 1
+    assert site.requests == [] and installation.source.succeeded_at == installation.world.now()
+    installation.wait(minutes=16)
+    installation.schedule()
+    assert "14" in installation.names()
+
+
+def test_pages_that_have_not_changed_are_not_sent_again(installation: Installation) -> None:
+    site = installation.site
+    site.has_etags = True
+    installation.add(every=15)
+    installation.schedule()
+    site.statuses.clear()
+    installation.wait(minutes=16)
+    installation.schedule()
+    assert site.statuses == [200] + len(site.listed) * [304]  # the dataset site, and each feed
+    site.publish(session(14, of=1))
+    site.statuses.clear()
+    installation.wait(minutes=16)
+    installation.schedule()
+    assert "14" in installation.names()
+    # The dataset site for news and again to read it; the page with the session, and the one after it. None twice.
+    assert sorted(site.statuses) == 4 * [200] + (len(site.listed) - 1) * [304]
+
+
+def test_a_complete_reading_asks_for_all_pages_whatever_was_known_of_them(installation: Installation) -> None:
+    site = installation.site
+    site.has_etags, site.cache_headers = True, {"Cache-Control": "max-age=3600"}
+    installation.add(every=15)
+    installation.schedule()
+    site.statuses.clear()
+    installation.wait(days=6)
+    installation.schedule()
+    assert 304 not in site.statuses
+    assert site.requests.count("/feeds/SessionSeries") == 4  # both of its pages, in each reading
 
 
 @pytest.mark.parametrize("pages", range(9))

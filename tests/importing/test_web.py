@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from chalicelib.importing.web import SiteError, Web, parse_json
+from chalicelib.importing.web import MAX_SECONDS_FRESH, SiteError, Validity, Web, parse_json
 from tests.importing.site import web
 
 URL = "https://operator.example/feed"
@@ -217,3 +217,61 @@ def test_a_name_that_cannot_be_resolved_is_tried_again() -> None:
         site.get(URL, "*/*")
         assert site.get("https://open.example/", "*/*").body == b"fine"
     assert len(tried) == 3
+
+
+# --- cache headers ------------------------------------------------------------------------------
+
+AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def validity_of(headers: dict[str, str], known: Validity | None = None, status: int = 200) -> Validity:
+    way = web(lambda _: httpx.Response(status, headers=headers, content=b"{}"), now=lambda: AT)
+    return way.read(URL, "application/json", lambda body: body, known)[1]
+
+
+@pytest.mark.parametrize(
+    "headers, seconds",
+    [
+        ({}, None),
+        ({"Cache-Control": "public, max-age=8"}, 8),
+        ({"Cache-Control": 'Max-Age="60"'}, 60),
+        ({"Cache-Control": "max-age=60", "Age": "45"}, 15),
+        ({"Cache-Control": "max-age=60", "Age": "90"}, None),
+        ({"Cache-Control": "max-age=60", "Expires": "Sun, 01 Nov 2026 12:30:00 GMT"}, 60),
+        ({"Cache-Control": "max-age=soon", "Expires": "Sun, 01 Nov 2026 12:30:00 GMT"}, None),
+        ({"Expires": "Sun, 01 Nov 2026 12:30:00 GMT"}, 1800),
+        ({"Expires": "Sun, 01 Nov 2026 11:30:00 GMT"}, None),
+        ({"Expires": "-1"}, None),
+        ({"Cache-Control": "no-cache, max-age=60"}, None),
+        ({"Cache-Control": "no-store", "Expires": "Sun, 01 Nov 2026 12:30:00 GMT"}, None),
+        ({"Expires": "3600"}, None),
+        ({"Cache-Control": "max-age=31536000"}, MAX_SECONDS_FRESH),  # a wrong header must not stop imports
+    ],
+)
+def test_cache_headers_say_how_long_a_page_is_up_to_date(
+    headers: dict[str, str], seconds: int | None
+) -> None:
+    expected = None if seconds is None else AT + timedelta(seconds=seconds)
+    assert validity_of(headers).fresh_until == expected
+
+
+def test_a_page_is_asked_for_by_its_validators_and_304_keeps_them() -> None:
+    asked: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers)
+        return httpx.Response(304, headers={"Cache-Control": "max-age=10"})
+
+    known = Validity('"a"', "Sun, 01 Nov 2026 11:30:00 GMT")
+    found, validity = web(answer, now=lambda: AT).read(URL, "*/*", lambda body: body, known)
+    assert found is None
+    assert validity == Validity('"a"', "Sun, 01 Nov 2026 11:30:00 GMT", AT + timedelta(seconds=10))
+    assert asked[0]["If-None-Match"] == '"a"'
+    assert asked[0]["If-Modified-Since"] == "Sun, 01 Nov 2026 11:30:00 GMT"
+
+
+def test_304_to_a_request_without_conditions_is_refused() -> None:
+    with pytest.raises(SiteError, match="answers 304"):
+        validity_of({}, status=304)
+    with pytest.raises(SiteError, match="answers 304"):
+        validity_of({}, Validity(), status=304)
