@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.parties import Seller
-from chalicelib.importing.documents import Documents
+
+if TYPE_CHECKING:
+    from chalicelib.importing.documents import Documents
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Decides what an item is; does not read what it means.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, cast
@@ -24,9 +24,12 @@ from chalicelib.domain.parties import Json
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.harvest import Feed, Harvest, Item
 from chalicelib.importing.spool import Spool, SpooledList, packed, unpacked
+from chalicelib.importing.stored import digest_of
+from chalicelib.storage import codec
 from chalicelib.wire.documents import objects, read_document, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.links import is_identifier
+from chalicelib.wire.reading import MAX_SPACES
 from chalicelib.wire.sellers import SELLER_TERMS
 from chalicelib.wire.unreadable import Cause, Unreadable
 
@@ -80,6 +83,24 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Child:
+    """A candidate with a parent whose document is not decoded yet.
+
+    `digest` is that of its document, but not of its number of spaces. `is_silent`: it has the Seller of what holds it.
+    """
+
+    id: str
+    held_by: str | None
+    is_silent: bool
+    digest: str
+    row: Sequence[Any]
+
+    @property
+    def candidate(self) -> Candidate:
+        return _candidate_of(self.row)
+
+
+@dataclass(frozen=True)
 class _Embedded:
     """A child inside the candidate `owner_id`, or why it is none: what is passed to `lose`."""
 
@@ -97,7 +118,7 @@ class Candidates:
         self._spool = spool
         self._all = spool.table(
             "id TEXT PRIMARY KEY, kind TEXT, role TEXT, held_by TEXT, silent INTEGER, embedded INTEGER,"
-            " place BLOB, document BLOB"
+            " place BLOB, document BLOB, digest TEXT"
         )
         spool.database.execute(f"CREATE INDEX {self._all}_held ON {self._all} (held_by, id)")
         self._units = spool.table("unit TEXT, facility TEXT, PRIMARY KEY (unit, facility)")
@@ -156,6 +177,15 @@ class Candidates:
         query = f"{self._select} WHERE role = 'child'{only} ORDER BY held_by, id"
         return map(_candidate_of, self._spool.rows(query))
 
+    def undecoded_children(self) -> Iterator[Child]:
+        """All with a parent, the children of each together, without their documents."""
+        query = (
+            f"SELECT kind, id, place, document, embedded, held_by, silent, digest FROM {self._all}"
+            " WHERE role = 'child' ORDER BY held_by, id"
+        )
+        for *row, held_by, silent, digest in self._spool.rows(query):
+            yield Child(row[1], held_by, bool(silent), digest, row)
+
     def of_embedded_parents(self) -> Iterator[Candidate]:
         """The children that state no Seller, and whose parent is not in a feed."""
         query = (
@@ -207,7 +237,7 @@ class Candidates:
     def _write(self, candidate: Candidate, how: str = "REPLACE") -> bool:
         document = candidate.document
         written = self._spool.database.execute(
-            f"{how} INTO {self._all} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"{how} INTO {self._all} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 candidate.id,
                 candidate.kind,
@@ -217,6 +247,9 @@ class Candidates:
                 candidate.is_embedded,
                 packed(candidate.order),
                 packed(document),
+                digest_of(str(candidate.is_embedded), _text_without_spaces(document))
+                if candidate.kind in CHILDREN
+                else None,
             ),
         ).rowcount
         for unit in objects(document.get("individualFacilityUse")):
@@ -225,6 +258,16 @@ class Candidates:
                     f"INSERT OR IGNORE INTO {self._units} VALUES (?, ?)", (unit["@id"], candidate.id)
                 )
         return bool(written)
+
+
+def _text_without_spaces(document: Json) -> str:
+    """The text of a document, with a mark instead of a number of spaces, for which our counter applies."""
+    marked = {
+        term: "a number"
+        for term in SPACES_TERMS.intersection(document)
+        if type(document[term]) is int and document[term] <= MAX_SPACES
+    }
+    return codec.canonical({**document, **marked}).decode()
 
 
 def _role(kind: str) -> str:

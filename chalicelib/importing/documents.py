@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.importing.spool import Spool
+from chalicelib.importing.stored import Kept
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.wire.opportunities import Published
@@ -60,6 +61,15 @@ class Documents(Sequence[Document]):
                 document.published.spaces,
                 codec.pack(opportunity) if document.packed is None else document.packed,
             ),
+        )
+        self._count += 1
+
+    def append_kept(self, kept: Kept) -> None:
+        """Add an Opportunity that is stored as it is, without its document."""
+        values = self._count, kept.id, kept.kind, kept.seller_id, kept.is_off, kept.digest
+        self._spool.database.execute(
+            f"INSERT INTO {self._table} (place, id, kind, seller, is_off, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            values,
         )
         self._count += 1
 

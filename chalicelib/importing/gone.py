@@ -14,7 +14,8 @@ from chalicelib.domain.parties import Seller
 from chalicelib.importing.intake import Intake
 from chalicelib.importing.sale import Leaving, is_on_sale, stays_on_sale
 from chalicelib.importing.spool import Spool, SpooledList
-from chalicelib.services.inventory import Inventory
+from chalicelib.importing.stored import Stored
+from chalicelib.services.inventory import Inventory, is_same_content
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
@@ -84,33 +85,19 @@ def patiently(retry: RetryPolicy, action: Callable[[], T]) -> T:
     return retry.run(action, on=(CommitRefused, StoreBusy))
 
 
-def imported(inventory: Inventory, source: str, retry: RetryPolicy) -> Iterator[Listing]:
-    """All Opportunities of the source, page by page. If the store is busy, the page is read again."""
-    after: str | None = None
-    while True:
-        page = patiently(
-            retry,
-            lambda after=after: inventory.store.imported_page(source, after),  # type: ignore[misc]
-        )
-        yield from page.listings
-        after = page.following
-        if after is None:
-            return
-
-
 def look_for_gone(
     inventory: Inventory,
     intake: Intake,
     refused_sellers: Collection[str],
     new_sellers: Mapping[str, Seller],
-    source: str,
+    stored: Stored,
     kinds: Collection[str],
     retry: RetryPolicy,
     now: datetime,
     *,
     settle_children: bool = True,
 ) -> GoneItems:
-    """Compare what was read with what is stored of `source`, before anything is written: one scan.
+    """Compare what was read with what is `stored` of the source, before anything is written.
 
     `new_sellers` are the Sellers that the import will write; `kinds` the types that it may withdraw. Documents of
     `refused_sellers` are not imported. Documents that are stored already are settled, with `settle_children` children, too.
@@ -118,17 +105,17 @@ def look_for_gone(
     old_sellers: dict[str, Seller] = {}
     sellers = ChainMap(dict(new_sellers), old_sellers)
     gone = GoneItems(intake.spool)
-    for listing in imported(inventory, source, retry):
+    for listing in stored:
         opportunity = listing.opportunity
         if opportunity.seller_id not in old_sellers:
-            stored = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]
-            if stored is not None:
-                old_sellers[opportunity.seller_id] = stored
+            seller = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]
+            if seller is not None:
+                old_sellers[opportunity.seller_id] = seller
         documents = intake.children if opportunity.type.is_bookable else intake.parents
         digest = documents.digest(opportunity.id)
         was_on_sale = not listing.deleted and is_on_sale(opportunity, old_sellers, now)
         will_be = False
-        if digest is not None and digest == listing.source_digest and not listing.deleted:
+        if is_same_content(listing.source_digest, digest) and not listing.deleted:
             is_refused = opportunity.seller_id in refused_sellers
             will_be = was_on_sale and not is_refused and stays_on_sale(opportunity, sellers, now)
             if not is_refused:

@@ -6,7 +6,6 @@ the children of each together, so that few documents are in memory. Does not use
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,12 +19,13 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
-from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, orphan
+from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, Child, orphan
 from chalicelib.importing.catalogue import is_described, with_ancestors
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.documents import Documents
 from chalicelib.importing.harvest import Harvest
 from chalicelib.importing.spool import Spool, SpooledList, SpooledMap
+from chalicelib.importing.stored import Stored, digest_of, digest_of_terms
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
@@ -37,9 +37,6 @@ from chalicelib.wire.unreadable import Cause, Unreadable
 
 # Parents with what their children share of them; children are read parent by parent.
 _HOLDERS_IN_MEMORY = 64
-
-# Of SHA-256 in hexadecimal: 128 bits are unique, and rows are billed by the KB.
-_DIGEST_CHARACTERS = 32
 
 # What each answer must show of a Seller (MODEL-01, MODEL-02).
 _SELLER_TERMS = ("name", "legalName", "address")
@@ -93,18 +90,27 @@ class Intake:
     not_bookable: SpooledList[tuple[str, NotBookable]]
     """Why children cannot be booked, whatever their Seller is, with its id."""
     spool: Spool
+    not_read_again: int = 0
+    """How many of the children are stored as they would be read now."""
 
 
 class _Refused(Unreadable):
     """The item is not imported; the message is the reason."""
 
 
-def read_harvest(harvest: Harvest, source: str, terms: Terms, spool: Spool | None = None) -> Intake:
+def read_harvest(
+    harvest: Harvest,
+    source: str,
+    terms: Terms,
+    spool: Spool | None = None,
+    stored: Stored | None = None,
+) -> Intake:
     """Convert all items of the harvest: each is imported, or left out with a reason.
 
-    Raises DefaultsError if the defaults contradict the source.
+    Children that are `stored` as they would be read now are not read again. Raises DefaultsError if the defaults
+    contradict the source.
     """
-    return _Reading(source, terms, spool or Spool()).read(harvest)
+    return _Reading(source, terms, spool or Spool(), stored).read(harvest)
 
 
 @dataclass(frozen=True)
@@ -124,15 +130,23 @@ class _Holder:
 
     @cached_property
     def digest(self) -> str:
+        """Of what its children keep of it."""
         return _digest_of_document(self.parent.in_orders)
+
+    @cached_property
+    def whole_digest(self) -> str:
+        """Of all that its children can be made of."""
+        return digest_of(codec.canonical(self.parent.document).decode())
 
 
 class _Reading:
-    def __init__(self, source: str, terms: Terms, spool: Spool) -> None:
+    def __init__(self, source: str, terms: Terms, spool: Spool, stored: Stored | None) -> None:
         self._source = source
+        self._stored = stored
         self._terms = terms
         self._spool = spool
         self._defaults = terms.defaults.with_sellers(terms.seller_details)
+        self._terms_digest = digest_of_terms(self._defaults, terms.tax_rate, terms.own_url)
         self._left_out: SpooledList[LeftOut] = SpooledList(spool, key=lambda each: each.id)
         self._found = Candidates(spool)
         # Why parents, and their units, are left out.
@@ -167,19 +181,25 @@ class _Reading:
             elif candidate.kind not in WHOLES:
                 take_child(document)
         self._holders.clear()  # some of them are lost now
+        not_read_again = 0
         sub_events: dict[str, list[str]] = {}
-        for candidate in self._found.children():
-            if (document := self._taken(candidate)) is not None:
+        for child in self._found.undecoded_children():
+            basis = self._basis(child)
+            if kept := self._stored.if_made_of(child.id, basis) if self._stored and basis else None:
+                not_read_again += 1
+                children.append_kept(kept)
+                reasons.extend((kept.seller_id, each) for each in kept.reasons)
+            elif (document := self._taken(child.candidate, basis=basis)) is not None:
                 take_child(document)
                 if whole_id := _whole_of(document.published.opportunity):
-                    sub_events.setdefault(whole_id, []).append(candidate.id)
+                    sub_events.setdefault(whole_id, []).append(child.id)
         for candidate in self._found.parents(WHOLES):
             if self._lost.get(candidate.id) is None:
-                whole = self._taken(self._complete(candidate), sub_events.get(candidate.id, ()))
+                whole = self._taken(self._complete(candidate), sub_events=sub_events.get(candidate.id, ()))
                 if whole is not None:
                     take_child(whole)
         sellers, gaps = self._sellers()
-        return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
+        return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool, not_read_again)
 
     def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
         self._left_out.append(LeftOut(kind, item_id, reason[:300], cause))
@@ -227,10 +247,12 @@ class _Reading:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _taken(self, candidate: Candidate, sub_events: Sequence[str] = ()) -> Document | None:
+    def _taken(
+        self, candidate: Candidate, *, basis: str | None = None, sub_events: Sequence[str] = ()
+    ) -> Document | None:
         try:
             published, holder = self._published(candidate)
-            return self._document(with_sub_events(published, sub_events), holder)
+            return self._document(with_sub_events(published, sub_events), holder, basis)
         except Unreadable as refused:
             self._lose(candidate, str(refused), refused.cause)
         except _WRONG_SHAPE:
@@ -238,7 +260,7 @@ class _Reading:
             self._lose(candidate, reason, Cause.shape)
         return None
 
-    def _document(self, published: Published, holder: _Holder | None) -> Document:
+    def _document(self, published: Published, holder: _Holder | None, basis: str | None) -> Document:
         """The document with what is kept of it, serialised once. Raises Unreadable."""
         text = codec.to_json(published.opportunity)
         size = len(text.encode())
@@ -250,7 +272,24 @@ class _Reading:
                 Cause.size,
             )
         digest = _digest(published, holder.digest if holder else "")
+        if basis is not None:
+            digest = f"{digest}.{basis}"
         return Document(published, self._source, known_digest=digest, packed=codec.pack_json(text))
+
+    def _basis(self, child: Child) -> str | None:
+        """A digest of all that a child is made of; None if it is more than its own document, its parent and the terms."""
+        if not child.is_silent or child.held_by is None:
+            return None
+        holder = self._holder(child.held_by)
+        if holder is None or holder.lost is not None or WHOLES.intersection(types_of(holder.parent.document)):
+            return None
+        try:
+            organizer, seller = holder.parent.organizer, holder.parent.seller
+        except (Unreadable, *_WRONG_SHAPE):
+            return None
+        self._rank(seller.id, organizer, child.held_by)
+        agreed = str(self._tax_modes.get(seller.id))
+        return digest_of(child.digest, holder.whole_digest, self._terms_digest, agreed)
 
     def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
         self._refuse(candidate.kind, candidate.id, reason, cause)
@@ -285,18 +324,24 @@ class _Reading:
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
-        seller, missing = self._seller_in(organizer)
-        tax_mode = seller.tax_mode
+        tax_mode = self._seller_in(organizer)[0].tax_mode
         if tax_mode != self._tax_modes.get(seller_id, tax_mode):  # TAX-04
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
-        # Items of one Seller may show different details. The choice must not depend on the order of
-        # the feeds, or the Seller would change with every import.
-        rank = missing, candidate.id
+        stated_by = candidate.id if candidate.states_seller else candidate.held_by
+        self._rank(seller_id, organizer, stated_by or candidate.id)
+        return published, holder
+
+    def _rank(self, seller_id: str, organizer: Json, stated_by: str) -> None:
+        """Note what a document states of a Seller.
+
+        Documents of one Seller may show different details. The choice must not depend on the order of the feeds, or on
+        what is read again, or the Seller would change with every import.
+        """
+        rank = self._seller_in(organizer)[1], stated_by
         if seller_id not in self._organizers or rank < self._organizers[seller_id][0]:
             self._organizers[seller_id] = rank, organizer
-        return published, holder
 
     def _seller_in(self, organizer: Json) -> tuple[Seller, int]:
         """The Seller, and how many details that answers must show are missing."""
@@ -422,16 +467,15 @@ def _digest(published: Published, of_parent: str) -> str:
     """
     opportunity = published.opportunity
     others = {term: value for term, value in vars(opportunity).items() if term not in ("document", "parent")}
-    kept = codec.canonical(others)
     limit = "unlimited" if published.spaces == UNLIMITED else ""
-    parts = _digest_of_document(opportunity.document), of_parent, hashlib.sha256(kept).hexdigest(), limit
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    kept = codec.canonical(others).decode()
+    return digest_of(_digest_of_document(opportunity.document), of_parent, kept, limit)
 
 
 def _digest_of_document(document: Json) -> str:
     """Without the number of spaces: our counter applies."""
     content = {term: value for term, value in document.items() if term not in SPACES_TERMS}
-    return hashlib.sha256(codec.canonical(content)).hexdigest()
+    return digest_of(codec.canonical(content).decode())
 
 
 def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:

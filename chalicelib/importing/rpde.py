@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from chalicelib.domain.opportunity_types import EVENTS, OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
+from chalicelib.domain.source_counts import CounterMode
 from chalicelib.importing import defaults_file
 from chalicelib.importing.catalogue import vat
 from chalicelib.importing.defaults import Defaults, DefaultsError
@@ -25,6 +26,7 @@ from chalicelib.importing.intake import Intake, Terms, read_harvest
 from chalicelib.importing.last_pages import LastPages
 from chalicelib.importing.sale import MAX_LEAVING
 from chalicelib.importing.spool import Spool
+from chalicelib.importing.stored import read_stored
 from chalicelib.importing.update import Changes, Counting, TooMuchLeaves, update_inventory
 from chalicelib.importing.web import SiteError, Web
 from chalicelib.services.inventory import Inventory
@@ -112,11 +114,15 @@ def import_rpde(
                 site_pages, site, on_page, spool, log=log, last_pages=last_pages, has_time=has_time
             )
             terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url, options.defaults)
-            intake = read_harvest(harvested, source, terms, spool)
+            stored = read_stored(inventory, source, retry, spool)
+            # Where the source's numbers of spaces count, those of unchanged items are needed, too.
+            is_ours = options.defaults.counter is CounterMode.ours
+            intake = read_harvest(harvested, source, terms, spool, stored if is_ours else None)
             changes = update_inventory(
                 inventory,
                 intake,
                 source,
+                stored=stored,
                 kinds=_read_kinds(harvested),
                 retry=retry,
                 now=now(),

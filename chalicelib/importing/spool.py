@@ -18,7 +18,7 @@ T = TypeVar("T")
 _CACHE_KB = 8_000
 _ROWS_AT_ONCE = 200
 # Smaller values are not worth the time of compressing them.
-_COMPRESSED_FROM = 2_000
+_COMPRESSED_FROM = 1_000
 _PLAIN, _COMPRESSED = b"\0", b"\1"
 
 

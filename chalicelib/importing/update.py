@@ -25,7 +25,6 @@ from chalicelib.importing.gone import (
     Gone,
     GoneItems,
     Standing,
-    imported,
     in_batches,
     look_for_gone,
     patiently,
@@ -34,6 +33,7 @@ from chalicelib.importing.gone import (
 from chalicelib.importing.intake import Intake, LeftOut
 from chalicelib.importing.sale import Leaving
 from chalicelib.importing.spool import SpooledList
+from chalicelib.importing.stored import Stored
 from chalicelib.services.inventory import Document, Inventory, Outcome, outcome_of, seller_outcome
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
@@ -115,6 +115,7 @@ def update_inventory(
     intake: Intake,
     source: str,
     *,
+    stored: Stored,
     kinds: Collection[str],
     retry: RetryPolicy,
     now: datetime,
@@ -125,7 +126,7 @@ def update_inventory(
     dry_run: bool = False,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Changes:
-    """Store what is new or has changed, and withdraw what `source` no longer publishes.
+    """Store what is new or has changed, and withdraw what `source` no longer publishes; `stored` is what it has so far.
 
     `kinds` are the types whose feeds were all read to their end; other types are not withdrawn. Orders on
     withdrawn Opportunities stay valid; for types in `deleted_means_cancelled` they are cancelled, unless the
@@ -142,7 +143,7 @@ def update_inventory(
         SpooledList(spool),
         SpooledList(spool),
     )
-    refused = _others_sellers(inventory, intake, source, retry, changes) - set(shared_sellers)
+    refused = _others_sellers(inventory, intake, source, stored, retry, changes) - set(shared_sellers)
     sellers = {
         seller.id: seller
         for seller in intake.sellers
@@ -151,7 +152,7 @@ def update_inventory(
     # Where the source's numbers count, those of unchanged documents must be compared, too.
     is_ours = counting.mode is CounterMode.ours
     gone = look_for_gone(
-        inventory, intake, refused, sellers, source, kinds, retry, now, settle_children=is_ours
+        inventory, intake, refused, sellers, stored, kinds, retry, now, settle_children=is_ours
     )
     changes.kept, changes.leaving = gone.kept, gone.leaving
     for documents in (intake.parents, intake.children):
@@ -286,7 +287,12 @@ class _Written:
 
 
 def _others_sellers(
-    inventory: Inventory, intake: Intake, source: str, retry: RetryPolicy, changes: Changes
+    inventory: Inventory,
+    intake: Intake,
+    source: str,
+    stored: Stored,
+    retry: RetryPolicy,
+    changes: Changes,
 ) -> set[str]:
     """The Sellers that another import has brought in: this source must not speak for them.
 
@@ -295,7 +301,7 @@ def _others_sellers(
 
     @cache
     def had_before() -> frozenset[str]:
-        return frozenset(listing.opportunity.seller_id for listing in imported(inventory, source, retry))
+        return frozenset(listing.opportunity.seller_id for listing in stored)
 
     refused = set()
     for seller in intake.sellers:

@@ -427,9 +427,14 @@ def outcome_of(document: Document, known: Listing | None) -> Outcome:
         return Outcome.added
     if known.source != document.source:
         return Outcome.elsewhere
-    if not known.deleted and known.source_digest == document.digest:
+    if not known.deleted and is_same_content(known.source_digest, document.digest):
         return Outcome.unchanged
     return Outcome.changed
+
+
+def is_same_content(stored: str | None, digest: str | None) -> bool:
+    """Whether two digests are of the same content. After a point they name what it was made of."""
+    return stored is not None and digest is not None and stored.partition(".")[0] == digest.partition(".")[0]
 
 
 def seller_outcome(

@@ -11,6 +11,7 @@ from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import Seller
 from chalicelib.domain.partner_limits import SHARDS
+from chalicelib.storage import codec
 from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
@@ -50,6 +51,14 @@ class Listing:
     source_digest: str | None = None
     closed: bool = False
     packed: Packed | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def packed_opportunity(self) -> bytes:
+        """The Opportunity as a row keeps it."""
+        known = self.packed
+        # A later version may have been made of this listing.
+        is_known = known is not None and known.opportunity is self.opportunity
+        return known.data if known is not None and is_known else codec.pack(self.opportunity)
 
     @property
     def is_open(self) -> bool:

@@ -26,7 +26,7 @@ from chalicelib.storage.dynamodb.tables import (
 from chalicelib.storage.errors import LaterFormat
 from chalicelib.storage.lists import Place, place_of_opportunity, place_of_order
 from chalicelib.storage.order_documents import pack_order, unpack_order
-from chalicelib.storage.store import Listing
+from chalicelib.storage.store import Listing, Packed
 
 DELETED = "Deleted"
 
@@ -106,7 +106,7 @@ def details_row(tables: Tables, listing: Listing) -> DetailsRow:
     row: DetailsRow = tables.details(
         listing.opportunity.id,
         DETAILS,
-        document=_packed(listing),
+        document=listing.packed_opportunity,
         version=listing.version,
         deleted=listing.deleted,
         source=listing.source,
@@ -136,7 +136,7 @@ def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
     details: dict[str, Mapping[str, Any]] = {
         "opportunity_id": {"S": opportunity.id},
         "part": {"S": DETAILS},
-        "document": {"B": _packed(listing)},
+        "document": {"B": listing.packed_opportunity},
         "version": {"N": str(listing.version)},
         "deleted": {"BOOL": listing.deleted},
         "row_format": {"N": str(FORMAT)},
@@ -169,36 +169,36 @@ def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
     return details, counters
 
 
-def _packed(listing: Listing) -> bytes:
-    known = listing.packed
-    # A later version of a listing may have been made of an earlier one.
-    return (
-        known.data if known and known.opportunity is listing.opportunity else codec.pack(listing.opportunity)
-    )
-
-
 def is_deleted(details: Raw) -> bool:
     return "deleted" in details and bool(details["deleted"]["BOOL"])
 
 
 def read_opportunity(raw: Raw) -> Opportunity:
     """The Opportunity in a details row. Raises Undecodable."""
+    return _read_packed(raw)[0]
+
+
+def _read_packed(raw: Raw) -> tuple[Opportunity, Packed | None]:
     document = raw["document"]
     if "S" in document:  # release 0.1.0 wrote it
-        return codec.from_json(document["S"], Opportunity)
+        return codec.from_json(document["S"], Opportunity), None
     data = document["B"]
-    return codec.unpack(base64.b64decode(data) if isinstance(data, str) else data, Opportunity)
+    data = base64.b64decode(data) if isinstance(data, str) else data
+    opportunity = codec.unpack(data, Opportunity)
+    return opportunity, Packed(opportunity, data)
 
 
 def read_listing(raw: Raw) -> Listing:
     check_format(raw)
+    opportunity, packed = _read_packed(raw)
     return Listing(
-        opportunity=read_opportunity(raw),
+        opportunity=opportunity,
         version=_number(raw, "version"),
         deleted=is_deleted(raw),
         source=_text(raw, "source"),
         source_digest=_text(raw, "source_digest"),
         closed=bool(raw.get("closed", {}).get("BOOL")),
+        packed=packed,
     )
 
 
