@@ -106,7 +106,7 @@ def read_offers(levels: Sequence[Json], around: Surroundings, *, nearest_only: b
 
 
 class InheritedOffers:
-    """The Offers of a parent and its own parents: read once for all children that have none of their own.
+    """The Offers of a parent and its own parents: read once for all children that state none.
 
     They differ between children only by what is around them.
     """

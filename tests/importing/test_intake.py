@@ -146,15 +146,16 @@ def test_what_a_parent_embeds_of_its_children_is_not_published_twice() -> None:
 # --- what changes what ---------------------------------------------------------------------
 
 
-def session_digest(*parents: Json) -> str:
-    return intake(*parents, session(1, of=1)).children[0].digest
+def session_content(*parents: Json) -> str:
+    """The part of the digest that is of the content; the other is of what it was made of."""
+    return intake(*parents, session(1, of=1)).children[0].digest.partition(".")[0]
 
 
 def test_a_child_changes_with_what_it_inherits_and_with_nothing_else_of_its_parent() -> None:
-    before = session_digest(series(1))
-    assert session_digest(series(1, name="Pilates")) != before
-    assert session_digest(series(1, offers=[offer(f"{BASE}/session-series/1", price=6)])) != before
-    assert session_digest(series(1, organizer={**SELLER, "telephone": "020 7946 0000"})) == before
+    before = session_content(series(1))
+    assert session_content(series(1, name="Pilates")) != before
+    assert session_content(series(1, offers=[offer(f"{BASE}/session-series/1", price=6)])) != before
+    assert session_content(series(1, organizer={**SELLER, "telephone": "020 7946 0000"})) == before
 
 
 def test_spaces_at_the_source_are_no_content() -> None:
