@@ -38,6 +38,13 @@ PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if 
 CHILDREN = frozenset(kind.value for kind in OPPORTUNITY_TYPES) - PARENTS
 # Types that can be booked as a whole, and by their children.
 WHOLES = frozenset(kind.value for kind in OPPORTUNITY_TYPES if kind.is_whole)
+# The types of the sub-events that each of them may have.
+PARTS = {
+    whole: frozenset(
+        kind.value for kind, traits in OPPORTUNITY_TYPES.items() if OpportunityType(whole) in traits.parents
+    )
+    for whole in WHOLES
+}
 # What a copy of a child does not contain, because it changes without its parent.
 _NOT_IN_TIMETABLES = frozenset({"offers", *SPACES_TERMS})
 # The terms in which parents embed children.
@@ -366,9 +373,14 @@ def _children_of(holder: Json, holder_type: str, term: str) -> list[Json]:
     """
     if holder_type not in WHOLES:
         return objects(holder.pop(term, None))
-    sold = [child for child in objects(holder.get(term)) if "offers" in child]
+    listed = holder.get(term)
+    sold = [child for child in objects(listed) if "offers" in child]
     if term in holder:
-        holder[term] = [without_terms(child, _NOT_IN_TIMETABLES) for child in objects(holder[term])]
+        # A text is the id of a sub-event, which may be an item of a feed.
+        all_listed = listed if isinstance(listed, list) else [listed]
+        holder[term] = [
+            without_terms(each, _NOT_IN_TIMETABLES) for each in all_listed if isinstance(each, dict | str)
+        ]
     return sold
 
 

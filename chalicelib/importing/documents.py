@@ -79,8 +79,9 @@ class Documents(Sequence[Document]):
         return None if found is None else str(found[0])
 
     def find(self, opportunity_id: str) -> Document | None:
+        """The document of an Opportunity; None also for one that was added without its document."""
         found = self._row(_COLUMNS, opportunity_id)
-        return None if found is None else self._read(found)
+        return None if found is None or found[-1] is None else self._read(found)
 
     def settle(self, opportunity_id: str) -> None:
         self._spool.database.execute(f"UPDATE {self._table} SET settled = 1 WHERE id = ?", (opportunity_id,))

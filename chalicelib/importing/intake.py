@@ -19,7 +19,16 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
-from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, Child, orphan
+from chalicelib.importing.candidates import (
+    CHILDREN,
+    PARENTS,
+    PARTS,
+    WHOLES,
+    Candidate,
+    Candidates,
+    Child,
+    orphan,
+)
 from chalicelib.importing.catalogue import is_described, with_ancestors
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.documents import Documents
@@ -191,11 +200,16 @@ class _Reading:
                 reasons.extend((kept.seller_id, each) for each in kept.reasons)
             elif (document := self._taken(child.candidate, basis=basis)) is not None:
                 take_child(document)
-                if whole_id := _whole_of(document.published.opportunity):
+                if whole_id := whole_of(document.published.opportunity):
                     sub_events.setdefault(whole_id, []).append(child.id)
         for candidate in self._found.parents(WHOLES):
-            if self._lost.get(candidate.id) is None:
-                whole = self._taken(self._complete(candidate), sub_events=sub_events.get(candidate.id, ()))
+            if unread := PARTS[candidate.kind] & self._unread_types:
+                # Taken in without its sub-events, it would be sold beside them.
+                self._refuse(candidate.kind, candidate.id, _unread_feeds(unread), Cause.parent)
+            elif self._lost.get(candidate.id) is None:
+                whole = self._taken(
+                    self._complete(candidate), named=sub_events.get(candidate.id, ()), children=children
+                )
                 if whole is not None:
                     take_child(whole)
         sellers, gaps = self._sellers()
@@ -248,17 +262,44 @@ class _Reading:
     # --- reading ---------------------------------------------------------------------------
 
     def _taken(
-        self, candidate: Candidate, *, basis: str | None = None, sub_events: Sequence[str] = ()
+        self,
+        candidate: Candidate,
+        *,
+        basis: str | None = None,
+        named: Sequence[str] = (),
+        children: Documents | None = None,
     ) -> Document | None:
+        """The document of an item, or None if it is lost; of a course with the `children` that are its sub-events.
+
+        `named` are those that name it as their parent.
+        """
         try:
             published, holder = self._published(candidate)
-            return self._document(with_sub_events(published, sub_events), holder, basis)
+            if children is not None:
+                listed = self._listed_in(published.opportunity, children)
+                published = with_sub_events(published, list({*named, *listed}))
+            return self._document(published, holder, basis)
         except Unreadable as refused:
             self._lose(candidate, str(refused), refused.cause)
         except _WRONG_SHAPE:
             reason = "a property does not have the structure that the specification requires"
             self._lose(candidate, reason, Cause.shape)
         return None
+
+    def _listed_in(self, whole: Opportunity, children: Documents) -> Iterator[str]:
+        """The sub-events that it lists and that are sold singly, also where they do not name it as their parent."""
+        listed = whole.document.get("subEvent") or ()
+        for each in listed if isinstance(listed, list) else [listed]:
+            sub_event = reference(each)
+            if sub_event is None or sub_event == whole.id or children.digest(sub_event) is None:
+                continue
+            document = children.find(sub_event)
+            opportunity = document.published.opportunity if document else self._kept(sub_event)
+            if opportunity is not None and _is_sold(opportunity):
+                yield sub_event
+
+    def _kept(self, opportunity_id: str) -> Opportunity | None:
+        return self._stored.opportunity(opportunity_id) if self._stored else None
 
     def _document(self, published: Published, holder: _Holder | None, basis: str | None) -> Document:
         """The document with what is kept of it, serialised once. Raises Unreadable."""
@@ -389,7 +430,7 @@ class _Reading:
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
-                raise _Refused(f"the feed of {' and '.join(sorted(unread))} could not be read", Cause.parent)
+                raise _Refused(_unread_feeds(unread), Cause.parent)
             raise _Refused(orphan(term, parent_id), Cause.parent)
         facility_use = value.get("aggregateFacilityUse")
         if facility_use is not None and not (isinstance(facility_use, dict) and len(facility_use) > 2):
@@ -452,11 +493,19 @@ class _Reading:
         return tuple(sellers), tuple(gaps)
 
 
-def _whole_of(opportunity: Opportunity) -> str | None:
+def _unread_feeds(kinds: Iterable[str]) -> str:
+    """Why what depends on these feeds is left out."""
+    return f"the feed of {' and '.join(sorted(kinds))} could not be read"
+
+
+def whole_of(opportunity: Opportunity) -> str | None:
     """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
     parent = opportunity.parent or {}
-    is_sold = opportunity.offers or opportunity.unusable_offers
-    return reference(parent) if is_sold and WHOLES.intersection(types_of(parent)) else None
+    return reference(parent) if _is_sold(opportunity) and WHOLES.intersection(types_of(parent)) else None
+
+
+def _is_sold(opportunity: Opportunity) -> bool:
+    return bool(opportunity.offers or opportunity.unusable_offers)
 
 
 def _digest(published: Published, of_parent: str) -> str:

@@ -85,6 +85,13 @@ class Stored:
             opportunity_id, kind, seller_id, bool(is_off), digest, unpacked(reasons) if reasons else ()
         )
 
+    def opportunity(self, opportunity_id: str) -> Opportunity | None:
+        """The Opportunity as it is stored."""
+        found = self._spool.database.execute(
+            f"SELECT opportunity FROM {self._table} WHERE id = ?", (opportunity_id,)
+        ).fetchone()
+        return None if found is None else codec.unpack(found[0], Opportunity)
+
     def __iter__(self) -> Iterator[Listing]:
         for rest, data in self._spool.rows(f"SELECT listing, opportunity FROM {self._table} ORDER BY place"):
             version, deleted, source, digest, closed = unpacked(rest)
