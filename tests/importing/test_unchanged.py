@@ -181,3 +181,28 @@ def test_a_seller_of_another_source_keeps_its_items_out(here: Installation) -> N
     assert again.intake.not_read_again == 6
     assert len(again.changes.left_out) == 8
     assert outcomes(again) == {"withdrawn": 8}
+
+
+def test_a_course_still_takes_spaces_of_a_session_that_is_not_read_again(site: OperatorSite) -> None:
+    """It lists a session of a series, and changes itself: its link with the session stays."""
+    site.list_feed("CourseInstance")
+    shown = {term: value for term, value in session(1, of=1).items() if term != "superEvent"}
+    first, course_id = shown["@id"], f"{BASE}/courses/1"
+    course = {
+        **shown,
+        "@type": "CourseInstance",
+        "@id": course_id,
+        "name": "Course",
+        "organizer": SELLER,
+        "offers": [offer(course_id, 20.0)],
+        "subEvent": [first],
+    }
+    site.publish(course)
+    here = Installation(site)
+    here.take()
+    site.publish({**course, "name": "Another name"})
+    again = here.take()
+    assert (again.intake.not_read_again, outcomes(again)["changed"]) == (6, 1)
+    found, _ = here.world.store.listings([course_id])[course_id]
+    stored = found.opportunity
+    assert (stored.name, stored.sub_events) == ("Another name", (first,))
