@@ -20,6 +20,7 @@ from chalicelib.booking.proposal_ends import (
     with_end,
 )
 from chalicelib.booking.requests import OrderRequest, ProposalBookingRequest
+from chalicelib.booking.sub_events import as_taken
 from chalicelib.domain.errors import (
     OpenBookingError,
     OpportunityHasInsufficientCapacityError,
@@ -116,12 +117,13 @@ def book_proposal(
     check_reconciliation(request.payment, moment.policy.reconciliation)
     if reason := _why_not_honoured(order, snapshot):
         return _ended(order, reason)
-    if short_of := _short_of_spaces(order, snapshot):
+    proposed = replace(order, items=_as_taken(order.items, snapshot, moment))
+    if short_of := _short_of_spaces(proposed, snapshot):
         error = OpportunityHasInsufficientCapacityError("No space is left.", instance=short_of)
         return _ended(order, NO_SPACE_NOTE, error)
 
     booked = replace(
-        as_booked(order, moment),
+        as_booked(proposed, moment),
         payment=request.payment,
         # A repeated P still gets its own answer.
         proposal_answer=order.answer,
@@ -164,6 +166,17 @@ def _short_of_spaces(order: Order, snapshot: Snapshot) -> str | None:
         if known is not None and known.capacity.spaces_free_to(known.hold) < hold.spaces:
             return opportunity_id
     return None
+
+
+def _as_taken(items: tuple[OrderItem, ...], snapshot: Snapshot, moment: Moment) -> tuple[OrderItem, ...]:
+    """The items without the sub-events that take no place any more, as far as no space of these is left."""
+    wanted = spaces_wanted(items)
+    return tuple(
+        replace(item, opportunity=as_taken(item.opportunity, snapshot, wanted, moment.now))
+        if item.opportunity is not None and item.opportunity.sub_events
+        else item
+        for item in items
+    )
 
 
 def _revision(order: Order, opportunity_id: str, snapshot: Snapshot) -> int | None:
@@ -253,7 +266,13 @@ def _place(
     answer = render(replace(order, items=_with_spaces_after(order.items)) if takes_spaces else order)
     order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
-    held = moves(order.key, holds_before(snapshot, moment.now), order.holds(), snapshot, order.sold())
+    held = (
+        # A proposal that takes no space is made only if there is one, also of the sub-events, which are not read.
+        replace(move, if_available=not takes_spaces)
+        for move in moves(
+            order.key, holds_before(snapshot, moment.now), order.holds(), snapshot, order.sold()
+        )
+    )
     saved = save_order(order, existing, outdated=outdated_counters(order.key, snapshot, moment.now))
     return Decision(Answer(order, usage=usage), (saved, *held))
 

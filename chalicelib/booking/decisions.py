@@ -76,7 +76,7 @@ class MoveHold:
     if the counters do not change.
     `ends_before_others`: this lease ends before every other one on the Opportunity. `limits`, if given, are
     those that the partner's leases on the Opportunity must not exceed. `may_be_closed`: it need not be open for
-    booking.
+    booking. `if_available`: the spaces must be left also if the hold takes none of them.
     """
 
     opportunity_id: str
@@ -87,6 +87,7 @@ class MoveHold:
     ends_before_others: bool = False
     limits: PartnerLimits | None = None
     may_be_closed: bool = False
+    if_available: bool = False
 
     @property
     def spaces_taken(self) -> int:
@@ -94,6 +95,13 @@ class MoveHold:
         return (self.after.taken_spaces if self.after else 0) - (
             self.before.taken_spaces if self.before else 0
         )
+
+    @property
+    def spaces_needed(self) -> int:
+        """How many spaces must be left; none if this is not positive."""
+        if not self.if_available or self.after is None:
+            return self.spaces_taken
+        return self.after.spaces - (self.before.taken_spaces if self.before else 0)
 
     @property
     def leased_more(self) -> int:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from chalicelib.booking.access import with_channel
 from chalicelib.booking.cancel import change_items
-from chalicelib.booking.decisions import Change, Decision, Moment, Snapshot, save_order
+from chalicelib.booking.decisions import Change, Decision, Moment, OpportunitySnapshot, Snapshot, save_order
 from chalicelib.booking.holding import moves
 from chalicelib.booking.proposal_ends import (
     CANCELLED_NOTE,
@@ -27,7 +27,7 @@ from chalicelib.domain.lifecycle import (
     TransitionRefused,
     next_item_status,
 )
-from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
+from chalicelib.domain.limits import MAX_MOVES, MAX_OPPORTUNITIES_KEPT
 from chalicelib.domain.opportunities import EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 
@@ -196,22 +196,44 @@ def _sub_events_of(
     """The sub-events of which the item takes a space from now on.
 
     A place was sold before a new one was offered singly. Where that has no space for it, it is not counted there:
-    what was booked stays booked.
+    what was booked stays booked. An OrderProposal that takes no spaces gets all of them: B checks these (B-18).
     """
     assert item.opportunity is not None
-    counted = {each for other in order.items for each in other.takes}
-    places = sum(opportunity.id in other.takes[:1] for other in order.items)
+    before = item.opportunity.sub_events
+    kept = set(before).intersection(opportunity.sub_events)
+    counted = {opportunity.id, *kept}
+    counted.update(
+        each for other in order.items if not _is_place_in(other, opportunity) for each in other.takes
+    )
+    moved = len(before) - len(kept)
+    takes_spaces = order.open_proposal is None or order.open_proposal.holds_spaces
     taken = []
     for sub_event in opportunity.sub_events:
-        if sub_event not in item.opportunity.sub_events:
+        if sub_event not in kept:
             known = snapshot.stored(sub_event)
-            is_unknown = known is None and sub_event in snapshot.absent
-            is_full = known is not None and known.capacity.spaces_free_to(known.hold) < places
-            if is_unknown or is_full or len(counted | {sub_event}) > MAX_OPPORTUNITIES_KEPT:
+            if known is None and sub_event in snapshot.absent:
+                continue
+            if takes_spaces and known is not None and _is_short(known, sub_event, opportunity, order):
+                continue
+            if len(counted | {sub_event}) > MAX_OPPORTUNITIES_KEPT or moved >= MAX_MOVES:
                 continue
             counted.add(sub_event)
+            moved += 1
         taken.append(sub_event)
     return tuple(taken)
+
+
+def _is_place_in(item: OrderItem, opportunity: Opportunity) -> bool:
+    return item.holds_a_space and opportunity.id in item.takes[:1]
+
+
+def _is_short(known: OpportunitySnapshot, sub_event: str, opportunity: Opportunity, order: Order) -> bool:
+    """Whether the sub-event has too few spaces for the places in the whole and what else the Order takes of it."""
+    wanted = sum(
+        _is_place_in(item, opportunity) or (item.holds_a_space and sub_event in item.takes)
+        for item in order.items
+    )
+    return known.capacity.spaces_free_to(known.hold) < wanted
 
 
 def _followed(

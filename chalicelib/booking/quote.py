@@ -1,11 +1,13 @@
 """C1, C2 and OrderQuote Deletion: prices, availability, and leases."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.assessment import Assessment, assess, check_parties, remaining_total
 from chalicelib.booking.decisions import (
     Answer,
+    Change,
     Decision,
     Moment,
     Snapshot,
@@ -50,16 +52,16 @@ def quote(
         is_leased = state is OrderState.quote
         if is_leased:
             return _with_kept_lease(order, snapshot, moment)
-        # No commit checks the sub-events of a course, so they are read.
-        return Decision(Answer(order), unread=unread_sub_events(order.items, snapshot))
+        return _without_lease(Answer(order), order.items, snapshot)
 
     order, usage = with_lease(order, snapshot, moment, with_customer=with_customer)
     before = holds_before(snapshot, moment.now)
     if order.lease_expires_at is None:
         answer = Answer(order, usage=usage)
         if existing is None or state is not OrderState.quote:
-            return Decision(answer)
-        return Decision(answer, (remove_order(existing), *moves(order.key, before, {})))
+            return _without_lease(answer, order.items, snapshot)
+        released: tuple[Change, ...] = (remove_order(existing), *moves(order.key, before, {}))
+        return _without_lease(answer, order.items, snapshot, released)
     order = next_version(order, existing)
     held = (
         replace(move, limits=moment.policy.limits)
@@ -68,6 +70,13 @@ def quote(
     outdated = outdated_counters(order.key, snapshot, moment.now)
     saved = save_order(without_personal_data(order), existing, outdated=outdated)
     return Decision(Answer(order, usage=usage), (saved, *held))
+
+
+def _without_lease(
+    answer: Answer, items: Iterable[OrderItem], snapshot: Snapshot, changes: tuple[Change, ...] = ()
+) -> Decision[Answer]:
+    """The answer for items that are not leased: as no commit checks their sub-events, these are read."""
+    return Decision(answer, changes, unread=unread_sub_events(items, snapshot))
 
 
 def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decision[Answer]:
@@ -81,13 +90,17 @@ def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decisi
     before = holds_before(snapshot, moment.now)
     left = {key: hold.spaces for key, hold in before.items() if hold.state is HoldState.leased}
     kept: list[OrderItem] = []
+    others: list[OrderItem] = []
     for item in order.items:
         if item.takes and all(left.get(each, 0) > 0 for each in item.takes):
             for each in item.takes:
                 left[each] -= 1
             kept.append(item)
+        else:
+            others.append(item)
     if not kept:
-        return Decision(Answer(order), (remove_order(existing), *moves(order.key, before, {})))
+        released: tuple[Change, ...] = (remove_order(existing), *moves(order.key, before, {}))
+        return _without_lease(Answer(order), others, snapshot, released)
     lease = replace(
         order,
         items=tuple(kept),
@@ -107,7 +120,8 @@ def _with_kept_lease(order: Order, snapshot: Snapshot, moment: Moment) -> Decisi
             ),
         )
     held = moves(order.key, before, lease.holds(), snapshot, lease.sold())
-    return Decision(Answer(order), (save_order(without_personal_data(lease), existing), *held))
+    saved = save_order(without_personal_data(lease), existing)
+    return _without_lease(Answer(order), others, snapshot, (saved, *held))
 
 
 def delete_quote(snapshot: Snapshot, now: datetime, *, seller_id: str | None) -> Decision[None]:

@@ -33,7 +33,7 @@ from chalicelib.domain.lifecycle import (
     OrderItemStatus,
     next_item_status,
 )
-from chalicelib.domain.limits import MAX_OPPORTUNITIES_KEPT
+from chalicelib.domain.limits import MAX_MOVES, MAX_OPPORTUNITIES_KEPT
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, spaces_wanted
 from chalicelib.domain.parties import Json
@@ -169,18 +169,26 @@ def check_spaces(
 def check_opportunities(
     items: tuple[OrderItem, ...], choices: Mapping[str, tuple[str, str]], snapshot: Snapshot
 ) -> None:
-    """Refuse a replacement that leaves an Order with more Opportunities than its row and a transaction hold.
+    """Refuse a replacement with more Opportunities than the Order may keep, or than one transaction changes.
 
     Raises OpportunityIsInConflictError.
     """
     before = {each for item in items for each in (item.opportunity_id, *item.takes)}
     after = {each for item in items if item.id not in choices for each in (item.opportunity_id, *item.takes)}
+    new: set[str] = set()
     for opportunity_id, _ in choices.values():
         known = snapshot.opportunities.get(opportunity_id)
-        after.update(known.opportunity.takes if known else (opportunity_id,))
+        new.update(known.opportunity.takes if known else (opportunity_id,))
+    after |= new
     if len(after) > max(MAX_OPPORTUNITIES_KEPT, len(before)):
         raise OpportunityIsInConflictError(
             f"An order may have at most {MAX_OPPORTUNITIES_KEPT} different opportunities."
+        )
+    moved = {each for item in items if item.id in choices for each in item.takes}
+    if len(moved | new) > MAX_MOVES:
+        raise OpportunityIsInConflictError(
+            f"One replacement takes and releases spaces of at most {MAX_MOVES} opportunities: replace fewer items"
+            " at once."
         )
 
 

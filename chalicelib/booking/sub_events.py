@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.decisions import OpportunitySnapshot, Snapshot
-from chalicelib.domain.opportunities import Opportunity
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import OrderItem
 
 
@@ -18,13 +18,14 @@ def as_taken(
 ) -> Opportunity:
     """The Opportunity with those sub-events of which a booking now takes a space.
 
-    One that can no longer be booked, as it is over, cancelled or withdrawn, does not prevent a booking of the
-    whole: it is left out if it has too few spaces. `wanted` are the spaces that the request takes.
+    One that can no longer be attended, as it is over, cancelled or withdrawn, does not prevent a booking of the
+    whole: it is left out if it has too few spaces. One that is only closed for booking takes place: it counts as
+    any other. `wanted` are the spaces that the request takes.
     """
 
     def is_taken(sub_event: str) -> bool:
         known = snapshot.stored(sub_event)
-        if known is None or not _is_past_booking(sub_event, known, snapshot, now):
+        if known is None or not _takes_no_place(sub_event, known, snapshot, now):
             return True
         return known.capacity.spaces_free_to(known.hold) >= wanted.get(sub_event, 0)
 
@@ -45,7 +46,7 @@ def unread_sub_events(items: Iterable[OrderItem], snapshot: Snapshot) -> tuple[s
     return tuple(each for each in taken if snapshot.stored(each) is None and each not in snapshot.absent)
 
 
-def _is_past_booking(sub_event: str, known: OpportunitySnapshot, snapshot: Snapshot, now: datetime) -> bool:
+def _takes_no_place(sub_event: str, known: OpportunitySnapshot, snapshot: Snapshot, now: datetime) -> bool:
     ends_at = known.opportunity.ends_at or known.opportunity.starts_at
     is_over = ends_at is not None and ends_at <= now
-    return is_over or not known.capacity.open_for_booking or sub_event in snapshot.withdrawn
+    return is_over or known.opportunity.status in NOT_TAKING_PLACE or sub_event in snapshot.withdrawn

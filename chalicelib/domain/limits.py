@@ -24,6 +24,8 @@ MAX_ITEMS = 200
 MAX_OPPORTUNITIES = 24
 # A replacement may add to those that were booked; all of them are still cancelled in one transaction.
 MAX_OPPORTUNITIES_KEPT = 32
+# A transaction of 100 rows has two for each Opportunity whose spaces move, the Order, its counters, and what ends it.
+MAX_MOVES = 48
 
 MAX_CUSTOMER_BYTES = 100 * 1024
 MAX_BROKER_BYTES = 16 * 1024
@@ -70,6 +72,12 @@ LIMITS: tuple[Limit, ...] = (
         MAX_OPPORTUNITIES_KEPT,
         "opportunities",
         "The Seller's replacement is refused",
+    ),
+    Limit(
+        "Opportunities of which one replacement takes or releases spaces",
+        MAX_MOVES,
+        "opportunities",
+        "The Seller's replacement is refused: fewer items can be replaced at once",
     ),
     Limit("`customer`", MAX_CUSTOMER_BYTES, "bytes", _REFUSED),
     Limit("`broker`", MAX_BROKER_BYTES, "bytes", _REFUSED),

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.domain.bookability import Barrier, UnusableOffer
+from chalicelib.domain.bookability import Barrier, Reason, UnusableOffer
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
@@ -73,6 +74,12 @@ class Opportunity:
         return (self.id, *self.sub_events)
 
     @property
+    def too_many_sub_events(self) -> Barrier | None:
+        """The barrier of one that takes spaces of more Opportunities than one Order does, or None (decision 26)."""
+        number = len(self.sub_events)
+        return Barrier(Reason.sub_events, str(number)) if len(self.takes) > MAX_OPPORTUNITIES else None
+
+    @property
     def name(self) -> str:
         """What people call it: its own name or else its parent's, empty where nothing has one."""
         names = (source.get("name") for source in _sources(self))
@@ -105,6 +112,8 @@ class Opportunity:
             return "This activity is over."
         if self.barriers:
             return self.barriers[0].text
+        if self.too_many_sub_events is not None:  # however they were set
+            return self.too_many_sub_events.text
         return offer.why_not_for_sale(self.starts_at, now, at_desk=at_desk)
 
     def as_ordered(self) -> "Opportunity":

@@ -35,6 +35,13 @@ PARENTS = frozenset(kind.value for kind, traits in OPPORTUNITY_TYPES.items() if 
 CHILDREN = frozenset(kind.value for kind in OPPORTUNITY_TYPES) - PARENTS
 # Types that can be booked as a whole, and by their children.
 WHOLES = frozenset(kind.value for kind in OPPORTUNITY_TYPES if kind.is_whole)
+# The types of the sub-events that each of them may have.
+PARTS = {
+    whole: frozenset(
+        kind.value for kind, traits in OPPORTUNITY_TYPES.items() if OpportunityType(whole) in traits.parents
+    )
+    for whole in WHOLES
+}
 # What a copy of a child does not contain, because it changes without its parent.
 _NOT_IN_TIMETABLES = frozenset({"offers", *SPACES_TERMS})
 # The terms in which parents embed children.

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.parties import Seller
-from chalicelib.importing.intake import Intake
+from chalicelib.importing.intake import Intake, LeftOut, whole_of
 from chalicelib.importing.sale import Leaving, is_on_sale, stays_on_sale
 from chalicelib.importing.spool import Spool, SpooledList
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.wire.unreadable import Cause
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ def look_for_gone(
     old_sellers: dict[str, Seller] = {}
     sellers = ChainMap(dict(new_sellers), old_sellers)
     gone = GoneItems(intake.spool)
+    unread: dict[str, str] = {}
     for listing in imported(inventory, source, retry):
         opportunity = listing.opportunity
         if opportunity.seller_id not in old_sellers:
@@ -151,8 +153,25 @@ def look_for_gone(
         else:
             gone.kept[opportunity.type.value] += 1
             will_be = was_on_sale
+            if whole_id := whole_of(opportunity):
+                unread[whole_id] = opportunity.id
         gone.leaving.count(was_on_sale, will_be)
+    _leave_as_they_are(unread, intake)
     return gone
+
+
+def _leave_as_they_are(unread: Mapping[str, str], intake: Intake) -> None:
+    """Take in no course of which a sub-event stays on sale and was not read: it would be sold beside that.
+
+    `unread`: a sub-event of each.
+    """
+    for whole_id, sub_event in unread.items():
+        document = intake.children.find(whole_id)
+        if document is not None:
+            intake.children.settle(whole_id)
+            kind = document.published.opportunity.type.value
+            reason = f"its sub-event {sub_event} is in none of the feeds that could be read"
+            intake.left_out.append(LeftOut(kind, whole_id, reason, Cause.parent))
 
 
 def _parent_type(opportunity: Opportunity) -> str:

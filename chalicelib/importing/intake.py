@@ -19,7 +19,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
 from chalicelib.importing.bookability import NotBookable, own_reasons
-from chalicelib.importing.candidates import CHILDREN, PARENTS, WHOLES, Candidate, Candidates, orphan
+from chalicelib.importing.candidates import CHILDREN, PARENTS, PARTS, WHOLES, Candidate, Candidates, orphan
 from chalicelib.importing.catalogue import is_described, with_ancestors
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.documents import Documents
@@ -167,10 +167,13 @@ class _Reading:
         for candidate in self._found.children():
             if (document := self._taken(candidate)) is not None:
                 take_child(document)
-                if whole_id := _whole_of(document.published.opportunity):
+                if whole_id := whole_of(document.published.opportunity):
                     sub_events.setdefault(whole_id, []).append(candidate.id)
         for candidate in self._found.parents(WHOLES):
-            if self._lost.get(candidate.id) is None:
+            if unread := PARTS[candidate.kind] & self._unread_types:
+                # Taken in without its sub-events, it would be sold beside them.
+                self._refuse(candidate.kind, candidate.id, _unread_feeds(unread), Cause.parent)
+            elif self._lost.get(candidate.id) is None:
                 published = self._published(self._complete(candidate))
                 published = with_sub_events(published, sub_events.get(candidate.id, ()))
                 take_child(Document(published, self._source, _content(published)))
@@ -329,7 +332,7 @@ class _Reading:
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
-                raise _Refused(f"the feed of {' and '.join(sorted(unread))} could not be read", Cause.parent)
+                raise _Refused(_unread_feeds(unread), Cause.parent)
             raise _Refused(orphan(term, parent_id), Cause.parent)
         facility_use = value.get("aggregateFacilityUse")
         if facility_use is not None and not (isinstance(facility_use, dict) and len(facility_use) > 2):
@@ -392,7 +395,12 @@ class _Reading:
         return tuple(sellers), tuple(gaps)
 
 
-def _whole_of(opportunity: Opportunity) -> str | None:
+def _unread_feeds(kinds: Iterable[str]) -> str:
+    """Why what depends on these feeds is left out."""
+    return f"the feed of {' and '.join(sorted(kinds))} could not be read"
+
+
+def whole_of(opportunity: Opportunity) -> str | None:
     """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
     parent = opportunity.parent or {}
     is_sold = opportunity.offers or opportunity.unusable_offers

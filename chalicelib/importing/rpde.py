@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from chalicelib.domain.opportunity_types import EVENTS, OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
 from chalicelib.importing import defaults_file
+from chalicelib.importing.candidates import PARTS
 from chalicelib.importing.catalogue import vat
 from chalicelib.importing.defaults import Defaults, DefaultsError
 from chalicelib.importing.harvest import Feed, Harvest, Log, OutOfTime, harvest, read_site
@@ -142,12 +143,16 @@ def _limit(options: ImportOptions) -> Decimal:
 
 
 def _read_kinds(harvested: Harvest) -> set[str]:
-    """The types that may be withdrawn: their feeds were read to the end, and those of all that they inherit from."""
+    """The types that may be withdrawn: their feeds were read to the end, and those of all that they depend on.
+
+    They depend on what they inherit from, and a course on its sub-events.
+    """
     failed = {feed.kind for feed in harvested.failed}
     return {
         feed.kind
         for feed in harvested.feeds
-        if feed.kind not in failed and not failed & _inherits_from(feed.kind)
+        if feed.kind not in failed
+        and not failed & (_inherits_from(feed.kind) | PARTS.get(feed.kind, frozenset()))
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.capacity import UNLIMITED
-from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
@@ -147,8 +146,7 @@ def with_sub_events(published: Published, sub_events: Sequence[str]) -> Publishe
     if not sub_events:
         return published
     opportunity = replace(published.opportunity, sub_events=tuple(sorted(sub_events)))
-    if len(opportunity.takes) > MAX_OPPORTUNITIES:
-        too_many = barrier(Reason.sub_events, str(len(sub_events)))
+    if (too_many := opportunity.too_many_sub_events) is not None:
         opportunity = replace(opportunity, barriers=(*opportunity.barriers, too_many))
     return replace(published, opportunity=opportunity)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -47,6 +48,9 @@ BADMINTON: Json = {
     "inScheme": "https://openactive.io/facility-types",
     "prefLabel": "Badminton Court",
 }
+
+
+_COURSE_DAYS = (("start", 0), ("end", 7))
 
 
 def seller_id(number: int) -> str:
@@ -212,6 +216,66 @@ class PublishedInventory(ABC):
         self.publish(document, court | {"aggregateFacilityUse": facility})
         return Bookable(slot_id, f"{slot_id}#/offers/1", "Slot", seller)
 
+    def course(
+        self,
+        spaces: int = 10,
+        sessions: Sequence[int] = (10, 10),
+        price: float = 10,
+        *,
+        starts_in: timedelta = timedelta(days=2),
+        offer: Json | None = None,
+        more: Sequence[str] = (),
+    ) -> tuple[Bookable, ...]:
+        """Publish a CourseInstance and its Events that are also sold singly, each with its spaces; the course first.
+
+        `more` are the ids of other sub-events, which it has too.
+        """
+        number = self.next_number()
+        starts_at = self.now() + starts_in
+        course_id = f"{IDENTIFIERS}/course-instances/{number}"
+        terms = {"name": "Adult", "priceCurrency": "GBP", "allowCustomerCancellationFullRefund": True}
+
+        def an_event(event_id: str, left: int, **times: str) -> Json:
+            return {
+                "@id": event_id,
+                "name": "Swimming",
+                "url": "https://kings.example/swimming",
+                "activity": [YOGA],
+                "location": PLACE,
+                "organizer": a_seller_document(),
+                "maximumAttendeeCapacity": max(left, 1),
+                "remainingAttendeeCapacity": left,
+                "offers": [
+                    {
+                        "@type": "Offer",
+                        "@id": f"{event_id}#/offers/1",
+                        "price": price,
+                        **terms,
+                        **(offer or {}),
+                    }
+                ],
+                **times,
+            }
+
+        days = {f"{term}Date": f"{starts_at + timedelta(days=day):%Y-%m-%d}" for term, day in _COURSE_DAYS}
+        course = an_event(course_id, spaces, **{"@type": "CourseInstance"}, **days)
+        parts = [
+            an_event(
+                f"{IDENTIFIERS}/events/{number}-{n}",
+                left,
+                **{"@type": "Event", "superEvent": course_id},
+                startDate=instant(starts_at + timedelta(hours=n)),
+                endDate=instant(starts_at + timedelta(hours=n + 1)),
+            )
+            for n, left in enumerate(sessions)
+        ]
+        self.publish(course, sub_events=[*(part["@id"] for part in parts), *more])
+        for part in parts:
+            self.publish(part, course)
+        return tuple(
+            Bookable(each["@id"], each["offers"][0]["@id"], each["@type"]) for each in (course, *parts)
+        )
+
     def publish(
         self,
         document: Json,
@@ -219,9 +283,16 @@ class PublishedInventory(ABC):
         *,
         attendee: tuple[str, ...] = (),
         form: tuple[Json, ...] = (),
+        sub_events: Sequence[str] = (),
     ) -> None:
         """Put a document into the inventory, or its next version."""
-        published = read_opportunity(document, parent, attendee_details_required=attendee, intake_form=form)
+        published = read_opportunity(
+            document,
+            parent,
+            attendee_details_required=attendee,
+            intake_form=form,
+            sub_events=sub_events,
+        )
         known = self.store.listings([document["@id"]]).get(document["@id"])
         version = known[0].version + 1 if known else 1
         opportunity = replace(published.opportunity, revision=version)

@@ -153,7 +153,7 @@ class MemoryStore:
             capacity.revision != move.revision or not (capacity.open_for_booking or move.may_be_closed)
         ):
             return OpportunityChanged(key)
-        if capacity.spaces_left < move.spaces_taken:
+        if capacity.spaces_left < move.spaces_needed:
             return TooFewSpaces(key, capacity.spaces_left, capacity.spaces_leased)
         if not move.is_within_limits(capacity.share_of(move.order.partner_id)):
             return LeasesLimited(key)

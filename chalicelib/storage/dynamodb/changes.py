@@ -137,8 +137,8 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
         *_requested(tables, move.requested_more),
     ]
     condition = capacity.opportunity_id.exists()
-    if move.spaces_taken > 0:
-        condition &= capacity.spaces_left >= move.spaces_taken
+    if move.spaces_needed > 0:
+        condition &= capacity.spaces_left >= move.spaces_needed
     if move.revision is not None:
         condition &= _is_current(tables, move)
     if (within_limits := shares.within_limits(move)) is not None:
@@ -170,7 +170,7 @@ def _why_not(move: MoveHold, old: Raw | None) -> Reason:
         found.revision != move.revision or not (found.open_for_booking or move.may_be_closed)
     ):
         return OpportunityChanged(move.opportunity_id)
-    if found.spaces_left < move.spaces_taken:
+    if found.spaces_left < move.spaces_needed:
         return TooFewSpaces(move.opportunity_id, found.spaces_left, found.spaces_leased)
     if not move.is_within_limits(found.share_of(move.order.partner_id)):
         return LeasesLimited(move.opportunity_id)
