@@ -184,7 +184,7 @@ def race_for_leases(
 
 def outcome(installation: Installation, session: Bookable, answers: Sequence[Answer]) -> Outcome:
     sold = [answer for answer in answers if answer.status == 201]
-    refused = [answer for answer in answers if answer.status == 409 and _is_full(answer)]
+    refused = [answer for answer in answers if answer.status == 409 and is_refused_as_full(answer)]
     capacity = installation.capacity(session)
     return Outcome(
         sold=len(sold),
@@ -196,7 +196,8 @@ def outcome(installation: Installation, session: Bookable, answers: Sequence[Ans
     )
 
 
-def _is_full(answer: Answer) -> bool:
+def is_refused_as_full(answer: Answer) -> bool:
+    """Whether an item was refused because too few spaces are left."""
     return "orderedItem" in answer.json and bool(FULL.intersection(answer.item_errors()))
 
 

@@ -327,9 +327,14 @@ def _children_of(holder: Json, holder_type: str, term: str) -> list[Json]:
     """
     if holder_type not in WHOLES:
         return objects(holder.pop(term, None))
-    sold = [child for child in objects(holder.get(term)) if "offers" in child]
+    listed = holder.get(term)
+    sold = [child for child in objects(listed) if "offers" in child]
     if term in holder:
-        holder[term] = [without_terms(child, _NOT_IN_TIMETABLES) for child in objects(holder[term])]
+        # A text is the id of a sub-event, which may be an item of a feed.
+        all_listed = listed if isinstance(listed, list) else [listed]
+        holder[term] = [
+            without_terms(each, _NOT_IN_TIMETABLES) for each in all_listed if isinstance(each, dict | str)
+        ]
     return sold
 
 

@@ -175,7 +175,9 @@ class _Reading:
                 self._refuse(candidate.kind, candidate.id, _unread_feeds(unread), Cause.parent)
             elif self._lost.get(candidate.id) is None:
                 published = self._published(self._complete(candidate))
-                published = with_sub_events(published, sub_events.get(candidate.id, ()))
+                named = sub_events.get(candidate.id, ())
+                listed = _listed_in(published.opportunity, children)
+                published = with_sub_events(published, list({*named, *listed}))
                 take_child(Document(published, self._source, _content(published)))
         sellers, gaps = self._sellers()
         return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool)
@@ -403,8 +405,21 @@ def _unread_feeds(kinds: Iterable[str]) -> str:
 def whole_of(opportunity: Opportunity) -> str | None:
     """The course or HeadlineEvent that takes a space of it, because it is sold singly, too (decision 26)."""
     parent = opportunity.parent or {}
-    is_sold = opportunity.offers or opportunity.unusable_offers
-    return reference(parent) if is_sold and WHOLES.intersection(types_of(parent)) else None
+    return reference(parent) if _is_sold(opportunity) and WHOLES.intersection(types_of(parent)) else None
+
+
+def _is_sold(opportunity: Opportunity) -> bool:
+    return bool(opportunity.offers or opportunity.unusable_offers)
+
+
+def _listed_in(whole: Opportunity, children: Documents) -> Iterator[str]:
+    """The sub-events that it lists and that are sold singly, also where they do not name it as their parent."""
+    listed = whole.document.get("subEvent") or ()
+    for each in listed if isinstance(listed, list) else [listed]:
+        sub_event = reference(each)
+        document = children.find(sub_event) if sub_event and sub_event != whole.id else None
+        if document is not None and _is_sold(document.published.opportunity):
+            yield sub_event
 
 
 def _content(published: Published) -> tuple[Json | None, ...]:

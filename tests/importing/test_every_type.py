@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from chalicelib.domain.capacity import UNLIMITED
@@ -29,8 +30,70 @@ COURSE, FIRST, SECOND = f"{BASE}/courses/1", f"{BASE}/events/1", f"{BASE}/events
 MATCH, SEMI_FINAL = f"{BASE}/headline-events/1", f"{BASE}/events/3"
 WALK, VIDEO = f"{BASE}/events/4", f"{BASE}/videos/1"
 KINDS = ("CourseInstance", "HeadlineEvent", "Event", "OnDemandEvent", "EventSeries")
+
+
+def by_id(data: Published) -> dict[str, Json]:
+    return {document["@id"]: document for document in data.documents}
+
+
+def embedded_children(data: Published) -> Published:
+    """The Events in `subEvent` of what they belong to."""
+    documents = by_id(data)
+    child = documents[FIRST]
+    data.documents.remove(child)
+    documents[COURSE]["subEvent"].append({term: child[term] for term in child if term != "superEvent"})
+    return data
+
+
+def children_in_their_feed(data: Published) -> Published:
+    """Each Event as an item that names its `superEvent`; what they belong to does not list those that are sold."""
+    match = by_id(data)[MATCH]
+    data.documents += [{**child, "superEvent": MATCH} for child in match.pop("subEvent")]
+    data.documents.append(
+        {"@type": "Event", "@id": SECOND, "superEvent": COURSE, **TIMES, "name": "Only shown"}
+    )
+    return data
+
+
+def children_listed_only(data: Published) -> Published:
+    """The Events are items that name no parent; what they belong to lists them."""
+    documents = by_id(data)
+    course, match, first = documents[COURSE], documents[MATCH], documents[FIRST]
+    [semi_final] = match["subEvent"]
+    del first["superEvent"]
+    first["organizer"] = semi_final["organizer"] = SELLER
+    match["subEvent"] = [SEMI_FINAL]
+    course["subEvent"].append({"@type": "Event", "@id": FIRST, **TIMES})
+    data.documents.append(semi_final)
+    return data
+
+
+def embedded_parents(data: Published) -> Published:
+    """What an Event belongs to, inside it, too."""
+    documents = by_id(data)
+    documents[FIRST]["superEvent"] = {**documents[COURSE]}
+    return data
+
+
+def event_series_on_top(data: Published) -> Published:
+    """The organizer is that of an EventSeries: one of its own feed, and one embedded."""
+    documents = by_id(data)
+    top = {"@type": "EventSeries", "@id": f"{BASE}/series/2", "organizer": SELLER}
+    for event_id, series in ((MATCH, top["@id"]), (WALK, top)):
+        del documents[event_id]["organizer"]
+        documents[event_id]["superEvent"] = series
+    data.documents.append(top)
+    return data
+
+
+TIMES = {"startDate": START, "endDate": END}
 DIALECTS = (
     lambda data: data,
+    embedded_children,
+    children_in_their_feed,
+    children_listed_only,
+    embedded_parents,
+    event_series_on_top,
     aliases,
     plain_http,
     bare,
@@ -202,3 +265,81 @@ def inventory_spaces(here: Installation, opportunity_id: str) -> int:
     capacity = here.world.store.listings([opportunity_id])[opportunity_id][1]
     assert capacity is not None
     return capacity.spaces_left
+
+
+# --- never more permissive ------------------------------------------------------------------
+
+# What plain open data often does not state.
+OMITTED = sorted({term for document in operators_data() for term in document if not term.startswith("@")})
+
+
+def taken_of(here: Installation) -> dict[str, frozenset[str]]:
+    """What can be booked now, each with all of which it takes a space."""
+    return {
+        event_id: frozenset(listing.opportunity.takes)
+        for event_id in (COURSE, FIRST, SECOND, MATCH, SEMI_FINAL, WALK, VIDEO)
+        if here.on_sale(event_id) and (listing := here.listing(event_id)) is not None
+    }
+
+
+@pytest.mark.parametrize("term", OMITTED)
+@pytest.mark.parametrize(
+    "form", [data, lambda: children_in_their_feed(data()), lambda: children_listed_only(data())]
+)
+def test_what_a_source_omits_never_allows_more(form: Callable[[], Published], term: str) -> None:
+    """A course never takes fewer spaces, as long as its session names it, or is named by it."""
+    complete = Installation()
+    complete.take(site_of(form()))
+    before = taken_of(complete)
+    for number in range(len(form().documents)):
+        published = form()
+        published.documents[number].pop(term, None)
+        here = Installation()
+        here.take(site_of(published))
+        after = taken_of(here)
+        assert after.keys() <= before.keys()
+        is_link = term in ("superEvent", "subEvent")
+        for event_id, takes in after.items():
+            sold = {each for each in before[event_id] if each in after}
+            assert takes >= sold or is_link, (number, event_id)
+        for event_id, opportunity in ((each, here.listing(each)) for each in after):
+            known = complete.listing(event_id)
+            assert opportunity is not None and known is not None
+            assert {each.price for each in opportunity.opportunity.offers} <= {
+                each.price for each in known.opportunity.offers
+            }
+
+
+# --- sub-events that were not read ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["dead", "not listed"])
+def test_a_course_whose_sessions_were_not_read_stays_as_it_is(how: str) -> None:
+    """They stay on sale: without them, the course would be sold beside them."""
+    here, site = Installation(), site_of(children_in_their_feed(data()))
+    here.take(site)
+    assert here.book(COURSE).status == 201
+    site.publish(event("CourseInstance", COURSE, 8, startDate="2031-05-01", endDate="2031-06-01", name="New"))
+    if how == "dead":
+        site.faults["/feeds/Event"] = [httpx.Response(404)]
+    else:
+        del site.listed["Event"]
+    printed = " ".join(here.take(site).split())
+    course = here.listing(COURSE)
+    assert course is not None and not course.deleted
+    assert course.opportunity.sub_events == (FIRST,)
+    assert "could not be read" in printed or "could be read" in printed
+    held = here.world.store.holds
+    assert (len(held(COURSE)), len(held(FIRST))) == (1, 1)
+
+
+def test_a_course_is_left_out_until_its_sessions_can_be_read() -> None:
+    here, site = Installation(), site_of(children_in_their_feed(data()))
+    site.faults["/feeds/Event"] = [httpx.Response(404)]
+    printed = here.take(site)
+    assert here.listing(COURSE) is None
+    assert "the feed of Event could not be read" in printed
+    here.take(site)
+    course = here.listing(COURSE)
+    assert course is not None
+    assert course.opportunity.sub_events == (FIRST,)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from bench.course_race import kill_bookings, race_for_course
 from bench.crew import Crew
 from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
 from bench.race import RACERS, SPACES, Run, outcome, race, race_for_leases, race_for_spaces
@@ -64,6 +65,29 @@ def test_without_the_condition_on_spaces_it_oversells(crew: Crew, installation: 
     ended = race_for_spaces(crew, installation, together=True, guarded=False)
     assert ended.sold > SPACES
     assert not ended.is_right
+
+
+@ways
+def test_last_places_of_a_course_and_its_sessions_are_sold_once(
+    crew: Crew, installation: Installation, together: bool
+) -> None:
+    """B-11, decision 26: on no counter too many, and cancellations at once give every space back."""
+    ended = race_for_course(crew, installation, together=together)
+    assert [(answer.status, answer.body) for answer in ended.others] == []
+    assert ended.is_right, str(ended)
+    assert sum(ended.refused) > 0
+
+
+def test_without_the_condition_on_spaces_a_course_is_oversold(crew: Crew, installation: Installation) -> None:
+    """The positive control of the test above."""
+    assert race_for_course(crew, installation, together=True, guarded=False).is_oversold
+
+
+def test_bookings_of_a_course_that_are_killed_leave_nothing_half_done(installation: Installation) -> None:
+    """`python -m bench.course_race` kills 20 processes."""
+    ended = kill_bookings(installation, 4)
+    assert ended.kills >= 4 and ended.orders > 0
+    assert ended.is_right, str(ended)
 
 
 @ways

@@ -568,6 +568,23 @@ class TestRequestedSpaces:
         second = MoveHold(SESSION_ID, key(2), REQUESTED, booked, 1)
         assert refused(store, second) == [TooFewSpaces(SESSION_ID, 0, 0)]
 
+    def test_must_be_left_if_that_is_asked_for(self, store: Store) -> None:
+        """P without leasing takes no spaces of the sessions of a course, and is refused where there are none."""
+        publish(store, 3)
+        store.commit([taken(Hold(2, HoldState.booked), key(2))])
+        if_available = replace(taken(REQUESTED), if_available=True)
+        assert refused(store, if_available) == [TooFewSpaces(SESSION_ID, 1, 0)]
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (1, 0)
+        store.commit([replace(taken(Hold(1, HoldState.requested)), if_available=True)])
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (1, 1)
+
+    def test_may_be_those_that_the_order_leases(self, store: Store) -> None:
+        publish(store, 2)
+        lease = leased(2)
+        store.commit([taken(lease)])
+        store.commit([MoveHold(SESSION_ID, KEY, lease, REQUESTED, if_available=True)])
+        assert (capacity(store).spaces_left, capacity(store).spaces_requested) == (2, 2)
+
     def test_are_released(self, store: Store) -> None:
         publish(store, 2)
         store.commit([taken(REQUESTED)])
