@@ -7,6 +7,7 @@ from bench.installation import Installation, Request, ask, booking, cancellation
 from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.names import orders_feed
 from tests.support.engines import Calls
+from tests.support.inventory import Bookable
 
 # The limit for each endpoint, without conflicts.
 AT_MOST = {
@@ -23,10 +24,10 @@ AT_MOST = {
 }
 
 
-def round_trips(installation: Installation) -> dict[str, list[str]]:
-    """The operations of one call of each endpoint, in order."""
+def round_trips(installation: Installation, session: Bookable | None = None) -> dict[str, list[str]]:
+    """The operations of one call of each endpoint, in order, for a place in `session`."""
     calls, system = Calls(installation.tables), installation.system()
-    session, quoted, booked = installation.session(100), new_uuid(), new_uuid()
+    session, quoted, booked = session or installation.session(100), new_uuid(), new_uuid()
     item = FeedItem(booked, "Order", 1, {"@type": "Order"})
     system.ledger.publish(orders_feed("partner-1"), [item], system.clock())
 

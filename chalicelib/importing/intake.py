@@ -417,7 +417,9 @@ def _listed_in(whole: Opportunity, children: Documents) -> Iterator[str]:
     listed = whole.document.get("subEvent") or ()
     for each in listed if isinstance(listed, list) else [listed]:
         sub_event = reference(each)
-        document = children.find(sub_event) if sub_event and sub_event != whole.id else None
+        if sub_event is None or sub_event == whole.id:
+            continue
+        document = children.find(sub_event)
         if document is not None and _is_sold(document.published.opportunity):
             yield sub_event
 
