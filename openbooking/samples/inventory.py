@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.identifiers import IDENTIFIERS
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json
-from openbooking.samples.programme import OPERATORS, Class, Facility, Operator, Price
+from openbooking.samples.programme import OPERATORS, Class, Facility, Occasion, Operator, Price
 
 CONTEXT = "https://openactive.io/"
 
@@ -59,6 +59,14 @@ class SampleOpportunity:
 
 
 @dataclass(frozen=True)
+class SampleOccasion:
+    """A course, HeadlineEvent, Event or OnDemandEvent, with its sub-events that are also sold singly."""
+
+    whole: SampleOpportunity
+    parts: list[SampleOpportunity] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SampleInventory:
     """Everything that two Sellers publish; `tax_rates` maps a Seller's id to a fraction, as text."""
 
@@ -66,6 +74,7 @@ class SampleInventory:
     tax_rates: dict[str, str]
     parents: list[Json]
     opportunities: list[SampleOpportunity]
+    occasions: list[SampleOccasion] = field(default_factory=list)
 
 
 def sample_inventory(now: datetime) -> SampleInventory:
@@ -84,6 +93,9 @@ def sample_inventory(now: datetime) -> SampleInventory:
             facility_use = _facility_use(facility, number * 100 + position, operator.site, seller, place)
             inventory.parents.append(facility_use)
             inventory.opportunities.extend(_slots(facility_use, facility, midnight))
+        for position, occasion in enumerate(operator.occasions, start=1):
+            made = _occasion(occasion, number * 100 + position, operator.site, seller, place, midnight)
+            inventory.occasions.append(made)
     return inventory
 
 
@@ -212,7 +224,7 @@ def _access_channel(number: int) -> Json:
     return {
         "@type": "VirtualLocation",
         "name": "Video call",
-        "description": "Opens ten minutes before the start.",
+        "description": "Opens ten minutes before the start, if there is one.",
         "url": f"https://video.example/{number}",
     }
 
@@ -258,6 +270,42 @@ def _slots(facility_use: Json, facility: Facility, midnight: datetime) -> Iterat
                     "offers": _offers(slot["@id"], facility.prices),
                 }
             )
+
+
+def _occasion(
+    occasion: Occasion, number: int, site: str, seller: Json, place: Json, midnight: datetime
+) -> SampleOccasion:
+    """The whole lists all of its sub-events; those that are sold singly are items of their own, too."""
+    kind = occasion.kind
+    described: Json = {
+        "description": occasion.description,
+        "url": f"{site}/events/{_slug(occasion.name)}",
+        "activity": [_concept("activity-list", occasion.activity, ACTIVITIES)],
+        "organizer": seller,
+    }
+    whole = {**_identified(kind, number), "name": occasion.name, **described}
+    whole["offers"] = _offers(whole["@id"], (occasion.price,))
+    if not kind.traits.is_scheduled:
+        return SampleOccasion(SampleOpportunity(whole, access_channel=_access_channel(number)))
+    held: Json = {
+        "location": place,
+        "eventAttendanceMode": OFFLINE,
+        "eventStatus": "https://schema.org/EventScheduled",
+        **_spaces(kind, occasion.spaces, None),
+    }
+    whole |= held | _times(kind, midnight, occasion.day, occasion.time, occasion.minutes)
+    parts = []
+    for position, part in enumerate(occasion.parts, start=1):
+        document = {**_identified(OpportunityType.Event, number * 100 + position), "name": part.name}
+        times = _times(OpportunityType.Event, midnight, part.day, part.time, 60)
+        listed = {**document, **times}
+        del listed["@context"]
+        whole.setdefault("subEvent", []).append(listed)
+        if part.price is not None:
+            document |= described | held | times | _child_of(whole["@id"], OpportunityType.Event)
+            document["offers"] = _offers(document["@id"], (part.price,))
+            parts.append(SampleOpportunity(document))
+    return SampleOccasion(SampleOpportunity(whole), parts)
 
 
 def _identified(kind: OpportunityType, number: int) -> Json:

@@ -5,6 +5,7 @@ Days count from today. `inventory` turns it into published documents.
 
 from dataclasses import dataclass
 
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json
 
 
@@ -61,6 +62,35 @@ class Facility:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A session of an Occasion: a day, "HH:MM", and a price if it is also sold singly."""
+
+    name: str
+    day: int
+    time: str
+    price: Price | None = None
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What is not held each week: a course or a HeadlineEvent with its parts, an Event, or an OnDemandEvent.
+
+    `spaces` are also those of each part; an OnDemandEvent has neither spaces nor a time.
+    """
+
+    kind: OpportunityType
+    name: str
+    activity: str
+    description: str
+    price: Price
+    day: int = 0
+    time: str = ""
+    minutes: int = 60
+    spaces: int = 12
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
 class Operator:
     """A Seller, its place, and its programme. Prices include tax unless `tax_is_added`."""
 
@@ -81,6 +111,7 @@ class Operator:
     longitude: float
     classes: tuple[Class, ...]
     facilities: tuple[Facility, ...]
+    occasions: tuple[Occasion, ...] = ()
 
 
 def _short(name: str, description: str, *, required: bool) -> Json:
@@ -288,7 +319,58 @@ AVONMEAD = Operator(
             spaces=6,
         ),
     ),
+    occasions=(
+        Occasion(
+            OpportunityType.CourseInstance,
+            name="Tai Chi for Beginners",
+            activity="Tai Chi",
+            description="Three mornings that build on each other. The last one can be booked by itself, too.",
+            price=Price("Course", 30),
+            day=6,
+            time="10:00",
+            minutes=2 * 24 * 60 + 60,
+            parts=(
+                Part("Standing and breathing", 6, "10:00"),
+                Part("The first form", 7, "10:00"),
+                Part("Open practice", 8, "10:00", Price("Single session", 12)),
+            ),
+        ),
+        Occasion(
+            OpportunityType.HeadlineEvent,
+            name="Riverside Run",
+            activity="Running",
+            description="A day of runs. One entry is for both; the short one can be booked by itself, too.",
+            price=Price("Both runs", 20, refund_until="P1D"),
+            day=9,
+            time="09:00",
+            minutes=240,
+            spaces=200,
+            parts=(
+                Part("Five kilometres", 9, "09:00", Price("Five kilometres", 8)),
+                Part("Ten kilometres", 9, "11:00"),
+            ),
+        ),
+        Occasion(
+            OpportunityType.Event,
+            name="Open Evening of Table Tennis",
+            activity="Table Tennis",
+            description="Come and try. Bats are provided.",
+            price=Price("Everyone", 0, refund=False),
+            day=5,
+            time="18:30",
+            minutes=120,
+            spaces=24,
+        ),
+        Occasion(
+            OpportunityType.OnDemandEvent,
+            name="Pilates at Home",
+            activity="Pilates",
+            description="A video of forty minutes, to be used at any time.",
+            price=Price("Video", 4.5),
+        ),
+    ),
 )
+
 
 PORTER_VALLEY = Operator(
     name="Porter Valley Sports",

@@ -1,6 +1,6 @@
 """Loads the sample inventory of two Sellers into an empty store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -30,8 +30,15 @@ def load_samples(inventory: Inventory, now: datetime) -> int:
     parents = _parents_by_id(samples.parents)
     documents = [Document(read_opportunity(parent), SOURCE, (parent,)) for parent in samples.parents]
     documents += [_document(sample, parents) for sample in samples.opportunities]
+    for occasion in samples.occasions:
+        sub_events = [part.document["@id"] for part in occasion.parts]
+        documents += [
+            _document(part, {occasion.whole.document["@id"]: occasion.whole.document})
+            for part in occasion.parts
+        ]
+        documents.append(_document(occasion.whole, {}, sub_events))
     inventory.bring_in(documents)
-    return len(samples.opportunities)
+    return sum(document.published.opportunity.type.is_bookable for document in documents)
 
 
 def _parents_by_id(documents: Iterable[Json]) -> dict[str, Json]:
@@ -44,7 +51,9 @@ def _parents_by_id(documents: Iterable[Json]) -> dict[str, Json]:
     return found
 
 
-def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
+def _document(
+    sample: SampleOpportunity, parents: dict[str, Json], sub_events: Sequence[str] = ()
+) -> Document:
     document = sample.document
     parent_term = kind_of(document).traits.parent_term
     parent = parents[document[parent_term]] if parent_term in document else None
@@ -54,5 +63,7 @@ def _document(sample: SampleOpportunity, parents: dict[str, Json]) -> Document:
         attendee_details_required=sample.attendee_details_required,
         intake_form=sample.intake_form,
         access_channel=sample.access_channel,
+        sub_events=sub_events,
     )
-    return Document(published, SOURCE, (document, parent))
+    content = (document, parent, {"sub_events": list(sub_events)}) if sub_events else (document, parent)
+    return Document(published, SOURCE, content)

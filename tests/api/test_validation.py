@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api import events
+from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from openbooking.samples.inventory import sample_inventory
 from openbooking.samples.seeding import load_samples
 from tests.support.builders import BUSINESS, NOW
@@ -252,10 +253,12 @@ def test_open_feeds_of_the_sample_inventory(world: World, validator: Validator) 
     inventory = sample_inventory(NOW)
     ids = [document["@id"] for document in inventory.parents]
     ids += [opportunity.document["@id"] for opportunity in inventory.opportunities]
+    for occasion in inventory.occasions:
+        ids += [each.document["@id"] for each in (occasion.whole, *occasion.parts)]
     for start in range(0, len(ids), 20):
         events.inventory_changed([capacity_record(each) for each in ids[start : start + 20]])
     stranger, items = Broker(world, partner=None, seller=None), []
-    for feed in ("session-series", "scheduled-sessions", "facility-uses", "slots"):
+    for feed in OPEN_FEEDS:
         items += walk_is_sound(validator, stranger, f"/feeds/{feed}")
     assert len(items) == len(ids)
     found = {

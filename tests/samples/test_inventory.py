@@ -8,7 +8,12 @@ import pytest
 
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json
+from chalicelib.services.inventory import Inventory
+from chalicelib.wire.opportunities import feed_data
 from openbooking.samples.inventory import SampleInventory, SampleOpportunity, sample_inventory
+from openbooking.samples.seeding import SOURCE, load_samples
+from tests.support.builders import AT_ONCE
+from tests.support.memory import MemoryStore
 from tests.support.validator import Validator, start_or_skip
 
 NOW = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
@@ -218,3 +223,43 @@ def test_each_seller_has(inventory: SampleInventory, kind: str) -> None:
         if VARIETY[kind](opportunity, parent_of(inventory, opportunity), offer)
     }
     assert having == {seller["@id"] for seller in inventory.sellers}
+
+
+@pytest.fixture(scope="module")
+def stored() -> MemoryStore:
+    store = MemoryStore()
+    load_samples(Inventory(store, store.pending, AT_ONCE), NOW)
+    return store
+
+
+def test_courses_and_events_are_valid_in_a_bookable_feed(
+    validator: Validator, inventory: SampleInventory, stored: MemoryStore
+) -> None:
+    """As the feeds publish them: an Event contains its course."""
+    found = {}
+    for occasion in inventory.occasions:
+        for sample in (occasion.whole, *occasion.parts):
+            listing, capacity = stored.listings([sample.document["@id"]])[sample.document["@id"]]
+            assert capacity is not None
+            document = feed_data(listing.opportunity, capacity.spaces_shown)
+            if failures := validator.failures(document, "BookableRPDEFeed"):
+                found[sample.document["@id"]] = failures
+    assert found == {}
+
+
+def test_every_bookable_type_has_a_sample_that_can_be_booked() -> None:
+    """BOOKABLE-01, decision 26: a course and a HeadlineEvent with a session that is sold singly, and one that is not."""
+    store = MemoryStore()
+    added = load_samples(Inventory(store, store.pending, AT_ONCE), NOW)
+    stored = [listing.opportunity for listing in store.imported_from(SOURCE)]
+    assert added == sum(each.type.is_bookable for each in stored)
+    bookable = {
+        each.type
+        for each in stored
+        if any(each.why_not_bookable(offer, NOW) is None for offer in each.offers)
+    }
+    assert bookable == {kind for kind in OpportunityType if kind.is_bookable}
+    for whole in (each for each in stored if each.type.is_whole):
+        [sub_event] = whole.sub_events
+        assert sub_event in {each.id for each in stored}
+        assert len(whole.document["subEvent"]) > 1
