@@ -202,7 +202,7 @@ def _until_something_is_booked(
     before = _versions(installation, bookables)
     while _versions(installation, bookables) == before:
         if not all(process.is_alive() for process in processes):
-            raise RuntimeError("A process ended by itself.")
+            raise RuntimeError("A process ended before it was killed.")
 
 
 def _versions(installation: Installation, bookables: Sequence[Bookable]) -> tuple[int, ...]:

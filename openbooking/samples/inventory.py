@@ -275,7 +275,7 @@ def _slots(facility_use: Json, facility: Facility, midnight: datetime) -> Iterat
 def _occasion(
     occasion: Occasion, number: int, site: str, seller: Json, place: Json, midnight: datetime
 ) -> SampleOccasion:
-    """The whole lists all of its sub-events; those that are sold singly are items of their own, too."""
+    """The whole lists all of its sub-events; those that are sold singly are items, too."""
     kind = occasion.kind
     described: Json = {
         "description": occasion.description,
