@@ -127,7 +127,9 @@ class Course(RuleBasedStateMachine):
         assert self.fits(key, ids) == (not answer.errors)
         self.judge(key, ids, answer)
         if leases and not answer.errors:
-            self.promised[key] = (self.takes(ids), answer.order.lease_expires_at)
+            self.promised.pop(key, None)
+            if answer.order.lease_expires_at is not None:  # none once the longest time is over
+                self.promised[key] = (self.takes(ids), answer.order.lease_expires_at)
 
     @rule(key=orders, ids=wanted)
     def book(self, key: OrderKey, ids: list[str]) -> None:
