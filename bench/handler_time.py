@@ -60,7 +60,8 @@ def handler_times(installation: Installation, share: float = 1.0) -> dict[str, R
     installation.fixed_time = datetime.now(UTC)
     system = installation.system(Telemetry())  # with logs and metrics as on Lambda, but discarded
     no_limit = dict.fromkeys(
-        ("anonymous_lease_spaces", "lease_spaces", "partner_leases", "partner_proposals", "partner_spaces"), _MANY
+        ("anonymous_lease_spaces", "lease_spaces", "partner_leases", "partner_proposals", "partner_spaces"),
+        _MANY,
     )
     system.settings = replace(system.settings, **no_limit)  # type: ignore[arg-type]
     direct = dynamodb_client(installation.url)
@@ -76,7 +77,9 @@ def handler_times(installation: Installation, share: float = 1.0) -> dict[str, R
     with output_to_nowhere():
         install(system)
         found = {
-            name: _compared(installation, endpoint, (direct, unvalidated), max(3, int(endpoint.repeats * share)))
+            name: _compared(
+                installation, endpoint, (direct, unvalidated), max(3, int(endpoint.repeats * share))
+            )
             for name, endpoint in _endpoints(installation).items()
         }
         installation.fixed_time = None
@@ -98,7 +101,9 @@ def _endpoints(installation: Installation) -> dict[str, Endpoint]:
         "C2": Endpoint(lambda order: quote(order, session)),
         "P": Endpoint(lambda order: proposal(order, approved)),
         "B": Endpoint(lambda order: booking(order, session)),
-        "B after C2": Endpoint(lambda order: booking(order, session), lambda order: ask(quote(order, session))),
+        "B after C2": Endpoint(
+            lambda order: booking(order, session), lambda order: ask(quote(order, session))
+        ),
         "Order Cancellation": Endpoint(lambda order: _cancellation(order, session), booked),
         "Order Status": Endpoint(lambda order: Request("GET", f"orders/{order}"), booked),
         f"Orders feed page of {PAGE}": Endpoint(lambda order: Request("GET", "orders-rpde"), repeats=40),
@@ -120,7 +125,9 @@ def _fill_feed(system: System) -> None:
     system.ledger.publish(orders_feed("partner-1"), items, system.clock())
 
 
-def _compared(installation: Installation, endpoint: Endpoint, clients: tuple[Any, ...], repeats: int) -> Ratio:
+def _compared(
+    installation: Installation, endpoint: Endpoint, clients: tuple[Any, ...], repeats: int
+) -> Ratio:
     first = new_uuid()
     endpoint.before(first)
     request, calls = endpoint.request(first), Calls(installation.tables)

@@ -56,7 +56,8 @@ class Request:
             "httpMethod": self.verb,
             "path": path,
             "headers": {**_HEADERS, **who},
-            "multiValueQueryStringParameters": self.query and {name: [each] for name, each in self.query.items()},
+            "multiValueQueryStringParameters": self.query
+            and {name: [each] for name, each in self.query.items()},
             "pathParameters": {"uuid": found[0]} if found else None,
             "stageVariables": None,
             "requestContext": {
