@@ -133,19 +133,19 @@ def _handlers(found: dict[str, Ratio]) -> Iterable[str]:
     yield (
         "From the event of API Gateway to the answer, with logs and metrics, as a multiple of the same calls to "
         "DynamoDB made directly with boto3: as it comes, and with its validation of parameters switched off. "
-        "Processor time is that of the process; wall time includes the engine, which both sides wait for. Below "
+        "Processor time is that of the process; elapsed time includes the engine, which both sides wait for. Below "
         "1.00 the handler takes less than boto3 takes for its calls alone: see [decision 30]"
         "(decisions/0030-how-calls-are-made.md)."
     )
     yield ""
-    heads = ("endpoint", "processor", "wall", "processor, unvalidated", "wall, unvalidated")
+    heads = ("endpoint", "processor", "elapsed", "processor, unvalidated", "elapsed, unvalidated")
     rows = [
         (
             name,
             f"{each.processor:.2f}",
-            f"{each.wall:.2f}",
+            f"{each.elapsed:.2f}",
             f"{each.processor_unvalidated:.2f}",
-            f"{each.wall_unvalidated:.2f}",
+            f"{each.elapsed_unvalidated:.2f}",
         )
         for name, each in found.items()
     ]

@@ -1,6 +1,6 @@
 """Measures each endpoint in its handler, compared with the same calls to DynamoDB made directly with boto3.
 
-Both sides start from the same state: each has an Order UUID of its own for which the same was done before, and the
+Both sides start from the same state: each has a separate Order UUID, for which the same was done before, and the
 direct calls are those that the handler makes, with that UUID. Processor time is that of this process alone; the
 engine runs in another one.
 """
@@ -48,9 +48,9 @@ class Ratio:
     """The time of the handler divided by that of its direct calls: with, and without validation of parameters."""
 
     processor: float
-    wall: float
+    elapsed: float
     processor_unvalidated: float
-    wall_unvalidated: float
+    elapsed_unvalidated: float
 
 
 def handler_times(installation: Installation, share: float = 1.0) -> dict[str, Ratio]:
@@ -165,10 +165,10 @@ def _compared(
             processor, started = time.process_time(), time.perf_counter()
             act()
             taken.append((time.process_time() - processor, time.perf_counter() - started))
-    (ours, wall), (direct, direct_wall), (bare, bare_wall) = (
+    (ours, elapsed), (direct, direct_elapsed), (bare, bare_elapsed) = (
         (median(each[0] for each in taken), median(each[1] for each in taken)) for taken in spent
     )
-    return Ratio(ours / direct, wall / direct_wall, ours / bare, wall / bare_wall)
+    return Ratio(ours / direct, elapsed / direct_elapsed, ours / bare, elapsed / bare_elapsed)
 
 
 @contextmanager
@@ -206,8 +206,8 @@ def main() -> None:
         installation.create(streams=False)
         for name, ratio in handler_times(installation, share).items():
             print(
-                f"{name:32} processor {ratio.processor:.2f} wall {ratio.wall:.2f}; without validation: "
-                f"processor {ratio.processor_unvalidated:.2f} wall {ratio.wall_unvalidated:.2f}"
+                f"{name:32} processor {ratio.processor:.2f} elapsed {ratio.elapsed:.2f}; without validation: "
+                f"processor {ratio.processor_unvalidated:.2f} elapsed {ratio.elapsed_unvalidated:.2f}"
             )
         installation.close()
 
