@@ -1139,6 +1139,13 @@ def test_streams_and_sweep_have_their_own_concurrency(template: Any) -> None:
     }
 
 
+def test_of_botocores_models_only_those_of_called_services_are_in_the_zip(packaged: Package) -> None:
+    with zipfile.ZipFile(packaged.zip) as archive:
+        models = [name.split("/") for name in archive.namelist() if name.startswith("botocore/data/")]
+    assert {parts[2] for parts in models if len(parts) > 3} == {"dynamodb", "kms"}
+    assert {"endpoints.json", "partitions.json"} <= {parts[2] for parts in models}
+
+
 def test_the_bill_of_materials_has_every_distribution_in_the_zip(packaged: Package) -> None:
     bill = json.loads(packaged.bill.read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
