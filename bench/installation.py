@@ -45,6 +45,7 @@ class Request:
     body: Json | None = None
     partner: str = "partner-1"
     headers: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
 
     def event(self) -> Json:
         """The event that API Gateway passes to Lambda, without the domain name."""
@@ -55,7 +56,8 @@ class Request:
             "httpMethod": self.verb,
             "path": path,
             "headers": {**_HEADERS, **who},
-            "multiValueQueryStringParameters": None,
+            "multiValueQueryStringParameters": self.query
+            and {name: [each] for name, each in self.query.items()},
             "pathParameters": {"uuid": found[0]} if found else None,
             "stageVariables": None,
             "requestContext": {
@@ -97,13 +99,14 @@ def quote(order: str, session: Bookable, partner: str = "partner-1", *, customer
     return Request("PUT", f"{path}/{order}", _order("OrderQuote", session, customer=customer), partner)
 
 
-def booking(order: str, session: Bookable, partner: str = "partner-1") -> Request:
-    """A B request for one place."""
-    body = _order("Order", session) | {
-        "totalPaymentDue": {"@type": "PriceSpecification", "price": PRICE, "priceCurrency": "GBP"},
-        "payment": PAYMENT,
-    }
-    return Request("PUT", f"orders/{order}", body, partner)
+def booking(order: str, session: Bookable, partner: str = "partner-1", *, places: int = 1) -> Request:
+    """A B request."""
+    return Request("PUT", f"orders/{order}", _payable("Order", session, places), partner)
+
+
+def proposal(order: str, session: Bookable) -> Request:
+    """A P request for one place."""
+    return Request("PUT", f"order-proposals/{order}", _payable("OrderProposal", session))
 
 
 def cancellation(order: str, item_id: str) -> Request:
@@ -117,14 +120,21 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
-def _order(kind: str, session: Bookable, *, customer: bool = True) -> Json:
+def _payable(kind: str, session: Bookable, places: int = 1) -> Json:
+    return _order(kind, session, places=places) | {
+        "totalPaymentDue": {"@type": "PriceSpecification", "price": PRICE * places, "priceCurrency": "GBP"},
+        "payment": PAYMENT,
+    }
+
+
+def _order(kind: str, session: Bookable, *, customer: bool = True, places: int = 1) -> Json:
     document: Json = {
         "@context": "https://openactive.io/",
         "@type": kind,
         "seller": {"@type": "Organization", "@id": outer(seller_id(1))},
         "brokerRole": "https://openactive.io/AgentBroker",
         "broker": BROKER,
-        "orderedItem": [session.item()],
+        "orderedItem": [session.item(position) for position in range(places)],
     }
     if customer:
         document["customer"] = CUSTOMER

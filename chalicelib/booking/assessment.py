@@ -4,7 +4,7 @@ Checks run in the order of ERR-09, those of one item in the order of ERR-08.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
@@ -27,6 +27,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.lifecycle import OrderState
 from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Offer
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, order_state
 from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
 from chalicelib.domain.pricing import Totals, UnitPrice, payment_conflicts, total, unit_price
@@ -85,11 +86,9 @@ def assess(
     found: list[list[OrderItemError]] = []
     quoted = _quoted_offers(snapshot, moment) if as_quoted else {}
     requires_approval = False
-    wanted = _wanted_spaces(request, snapshot)
+    opportunities = _as_stored(request, snapshot, moment)
     for requested in request.items:
-        item, errors = _resolve(requested, snapshot, with_details=with_customer)
-        if item.opportunity is not None and item.opportunity.sub_events:
-            item = replace(item, opportunity=as_taken(item.opportunity, snapshot, wanted, moment.now))
+        item, errors = _resolve(requested, opportunities, snapshot, with_details=with_customer)
         if item.opportunity is not None and item.opportunity.seller_id != seller.id:
             raise SellerMismatchError(
                 "The opportunity belongs to another seller.", instance=item.opportunity_id
@@ -136,16 +135,32 @@ def remaining_total(items: Iterable[OrderItem], *, tax_excluded: bool, prepaymen
     )
 
 
+def _as_stored(request: OrderRequest, snapshot: Snapshot, moment: Moment) -> dict[str, Opportunity]:
+    """The requested Opportunities, as an Order stores them: one value for all items that share it."""
+    wanted = _wanted_spaces(request, snapshot)
+    stored = {}
+    for opportunity_id, known in snapshot.opportunities.items():
+        # An Order stores only the one Offer it was made with, not the price list (B-13).
+        opportunity = replace(known.opportunity, offers=(), unusable_offers=())
+        if opportunity.sub_events:
+            opportunity = as_taken(opportunity, snapshot, wanted, moment.now)
+        stored[opportunity_id] = opportunity
+    return stored
+
+
 def _resolve(
-    requested: RequestedItem, snapshot: Snapshot, *, with_details: bool
+    requested: RequestedItem,
+    opportunities: Mapping[str, Opportunity],
+    snapshot: Snapshot,
+    *,
+    with_details: bool,
 ) -> tuple[OrderItem, list[OrderItemError]]:
     """The item with the values of its references, and the errors if it could not be resolved."""
     known = snapshot.opportunities.get(requested.opportunity_id or "")
     item = OrderItem(
         position=requested.position,
         opportunity_id=requested.opportunity_id,
-        # An Order stores only the one Offer it was made with, not the price list (B-13).
-        opportunity=replace(known.opportunity, offers=(), unusable_offers=()) if known else None,
+        opportunity=opportunities.get(requested.opportunity_id or ""),
         offer_id=requested.offer_id,
         attendee=requested.attendee if with_details else None,
         intake_answers=requested.intake_answers if with_details else (),

@@ -25,6 +25,11 @@ def canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
+def encode(value: Any) -> bytes:
+    """The value as JSON in UTF-8; bytes become base64."""
+    return msgspec.json.encode(value)
+
+
 def from_json(text: str | bytes, kind: type[T]) -> T:
     """The value of type `kind` that `to_json` wrote. Raises Undecodable."""
     try:
@@ -57,6 +62,7 @@ WINDOW_BYTES = 32_768
 
 # No JSON text has these two characters outside an escape.
 _SHARED, _BETWEEN = "\x01", "\x02"
+_NESTED = '":{"'  # between the text before an object and the rest of it
 _MARK = b"\x01"  # no zlib stream begins with this byte
 _SHARED_FROM = 24  # characters; shorter texts are not shared
 
@@ -71,15 +77,31 @@ def pack_texts(*texts: str) -> bytes:
     if len(plain) <= WINDOW_BYTES:
         return zlib.compress(plain)
     known: dict[str, str] = {}
-    parts = whole.split('"')
+    # An order of 100 places has 50,000 strings, but few different objects: each is looked at once.
+    again: dict[str, str] = {}
+    pieces = whole.split(_NESTED)
+    for place, piece in enumerate(pieces):
+        if piece in again:
+            pieces[place] = again[piece]
+        else:
+            pieces[place], again[piece] = _with_references(piece, known)
+    return _MARK + zlib.compress(_NESTED.join(pieces).encode())
+
+
+def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
+    """The text with a reference for each long string that was there before; and as it is where it comes again.
+
+    Its own long strings are added to `known`.
+    """
+    parts = text.split('"')
+    again = parts.copy()
     for place, part in enumerate(parts):
         if len(part) >= _SHARED_FROM:
-            reference = known.get(part)
-            if reference is None:
-                known[part] = f"{_SHARED}{len(known)}"
+            if part in known:
+                parts[place] = again[place] = known[part]
             else:
-                parts[place] = reference
-    return _MARK + zlib.compress('"'.join(parts).encode())
+                known[part] = again[place] = f"{_SHARED}{len(known)}"
+    return '"'.join(parts), '"'.join(again)
 
 
 def unpack_texts(data: bytes) -> list[str]:

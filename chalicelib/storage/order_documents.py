@@ -29,11 +29,13 @@ def packed(order: Order) -> bytes:
     A small Order is a single text. The answers of a large Order are separate texts: inside the Order their
     quotes would be escaped, and their strings would not match the Order's strings.
     """
-    text = codec.to_json(order)
-    if len(text) <= codec.WINDOW_BYTES:
-        return codec.pack_texts(text)
     bare = codec.to_json(replace(order, answer=None, proposal_answer=None))
-    return codec.pack_texts(bare, order.answer or "", order.proposal_answer or "")
+    answer, proposal_answer = order.answer or "", order.proposal_answer or ""
+    if len(bare) + len(answer) + len(proposal_answer) <= codec.WINDOW_BYTES:
+        text = codec.to_json(order)
+        if len(text) <= codec.WINDOW_BYTES:
+            return codec.pack_texts(text)
+    return codec.pack_texts(bare, answer, proposal_answer)
 
 
 def unpack_order(data: bytes) -> Order:
@@ -48,4 +50,4 @@ def unpack_order(data: bytes) -> Order:
 
 def plain_size(order: Order) -> int:
     """About how many bytes the Order has before it is compressed; never fewer."""
-    return len(codec.to_json(order).encode())
+    return len(codec.encode(order))

@@ -7,9 +7,11 @@ from typing import Any
 
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.limits import MAX_ANSWER_BYTES, carried_bytes
+from chalicelib.domain.offers import Offer
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
-from chalicelib.domain.pricing import TaxCharge, Totals
+from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
 from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.wire.errors import item_error
 from chalicelib.wire.jsonld import (
@@ -40,7 +42,8 @@ def order_document(
     (PAY-02).
     """
     is_made = order.kind is not OrderKind.OrderQuote and not errors
-    document: Json = {
+    shown = _Shown(with_prepayment=with_prepayment)
+    before: Json = {
         "@context": _context(order),
         "@type": order.kind.value,
         "@id": order_id(order.kind, order.key.uuid),
@@ -49,23 +52,24 @@ def order_document(
         "seller": order.seller,
         "customer": order.customer,
         "bookingService": booking_service,
-        "orderedItem": [
-            _item(order, item, (errors or {}).get(n, ()), is_made=is_made, with_position=with_positions)
-            for n, item in enumerate(order.items)
-        ],
+    }
+    items = [
+        _item(order, item, (errors or {}).get(n, ()), shown, is_made=is_made, with_position=with_positions)
+        for n, item in enumerate(order.items)
+    ]
+    after: Json = {
         "totalPaymentDue": _total(order.totals),
         "totalPaymentTax": [_tax(charge) for charge in order.totals.taxes],
         "taxCalculationExcluded": order.totals.tax_excluded,
         "payment": _payment(order),
     }
     if order.kind is OrderKind.OrderQuote:
-        document["orderRequiresApproval"] = order.requires_approval
+        after["orderRequiresApproval"] = order.requires_approval
         if order.lease_expires_at is not None:
-            document["lease"] = {"@type": "Lease", "leaseExpires": instant(order.lease_expires_at)}
+            after["lease"] = {"@type": "Lease", "leaseExpires": instant(order.lease_expires_at)}
     if is_made:
-        document |= _proposal(order)
-    pruned: Json = without_empty(document if with_prepayment else without_prepayment(document))
-    return pruned
+        after |= _proposal(order)
+    return {**shown.pruned(before), "orderedItem": items, **shown.pruned(after)}
 
 
 def order_text(
@@ -139,8 +143,42 @@ def instant(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class _Shown:
+    """What an answer shows of Opportunities and Offers. The items that share one have the same document.
+
+    They are recognised as the same values, so this lives no longer than the Order that it shows.
+    """
+
+    def __init__(self, *, with_prepayment: bool) -> None:
+        self._with_prepayment = with_prepayment
+        self._known: dict[tuple[int, Any], Json] = {}
+
+    def pruned(self, document: Json) -> Json:
+        """The document without empty properties, and without all that an answer must not contain."""
+        pruned: Json = without_empty(document if self._with_prepayment else without_prepayment(document))
+        return pruned
+
+    def opportunity(self, opportunity: Opportunity, spaces_remaining: int | None) -> Json:
+        key = id(opportunity), spaces_remaining
+        if key not in self._known:
+            self._known[key] = self.pruned(ordered_item(opportunity, spaces_remaining))
+        return self._known[key]
+
+    def offer(self, offer: Offer, price: UnitPrice | None) -> Json:
+        key = id(offer), price and price.amount
+        if key not in self._known:
+            self._known[key] = self.pruned(accepted_offer(offer, price.amount if price else None))
+        return self._known[key]
+
+
 def _item(
-    order: Order, item: OrderItem, errors: tuple[OrderItemError, ...], *, is_made: bool, with_position: bool
+    order: Order,
+    item: OrderItem,
+    errors: tuple[OrderItemError, ...],
+    shown: _Shown,
+    *,
+    is_made: bool,
+    with_position: bool,
 ) -> Json:
     opportunity, offer, price = item.opportunity, item.offer, item.price
     document: Json = {"@type": "OrderItem"}
@@ -151,19 +189,24 @@ def _item(
     if with_position:
         document["position"] = item.position
     # A reference that could not be resolved is returned as it was received.
-    document["orderedItem"] = (
-        ordered_item(opportunity, item.spaces_remaining) if opportunity else item.opportunity_id
-    )
-    document["acceptedOffer"] = (
-        accepted_offer(offer, price.amount if price else None) if offer else item.offer_id
-    )
+    references = {
+        "orderedItem": shown.opportunity(opportunity, item.spaces_remaining)
+        if opportunity
+        else item.opportunity_id,
+        "acceptedOffer": shown.offer(offer, price) if offer else item.offer_id,
+    }
+    own: Json = {}
     if price is not None:
-        document["unitTaxSpecification"] = [_tax(charge) for charge in price.taxes]
-    document |= _details(item)
+        own["unitTaxSpecification"] = [_tax(charge) for charge in price.taxes]
+    own |= _details(item)
     if is_made:
-        document |= _changeable(item)
-    document["error"] = [item_error(error) for error in errors]
-    return document
+        own |= _changeable(item)
+    own["error"] = [item_error(error) for error in errors]
+    return {
+        **shown.pruned(document),
+        **{term: value for term, value in references.items() if value},
+        **shown.pruned(own),
+    }
 
 
 def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:

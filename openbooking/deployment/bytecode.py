@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from openbooking.deployment.errors import DeploymentError
@@ -32,15 +32,19 @@ class UncompilableError(DeploymentError):
     sentence = "A module of the package cannot be compiled."
 
 
-def add_bytecode(package: Path) -> None:
-    """Rewrites the zip with bytecode for every module, for the current Python.
+def add_bytecode(package: Path, *, without: Callable[[str], bool] = lambda name: False) -> None:
+    """Rewrites the zip with bytecode for every module, for the current Python; `without` names files to leave out.
 
     Does nothing if the zip already has valid bytecode. Raises UncompilableError.
     """
     with zipfile.ZipFile(package) as archive:
         if not any(bytecode_faults(archive)):
             return
-        names = [name for name in archive.namelist() if not _is_compiled(name) and not name.endswith("/")]
+        names = [
+            name
+            for name in archive.namelist()
+            if not (_is_compiled(name) or name.endswith("/") or without(name))
+        ]
         with tempfile.TemporaryDirectory() as scratch:
             archive.extractall(scratch, names)
             _compile(Path(scratch))

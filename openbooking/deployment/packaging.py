@@ -41,6 +41,8 @@ GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 # Chalice's packager always adds two files of the Chalice version that builds the package.
 CHALICE_VERSION = "1.34.0"
+# The services that functions call, by botocore's names. It describes more than 400.
+CALLED_SERVICES = frozenset({"dynamodb", "kms"})
 # Building a package does not call AWS, but needs a region.
 FALLBACK_REGION = "eu-west-2"
 # Lambda's limit for the unpacked size.
@@ -133,10 +135,16 @@ def build_zip(
     (made,) = (each for each in zips(build) if filecmp.cmp(each, copied, shallow=False))
     for outdated in set(zips(build)) - {made}:
         outdated.unlink()
-    add_bytecode(made)
+    add_bytecode(made, without=is_unused_model)
     machine = MACHINES[project.architecture_of(stage, source)]
     check(made, (source / "requirements.txt").read_text(), machine)
     return made
+
+
+def is_unused_model(name: str) -> bool:
+    """Whether a file of a package is botocore's description of a service that no function calls."""
+    service = re.fullmatch(r"botocore/data/([^/]+)/.+", name)
+    return service is not None and service[1] not in CALLED_SERVICES
 
 
 def zips(build: Path) -> list[Path]:

@@ -139,9 +139,10 @@ context = types.SimpleNamespace(
 )
 
 import botocore.client
-handler, asked, make_api_call = None, set(), botocore.client.BaseClient._make_api_call
+from chalicelib.storage.dynamodb.client import RowCalls
+handler, asked = None, set()
 parts = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-def noting(client, operation, arguments):
+def noting(client, operation, arguments, make_api_call):
     if client.meta.service_model.service_name == "kms":
         asked.add((handler, operation, arguments["KeyId"], json.dumps(arguments["EncryptionContext"])))
         return make_api_call(client, operation, arguments)
@@ -153,7 +154,11 @@ def noting(client, operation, arguments):
     if "TransactItems" not in arguments and "RequestItems" not in arguments:
         asked.add((handler, operation, arguments["TableName"], arguments.get("IndexName", "")))
     return make_api_call(client, operation, arguments)
-botocore.client.BaseClient._make_api_call = noting
+def noted(kind):
+    make_api_call = kind._make_api_call
+    kind._make_api_call = lambda client, operation, arguments: noting(client, operation, arguments, make_api_call)
+noted(botocore.client.BaseClient)
+noted(RowCalls)
 
 for line in sys.stdin:
     request = json.loads(line)
@@ -1131,6 +1136,13 @@ def test_streams_and_sweep_have_their_own_concurrency(template: Any) -> None:
         "lease_sweep": 1,
         "import_sources": None,
     }
+
+
+def test_of_botocores_models_only_those_of_called_services_are_in_the_zip(packaged: Package) -> None:
+    with zipfile.ZipFile(packaged.zip) as archive:
+        models = [name.split("/") for name in archive.namelist() if name.startswith("botocore/data/")]
+    assert {parts[2] for parts in models if len(parts) > 3} == {"dynamodb", "kms"}
+    assert {"endpoints.json", "partitions.json"} <= {parts[2] for parts in models}
 
 
 def test_the_bill_of_materials_has_every_distribution_in_the_zip(packaged: Package) -> None:

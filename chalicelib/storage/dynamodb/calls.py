@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    ChecksumError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBException
 
@@ -36,8 +42,8 @@ PASSING = {
 
 _NAMED = 5  # busy rows or tables in one line of the log
 
-# No answer, or an incomplete one. It is unknown whether the call took effect.
-_UNANSWERED = (HTTPClientError, ConnectionError, IncompleteReadError)
+# No answer, or an incomplete or damaged one. It is unknown whether the call took effect.
+_UNANSWERED = (HTTPClientError, ConnectionError, IncompleteReadError, ChecksumError)
 
 
 def row_name(table: str, *key: str) -> str:

@@ -5,7 +5,6 @@ endpoint at run time, so that importing uses neither the environment nor AWS.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from pynamodb.attributes import (
@@ -17,6 +16,8 @@ from pynamodb.attributes import (
 from pynamodb.connection import Connection
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection, LocalSecondaryIndex
 from pynamodb.models import Model
+
+from chalicelib.storage.dynamodb.client import RowConnection
 
 DETAILS = "details"
 CAPACITY = "capacity"
@@ -204,7 +205,15 @@ class Tables:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._shared: Connection | None = None
+        self._shared = RowConnection(
+            engine.region,
+            engine.endpoint,
+            self.READ_SECONDS,
+            self.CONNECT_SECONDS,
+            self.RETRIES,
+            aws_access_key_id=engine.access_key,
+            aws_secret_access_key=engine.secret_key,
+        )
         self.details = self._bind(DetailsRow, "inventory")
         self.capacity = self._bind(CapacityRow, "inventory")
         self.holds = self._bind(HoldRow, "inventory")
@@ -217,32 +226,15 @@ class Tables:
         return f"{self.engine.prefix}-{table}"
 
     def _bind(self, row: type[_M], table: str) -> type[_M]:
-        meta = {
-            "table_name": self.name(table),
-            "region": self.engine.region,
-            "host": self.engine.endpoint,
-            "connect_timeout_seconds": self.CONNECT_SECONDS,
-            "read_timeout_seconds": self.READ_SECONDS,
-            "max_retry_attempts": self.RETRIES,
-            "aws_access_key_id": self.engine.access_key,
-            "aws_secret_access_key": self.engine.secret_key,
-        }
+        meta = {"table_name": self.name(table), "region": self.engine.region, "host": self.engine.endpoint}
         bound: type[_M] = type(row)(row.__name__, (row,), {"Meta": type("Meta", (), meta)})  # type: ignore[misc]
         # PynamoDB creates a client for each model; a shared one saves most of a cold start.
         own = bound._get_connection()
-        if self._shared is None:
-            self._shared = own.connection
-        else:
-            self._shared._tables |= own.connection._tables
-            own.connection = self._shared
+        self._shared._tables |= own.connection._tables
+        own.connection = self._shared
         return bound
 
-    @cached_property
+    @property
     def connection(self) -> Connection:
         """The one connection, for calls across tables."""
-        assert self._shared is not None
-        # In each action of a transaction botocore looks for the ARN of a table, which would name an account. Tables have
-        # names here, and the search takes a quarter of the time of a large transaction.
-        transactions = self._shared.client.meta.service_model.operation_model("TransactWriteItems")
-        transactions.operation_context_parameters = []
         return self._shared
