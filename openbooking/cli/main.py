@@ -36,7 +36,10 @@ COMMANDS = {
     "logins": ("logins", "Logins of people who may act for Sellers."),
     "tokens": ("tokens", "Refresh tokens and signing keys."),
     "pending": ("pending", "Pending work that failed too often and was set aside."),
-    "audit": ("audit", "List who did what to which order, session, partner or login, and from where."),
+    "audit": (
+        "audit",
+        "List who did what to which order, session, partner or login, from where, and what has changed.",
+    ),
     "check": ("check", "Verify that spaces, orders, feeds and pending work agree, while the system runs."),
     "upgrade": ("upgrade", "Complete the rows of earlier releases, once after an upgrade."),
     "feeds": ("feeds", "Changes that could not be published, and rebuilding of feeds."),

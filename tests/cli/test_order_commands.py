@@ -114,8 +114,9 @@ def test_proposals_that_wait_are_listed_and_answered(
     rows = {row["uuid"]: row for row in desk.page("proposals", "list")["rows"]}
     assert {first, second} <= set(rows)
     assert rows[second]["partner"] == "partner-2"
-    assert rows[first]["items"][0].startswith("1 x Yoga, ")
-    assert rows[first]["due"] == "10.00 GBP"
+    [item] = rows[first]["items"]
+    assert (item["places"], item["name"]) == (1, "Yoga")
+    assert (rows[first]["due"], rows[first]["currency"]) == ("10.00", "GBP")
     assert rows[first]["since"]
     assert "is accepted" in desk.says("proposals", "accept", first)
     assert "is rejected" in desk.says("proposals", "reject", second, "--note", "Sorry.")

@@ -130,7 +130,7 @@ def test_nothing_is_written_if_a_row_is_wrong_unless_it_may_be_left_out(
     result = terminal.run("timetable", "import", path, "--seller", "1")
     assert result.exit_code == 1
     assert "16 rows: 15 right, 1 wrong." in result.stdout
-    assert "timetable.csv row 16 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
+    assert "timetable.csv row 17 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
     assert "perhaps 'Zumba®'" in result.stdout or "perhaps 'Zumba" in result.stdout
     assert "Nothing was written" in result.stdout
 
