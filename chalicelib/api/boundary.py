@@ -196,7 +196,8 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
     base_url, error, busy = "", None, None
     try:
         base_url = call.base_url
-        reply = _view(resource, call)(call)
+        with system.retry.bounded():
+            reply = _view(resource, call)(call)
     except OpenBookingError as refusal:
         error = refusal
     except (StillBusy, StoreBusy) as fault:

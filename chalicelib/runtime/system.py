@@ -194,16 +194,21 @@ class System:
     def logins(self) -> "Logins":
         """Logins of people who may act for Sellers."""
         from chalicelib.identity.limits import AttemptLimit
-        from chalicelib.identity.logins import Logins
+        from chalicelib.identity.logins import Logins, SignInLimits
 
         return Logins(
             self.register,
             self.consent,
             self.passwords,
-            by_username=AttemptLimit(self.identities, self.now, 10),
-            by_address=AttemptLimit(self.identities, self.now, 50),
+            SignInLimits(
+                per_place=AttemptLimit(self.identities, self.now, 10),
+                per_network=AttemptLimit(self.identities, self.now, 50),
+                per_name=AttemptLimit(self.identities, self.now, 100),
+                per_browser=AttemptLimit(self.identities, self.now, 10),
+            ),
             seller=self.store.seller,
             note=self.telemetry.info,
+            now=self.now,
         )
 
     # --- time -----------------------------------------------------------------------------
