@@ -183,6 +183,13 @@ def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]
     return _response(_error_reply(error), "")
 
 
+def unknown_endpoint() -> dict[str, object]:
+    """What Lambda returns for a path that there is not, where no gateway answers for it (ERR-06)."""
+    return _response(
+        _error_reply(UnknownOrIncorrectEndpointError("No resource of this API has this path.")), ""
+    ).to_dict()
+
+
 def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Response:
     started = time.perf_counter()
     try:

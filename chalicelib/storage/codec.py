@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from chalicelib.storage.dictionary import CURRENT, DICTIONARIES
+
 T = TypeVar("T")
 
 
@@ -30,13 +32,13 @@ def from_json(text: str | bytes, kind: type[T]) -> T:
 
 def pack(value: Any) -> bytes:
     """The value as compressed JSON. An order repeats the same activity: compression leaves about a tenth."""
-    return zlib.compress(msgspec.json.encode(value))
+    return _compressed(msgspec.json.encode(value))
 
 
 def unpack(data: bytes, kind: type[T]) -> T:
     """The value of type `kind` that `pack` wrote. Raises Undecodable."""
     try:
-        text = zlib.decompress(data)
+        text = _decompressed(data)
     except zlib.error as error:
         raise Undecodable(str(error)) from error
     return from_json(text, kind)
@@ -59,7 +61,7 @@ def pack_texts(*texts: str) -> bytes:
     whole = _BETWEEN.join(texts)
     plain = whole.encode()
     if len(plain) <= WINDOW_BYTES:
-        return zlib.compress(plain)
+        return _compressed(plain)
     known: dict[str, str] = {}
     parts = whole.split('"')
     for place, part in enumerate(parts):
@@ -69,15 +71,38 @@ def pack_texts(*texts: str) -> bytes:
                 known[part] = f"{_SHARED}{len(known)}"
             else:
                 parts[place] = reference
-    return _MARK + zlib.compress('"'.join(parts).encode())
+    return _MARK + _compressed('"'.join(parts).encode())
+
+
+# A stream of zlib begins with two bytes, of which one bit says that the checksum of a dictionary follows.
+_HAS_DICTIONARY = 0x20
+
+
+def _compressed(data: bytes) -> bytes:
+    maker = zlib.compressobj(zdict=CURRENT)
+    return maker.compress(data) + maker.flush()
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Raises zlib.error, also for the dictionary of a later release."""
+    if len(data) < 6 or not data[1] & _HAS_DICTIONARY:
+        return zlib.decompress(data)
+    dictionary = DICTIONARIES.get(int.from_bytes(data[2:6], "big"))
+    if dictionary is None:
+        raise zlib.error("the dictionary is unknown")
+    reader = zlib.decompressobj(zdict=dictionary)
+    text = reader.decompress(data) + reader.flush()
+    if not reader.eof or reader.unused_data:
+        raise zlib.error("the data is incomplete, or has an appendix")
+    return text
 
 
 def unpack_texts(data: bytes) -> list[str]:
     """The texts that `pack_texts` wrote. Raises Undecodable."""
     try:
         if not data.startswith(_MARK):
-            return zlib.decompress(data).decode().split(_BETWEEN)
-        parts = zlib.decompress(data[len(_MARK) :]).decode().split('"')
+            return _decompressed(data).decode().split(_BETWEEN)
+        parts = _decompressed(data[len(_MARK) :]).decode().split('"')
         known: list[str] = []
         for place, part in enumerate(parts):
             if part.startswith(_SHARED):
