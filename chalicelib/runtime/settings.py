@@ -108,6 +108,10 @@ class Settings:
         "Base URL of the open feeds, where another server such as CloudFront is in front of them. If empty, the base URL.",
         "",
     )
+    row_dictionary: bool = _setting(
+        "Compress rows with a dictionary, which release 0.1.0 cannot read. false while its functions run beside this release.",
+        True,
+    )
     test_interface: bool = _setting("Enable the OpenActive Test Interface. Never in production.", False)
     production: bool = _setting("Refuse settings for development and tests.", False)
     service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")

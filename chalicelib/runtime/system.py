@@ -19,6 +19,7 @@ from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.bookings import Bookings
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
@@ -459,6 +460,7 @@ class System:
 def from_environment() -> System:
     """The installation that the environment describes. Raises SettingsError."""
     settings = read_settings(os.environ)
+    codec.write_with_dictionary(settings.row_dictionary)
     tables = Tables(
         Engine(
             prefix=settings.table_prefix,

@@ -78,7 +78,18 @@ def pack_texts(*texts: str) -> bytes:
 _HAS_DICTIONARY = 0x20
 
 
+_with_dictionary = True
+
+
+def write_with_dictionary(on: bool) -> None:
+    """Whether rows are written with the dictionary from now on; they are read with and without it."""
+    global _with_dictionary  # noqa: PLW0603 - of all rows of a process
+    _with_dictionary = on
+
+
 def _compressed(data: bytes) -> bytes:
+    if not _with_dictionary:
+        return zlib.compress(data)
     maker = zlib.compressobj(zdict=CURRENT)
     return maker.compress(data) + maker.flush()
 

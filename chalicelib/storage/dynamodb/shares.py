@@ -53,7 +53,7 @@ def as_read(read: Mapping[str, Share]) -> Any:
     condition = None
     for key, share in read.items():
         for attribute, value in zip(_attributes(key), (share.spaces, share.anonymous), strict=True):
-            same = attribute == value
+            same = attribute == value if value else attribute.does_not_exist() | (attribute == 0)
             condition = same if condition is None else condition & same
     return condition
 

@@ -198,7 +198,7 @@ class Tables:
 
     # API Gateway ends a request after 29 s; a call that hangs must leave time to try again.
     CONNECT_SECONDS: ClassVar[float] = 1
-    READ_SECONDS: ClassVar[float] = 2
+    READ_SECONDS: ClassVar[float] = 3
     RETRIES: ClassVar[int] = 1
 
     def __init__(self, engine: Engine) -> None:
