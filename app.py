@@ -9,7 +9,7 @@ from chalice.app import CloudWatchEvent, DynamoDBEvent
 
 from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface_routes
 from chalicelib.api.application import ThreadedChalice
-from chalicelib.api.boundary import View, rewrite_refusals
+from chalicelib.api.boundary import View, rewrite_refusals, unknown_endpoint
 
 
 def _test_interface() -> Mapping[str, View]:
@@ -20,7 +20,7 @@ def _test_interface() -> Mapping[str, View]:
 
 
 # Chalice would add its own handler to the logger of that name, and every line would be written twice.
-app = ThreadedChalice(app_name="openbooking", configure_logs=False)
+app = ThreadedChalice(app_name="openbooking", configure_logs=False, unknown=unknown_endpoint)
 app.register_middleware(rewrite_refusals, "http")
 app.register_blueprint(orders.blueprint)
 app.register_blueprint(feeds.blueprint)
@@ -54,7 +54,7 @@ def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
     stream_arn=os.environ.get("INVENTORY_STREAM_ARN", _NO_STREAM),
     name="inventory_stream",
     starting_position="TRIM_HORIZON",
-    maximum_batching_window_in_seconds=1,
+    maximum_batching_window_in_seconds=5,
 )
 def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
     """Handle changed inventory rows."""

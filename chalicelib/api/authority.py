@@ -28,6 +28,8 @@ _JSON = "application/json;charset=UTF-8"
 # Chalice reads a request without a media type, such as every GET, as application/json.
 _FORM = ("application/x-www-form-urlencoded", "application/json")
 _COOKIE = "openbooking-sign-in"
+# 180 days, as long as a browser is known in which a login was used (`identity.logins`).
+_COOKIE_LIVES = 180 * 86_400
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
 _STALE = pages.Message("This page has expired", "Go back to the service that sent you here and start again.")
@@ -153,7 +155,9 @@ class _SignIn:
 
         try:
             username = form.get("username", "").strip()
-            login = self._system.logins.sign_in(username, form.get("password", ""), self._address())
+            login = self._system.logins.sign_in(
+                username, form.get("password", ""), self._address(), self._browser
+            )
         except SignInRefused as refusal:
             too_many = isinstance(refusal, TooManyAttempts)
             page = pages.login_page(
@@ -232,7 +236,7 @@ class _SignIn:
     def _page(self, status: int, page: Page) -> Reply:
         secure = self._call.base_url.startswith("https:")
         name, flags = _cookie_name(secure), "; Secure" if secure else ""
-        cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{flags}"
+        cookie = f"{name}={self._browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age={_COOKIE_LIVES}{flags}"
         return page_reply(status, page, **{"Set-Cookie": cookie})
 
     def _error_page(self, status: int, message: pages.Message) -> Reply:

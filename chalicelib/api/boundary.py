@@ -183,6 +183,13 @@ def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]
     return _response(_error_reply(error), "")
 
 
+def unknown_endpoint() -> dict[str, object]:
+    """What Lambda returns for a path that there is not, where no gateway answers for it (ERR-06)."""
+    return _response(
+        _error_reply(UnknownOrIncorrectEndpointError("No resource of this API has this path.")), ""
+    ).to_dict()
+
+
 def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Response:
     started = time.perf_counter()
     try:
@@ -196,7 +203,8 @@ def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Res
     base_url, error, busy = "", None, None
     try:
         base_url = call.base_url
-        reply = _view(resource, call)(call)
+        with system.retry.bounded():
+            reply = _view(resource, call)(call)
     except OpenBookingError as refusal:
         error = refusal
     except (StillBusy, StoreBusy) as fault:

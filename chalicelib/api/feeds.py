@@ -22,7 +22,8 @@ def open_feed(call: Call) -> Reply:
     name = call.params["name"]
     if name not in OPEN_FEEDS:
         raise UnknownOrIncorrectEndpointError("There is no such feed.")
-    page = _page(call, name, f"{identifiers.BASE}/feeds/{name}", is_open=True)
+    base = call.system.settings.open_feeds_url or identifiers.BASE
+    page = _page(call, name, f"{base}/feeds/{name}", is_open=True)
     return _page_reply(page, OPEN_FEED_MEDIA_TYPE)
 
 

@@ -147,11 +147,33 @@ class MoveHold:
         A lease that is only extended does not write the hot row. A lease that is shortened does,
         because no lease may end before `next_expiry_at`.
         """
+        return bool(
+            self.spaces_taken
+            or self.leased_more
+            or self.requested_more
+            or self.share_more
+            or self._cuts_lease_short
+        )
+
+    @property
+    def _cuts_lease_short(self) -> bool:
         before = self.before.expires_at if self.before else None
         after = self.after.expires_at if self.after else None
-        cut_short = before is not None and after is not None and after < before
+        return before is not None and after is not None and after < before
+
+    @property
+    def is_new_version(self) -> bool:
+        """Whether the counters get a new version, which publishes the Opportunity again.
+
+        Not if a lease becomes a booking, or one with a Customer: the spaces that are left stay the same, and no lease
+        ends earlier than was known.
+        """
         return bool(
-            self.spaces_taken or self.leased_more or self.requested_more or self.share_more or cut_short
+            self.before is None
+            or self.after is None
+            or self.spaces_taken
+            or self.requested_more
+            or self._cuts_lease_short
         )
 
 

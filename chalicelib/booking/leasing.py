@@ -1,7 +1,7 @@
 """Whether a quote gets a lease, and until when; and whether a partner may propose: the limits of decision 21."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import Moment, Snapshot
 from chalicelib.booking.holding import lease_end
@@ -13,6 +13,9 @@ from chalicelib.domain.partner_limits import Held, LimitName, Usage, held_by
 
 # A Seller may take any time to answer: an earlier retry rarely succeeds.
 _RETRY_SECONDS = 60
+
+# A renewed lease may end this much earlier than a new one would; of shorter leases a fifth.
+_SAME_END = timedelta(minutes=2)
 
 
 def with_lease(
@@ -32,12 +35,23 @@ def with_lease(
         return replace(order, leased_since=since), (Usage(LimitName.lease_longest, seconds, longest - 1),)
     leased = replace(
         order,
-        lease_expires_at=min(lease_end(now, policy.lease_for), last_end),
+        lease_expires_at=_end(before, min(lease_end(now, policy.lease_for), last_end), moment),
         lease_kind=LeaseKind.named if with_customer or _is_named(before, now) else LeaseKind.anonymous,
         leased_since=since,
     )
     usage = tuple(each for each in _usage(leased, snapshot, moment) if each.is_near)
     return (order if any(each.is_exceeded for each in usage) else leased), usage
+
+
+def _end(before: Order | None, end: datetime, moment: Moment) -> datetime:
+    """When the renewed lease ends: with the one before, if that ends shortly before `end`.
+
+    Most Customers reach C2 soon after C1. A lease that ends with the one before writes no index and no counter again.
+    """
+    earlier = before.lease_expires_at if before is not None else None
+    if before is None or earlier is None or order_state(before, moment.now) is not OrderState.quote:
+        return end
+    return earlier if end - min(_SAME_END, moment.policy.lease_for / 5) <= earlier <= end else end
 
 
 def check_proposals(order: Order, snapshot: Snapshot, moment: Moment) -> tuple[Usage, ...]:

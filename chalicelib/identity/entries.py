@@ -242,6 +242,28 @@ class UsedTicket(Single):
     ends_at: datetime
 
 
+@dataclass(frozen=True)
+class KnownBrowser(Entry):
+    """A browser in which a login was used successfully: guesses from elsewhere do not close the login for it.
+
+    Neither the user name nor the browser's secret is stored, only their digests.
+    """
+
+    KIND: ClassVar[str] = "known-browser"
+
+    name: str
+    browser: str
+    ends_at: datetime
+
+    @staticmethod
+    def key_of(name: str, browser: str) -> Key:
+        return f"{KnownBrowser.KIND}#{name}", browser
+
+    @property
+    def key(self) -> Key:
+        return self.key_of(self.name, self.browser)
+
+
 JOURNAL_KEPT_DAYS = 400
 
 

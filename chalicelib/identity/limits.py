@@ -15,6 +15,16 @@ _MINUTE = timedelta(minutes=1)
 # what it reserves and does not need, until the minute is over. Each portion costs one write.
 _PORTIONS = 20
 
+# Of a limit, the part that each instance allows in a minute before it asks the counter, and counts afterwards: most
+# partners make few requests a minute on one instance, and would pay a call for the first of them.
+_FREE_PARTS = 500
+_FREE_FROM = 60
+
+
+def free_requests(limit: int) -> int:
+    """How many requests an instance allows a partner in a minute before it counts them."""
+    return max(1, limit // _FREE_PARTS) if limit >= _FREE_FROM else 0
+
 
 def window(now: datetime, length: timedelta) -> datetime:
     """The start of the window that contains `now`."""
@@ -26,9 +36,12 @@ def window(now: datetime, length: timedelta) -> datetime:
 class RateLimiter:
     """Limits the requests of each booking partner in a minute; 0 means no limit.
 
-    All instances together never exceed the limit. A request needs no call while part of the instance's portion is
-    left. In each minute, portions start at 1 and double, up to a twentieth of the limit: an instance with few
-    requests reserves little, and a busy one rarely writes.
+    In each minute, an instance allows the first few requests without a call (`free_requests`). If there are more, it
+    counts these together with the next portion that it reserves. Portions start at 1 and double, up to a twentieth of
+    the limit: an instance with few requests reserves little, and a busy one rarely writes.
+
+    All instances together exceed the limit at most by the free requests of those that did not get to count them.
+    Limits below 60 have none, and are exact.
     """
 
     store: IdentityStore
@@ -48,7 +61,8 @@ class RateLimiter:
         with self._lock:
             drawn = self._drawn.get(partner_id)
             if drawn is None or drawn.minute != this:
-                drawn = self._drawn[partner_id] = _Drawn(this)
+                free = free_requests(limit)
+                drawn = self._drawn[partner_id] = _Drawn(this, left=free, uncounted=free)
             if drawn.left == 0 and not drawn.used_up:
                 self._draw(drawn, partner_id, limit)
             drawn.left = max(0, drawn.left - 1)
@@ -64,8 +78,9 @@ class RateLimiter:
         largest = max(1, limit // _PORTIONS)
         for portion in dict.fromkeys((min(drawn.next_portion, largest), 1)):
             counter = (f"rate#{partner_id}", drawn.minute.isoformat())
-            if self.store.count(*counter, portion, limit, drawn.minute + 2 * _MINUTE):
-                drawn.left, drawn.next_portion = portion, 2 * portion
+            amount = portion + drawn.uncounted
+            if self.store.count(*counter, amount, limit, drawn.minute + 2 * _MINUTE):
+                drawn.left, drawn.next_portion, drawn.uncounted = portion, 2 * portion, 0
                 return
         drawn.used_up = True
 
@@ -78,6 +93,7 @@ class _Drawn:
     left: int = 0
     next_portion: int = 1
     used_up: bool = False
+    uncounted: int = 0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def dataset_details(settings: Settings, base_url: str) -> DatasetDetails:
         booking_service_name=settings.service_name,
         booking_service_url=settings.service_url or None,
         booking_terms_url=settings.service_terms_url or None,
+        feeds_url=settings.open_feeds_url or None,
         certificate_url=settings.certificate_url or None,
         authentication_authority=next((issuers[way] for way in settings.ways if way in issuers), None),
     )

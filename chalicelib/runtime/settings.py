@@ -104,6 +104,14 @@ class Settings:
     pass_base_url: str = _setting(
         "Base URL for images of passes. If empty, the base URL. Customers' phones need https.", ""
     )
+    open_feeds_url: str = _setting(
+        "Base URL of the open feeds, where another server such as CloudFront is in front of them. If empty, the base URL.",
+        "",
+    )
+    row_dictionary: bool = _setting(
+        "Compress rows with a dictionary, which release 0.1.0 cannot read. false while its functions run beside this release.",
+        True,
+    )
     test_interface: bool = _setting("Enable the OpenActive Test Interface. Never in production.", False)
     production: bool = _setting("Refuse settings for development and tests.", False)
     service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")
@@ -267,11 +275,12 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < 0:
             raise SettingsError(f"{name.upper()} must not be below 0.")
-    for name in ("base_url", "dynamodb_url", "pass_base_url", "issuer", "certificate_url"):
+    for name in ("base_url", "dynamodb_url", "pass_base_url", "open_feeds_url", "issuer", "certificate_url"):
         if (url := getattr(settings, name)) and not _is_url(url):
             raise SettingsError(f"{name.upper()} must be an http or https URL.")
-    if settings.base_url.endswith("/"):
-        raise SettingsError("BASE_URL must not end with a slash.")
+    for name in ("base_url", "open_feeds_url"):
+        if getattr(settings, name).endswith("/"):
+            raise SettingsError(f"{name.upper()} must not end with a slash.")
     try:
         limits = [settings.rate_limit, *settings.rate_exceptions.values()]
     except ValueError:

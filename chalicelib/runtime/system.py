@@ -19,6 +19,7 @@ from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.bookings import Bookings
+from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.pending import DynamoPending
@@ -194,16 +195,21 @@ class System:
     def logins(self) -> "Logins":
         """Logins of people who may act for Sellers."""
         from chalicelib.identity.limits import AttemptLimit
-        from chalicelib.identity.logins import Logins
+        from chalicelib.identity.logins import Logins, SignInLimits
 
         return Logins(
             self.register,
             self.consent,
             self.passwords,
-            by_username=AttemptLimit(self.identities, self.now, 10),
-            by_address=AttemptLimit(self.identities, self.now, 50),
+            SignInLimits(
+                per_place=AttemptLimit(self.identities, self.now, 10),
+                per_network=AttemptLimit(self.identities, self.now, 50),
+                per_name=AttemptLimit(self.identities, self.now, 100),
+                per_browser=AttemptLimit(self.identities, self.now, 10),
+            ),
             seller=self.store.seller,
             note=self.telemetry.info,
+            now=self.now,
         )
 
     # --- time -----------------------------------------------------------------------------
@@ -453,6 +459,7 @@ class System:
 def from_environment() -> System:
     """The installation that the environment describes. Raises SettingsError."""
     settings = read_settings(os.environ)
+    codec.write_with_dictionary(settings.row_dictionary)
     tables = Tables(
         Engine(
             prefix=settings.table_prefix,

@@ -43,7 +43,8 @@ def carry_out(
     written. Raises StillBusy, from the last refusal.
     """
     last: Exception | None = None
-    for _ in retry.tries():
+    tries = retry.tries()
+    for _ in tries:
         try:
             decision = decide(current_snapshot(store, wanted, now))
             if decision.unread:
@@ -56,10 +57,12 @@ def carry_out(
             return decision.answer
         except CommitRefused as refusal:
             last = refusal
+            tries.failed(refusal)
             on_refusal(refusal.reasons)
             wanted = _with_refused(wanted, refusal.reasons)
         except StoreBusy as busy:
             last = busy
+            tries.failed(busy)
     raise StillBusy(str(last)) from last
 
 

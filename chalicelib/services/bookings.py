@@ -40,8 +40,9 @@ class Bookings:
     def quote(self, request: OrderRequest, *, with_customer: bool) -> Answer:
         """C1, or C2 with a Customer."""
         moment = self.moment()
+        leases = moment.policy.anonymous_leases or (with_customer and moment.policy.named_leases)
         answer = self.attempts.carry_out(
-            _wanted(request, counters=True),
+            _wanted(request, counters=leases),
             lambda snapshot: quote(request, snapshot, moment, with_customer=with_customer),
             moment.now,
         )

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from chalicelib.storage.dictionary import CURRENT, DICTIONARIES
+
 T = TypeVar("T")
 
 
@@ -45,13 +47,13 @@ def pack(value: Any) -> bytes:
 
 def pack_json(text: str) -> bytes:
     """The same for a value that `to_json` has written."""
-    return zlib.compress(text.encode())
+    return _compressed(text.encode())
 
 
 def unpack(data: bytes, kind: type[T]) -> T:
     """The value of type `kind` that `pack` wrote. Raises Undecodable."""
     try:
-        text = zlib.decompress(data)
+        text = _decompressed(data)
     except zlib.error as error:
         raise Undecodable(str(error)) from error
     return from_json(text, kind)
@@ -75,7 +77,7 @@ def pack_texts(*texts: str) -> bytes:
     whole = _BETWEEN.join(texts)
     plain = whole.encode()
     if len(plain) <= WINDOW_BYTES:
-        return zlib.compress(plain)
+        return _compressed(plain)
     known: dict[str, str] = {}
     # An order of 100 places has 50,000 strings, but few different objects: each is looked at once.
     again: dict[str, str] = {}
@@ -85,7 +87,7 @@ def pack_texts(*texts: str) -> bytes:
             pieces[place] = again[piece]
         else:
             pieces[place], again[piece] = _with_references(piece, known)
-    return _MARK + zlib.compress(_NESTED.join(pieces).encode())
+    return _MARK + _compressed(_NESTED.join(pieces).encode())
 
 
 def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
@@ -104,12 +106,46 @@ def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
     return '"'.join(parts), '"'.join(again)
 
 
+# A stream of zlib begins with two bytes, of which one bit says that the checksum of a dictionary follows.
+_HAS_DICTIONARY = 0x20
+
+
+_with_dictionary = True
+
+
+def write_with_dictionary(on: bool) -> None:
+    """Whether rows are written with the dictionary from now on; they are read with and without it."""
+    global _with_dictionary  # noqa: PLW0603 - of all rows of a process
+    _with_dictionary = on
+
+
+def _compressed(data: bytes) -> bytes:
+    if not _with_dictionary:
+        return zlib.compress(data)
+    maker = zlib.compressobj(zdict=CURRENT)
+    return maker.compress(data) + maker.flush()
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Raises zlib.error, also for the dictionary of a later release."""
+    if len(data) < 6 or not data[1] & _HAS_DICTIONARY:
+        return zlib.decompress(data)
+    dictionary = DICTIONARIES.get(int.from_bytes(data[2:6], "big"))
+    if dictionary is None:
+        raise zlib.error("the dictionary is unknown")
+    reader = zlib.decompressobj(zdict=dictionary)
+    text = reader.decompress(data) + reader.flush()
+    if not reader.eof or reader.unused_data:
+        raise zlib.error("the data is incomplete, or has an appendix")
+    return text
+
+
 def unpack_texts(data: bytes) -> list[str]:
     """The texts that `pack_texts` wrote. Raises Undecodable."""
     try:
         if not data.startswith(_MARK):
-            return zlib.decompress(data).decode().split(_BETWEEN)
-        parts = zlib.decompress(data[len(_MARK) :]).decode().split('"')
+            return _decompressed(data).decode().split(_BETWEEN)
+        parts = _decompressed(data[len(_MARK) :]).decode().split('"')
         known: list[str] = []
         for place, part in enumerate(parts):
             if part.startswith(_SHARED):

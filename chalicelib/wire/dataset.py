@@ -21,7 +21,7 @@ class DatasetDetails:
     """The publisher and its Booking System; every URL absolute.
 
     `publisher_logo_url` and `publisher_legal_name` are not optional because the OpenActive
-    validator rejects a dataset without them. `discussion_url` should be the issues page of a
+    validator rejects a dataset without them. `feeds_url` is the base of the open feeds, if it is another one. `discussion_url` should be the issues page of a
     public repository. `booking_access_url` is where a Broker requests access; None stands for the
     dataset site itself.
     """
@@ -41,6 +41,7 @@ class DatasetDetails:
     booking_access_url: str | None = None
     certificate_url: str | None = None
     authentication_authority: str | None = None
+    feeds_url: str | None = None
     license_url: str = LICENSE
     language: str = "en-GB"
     keywords: tuple[str, ...] = (
@@ -128,7 +129,7 @@ def dataset_document(base_url: str, details: DatasetDetails, feeds: tuple[Datase
                 "name": feed.item_type,
                 "additionalType": f"{feed.namespace}{feed.item_type}",
                 "encodingFormat": OPEN_FEED_MEDIA_TYPE,
-                "contentUrl": f"{base_url}/feeds/{feed.path}",
+                "contentUrl": f"{details.feeds_url or base_url}/feeds/{feed.path}",
             }
             for feed in feeds
         ],

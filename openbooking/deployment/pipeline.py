@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from openbooking.deployment.front import HTTP_API, add_front
 from openbooking.deployment.project import Options
 from openbooking.infra.templates import ACCESS_LOG_LAYOUT, APP_NAME, FUNCTIONS
 
@@ -40,6 +41,19 @@ _ROLLBACK_ALARMS = {
 }
 
 
+_ON_HTTP_FAULTS = {
+    **_ROLLBACK_ALARMS["RollbackOnFaults"],
+    "suffix": "http-faults",
+    "MetricName": "5xx",
+    "dimensions": {"ApiId": f"${{{HTTP_API}}}"},
+}
+
+
+def _rollback_alarms(options: Options) -> dict[str, Mapping[str, Any]]:
+    alarms: dict[str, Mapping[str, Any]] = {**_ROLLBACK_ALARMS}
+    return alarms | ({"RollbackOnHttpFaults": _ON_HTTP_FAULTS} if options.http_api else {})
+
+
 def gradual(template: Mapping[str, Any], options: Options) -> dict[str, Any]:
     """A packaged template, changed for a deployment by pipeline with these options."""
     document: dict[str, Any] = json.loads(json.dumps(template))
@@ -49,15 +63,24 @@ def gradual(template: Mapping[str, Any], options: Options) -> dict[str, Any]:
         properties["AutoPublishAlias"] = ALIAS
         # Also when only settings have changed: a version has its own.
         properties["AutoPublishAliasAllProperties"] = True
+        if not options.platform_logs:
+            # START, END and REPORT are as long as the line of a request. Lambda's warnings stay.
+            properties["LoggingConfig"] = {
+                "LogFormat": "JSON",
+                "ApplicationLogLevel": "DEBUG",
+                "SystemLogLevel": "WARN",
+            }
         if function.is_api:
             properties["DeploymentPreference"] = {
                 "Type": options.gradual,
-                "Alarms": [{"Ref": name} for name in _ROLLBACK_ALARMS],
+                "Alarms": [{"Ref": name} for name in _rollback_alarms(options)],
             }
             if options.snap_start:
                 properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}
             _call_alias(document, function.logical_id)
-    resources |= {name: _alarm(each) for name, each in _ROLLBACK_ALARMS.items()}
+    alarms = _rollback_alarms(options)
+    resources |= {name: _alarm(each) for name, each in alarms.items()}
+    add_front(document, options, ALIAS)
     if options.access_logs:
         resources["RestAPI"]["Properties"]["AccessLogSetting"] = {
             "DestinationArn": {

@@ -63,6 +63,12 @@ class Options:
     """API Gateway writes a line for each request."""
     snap_start: bool = False
     """By pipeline only: new instances of the API start from a snapshot."""
+    http_api: bool = False
+    """By pipeline only: an HTTP API, which costs a third of the REST API, beside it."""
+    cached_feeds: bool = False
+    """By pipeline only: a CloudFront distribution that keeps pages of the open feeds."""
+    platform_logs: bool = True
+    """By pipeline only: Lambda writes its three lines for each invocation."""
     gradual: str = "Canary10Percent5Minutes"
     """By pipeline only: how traffic moves to a new version; `AllAtOnce` to move it at once."""
 

@@ -33,8 +33,8 @@ def test_limits_cost_rows_and_no_round_trip(installation: Installation) -> None:
     """The rows read and written, as docs/limits.md shows them."""
     assert rows_of_requests(installation) == {
         "C1": (10, 4),
-        "C2 after C1": (10, 4),
-        "C2 again": (10, 3),
+        "C2 after C1": (10, 3),
+        "C2 again": (10, 1),
         "B after C2": (6, 4),
         "B without a lease": (6, 3),
         "P": (10, 5),

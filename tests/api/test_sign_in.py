@@ -252,6 +252,20 @@ class TestSigningIn:
         browser.begin(client)
         is_page(browser.sign_in(), 200)
 
+    def test_an_owner_is_let_in_while_somebody_else_guesses(
+        self, world: World, client: Client, browser: Browser
+    ) -> None:
+        """Both come from one address, as the test client does."""
+        browser.begin(client)
+        is_page(browser.sign_in(), 200)
+        stranger = Browser(world)
+        stranger.begin(client)
+        for _ in range(10):
+            is_page(stranger.sign_in(password="wrong"), 403)
+        is_page(stranger.sign_in(), 429, "Too many attempts")
+        browser.begin(client)
+        is_page(browser.sign_in(), 200)
+
     def test_right_ones_do_not_count(self, world: World, client: Client) -> None:
         for _ in range(15):
             browser = Browser(world)

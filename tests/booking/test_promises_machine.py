@@ -223,8 +223,11 @@ class Promises(RuleBasedStateMachine):
             return
         now, lease = self.clock(), self.lease_of(key)
         if self.anonymous or (with_customer and self.named):
-            assert answer.order.lease_expires_at == now + LEASE
-            self.promises[key] = Promise(spaces, now + LEASE)
+            kept = min(timedelta(minutes=2), LEASE / 5)
+            is_kept = lease is not None and lease.until and lease.until >= now + LEASE - kept
+            ends_at = lease.until if lease is not None and is_kept else now + LEASE
+            assert answer.order.lease_expires_at == ends_at
+            self.promises[key] = Promise(spaces, ends_at)
         elif lease is not None:
             kept = lease.spaces & spaces
             self.promises[key] = Promise(kept, lease.until)

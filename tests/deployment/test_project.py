@@ -54,7 +54,8 @@ def test_without_choices_a_stage_has_the_usual_ones(source: Path) -> None:
 def test_an_unknown_option_is_refused_with_those_that_exist(source: Path) -> None:
     choose(source, options={"snapstart": True})
     with pytest.raises(
-        project.UnknownOptionError, match=r"snapstart; there are: access_logs, gradual, snap_start"
+        project.UnknownOptionError,
+        match=r"snapstart; there are: access_logs, cached_feeds, gradual, http_api, platform_logs, snap_start",
     ):
         project.options_of("dev", source)
 

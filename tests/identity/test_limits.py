@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.domain.errors import TooManyRequestsError
-from chalicelib.identity.limits import AttemptLimit, RateLimiter
+from chalicelib.identity.limits import AttemptLimit, RateLimiter, free_requests
 from tests.support.builders import Clock
 from tests.support.memory import MemoryIdentities
 
@@ -24,15 +24,15 @@ def allowed(limiter: RateLimiter, tries: int, partner: str = "partner-1") -> int
 
 
 class TestRateLimiter:
-    @pytest.mark.parametrize("limit", [1, 2, 19, 20, 21, 39, 60, 61, 100, 999])
+    @pytest.mark.parametrize("limit", [1, 2, 19, 20, 21, 39, 60, 61, 100, 999, 6000])
     def test_exactly_the_limit_goes_through(
         self, identities: MemoryIdentities, clock: Clock, limit: int
     ) -> None:
         """Also where the last portion is smaller than the others."""
         assert allowed(RateLimiter(identities, clock, limit), limit + 50) == limit
 
-    @pytest.mark.parametrize("limit", [1, 7, 20, 61, 400])
-    def test_two_instances_together_never_pass_it(
+    @pytest.mark.parametrize("limit", [1, 7, 20, 59])
+    def test_two_instances_together_never_pass_a_low_limit(
         self, identities: MemoryIdentities, clock: Clock, limit: int
     ) -> None:
         one, two = (RateLimiter(identities, clock, limit) for _ in range(2))
@@ -43,20 +43,45 @@ class TestRateLimiter:
         busy.store = idle.store
         assert allowed(idle, 1) + allowed(busy, limit) >= limit - max(1, limit // 20) + 1
 
+    @pytest.mark.parametrize("limit", [60, 400, 6000])
+    def test_what_instances_allow_before_they_count_is_counted_afterwards(
+        self, identities: MemoryIdentities, clock: Clock, limit: int
+    ) -> None:
+        """Two that are busy keep to the limit: only what the counter can no longer take is too much."""
+        one, two = (RateLimiter(identities, clock, limit) for _ in range(2))
+        through = sum(allowed(each, 1) for _ in range(limit + 10) for each in (one, two))
+        assert limit <= through <= limit + free_requests(limit)
+
+    def test_the_limit_is_passed_by_the_free_requests_of_instances_at_most(
+        self, identities: MemoryIdentities, clock: Clock
+    ) -> None:
+        instances = [RateLimiter(identities, clock, 600) for _ in range(30)]
+        through = sum(allowed(each, 700) for each in instances)
+        assert 600 <= through <= 600 + 30 * free_requests(600)
+
+    def test_first_requests_of_a_minute_cost_no_call(
+        self, identities: MemoryIdentities, clock: Clock
+    ) -> None:
+        limiter = RateLimiter(identities, clock, 6000)
+        for _ in range(3):
+            assert allowed(limiter, free_requests(6000)) == free_requests(6000) == 12
+            assert identities.calls == 0
+            clock.advance(minutes=1)
+
     def test_many_threads_never_pass_it(self, identities: MemoryIdentities, clock: Clock) -> None:
         instances = [RateLimiter(identities, clock, 200) for _ in range(2)]
         with ThreadPoolExecutor(16) as pool:
             through = sum(pool.map(lambda number: allowed(instances[number % 2], 25), range(32)))
-        assert through == 200
+        assert 200 <= through <= 200 + free_requests(200)
 
     def test_portions_double_and_each_costs_one_call(
         self, identities: MemoryIdentities, clock: Clock
     ) -> None:
         limiter = RateLimiter(identities, clock, 2000)
         calls = [(allowed(limiter, 1), identities.calls)[1] for _ in range(500)]
-        # 1, 2, 4, 8, 16, 32, 64, then a hundred each.
+        # 4 without a call, then 1, 2, 4, 8, 16, 32, 64, then a hundred each.
         assert [calls.index(number) + 1 for number in range(1, 11)] == [
-            1, 2, 4, 8, 16, 32, 64, 128, 228, 328,
+            5, 6, 8, 12, 20, 36, 68, 132, 232, 332,
         ]  # fmt: skip
 
     def test_many_instances_with_few_requests_take_little_from_each_other(

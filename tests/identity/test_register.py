@@ -12,6 +12,7 @@ from chalicelib.identity.entries import (
     AuthorisationCode,
     Grant,
     Invitation,
+    KnownBrowser,
     Login,
     Partner,
     Secret,
@@ -36,6 +37,7 @@ ENTRIES: list[Any] = [
     AuthorisationCode("d", "p", SELLER_ID, "a", ("openid",), "https://b.example/cb", "c", None, NOW, LATER),
     Grant("g", "p", SELLER_ID, "a", ("openid",), NOW, LATER, "c", "e", LATER, NOW, "m"),
     UsedTicket("t", LATER),
+    KnownBrowser("name", "browser", LATER),
 ]
 
 

@@ -33,9 +33,12 @@ def matches(pattern: Any, found: Any) -> bool:
     )
 
 
-def order(new: str | None, old: str | None = None) -> Any:
+def order(new: str | None, old: str | None = None, *, published: bool = True) -> Any:
     images = {"NewImage": new, "OldImage": old}
-    return {"dynamodb": {name: {"kind": {"S": kind}} for name, kind in images.items() if kind}}
+    found = {name: {"kind": {"S": kind}} for name, kind in images.items() if kind}
+    if new:
+        found["NewImage"]["published"] = {"BOOL": published}
+    return {"dynamodb": found}
 
 
 def part(name: str) -> Any:
@@ -59,8 +62,13 @@ QUOTE, PROPOSAL, BOOKED = (
         (order(BOOKED, QUOTE), True),
         (order(QUOTE, PROPOSAL), True),
         (order("AKindOfALaterRelease"), True),
-        (order(QUOTE), False),
-        (order(QUOTE, QUOTE), False),
+        # OFEED-02: a booking enters the feed with its first change. But a proposal leaves its feed with B.
+        (order(BOOKED, published=False), False),
+        (order(BOOKED, QUOTE, published=False), False),
+        (order(BOOKED, PROPOSAL, published=False), True),
+        (order(rows.DELETED, BOOKED, published=False), False),
+        (order(QUOTE, published=False), False),
+        (order(QUOTE, QUOTE, published=False), False),
         (order(None, QUOTE), False),
     ],
 )

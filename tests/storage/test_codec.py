@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from chalicelib.domain.parties import Seller, TaxRate
 from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
 from chalicelib.storage import codec
 from chalicelib.storage.codec import Undecodable, from_json, pack, pack_texts, to_json, unpack, unpack_texts
+from chalicelib.storage.dictionary import DICTIONARIES
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 scalars = (
@@ -183,8 +185,44 @@ def test_long_string_is_stored_once_however_far_apart_its_uses_are() -> None:
     assert len(zlib.compress(json.dumps([[n, description] for n in range(200)]).encode())) > 100 * len(once)
 
 
-def test_short_texts_are_plain_zlib_as_in_release_0_1_0() -> None:
+CHECKSUM = 0x45F5C994
+
+
+@pytest.fixture
+def _without_dictionary() -> Iterator[None]:
+    codec.write_with_dictionary(False)
+    yield
+    codec.write_with_dictionary(True)
+
+
+@pytest.mark.usefixtures("_without_dictionary")
+def test_short_texts_can_be_plain_zlib_as_in_release_0_1_0() -> None:
+    """ROW_DICTIONARY=false, while functions of 0.1.0 run beside this release."""
     assert zlib.decompress(pack_texts('{"a":1}')) == b'{"a":1}'
+
+
+def test_rows_with_and_without_a_dictionary_are_read() -> None:
+    text = '{"@type":"Organization","name":"Kings Mead"}'
+    assert unpack_texts(zlib.compress(text.encode())) == [text]
+    packed = pack_texts(text)
+    assert unpack_texts(packed) == [text]
+    assert len(packed) < len(zlib.compress(text.encode()))
+
+
+def test_a_row_names_its_dictionary_which_never_changes() -> None:
+    """RFC 1950: its checksum follows the first two bytes. With another text, stored rows could not be read."""
+    assert list(DICTIONARIES) == [CHECKSUM]
+    assert pack_texts("{}")[2:6] == CHECKSUM.to_bytes(4, "big")
+
+
+def test_a_row_with_the_dictionary_of_a_later_release_cannot_be_read() -> None:
+    maker = zlib.compressobj(zdict=b"of a later release")
+    with pytest.raises(Undecodable):
+        unpack_texts(maker.compress(b"{}") + maker.flush())
+    with pytest.raises(Undecodable):
+        unpack_texts(pack_texts("{}")[:-1])
+    with pytest.raises(Undecodable):
+        unpack_texts(pack_texts("{}") + b"more")
 
 
 @pytest.mark.parametrize(

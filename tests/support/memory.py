@@ -210,7 +210,7 @@ class MemoryStore:
             spaces_left=capacity.spaces_left - move.spaces_taken,
             spaces_leased=capacity.spaces_leased + move.leased_more,
             spaces_requested=capacity.spaces_requested + move.requested_more,
-            version=capacity.version + 1,
+            version=capacity.version + (1 if move.is_new_version else 0),
             next_expiry_at=ends_at if ends_at and (move.ends_before_others or not mark) else mark,
             shares=_added(capacity.shares, share_key(move.order.partner_id), move.share_more),
         )

@@ -12,6 +12,7 @@ from chalice.test import Client
 
 import app
 from chalicelib.domain.orders import DeletedOrder, Order
+from chalicelib.domain.parties import Json
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
@@ -28,7 +29,6 @@ from tests.support.inventory import (
     HOST,
     PLACE,
     Bookable,
-    Json,
     PublishedInventory,
     a_seller_document,
     outer,

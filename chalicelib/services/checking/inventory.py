@@ -95,9 +95,9 @@ class InventoryLook:
             if not wrong:
                 yield from findings
                 return
-            # Every move of spaces increases the version: if it is the same before and after, nothing moved.
+            # Every move of spaces changes the counters: if they are the same before and after, nothing moved.
             after = self.store.listings([opportunity_id]).get(opportunity_id, (None, None))[1]
-            if (after.version if after else 0) == (capacity.version if capacity else 0):
+            if after == capacity:
                 yield from (*findings, *wrong)
                 return
             capacity = after

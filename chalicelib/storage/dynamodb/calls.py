@@ -40,6 +40,9 @@ PASSING = {
     "TransactionInProgressException",
 }
 
+# A throttled table may process a few keys of each call. After so many calls that left some, the read is busy.
+_INCOMPLETE_READS = 4
+
 _NAMED = 5  # busy rows or tables in one line of the log
 
 # No answer, or an incomplete or damaged one. It is unknown whether the call took effect.
@@ -88,7 +91,7 @@ def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[s
     PynamoDB's batch reads support one table at a time; a snapshot needs three in one call.
     """
     found: dict[str, list[Raw]] = {}
-    waiting = list(keys)
+    waiting, incomplete = list(keys), 0
     while waiting:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
         request: dict[str, Any] = {}
@@ -100,7 +103,8 @@ def batch_get(connection: Connection, keys: Sequence[tuple[str, Raw]]) -> dict[s
             found.setdefault(table, []).extend(items)
         left = answer.get("UnprocessedKeys") or {}
         again = [(table, key) for table, part in left.items() for key in part["Keys"]]
-        if len(again) == len(batch):
-            raise StoreBusy(busy_with("no key of a read was processed", _key_names(again)))
+        incomplete += bool(again)
+        if len(again) == len(batch) or incomplete == _INCOMPLETE_READS:
+            raise StoreBusy(busy_with("not all keys of a read were processed", _key_names(again)))
         waiting += again
     return found

@@ -132,7 +132,7 @@ def _move_counters(transaction: Transaction, tables: Tables, move: MoveHold) -> 
     actions: list[Any] = [
         capacity.spaces_left.add(-move.spaces_taken),
         capacity.spaces_leased.add(move.leased_more),
-        capacity.version.add(1),
+        *([capacity.version.add(1)] if move.is_new_version else []),
         *shares.add_share(share_key(move.order.partner_id), move.share_more),
         *_requested(tables, move.requested_more),
     ]

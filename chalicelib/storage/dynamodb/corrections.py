@@ -38,9 +38,11 @@ def correct(
         *shares.set_shares(read.shares, corrected.shares),
     ]
     changed = OpportunityChanged(opportunity_id)
-    transaction.update(
-        capacity(opportunity_id, CAPACITY), actions, capacity.version == read.version, lambda _: changed
-    )
+    # A booking of what was leased changes no version (`MoveHold.is_new_version`).
+    as_read = (capacity.version == read.version) & (capacity.spaces_leased == read.spaces_leased)
+    if (same_shares := shares.as_read(read.shares)) is not None:
+        as_read &= same_shares
+    transaction.update(capacity(opportunity_id, CAPACITY), actions, as_read, lambda _: changed)
     transaction.write()
 
 

@@ -48,6 +48,16 @@ def set_shares(read: Mapping[str, Share], corrected: Mapping[str, Share]) -> lis
     return actions
 
 
+def as_read(read: Mapping[str, Share]) -> Any:
+    """The condition that none of the shares that were read has changed; None if there are none."""
+    condition = None
+    for key, share in read.items():
+        for attribute, value in zip(_attributes(key), (share.spaces, share.anonymous), strict=True):
+            same = attribute == value if value else attribute.does_not_exist() | (attribute == 0)
+            condition = same if condition is None else condition & same
+    return condition
+
+
 def within_limits(move: MoveHold) -> Any:
     """The condition that the partner may make this move; None if no limit applies to it."""
     if move.limits is None:
