@@ -414,7 +414,7 @@ _EVERY_MINUTE = {
 
 
 def _after(request: Request, number: int) -> Any:
-    return _Asking(request.verb, request.path, request.body, request.partner, request.headers, number)
+    return _Asking(request.verb, request.path, request.body, request.partner, request.headers, number=number)
 
 
 @dataclass(frozen=True)
