@@ -39,17 +39,16 @@ class Units:
 
     def __post_init__(self) -> None:
         self._events = self.client.meta.events
-        self._events.register("provide-client-params.dynamodb", self._ask)
+        self._events.register("before-parameter-build.dynamodb", self._ask)
         self._events.register("after-call.dynamodb", self._count)
 
     def stop(self) -> None:
-        self._events.unregister("provide-client-params.dynamodb", self._ask)
+        self._events.unregister("before-parameter-build.dynamodb", self._ask)
         self._events.unregister("after-call.dynamodb", self._count)
 
-    def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+    def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if "ReturnConsumedCapacity" in model.input_shape.members:
             params["ReturnConsumedCapacity"] = "INDEXES"
-        return params
 
     def _count(self, parsed: dict[str, Any], **_: Any) -> None:
         self.calls += 1

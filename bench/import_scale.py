@@ -209,21 +209,20 @@ def _counted(tables: Tables, calls: Counter[str], units: Counter[str], counting:
     def count(model: Any, params: Json, **_: Any) -> None:
         began = time.thread_time()
         calls[model.name] += 1
-        if "TransactItems" in (body := json.loads(params["body"])):
-            for action in body["TransactItems"]:
-                (written,) = action.values()
-                # An update keeps the row, which has less than 1 KB.
-                units["written"] += 2 * ceil(_size(written["Item"]) / 1024) if "Item" in written else 2
+        for action in params.get("TransactItems", ()):
+            (written,) = action.values()
+            # An update keeps the row, which has less than 1 KB.
+            units["written"] += 2 * ceil(_size(written["Item"]) / 1024) if "Item" in written else 2
         counting.append(time.thread_time() - began)
 
-    tables.connection.client.meta.events.register("before-call.dynamodb", count)
+    tables.connection.client.meta.events.register("before-parameter-build.dynamodb", count)
 
 
 def _size(item: Json) -> int:
     size = 0
     for name, value in item.items():
         ((kind, content),) = value.items()
-        size += len(name) + (len(content) * 3 // 4 if kind == "B" else len(str(content)))
+        size += len(name) + len(content if kind == "B" else str(content))
     return size
 
 

@@ -150,13 +150,13 @@ class Meter:
         """What `act` uses, and what it returns."""
         self.used = Usage()
         events = self.client.meta.events
-        events.register("provide-client-params.dynamodb", _ask)
+        events.register("before-parameter-build.dynamodb", _ask)
         events.register("after-call.dynamodb", self._count)
         try:
             with _output_to(self.log):
                 returned = act()
         finally:
-            events.unregister("provide-client-params.dynamodb", _ask)
+            events.unregister("before-parameter-build.dynamodb", _ask)
             events.unregister("after-call.dynamodb", self._count)
         logged = self.log.tell()
         self.log.seek(0)
@@ -170,10 +170,9 @@ class Meter:
         self.used += Usage(writes=units) if writes else Usage(reads=units)
 
 
-def _ask(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+def _ask(params: dict[str, Any], model: Any, **_: Any) -> None:
     if "ReturnConsumedCapacity" in model.input_shape.members:
         params["ReturnConsumedCapacity"] = "INDEXES"
-    return params
 
 
 @contextmanager
