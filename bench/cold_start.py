@@ -107,7 +107,10 @@ def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str,
         starts = _starts(installation, len(roots) * (repeats + 1))
         used: dict[tuple[str, str], list[float]] = {}
         for turn in range(repeats + 1):
-            event = {"TableName": installation.tables.name("feeds"), "Key": {"feed": {"S": "-"}, "entry": {"S": "-"}}}
+            event = {
+                "TableName": installation.tables.name("feeds"),
+                "Key": {"feed": {"S": "-"}, "entry": {"S": "-"}},
+            }
             made = {("", ""): _start("minimal.handler", event, minimal, client, installation, lambda _: True)}
             for name, start in starts.items():
                 for form, root in roots.items():
@@ -165,7 +168,9 @@ def _starts(installation: Installation, count: int) -> dict[str, Start]:
     session = installation.session(10 * count)
     system = installation.system()
     system.settings = replace(system.settings, authentication="openid")
-    token = system.issuer.access_token(BASE_URL.replace("http:", "https:"), "partner-1", seller_id(1), [BOOKING])
+    token = system.issuer.access_token(
+        BASE_URL.replace("http:", "https:"), "partner-1", seller_id(1), [BOOKING]
+    )
     records = _records(installation, session, count)
     is_answered: Callable[[Json], bool] = lambda answer: answer["statusCode"] == 200  # noqa: E731
     is_handled: Callable[[Json], bool] = lambda answer: answer == {"batchItemFailures": []}  # noqa: E731
@@ -175,7 +180,9 @@ def _starts(installation: Installation, count: int) -> dict[str, Start]:
         "orders_stream: a cancellation": Start("orders_stream", iter(records["orders"]), 1.2, is_handled),
         "inventory_stream: a session": Start("inventory_stream", iter(records["inventory"]), 1.2, is_handled),
         "lease_sweep: nothing due": Start("lease_sweep", _schedule(), 1.2, lambda answer: "lease" in answer),
-        "import_sources: nothing due": Start("import_sources", _schedule(), 1.2, lambda answer: "overdue" in answer),
+        "import_sources: nothing due": Start(
+            "import_sources", _schedule(), 1.2, lambda answer: "overdue" in answer
+        ),
     }
 
 
@@ -256,7 +263,7 @@ def _start(
             # -B: write no bytecode, as on Lambda.
             [sys.executable, "-I", "-S", "-B", "-c", _START, str(task_root), str(client), handler],
             cwd=task_root,
-            env=_environment(task_root, handler, installation) | {"AWS_LAMBDA_RUNTIME_API": address},
+            env={**_environment(task_root, handler, installation), "AWS_LAMBDA_RUNTIME_API": address},
             stdout=subprocess.DEVNULL,
         )
         try:
@@ -328,7 +335,7 @@ def _runtime_api(event: Json) -> Iterator[tuple[str, "queue.Queue[Json]"]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name in the base class
+        def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
         def handle(self) -> None:
