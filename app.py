@@ -2,32 +2,54 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice import Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent
 
-from chalicelib.api import authority, events, feeds, orders, passes, site, test_interface_routes
+from chalicelib.api import events
 from chalicelib.api.application import ThreadedChalice
-from chalicelib.api.boundary import View, rewrite_refusals, unknown_endpoint
+from chalicelib.runtime.system import prepare
+
+if TYPE_CHECKING:
+    from chalicelib.api.boundary import View
 
 
-def _test_interface() -> Mapping[str, View]:
+def _test_interface() -> "Mapping[str, View]":
     """Loaded on first use, and only if TEST_INTERFACE is on."""
     from chalicelib.test_interface.views import VIEWS
 
     return VIEWS
 
 
+def _unknown_endpoint() -> dict[str, object]:
+    from chalicelib.api.boundary import unknown_endpoint
+
+    return unknown_endpoint()
+
+
+def _add_routes(app: ThreadedChalice) -> None:
+    from chalicelib.api import authority, feeds, orders, passes, site, test_interface_routes
+    from chalicelib.api.boundary import rewrite_refusals
+
+    app.register_middleware(rewrite_refusals, "http")
+    app.register_blueprint(orders.blueprint)
+    app.register_blueprint(feeds.blueprint)
+    app.register_blueprint(passes.blueprint)
+    app.register_blueprint(site.blueprint)
+    app.register_blueprint(authority.blueprint)
+    app.register_blueprint(test_interface_routes.blueprint(_test_interface))
+
+
 # Chalice would add its own handler to the logger of that name, and every line would be written twice.
-app = ThreadedChalice(app_name="openbooking", configure_logs=False, unknown=unknown_endpoint)
-app.register_middleware(rewrite_refusals, "http")
-app.register_blueprint(orders.blueprint)
-app.register_blueprint(feeds.blueprint)
-app.register_blueprint(passes.blueprint)
-app.register_blueprint(site.blueprint)
-app.register_blueprint(authority.blueprint)
-app.register_blueprint(test_interface_routes.blueprint(_test_interface))
+app = ThreadedChalice(app_name="openbooking", configure_logs=False, unknown=_unknown_endpoint)
+# Lambda says in _HANDLER which function this is. Those for streams and schedules serve no routes, and do not load them.
+_function = os.environ.get("_HANDLER")
+_serves_requests = _function in (None, "app.app")
+if _serves_requests:
+    _add_routes(app)
+if _function is not None:
+    prepare(for_requests=_serves_requests)
 
 
 def _invocation(event: DynamoDBEvent | CloudWatchEvent) -> str:

@@ -1,65 +1,368 @@
-"""Measures what bytecode in the package saves: processor time of a cold start's imports, with and without it.
+"""Measures cold starts: processor time from the start of a process to its first answer, for each function.
 
-`python -m bench.cold_start` packages a stage for the Python that runs it, unpacks the zip twice, and removes the
-bytecode from one copy. As on Lambda, no bytecode can be written, so modules are compiled again each time.
+`python -m bench.cold_start` packages the stage `prod` for the Python that runs it, and starts each function from the
+unpacked zip as Lambda does: AWS's runtime client as the parent, in an environment with nothing but the function's
+variables, each time in a fresh process. A minimal handler (a boto3 client, one GetItem, with bytecode) is started in
+between, and every figure is a multiple of its processor time.
+
+Lambda's runtime client (`awslambdaric`) is installed into a scratch directory for the run; it needs a C++ compiler.
 """
 
+import json
 import os
+import queue
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import uuid
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import files as files_of
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import botocore
+
+from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
+from chalicelib.domain.parties import Json
+from chalicelib.identity.scopes import BOOKING
+from chalicelib.storage.dynamodb.tables import DETAILS
 from openbooking.deployment.packaging import PYTHON, package
+from openbooking.infra.templates import environment
+from openbooking.local.delivery import lambda_record
+from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client, streams_client
+from openbooking.local.streams import Positions, StreamReader
+from tests.support import engines
+from tests.support.inventory import BASE_URL, HOST, Bookable, seller_id
 
 REPEATS = 15
+STAGE = "prod"
+RUNTIME_CLIENT = "awslambdaric==4.2.2"
 
-_IMPORT = """
-import resource, sys
-sys.path.insert(0, sys.argv[1])
-import app
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime)
+# Of what `make package` makes; the other forms show what each step of packaging saves.
+PACKAGED = "as packaged"
+FORMS = {
+    "source": "without bytecode, with all of botocore's models",
+    "bytecode": "with bytecode, with all of botocore's models",
+    PACKAGED: "with bytecode, with the models of the services that are called",
+}
+
+_MINIMAL = """
+import boto3
+
+client = boto3.client("dynamodb")
+
+
+def handler(event, context):
+    return client.get_item(**event)
+"""
+# What boto3 needs at run time.
+_BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
+
+# The name of a record, and whether its row is the one of interest: a cancelled Order; the details of a new session.
+_PUBLISHED: dict[str, tuple[str, Callable[[Json], bool]]] = {
+    "orders": ("MODIFY", lambda keys: True),
+    "inventory": (
+        "INSERT",
+        lambda keys: "/scheduled-sessions/" in keys["opportunity_id"]["S"] and keys["part"]["S"] == DETAILS,
+    ),
+}
+
+# The first arguments are directories to import from, as Lambda has them: the function's, then its own.
+_START = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+sys.argv[1:3] = []
+from awslambdaric.__main__ import main
+main(sys.argv)
 """
 
 
-def cold_start(repeats: int = REPEATS) -> tuple[float, float]:
-    """Seconds of processor time from the start of an interpreter to the imported app: with, and without.
+@dataclass(frozen=True)
+class Start:
+    """A function: its handler, a new event for each start, and the most that its cold start should cost."""
 
-    Medians of fresh interpreters, interleaved.
+    handler: str
+    events: Iterator[Json]
+    limit: float
+    check: Callable[[Json], bool]
+
+
+def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str, dict[str, float]]:
+    """Function -> form of the package -> processor time to the first answer, as a multiple of the minimal handler's.
+
+    Ratios of medians of fresh processes, interleaved. `installation` has the tables of the stage and streams.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        made = package("prod", build=Path(scratch) / "build", out=Path(scratch) / "dist", python=PYTHON)
-        ways = [Path(scratch) / name for name in ("with", "without")]
-        with zipfile.ZipFile(made.zip) as archive:
-            sources = [name for name in archive.namelist() if not name.endswith(".pyc")]
-            archive.extractall(ways[0])
-            archive.extractall(ways[1], sources)
-        used: dict[Path, list[float]] = {way: [] for way in ways}
-        for _ in range(repeats):
-            for way in ways:
-                used[way].append(_import_in(way))
-    return median(used[ways[0]]), median(used[ways[1]])
+        directory = Path(scratch)
+        client = _runtime_client(directory / "client")
+        roots = _task_roots(directory)
+        minimal = _minimal(directory / "minimal")
+        starts = _starts(installation, len(roots) * (repeats + 1))
+        used: dict[tuple[str, str], list[float]] = {}
+        for turn in range(repeats + 1):
+            event = {
+                "TableName": installation.tables.name("feeds"),
+                "Key": {"feed": {"S": "-"}, "entry": {"S": "-"}},
+            }
+            made = {("", ""): _start("minimal.handler", event, minimal, client, installation, lambda _: True)}
+            for name, start in starts.items():
+                for form, root in roots.items():
+                    made[name, form] = _start(
+                        f"app.{start.handler}", next(start.events), root, client, installation, start.check
+                    )
+            if turn:  # the first turn only fills the disk cache
+                for key, seconds in made.items():
+                    used.setdefault(key, []).append(seconds)
+    bare = median(used.pop(("", "")))
+    return {name: {form: median(used[name, form]) / bare for form in roots} for name in starts}
 
 
-def _import_in(task_root: Path) -> float:
-    done = subprocess.run(
-        # -B: write no bytecode, as on Lambda.
-        [sys.executable, "-I", "-S", "-B", "-c", _IMPORT, str(task_root)],
-        cwd=task_root,
-        env={"PATH": os.environ["PATH"], "TABLE_PREFIX": "openbooking-prod"},
-        capture_output=True,
-        text=True,
-        check=True,
+# --- what is started ------------------------------------------------------------------------
+
+
+def _runtime_client(target: Path) -> Path:
+    """Lambda's runtime client, installed into a directory."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), RUNTIME_CLIENT]
+    subprocess.run(command, check=True)
+    return target
+
+
+def _task_roots(scratch: Path) -> dict[str, Path]:
+    """The zip, unpacked in each form."""
+    made = package(STAGE, build=scratch / "build", out=scratch / "dist", python=PYTHON)
+    roots = {form: scratch / form.replace(" ", "-") for form in FORMS}
+    with zipfile.ZipFile(made.zip) as archive:
+        sources = [name for name in archive.namelist() if not name.endswith(".pyc")]
+        for form, root in roots.items():
+            archive.extractall(root, sources if form == "source" else None)
+    for form in FORMS:
+        if form != PACKAGED:
+            models = Path(botocore.__file__).parent / "data"
+            shutil.copytree(models, roots[form] / "botocore" / "data", dirs_exist_ok=True)
+    return roots
+
+
+def _minimal(root: Path) -> Path:
+    """The minimal handler with boto3 and its bytecode."""
+    for distribution in _BOTO3:
+        for file in files_of(distribution) or ():
+            if ".." not in file.parts and file.suffix != ".pyc":
+                target = root / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(file.locate()), target)
+    (root / "minimal.py").write_text(_MINIMAL)
+    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(root)]
+    subprocess.run(command, check=True)
+    return root
+
+
+def _starts(installation: Installation, count: int) -> dict[str, Start]:
+    """Each function with `count` events that it has not had before."""
+    session = installation.session(10 * count)
+    system = installation.system()
+    system.settings = replace(system.settings, authentication="openid")
+    token = system.issuer.access_token(
+        BASE_URL.replace("http:", "https:"), "partner-1", seller_id(1), [BOOKING]
     )
-    return float(done.stdout)
+    records = _records(installation, session, count)
+    is_answered: Callable[[Json], bool] = lambda answer: answer["statusCode"] == 200  # noqa: E731
+    is_handled: Callable[[Json], bool] = lambda answer: answer == {"batchItemFailures": []}  # noqa: E731
+    return {
+        "API: C1 with a token": Start("app", _quotes(session, token), 1.4, is_answered),
+        "API: a page of an open feed": Start("app", _pages(), 1.2, is_answered),
+        "orders_stream: a cancellation": Start("orders_stream", iter(records["orders"]), 1.2, is_handled),
+        "inventory_stream: a session": Start("inventory_stream", iter(records["inventory"]), 1.2, is_handled),
+        "lease_sweep: nothing due": Start("lease_sweep", _schedule(), 1.2, lambda answer: "lease" in answer),
+        "import_sources: nothing due": Start(
+            "import_sources", _schedule(), 1.2, lambda answer: "overdue" in answer
+        ),
+    }
+
+
+def _quotes(session: Bookable, token: str) -> Iterator[Json]:
+    while True:
+        request = quote(new_uuid(), session, customer=False)
+        yield _over_https(replace(request, headers={"Authorization": f"Bearer {token}"}).event())
+
+
+def _pages() -> Iterator[Json]:
+    event = _over_https(Request("GET", "").event())
+    path = "/feeds/scheduled-sessions"
+    event["requestContext"] |= {"resourcePath": "/feeds/{name}", "path": path}
+    while True:
+        yield event | {"path": path, "pathParameters": {"name": "scheduled-sessions"}}
+
+
+def _over_https(event: Json) -> Json:
+    """The event as API Gateway sends it for a domain name; ids are then below https."""
+    event["requestContext"]["domainName"] = HOST
+    event["body"] = event["body"] and event["body"].replace(BASE_URL, f"https://{HOST}")
+    return event
+
+
+def _schedule() -> Iterator[Json]:
+    while True:
+        yield {
+            "version": "0",
+            "id": new_uuid(),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "123456789012",
+            "time": "2026-01-01T00:00:00Z",
+            "region": REGION,
+            "resources": [],
+            "detail": {},
+        }
+
+
+def _records(installation: Installation, session: Bookable, count: int) -> dict[str, list[Json]]:
+    """For each stream, batches of one record: an Order that was cancelled, a session that was published."""
+    for _ in range(count):
+        installation.session()
+        (item,) = ask(booking(order := new_uuid(), session)).json["orderedItem"]
+        assert ask(cancellation(order, item["@id"])).status == 204
+    assert installation.url
+    batches: dict[str, list[Json]] = {}
+    clients = dynamodb_client(installation.url), streams_client(installation.url)
+    for stream, (event, is_wanted) in _PUBLISHED.items():
+        reader = StreamReader(*clients, f"{installation.prefix}-{stream}", Positions())
+        found = batches.setdefault(stream, [])
+        while batch := reader.read(1000):
+            found += [
+                {"Records": [lambda_record(record, batch.stream_arn)]}
+                for record in batch.records
+                if record["eventName"] == event and is_wanted(record["dynamodb"]["Keys"])
+            ]
+            reader.handled(batch, len(batch.records))
+    for each in clients:
+        each.close()
+    return batches
+
+
+# --- starting as Lambda does ----------------------------------------------------------------
+
+
+def _start(
+    handler: str,
+    event: Json,
+    task_root: Path,
+    client: Path,
+    installation: Installation,
+    check: Callable[[Json], bool],
+) -> float:
+    """Seconds of processor time from the start of a process until its first answer, for which `check` is true."""
+    with _runtime_api(event) as (address, answers):
+        process = subprocess.Popen(
+            # -B: write no bytecode, as on Lambda.
+            [sys.executable, "-I", "-S", "-B", "-c", _START, str(task_root), str(client), handler],
+            cwd=task_root,
+            env={**_environment(task_root, handler, installation), "AWS_LAMBDA_RUNTIME_API": address},
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            answer = answers.get(timeout=120)
+        finally:
+            process.kill()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    assert check(answer), answer
+    return used.ru_utime + used.ru_stime
+
+
+def _environment(task_root: Path, handler: str, installation: Installation) -> Mapping[str, str]:
+    exports = {f"openbooking-{STAGE}-SigningKeyArn": "unused"}
+    return {
+        **environment(STAGE, exports),
+        "TABLE_PREFIX": installation.prefix,
+        "AUTHENTICATION": "openid",
+        "PRODUCTION": "true",
+        "DYNAMODB_URL": str(installation.url),
+        "AWS_ENDPOINT_URL_DYNAMODB": str(installation.url),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_SESSION_TOKEN": ACCESS_KEY,
+        "AWS_LAMBDA_FUNCTION_NAME": f"openbooking-{STAGE}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "LAMBDA_TASK_ROOT": str(task_root),
+        "_HANDLER": handler,
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+    }
+
+
+@contextmanager
+def _runtime_api(event: Json) -> Iterator[tuple[str, "queue.Queue[Json]"]]:
+    """Lambda's runtime API (2018-06-01) with one invocation: its address, and the answers of the function."""
+    invocations: queue.Queue[Json | None] = queue.Queue()
+    answers: queue.Queue[Json] = queue.Queue()
+    invocations.put(event)
+
+    class RuntimeApi(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            invocation = invocations.get()
+            if invocation is None:
+                return
+            headers = {
+                "Lambda-Runtime-Aws-Request-Id": str(uuid.uuid4()),
+                "Lambda-Runtime-Deadline-Ms": "4102444800000",
+                "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:123456789012:function:openbooking",
+                "Content-Type": "application/json",
+            }
+            self._send(200, json.dumps(invocation).encode(), headers)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(202, b"{}", {})
+            answers.put(json.loads(body))
+
+        def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the process is ended while it asks for its next invocation
+                super().handle()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    serving.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", answers
+    finally:
+        invocations.put(None)
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 def main() -> None:
-    compiled, from_source = cold_start()
-    print(f"Python {PYTHON[0]}.{PYTHON[1]}: with bytecode 1.00, without {from_source / compiled:.2f}")
+    with engines.running_engine() as url:
+        installation = Installation(f"openbooking-{STAGE}", url)
+        installation.create()
+        found = cold_starts(installation, int(sys.argv[1]) if sys.argv[1:] else REPEATS)
+        installation.close()
+    print(f"Python {PYTHON[0]}.{PYTHON[1]}, on {engines.ENGINE_NAME}; the minimal handler is 1.00")
+    for name, forms in found.items():
+        print(f"{name:30}", *(f"{form} {ratio:.2f}" for form, ratio in forms.items()), sep="  ")
 
 
 if __name__ == "__main__":

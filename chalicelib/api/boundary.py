@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from chalice.app import Blueprint, Request, Response
 
@@ -27,8 +28,6 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.limits import MAX_BODY_BYTES
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
-from chalicelib.identity.callers import Caller
-from chalicelib.pages.rendering import MEDIA_TYPE, Page, Service
 from chalicelib.runtime.settings import SettingsError
 from chalicelib.runtime.system import System, installed
 from chalicelib.runtime.telemetry import Telemetry
@@ -36,6 +35,10 @@ from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.wire import links
 from chalicelib.wire.errors import error_document
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write
+
+if TYPE_CHECKING:
+    from chalicelib.identity.callers import Caller
+    from chalicelib.pages.rendering import Page, Service
 
 # Most throttles and conflicts have passed after this time.
 _BUSY_SECONDS = 5
@@ -67,8 +70,10 @@ class Call:
         return self.system.settings.base_url or _base_url(self.request)
 
     @property
-    def service(self) -> Service:
+    def service(self) -> "Service":
         """The installation as shown on its pages."""
+        from chalicelib.pages.rendering import Service
+
         settings = self.system.settings
         return Service(settings.service_name, self.base_url, settings.support)
 
@@ -103,7 +108,7 @@ class Call:
             raise RequestTooLargeError(f"A body may have at most {MAX_BODY_BYTES:,} bytes.")
         return body
 
-    def caller(self) -> Caller:
+    def caller(self) -> "Caller":
         """The authenticated caller. Raises the errors of AUTH-11, TooManyRequestsError (RATE-01)."""
         caller = self.system.callers.caller(self.headers, self.base_url)
         self.log_ids["partner"] = caller.partner_id
@@ -112,7 +117,7 @@ class Call:
             return caller
         return replace(caller, seller_id=identifiers.inward(caller.seller_id, self.base_url))
 
-    def order_key(self, caller: Caller) -> OrderKey:
+    def order_key(self, caller: "Caller") -> OrderKey:
         """The key of the caller's Order in the path."""
         self.log_ids["order"] = self.params["uuid"]
         return OrderKey(caller.partner_id, self.params["uuid"])
@@ -131,8 +136,10 @@ class Reply:
 View = Callable[[Call], Reply]
 
 
-def page_reply(status: int, page: Page, **headers: str) -> Reply:
+def page_reply(status: int, page: "Page", **headers: str) -> Reply:
     """A page as an answer, with its headers and additional ones."""
+    from chalicelib.pages.rendering import MEDIA_TYPE
+
     return Reply(status, page.text, {**page.headers, **headers}, MEDIA_TYPE)
 
 
@@ -149,7 +156,7 @@ class Resource:
     views: Mapping[str, View]
     busy: Mapping[str, type[OpenBookingError]] = field(default_factory=dict)
     reads: tuple[str, ...] = (BOOKING_MEDIA_TYPE.partition(";")[0], _PLAIN_JSON)
-    fault_page: Callable[[Service, OpenBookingError], Page] | None = None
+    fault_page: "Callable[[Service, OpenBookingError], Page] | None" = None
     any_origin: bool = False
 
     @property

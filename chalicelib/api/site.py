@@ -3,9 +3,6 @@
 from chalice.app import Blueprint
 
 from chalicelib.api.boundary import Call, Reply, Resource, page_reply, register
-from chalicelib.pages import rendering
-from chalicelib.pages.dataset_site import dataset_page
-from chalicelib.wire.dataset import dataset_document
 
 blueprint = Blueprint(__name__)
 
@@ -19,12 +16,17 @@ def home(call: Call) -> Reply:
 
 def dataset_site(call: Call) -> Reply:
     """The dataset site, for people and, as JSON-LD, for programs (DATASET-01)."""
+    from chalicelib.pages.dataset_site import dataset_page
+    from chalicelib.wire.dataset import dataset_document
+
     document = dataset_document(call.base_url, call.system.dataset_details(call.base_url))
     return page_reply(200, dataset_page(call.service, document))
 
 
 def favicon(call: Call) -> Reply:
     """The icon of every page; browsers request it as .ico if no page names it, for example with a feed."""
+    from chalicelib.pages import rendering
+
     headers = {"Cache-Control": _A_DAY, "X-Content-Type-Options": "nosniff"}
     return Reply(200, rendering.favicon(), headers, rendering.FAVICON_MEDIA_TYPE)
 

@@ -12,7 +12,7 @@ from chalicelib.identity.entries import Authorisation, SellerStanding
 from chalicelib.identity.register import Register
 from chalicelib.storage import codec
 from chalicelib.storage.errors import RecordChanged, StoreBusy
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import FEED_REVIEW, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 
 # Logs what was done: a text, and ids as keyword arguments.
@@ -23,7 +23,7 @@ Note: TypeAlias = Callable[..., None]
 class FeedReview:
     """A partner's feeds must be updated after a Seller has authorised it or revoked this (OFEED-15)."""
 
-    KIND: ClassVar[str] = "feed-review"
+    KIND: ClassVar[str] = FEED_REVIEW
 
     partner_id: str
     seller_id: str

@@ -5,20 +5,16 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from chalicelib.booking.decisions import Moment, Policy
 from chalicelib.domain import identifiers
 from chalicelib.domain.parties import Json
-from chalicelib.identity.consent import Consent
-from chalicelib.identity.register import Register
 from chalicelib.runtime.settings import Settings, SettingsError, read_settings
 from chalicelib.runtime.telemetry import Telemetry
-from chalicelib.services.attempts import Attempts
-from chalicelib.services.bookings import Bookings
 from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.identities import DynamoIdentities
@@ -27,18 +23,32 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
-from chalicelib.storage.pending import REPORTS, RETENTION, PendingStore
+from chalicelib.storage.pending import (
+    CLEARING,
+    FEED_REVIEW,
+    HOLDER_CHANGE,
+    HOLDER_MESSAGE,
+    IMPORT,
+    OPPORTUNITY_CHANGE,
+    PROPOSAL_END,
+    REPORTS,
+    RETENTION,
+    TIMETABLE,
+    PendingStore,
+    PendingWork,
+)
 from chalicelib.storage.records import Record
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
-from chalicelib.wire.orders import booking_service
 
 # A function loads only what it uses: a booking needs no streams and no pending work, a stream no tokens.
 if TYPE_CHECKING:
+    from chalicelib.booking.decisions import Moment
     from chalicelib.feeds.ledger import Ledger
     from chalicelib.feeds.parked import ParkedRecords
     from chalicelib.feeds.streams import Stream
     from chalicelib.identity.callers import Ways
+    from chalicelib.identity.consent import Consent
     from chalicelib.identity.credentials import Credentials
     from chalicelib.identity.fingerprints import Fingerprints
     from chalicelib.identity.grants import Grants
@@ -47,12 +57,15 @@ if TYPE_CHECKING:
     from chalicelib.identity.limits import RateLimiter
     from chalicelib.identity.logins import Logins
     from chalicelib.identity.passwords import Passwords
+    from chalicelib.identity.register import Register
     from chalicelib.importing.sources import Sources
     from chalicelib.sandbox.keeping import Sandbox
+    from chalicelib.services.attempts import Attempts
+    from chalicelib.services.bookings import Bookings
     from chalicelib.services.following import Follower
     from chalicelib.services.informing import Informer
     from chalicelib.services.inventory import Inventory
-    from chalicelib.services.pending import TakeStep, Worker
+    from chalicelib.services.pending import Step, TakeStep, Worker
     from chalicelib.services.reports.kept import DailyReports
     from chalicelib.services.retention import Retention
     from chalicelib.services.seller_actions import SellerActions
@@ -79,13 +92,17 @@ class System:
     # --- who calls ------------------------------------------------------------------------
 
     @cached_property
-    def register(self) -> Register:
+    def register(self) -> "Register":
         """Stored booking partners, logins, authorisations and secrets."""
+        from chalicelib.identity.register import Register
+
         return Register(self.identities)
 
     @cached_property
-    def consent(self) -> Consent:
+    def consent(self) -> "Consent":
         """What Sellers allow booking partners."""
+        from chalicelib.identity.consent import Consent
+
         return Consent(self.register, self.retry, self.now, self.new_id, self.telemetry.info)
 
     @cached_property
@@ -224,8 +241,10 @@ class System:
 
         return Ledger(self.feeds, self.retry)
 
-    def moment(self) -> Moment:
+    def moment(self) -> "Moment":
         """The current time, new ids and the policy, for a decision."""
+        from chalicelib.booking.decisions import Moment, Policy
+
         settings = self.settings
         policy = Policy(
             anonymous_leases=settings.anonymous_leasing,
@@ -255,13 +274,17 @@ class System:
         return Fingerprints(self.register, self.retry, lambda: token_hex(32))
 
     @property
-    def attempts(self) -> Attempts:
+    def attempts(self) -> "Attempts":
         """How decisions are carried out."""
+        from chalicelib.services.attempts import Attempts
+
         return Attempts(self.store, self.retry, self.telemetry.refused)
 
     @property
-    def bookings(self) -> Bookings:
+    def bookings(self) -> "Bookings":
         """The Broker's actions."""
+        from chalicelib.services.bookings import Bookings
+
         return Bookings(self.attempts, self.moment, self.telemetry.partner_usage)
 
     @property
@@ -283,18 +306,15 @@ class System:
     @property
     def worker(self) -> "Worker":
         """The worker for pending work."""
-        from chalicelib.services import clearing, following, informing, proposals, reviews
         from chalicelib.services.pending import Worker
-        from chalicelib.services.timetables import due
 
-        store, feeds, retry = self.store, self.feeds, self.retry
         steps: dict[str, TakeStep] = {
-            following.KIND: lambda entry: self._follower().take_step(entry),
-            following.HOLDER_KIND: lambda entry: self._follower().take_holders_step(entry),
-            proposals.KIND: lambda entry: proposals.take_step(entry, store, self.now(), retry),
-            reviews.KIND: lambda entry: reviews.take_step(entry, feeds, store, self.now(), retry),
-            due.KIND: lambda entry: self._extender().take_step(entry),
-            informing.KIND: lambda entry: self._informer().take_step(entry),
+            OPPORTUNITY_CHANGE: lambda entry: self._follower().take_step(entry),
+            HOLDER_CHANGE: lambda entry: self._follower().take_holders_step(entry),
+            PROPOSAL_END: self._end_proposal,
+            FEED_REVIEW: self._review_feeds,
+            TIMETABLE: lambda entry: self._extender().take_step(entry),
+            HOLDER_MESSAGE: lambda entry: self._informer().take_step(entry),
         }
         settings = self.settings
         if settings.people_days:
@@ -302,8 +322,23 @@ class System:
         if settings.report_days:
             steps[REPORTS] = lambda entry: self.daily_reports.take_step(entry, self.now())
         if settings.test_interface:  # elsewhere nothing may delete a booking
-            steps[clearing.KIND] = lambda entry: clearing.take_step(entry, store, self.now(), retry)
-        return Worker(self.pending, steps, retry, self.now, self.telemetry)
+            steps[CLEARING] = self._clear_dataset
+        return Worker(self.pending, steps, self.retry, self.now, self.telemetry)
+
+    def _end_proposal(self, entry: PendingWork) -> "Step":
+        from chalicelib.services import proposals
+
+        return proposals.take_step(entry, self.store, self.now(), self.retry)
+
+    def _review_feeds(self, entry: PendingWork) -> "Step":
+        from chalicelib.services import reviews
+
+        return reviews.take_step(entry, self.feeds, self.store, self.now(), self.retry)
+
+    def _clear_dataset(self, entry: PendingWork) -> "Step":
+        from chalicelib.services import clearing
+
+        return clearing.take_step(entry, self.store, self.now(), self.retry)
 
     def _retention(self) -> "Retention":
         from chalicelib.services.entries import Entries
@@ -368,9 +403,13 @@ class System:
 
         outlet = Outlet(self.ledger, self.parked, DynamoRecords(), self.retry, self.now, self.telemetry)
         return {
-            "orders": OrdersStream(outlet, self.consent.is_revoked),
+            "orders": OrdersStream(outlet, self._is_revoked),
             "inventory": InventoryStream(outlet, self.store),
         }
+
+    def _is_revoked(self, partner_id: str, seller_id: str) -> bool:
+        # The inventory stream does not load what knows it.
+        return self.consent.is_revoked(partner_id, seller_id)
 
     def seconds_since(self, record: Record) -> float | None:
         """The age of the change in a record of a stream, if the record contains its time."""
@@ -420,16 +459,15 @@ class System:
 
     def import_sources(self, seconds: float) -> dict[str, int]:
         """One run of the schedule of imports, of about so many seconds: how many items were handled, and how many sources are overdue."""
-        from chalicelib.importing import sources as importing
         from chalicelib.services.pending import Worker
 
         ends_at = self.retry.clock() + seconds
         sources = self.sources
         steps: dict[str, TakeStep] = {
-            importing.KIND: lambda work: sources.take_step(work, lambda: self.retry.clock() < ends_at)
+            IMPORT: lambda work: sources.take_step(work, lambda: self.retry.clock() < ends_at)
         }
         worker = Worker(self.pending, steps, self.retry, self.now, self.telemetry)
-        handled = worker.run({importing.KIND: seconds})[importing.KIND]
+        handled = worker.run({IMPORT: seconds})[IMPORT]
         overdue = sources.overdue()
         if overdue:
             self.telemetry.info("sources overdue", sources=overdue)
@@ -440,6 +478,8 @@ class System:
 
     def booking_service(self) -> Json:
         """The `bookingService` of every answer (MODEL-03)."""
+        from chalicelib.wire.orders import booking_service
+
         settings = self.settings
         return booking_service(
             settings.service_name,
@@ -456,8 +496,11 @@ class System:
         return dataset_details(self.settings, base_url)
 
 
-def from_environment() -> System:
-    """The installation that the environment describes. Raises SettingsError."""
+def from_environment(*, connected: bool = False) -> System:
+    """The installation that the environment describes. Raises SettingsError.
+
+    `connected`: with its client for DynamoDB, which is otherwise made by the first call.
+    """
     settings = read_settings(os.environ)
     codec.write_with_dictionary(settings.row_dictionary)
     tables = Tables(
@@ -467,6 +510,8 @@ def from_environment() -> System:
             endpoint=settings.dynamodb_url or None,
         )
     )
+    if connected:
+        _ = tables.connection.client
     return System(
         settings=settings,
         store=DynamoStore(tables),
@@ -488,6 +533,19 @@ def install(system: System | None) -> None:
     """Use this installation from now on; None: read the environment on the next use."""
     global _installed  # noqa: PLW0603 - a process serves one installation
     _installed = system
+
+
+def prepare(*, for_requests: bool) -> None:
+    """Make what the first invocation would otherwise wait for; `for_requests` includes what authenticates callers.
+
+    Lambda gives a function more processor while it starts than for its invocations. Unusable settings are reported by
+    the first invocation.
+    """
+    with suppress(SettingsError):
+        system = from_environment(connected=True)
+        install(system)
+        if for_requests:
+            _ = system.callers
 
 
 def installed() -> System:

@@ -19,11 +19,11 @@ from chalicelib.services.inventory import withdrawn
 from chalicelib.services.pending import Step
 from chalicelib.storage import codec
 from chalicelib.storage.errors import CommitRefused, StoreBusy
-from chalicelib.storage.pending import PendingStore, PendingWork
+from chalicelib.storage.pending import CLEARING, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import MAX_ACTIONS, Store
 
-KIND = "clearing"
+KIND = CLEARING
 
 # Opportunities in one entry: one or two seconds of work. A note of a dataset names one and its parent.
 STEP = 80

@@ -18,13 +18,19 @@ from chalicelib.services.pending import Observer, Step
 from chalicelib.storage import codec
 from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy, UnreadableRow
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.storage.pending import (
+    HOLDER_CHANGE,
+    OPPORTUNITY_CHANGE,
+    SET_ASIDE,
+    PendingStore,
+    PendingWork,
+)
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
 
-KIND = "opportunity-change"
+KIND = OPPORTUNITY_CHANGE
 # For one holder of an Opportunity to which the change could not be applied.
-HOLDER_KIND = "holder-change"
+HOLDER_KIND = HOLDER_CHANGE
 
 # Holds in one step: at about ten milliseconds each, a step takes far less than a Lambda's timeout.
 STEP = 100

@@ -16,11 +16,11 @@ from chalicelib.services.attempts import carry_out
 from chalicelib.services.pending import Observer, Step
 from chalicelib.storage import codec
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
-from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.storage.pending import HOLDER_MESSAGE, SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
-KIND = "holder-message"
+KIND = HOLDER_MESSAGE
 
 # Holds in one step, as in `following`.
 STEP = 100

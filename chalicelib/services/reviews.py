@@ -14,11 +14,11 @@ from chalicelib.services.attempts import carry_out
 from chalicelib.services.pending import Step
 from chalicelib.storage import codec
 from chalicelib.storage.feeds import FeedStore
-from chalicelib.storage.pending import PendingWork
+from chalicelib.storage.pending import FEED_REVIEW, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
-KIND = FeedReview.KIND
+KIND = FEED_REVIEW
 STEP = 100
 
 

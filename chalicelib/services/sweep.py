@@ -3,11 +3,20 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from chalicelib.services import clearing, daily, following, informing, leases, proposals, reviews
+from chalicelib.services import daily, leases
 from chalicelib.services.pending import Chore, Observer, Worker
-from chalicelib.services.timetables import due
 from chalicelib.storage.errors import StoreBusy
-from chalicelib.storage.pending import REPORTS, RETENTION
+from chalicelib.storage.pending import (
+    CLEARING,
+    FEED_REVIEW,
+    HOLDER_CHANGE,
+    HOLDER_MESSAGE,
+    OPPORTUNITY_CHANGE,
+    PROPOSAL_END,
+    REPORTS,
+    RETENTION,
+    TIMETABLE,
+)
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
 
@@ -15,14 +24,14 @@ from chalicelib.storage.store import Store
 # kinds that have more to do share what others do not need.
 SHARES = {
     leases.KIND: 8.0,
-    proposals.KIND: 4.0,
-    following.KIND: 10.0,
-    following.HOLDER_KIND: 2.0,
-    reviews.KIND: 6.0,
-    clearing.KIND: 5.0,
+    PROPOSAL_END: 4.0,
+    OPPORTUNITY_CHANGE: 10.0,
+    HOLDER_CHANGE: 2.0,
+    FEED_REVIEW: 6.0,
+    CLEARING: 5.0,
     "sandbox": 3.0,
-    informing.KIND: 2.0,
-    due.KIND: 5.0,
+    HOLDER_MESSAGE: 2.0,
+    TIMETABLE: 5.0,
     daily.KIND: 0.5,
     RETENTION: 2.0,
     REPORTS: 2.0,

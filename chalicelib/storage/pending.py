@@ -17,6 +17,17 @@ SET_ASIDE = "set-aside#"
 
 # The prefix of the kinds of rows that are no work: pages of operators' feeds that were read (importing.page_log).
 PAGES = "import-pages#"
+# The kinds of work, which are also in rows. Here, so that the sweep loads the module of a kind only if there is work for it.
+OPPORTUNITY_CHANGE = (
+    "opportunity-change"  # brings a change to the Orders that hold an Opportunity (services.following)
+)
+HOLDER_CHANGE = "holder-change"  # one for each Order that such a change could not reach (services.following)
+HOLDER_MESSAGE = "holder-message"  # a message to all who hold an Opportunity (services.informing)
+FEED_REVIEW = (
+    "feed-review"  # updates a partner's feeds after a Seller's authorisation changes (services.reviews)
+)
+CLEARING = "clearing"  # deletes a dataset of the Test Interface (services.clearing)
+
 # The kinds of scheduled work: the ids of their entries begin with the time at which they are due (`due_at`), so that
 # one query finds those that are (`due_before`).
 PROPOSAL_END = "proposal-end"  # ends an OrderProposal
