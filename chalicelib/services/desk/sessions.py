@@ -55,6 +55,11 @@ class Move:
 
     def of(self, opportunity: Opportunity, now: datetime, places: Sequence[Json] = ()) -> Logistics:
         """The new time and place of an Opportunity. `places` are those of its Seller. Raises InvalidValue."""
+        if self.starts_at or self.ends_at:
+            if opportunity.type.traits.times.are_of_sub_events and opportunity.programme:
+                raise InvalidValue(
+                    "A course takes place when its sessions do: move one of these, or change the course in the timetable."
+                )
         starts_at = self.starts_at or opportunity.starts_at
         lasts = None
         if self.starts_at is not None and self.starts_at <= now:

@@ -127,7 +127,7 @@ def own_of_course(listing: Listing, before: Collection[Plan]) -> Json:
 
 
 def _course(plan: Plan) -> Json:
-    """A course as its sessions name it: without these and its spaces, which change without them."""
+    """A course without its sessions, and its spaces, which change without them."""
     if plan.lasts is None:
         raise Unreadable("it has no session", Cause.time)
     times = kind_of(plan.parent).traits.times
@@ -165,7 +165,8 @@ def _parent_of(plan: Plan, unit: Unit) -> Json:
     for court in plan.parent.get("individualFacilityUse") or ():
         if court["@id"] == unit.id:
             return {**court, "aggregateFacilityUse": plan.parent}
-    return plan.parent if plan.whole is None else _course(plan)
+    # Valid open data: a course states its sessions wherever it is shown.
+    return plan.parent if plan.whole is None else {**_course(plan), "subEvent": list(_sub_events(plan, {}))}
 
 
 def _taxed(terms: Plan | Whole, published: Published) -> Published:
