@@ -276,22 +276,26 @@ def _followed(
 
 def programme_notice(before: Opportunity, after: Opportunity) -> str | None:
     """The notice for people on a course whose sessions have other times, or are others (NOTIF-01); None if none are."""
-    was, is_now = before.programme, after.programme
+    was, is_now = ({each: _times(*times) for each, times in of.programme.items()} for of in (before, after))
     if not was or not is_now or was == is_now:
         return None
     changes = [_changed(times, is_now.get(each)) for each, times in was.items() if is_now.get(each) != times]
-    changes += [f"{_at(times[0])} is new" for each, times in is_now.items() if each not in was]
+    changes += [f"{times[0]} is new" for each, times in is_now.items() if each not in was]
     more = [f"and {len(changes) - _NAMED} more"] if len(changes) > _NAMED else []
-    return f"The sessions of {after.name[:100] or 'this course'} have changed: {'; '.join([*changes[:_NAMED], *more])}."
+    name = after.name[:100] or "this course"
+    return f"The sessions of {name} have changed: {'; '.join([*changes[:_NAMED], *more])}."
 
 
 def _changed(before: tuple[str, str], after: tuple[str, str] | None) -> str:
-    starts_at = _at(before[0])
     if after is None:
-        return f"{starts_at} is left out"
-    if _at(after[0]) == starts_at:
-        return f"{starts_at} ends {_at(after[1])}"
-    return f"{starts_at} is now {_at(after[0])}"
+        return f"{before[0]} is left out"
+    if after[0] == before[0]:
+        return f"{before[0]} ends {after[1]}"
+    return f"{before[0]} is now {after[0]}"
+
+
+def _times(starts_at: str, ends_at: str) -> tuple[str, str]:
+    return _at(starts_at), _at(ends_at)
 
 
 def _is_told(item: OrderItem, session: Opportunity) -> bool:
