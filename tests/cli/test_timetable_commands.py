@@ -368,7 +368,7 @@ def test_a_course_is_loaded_booked_edited_and_looked_after_by_commands(
     stated = world.store.listings([course_id])[course_id][0].opportunity.document["subEvent"][2]
     assert stated["startDate"].startswith(f"{MONDAY + timedelta(days=15)}")
     item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
-    assert f"is now {MONDAY + timedelta(days=15):%d %B %Y}" in item["customerNotice"]
+    assert f"{MONDAY + timedelta(days=15):%d %B %Y}, 12:00 UTC" in item["customerNotice"]
 
     # Its row leaves out the second session: those on the course are told, and it is withdrawn with the same import.
     edited = only_a_course(example(), **{"except": f"{MONDAY + timedelta(days=7)}"})
