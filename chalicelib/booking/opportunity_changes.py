@@ -255,7 +255,9 @@ def _followed(
         return item  # a cancelled item stays cancelled, and gets no other change (CANCEL-12)
     if opportunity.id in item.takes[1:]:
         notice = _notice(change, opportunity) if with_notices else None
-        return replace(item, customer_notice=notice) if notice and not _is_told(item, opportunity) else item
+        return (
+            replace(item, customer_notice=notice) if notice and not _is_informed(item, opportunity) else item
+        )
     if _is_cancelled_for(item, change, opportunity):
         assert item.status is not None
         try:
@@ -298,7 +300,7 @@ def _times(starts_at: str, ends_at: str) -> tuple[str, str]:
     return _at(starts_at), _at(ends_at)
 
 
-def _is_told(item: OrderItem, session: Opportunity) -> bool:
+def _is_informed(item: OrderItem, session: Opportunity) -> bool:
     """Whether the notice of a course, which is about all of its sessions, says when this one takes place now."""
     return (
         session.status not in NOT_TAKING_PLACE

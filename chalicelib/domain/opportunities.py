@@ -127,7 +127,7 @@ class Opportunity:
         return offer.why_not_for_sale(self.starts_at, now, at_desk=at_desk)
 
     def as_ordered(self) -> "Opportunity":
-        """What an Order shows of it, or its Customer is told. Two of them are equal where that would be the same."""
+        """What an Order shows of it, or its Customer is informed of. Two of them are equal where that would be the same."""
         document = {
             term: value
             for term, value in without_terms(self.document, NOT_IN_ORDERS).items()

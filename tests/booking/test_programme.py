@@ -1,4 +1,4 @@
-"""What people on a course are told of its sessions (NOTIF-01, decision 26)."""
+"""Notices for people on a course about its sessions (NOTIF-01, decision 26)."""
 
 from __future__ import annotations
 

@@ -370,7 +370,7 @@ def test_a_course_is_loaded_booked_edited_and_looked_after_by_commands(
     item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
     assert f"{MONDAY + timedelta(days=15):%d %B %Y}, 12:00 UTC" in item["customerNotice"]
 
-    # Its row leaves out the second session: those on the course are told, and it is withdrawn with the same import.
+    # Its row leaves out the second session: those on the course get a notice, and it is withdrawn with the same import.
     edited = only_a_course(example(), **{"except": f"{MONDAY + timedelta(days=7)}"})
     checked = load(terminal, write(tmp_path, edited), "--dry-run")
     assert checked["series_and_facilities"]["changed"] == 1
@@ -394,7 +394,7 @@ def test_a_course_is_loaded_booked_edited_and_looked_after_by_commands(
     assert json.loads(terminal.says("sessions", "show", first, *seller, "--json"))["left"] == 16
 
 
-def test_a_course_with_more_sessions_sold_singly_than_an_order_takes_is_refused_at_the_door(
+def test_a_course_with_more_sessions_sold_singly_than_an_order_takes_is_refused(
     terminal: Terminal, tmp_path: Path
 ) -> None:
     for weeks, problem in ((22, False), (23, True)):

@@ -218,7 +218,7 @@ def test_the_schedule_has_nothing_to_add_to_a_course(desk: Desk) -> None:
 # --- edits, and those who booked ----------------------------------------------------------------
 
 
-def test_those_on_a_course_are_told_of_a_session_that_moves(desk: Desk) -> None:
+def test_those_on_a_course_are_informed_of_a_session_that_moves(desk: Desk) -> None:
     """NOTIF-01, NOTIF-04: whether its sessions are sold singly or not."""
     moved = (Move(date(2026, 10, 12), date(2026, 10, 13), time(10)),)
     for number, sold in enumerate((True, False), 1):
@@ -234,7 +234,7 @@ def test_those_on_a_course_are_told_of_a_session_that_moves(desk: Desk) -> None:
 
 
 def test_one_notice_names_all_sessions_of_a_course_that_move(desk: Desk) -> None:
-    """And those who booked one of them singly are told of that one."""
+    """And those who booked one of them singly follow that one."""
     desk.load(swim())
     uuid, single = book(desk, course()), book(desk, session(DAYS[2]), 2, due=10)
     edit(desk, swim(at=time(19)))
