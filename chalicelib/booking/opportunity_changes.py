@@ -6,6 +6,7 @@ there was: several changes in a row need one write, and repeating it changes not
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from chalicelib.booking.access import with_channel
@@ -28,8 +29,13 @@ from chalicelib.domain.lifecycle import (
     next_item_status,
 )
 from chalicelib.domain.limits import MAX_MOVES, MAX_OPPORTUNITIES_KEPT
-from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
+
+# Instants in notices.
+_INSTANT = "%d %B %Y, %H:%M UTC"
+# So many changes of sessions fit a notice, with their dates.
+_NAMED = 24
 
 
 class ChangeKind(StrEnum):
@@ -249,7 +255,9 @@ def _followed(
         return item  # a cancelled item stays cancelled, and gets no other change (CANCEL-12)
     if opportunity.id in item.takes[1:]:
         notice = _notice(change, opportunity) if with_notices else None
-        return replace(item, customer_notice=notice) if notice else item
+        return (
+            replace(item, customer_notice=notice) if notice and not _is_informed(item, opportunity) else item
+        )
     if _is_cancelled_for(item, change, opportunity):
         assert item.status is not None
         try:
@@ -260,13 +268,62 @@ def _followed(
         # Restored meanwhile, it is on again for others; this Customer is not shown a session to come to.
         if opportunity.status is not EventStatus.EventCancelled:
             return item
-    return _shown_as(item, opportunity, order, snapshot) if _is_behind(item, opportunity) else item
+    if not _is_behind(item, opportunity):
+        return item
+    assert item.opportunity is not None
+    notice = programme_notice(item.opportunity, opportunity) if with_notices else None
+    shown = _shown_as(item, opportunity, order, snapshot)
+    return replace(shown, customer_notice=notice) if notice else shown
+
+
+def programme_notice(before: Opportunity, after: Opportunity) -> str | None:
+    """The notice for people on a course whose sessions have other times, or are others (NOTIF-01); None if none are."""
+    was, is_now = ({each: _times(*times) for each, times in of.programme.items()} for of in (before, after))
+    if not was or not is_now or was == is_now:
+        return None
+    changes = [_changed(times, is_now.get(each)) for each, times in was.items() if is_now.get(each) != times]
+    changes += [f"{times[0]} is new" for each, times in is_now.items() if each not in was]
+    more = [f"and {len(changes) - _NAMED} more"] if len(changes) > _NAMED else []
+    name = after.name[:100] or "this course"
+    return f"The sessions of {name} have changed: {'; '.join([*changes[:_NAMED], *more])}."
+
+
+def _changed(before: tuple[str, str], after: tuple[str, str] | None) -> str:
+    if after is None:
+        return f"{before[0]} is left out"
+    if after[0] == before[0]:
+        return f"{before[0]} ends {after[1]}"
+    return f"{before[0]} is now {after[0]}"
+
+
+def _times(starts_at: str, ends_at: str) -> tuple[str, str]:
+    return _at(starts_at), _at(ends_at)
+
+
+def _is_informed(item: OrderItem, session: Opportunity) -> bool:
+    """Whether the notice of a course, which is about all of its sessions, says when this one takes place now."""
+    return (
+        session.status not in NOT_TAKING_PLACE
+        and session.starts_at is not None
+        and item.opportunity is not None
+        and item.opportunity.is_at_place_of(session)
+        and f"{session.starts_at:{_INSTANT}}" in (item.customer_notice or "")
+    )
+
+
+def _at(stated: str) -> str:
+    """An instant or day as the document of a course states it, for people."""
+    try:
+        found = datetime.fromisoformat(stated)
+    except ValueError:
+        return stated[:40]
+    return f"{found.astimezone(UTC):{_INSTANT}}" if found.tzinfo else f"{found:%d %B %Y}"
 
 
 def _notice(change: OpportunityChange, opportunity: Opportunity) -> str | None:
     """The notice for people on a course about a change of one of its sessions (NOTIF-01)."""
     name = opportunity.name or "A session"
-    at = f"{opportunity.starts_at:%d %B %Y, %H:%M} UTC" if opportunity.starts_at else "a time to be announced"
+    at = f"{opportunity.starts_at:{_INSTANT}}" if opportunity.starts_at else "a time to be announced"
     if opportunity.status is EventStatus.EventCancelled:
         return f"{name} ({at}) is cancelled." + (f" {change.message}" if change.message else "")
     if change.is_elsewhere:

@@ -92,6 +92,16 @@ class Opportunity:
     def offer(self, offer_id: str) -> Offer | None:
         return next((offer for offer in self.offers if offer.id == offer_id), None)
 
+    @property
+    def programme(self) -> dict[str, tuple[str, str]]:
+        """The start and end of each of its sub-events that its document states with an `@id`, as it states them."""
+        listed = self.document.get("subEvent")
+        return {
+            str(each["@id"]): (str(each["startDate"]), str(each.get("endDate")))
+            for each in (listed if isinstance(listed, list) else [])
+            if isinstance(each, dict) and "@id" in each and "startDate" in each
+        }
+
     def why_unusable(self, offer_id: str) -> str | None:
         """Why nothing can be booked with a published Offer that is not among its Offers."""
         return next((each.barrier.text for each in self.unusable_offers if each.id == offer_id), None)
@@ -117,12 +127,14 @@ class Opportunity:
         return offer.why_not_for_sale(self.starts_at, now, at_desk=at_desk)
 
     def as_ordered(self) -> "Opportunity":
-        """What an Order shows of it. Two of them are equal where the Order would show the same."""
+        """What an Order shows of it, or its Customer is informed of. Two of them are equal where that would be the same."""
         document = {
             term: value
             for term, value in without_terms(self.document, NOT_IN_ORDERS).items()
             if term not in SPACES_TERMS
         }
+        if programme := self.programme:
+            document["subEvent"] = programme
         return replace(
             self,
             offers=(),
@@ -143,6 +155,9 @@ class Opportunity:
             other.is_physical,
             _place(other),
         )
+
+    def is_at_place_of(self, other: "Opportunity") -> bool:
+        return _place(self) == _place(other)
 
 
 def without_terms(document: Any, terms: frozenset[str]) -> Any:

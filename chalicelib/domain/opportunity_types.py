@@ -101,11 +101,13 @@ class Times:
     """How a type states when it takes place.
 
     `state`: the properties for a start and an end. `read`: `startDate` and `endDate` or `duration` of a
-    published document, each date with its time and its zone.
+    published document, each date with its time and its zone. `are_of_sub_events`: those of the first and the last
+    sub-event, if it has any.
     """
 
     state: Callable[[datetime, datetime], Json]
     read: Callable[[Json], Json]
+    are_of_sub_events: bool = False
 
 
 ONCE = Times(state=taking_place_once, read=lambda document: document)
@@ -156,7 +158,7 @@ def _day(value: object) -> datetime | None:
     return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-DAYS = Times(state=_on_days, read=_from_days)
+DAYS = Times(state=_on_days, read=_from_days, are_of_sub_events=True)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from chalicelib.domain.opportunities import EventStatus, Opportunity
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity, without_terms
 from chalicelib.domain.parties import Json
 from chalicelib.wire.orders import instant
 
@@ -41,6 +41,37 @@ def with_logistics(opportunity: Opportunity, change: Logistics) -> Opportunity:
         elif starts_at:
             document["startDate"] = instant(starts_at)
     return replace(opportunity, document=document, parent=parent, starts_at=starts_at, ends_at=ends_at)
+
+
+_STATUS = frozenset({"eventStatus"})
+
+
+def with_sub_event(whole: Opportunity, session: Opportunity) -> Opportunity:
+    """A course or HeadlineEvent that states one of its sessions as that is now; itself if it does not list it."""
+    if session.id not in whole.programme or session.starts_at is None or session.ends_at is None:
+        return whole
+    now_states = session.type.traits.times.state(session.starts_at, session.ends_at)
+    if session.status in NOT_TAKING_PLACE:
+        now_states["eventStatus"] = f"https://schema.org/{session.status}"
+    listed = [
+        {**without_terms(each, _STATUS), **now_states}
+        if isinstance(each, dict) and each.get("@id") == session.id
+        else each
+        for each in whole.document["subEvent"]
+    ]
+    if listed == whole.document["subEvent"]:
+        return whole
+    changed = replace(whole, document={**whole.document, "subEvent": listed})
+    times = whole.type.traits.times
+    if not times.are_of_sub_events:
+        return changed
+    stated = times.read(changed.document)
+    try:
+        starts_at, ends_at = (datetime.fromisoformat(stated[term]) for term in ("startDate", "endDate"))
+    except (KeyError, TypeError, ValueError):
+        return changed
+    document = changed.document | times.state(starts_at, ends_at)
+    return replace(changed, document=document, starts_at=starts_at, ends_at=ends_at)
 
 
 def cancelled(opportunity: Opportunity) -> Opportunity:

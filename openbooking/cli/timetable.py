@@ -1,4 +1,4 @@
-"""`openbooking timetable`: a Seller's sessions and facilities, loaded from files."""
+"""`openbooking timetable`: a Seller's sessions, courses and facilities, loaded from files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services import following
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.inventory import Outcome
+from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.timetable import Timetable
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
@@ -24,7 +25,7 @@ from openbooking.cli.output import show, text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
 from openbooking.timetable import concepts, template, values
 from openbooking.timetable.files import read_file
-from openbooking.timetable.loading import Load, load
+from openbooking.timetable.loading import Load, load, settle
 from openbooking.timetable.planning import Context, Planned, plan_timetable
 from openbooking.timetable.reading import read_rows
 from openbooking.timetable.report import as_json, as_text
@@ -35,7 +36,7 @@ SOME_ROWS_LEFT_OUT = 3
 # Seconds between two looks at whether all orders follow a change.
 _FOLLOWS_FOR = 5.0
 
-_HELP = "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."
+_HELP = "A Seller's sessions, courses and facilities, loaded from CSV, JSON or XLSX files."
 app = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
@@ -52,7 +53,7 @@ SellerOption = Annotated[str, typer.Option("--seller", help="The Seller's id, as
 
 @app.callback()
 def timetable() -> None:
-    """A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."""
+    """A Seller's sessions, courses and facilities, loaded from CSV, JSON or XLSX files."""
 
 
 @app.command(
@@ -116,6 +117,7 @@ def import_timetable(
                 )
             if not dry_run:
                 _note(admin, own.seller_id, done)
+                settle(own, done)
         _print(admin, planned, done, own.seller_id, dry_run=dry_run, json_wanted=as_json_)
     if unsold and done is not None and not dry_run:
         typer.echo(unsold, err=True)
@@ -129,14 +131,14 @@ def import_timetable(
 def list_timetable(
     seller: SellerOption, as_json_: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
 ) -> None:
-    """List the series and facilities of a Seller's timetable, and until when they are published."""
+    """List the series, courses and facilities of a Seller's timetable, and until when they are published."""
     with reading(stage, dynamodb_url) as admin:
         entries = admin.timetable(admin.sellers.find(seller).id).entries().values()
         rows = [
             {
                 "id": entry.plan.id,
                 "name": str(entry.plan.parent.get("name", "")),
-                "type": "session" if entry.plan.recurrence else "facility",
+                "type": _type_of(entry.plan),
                 "published_until": f"{entry.published_until}",
                 "extended_next": entry.due,
                 "booked_and_not_in_it": len(entry.kept),
@@ -225,6 +227,12 @@ def list_activities(
     show(found, as_json_, none=f"No label contains {word!r}.")
 
 
+def _type_of(plan: Plan) -> str:
+    if plan.whole is not None:
+        return "course"
+    return "session" if plan.recurrence else "facility"
+
+
 def _planned(
     admin: Administration, files: list[Path], seller_id: str, zone: str
 ) -> tuple[Planned, Timetable]:
@@ -289,7 +297,7 @@ def _print(
     if done is None and planned.problems:
         typer.echo("Nothing was written: correct these rows, or load the others with --skip-invalid.")
     elif done is None:
-        typer.echo("Nothing was written: there is no session or facility in the files.")
+        typer.echo("Nothing was written: there is no session, course or facility in the files.")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Prepayment
 from openbooking.timetable import values
 from openbooking.timetable.concepts import ACTIVITIES, FACILITY_TYPES
@@ -38,6 +39,8 @@ PREPAYMENTS = {member.value.lower(): member for member in Prepayment}
 # Weeks for which a series is published: at most, and by default if it has no end.
 MAX_WEEKS = 56
 OPEN_ENDED_WEEKS = 8
+# A place in a course takes spaces of these and of itself (decision 26).
+MAX_SOLD_SINGLY = MAX_OPPORTUNITIES - 1
 
 
 @dataclass(frozen=True)
@@ -236,75 +239,110 @@ PRICE = RowType(
         Column("description", values.text(1000), "A description for customers."),
     ),
 )
+_WHAT = (
+    _needed("id", values.own_id, _OWN_ID, "yoga-mon"),
+    _needed("name", values.text(200), "Its name.", "Vinyasa Flow Yoga"),
+    _needed(
+        "activity",
+        values.list_of(values.concept(ACTIVITIES)),
+        "Labels of the OpenActive activity list, separated by semicolons; `timetable activities` lists them.",
+        "Yoga",
+    ),
+    Column("site", values.own_id, "The id of its site; not needed online.", "centre"),
+    Column("room", values.own_id, "The id of its room.", "studio-1"),
+    Column("online", values.choice(WHERE), "yes, no (the default), or both.", "no", default=WHERE["no"]),
+)
+_START = (
+    _needed("start_date", values.day, "The first date: 2026-05-31 or 31/05/2026.", "2026-01-05"),
+    _needed("time", values.clock_time, "The time of the start, where it takes place.", "18:30"),
+    _needed("minutes", values.number(5, 60 * 24 * 7), "How many minutes it lasts.", "60"),
+    Column(
+        "repeat",
+        values.repeat,
+        "daily, weekly, fortnightly, monthly, weekly on Mon and Wed, or an RRULE of iCalendar. Empty: it takes place "
+        "once. The first session is the first date on or after the start that fits.",
+        "weekly",
+    ),
+)
+_EXCEPTIONS = (
+    Column(
+        "except",
+        _DATES,
+        "Dates on which it does not take place, separated by semicolons.",
+        "2026-05-04",
+        default=(),
+    ),
+    Column(
+        "moved",
+        values.list_of(values.move),
+        "Dates that move, separated by semicolons: the date, ` to `, the new date and the new time.",
+        "2026-04-06 to 2026-04-07 10:00",
+        default=(),
+    ),
+)
+_SPACES = _needed("spaces", values.number(1, 100_000), "How many can take part.", "16")
+_ABOUT = (
+    _DESCRIPTION,
+    Column("leader", values.text(200), "Who leads it.", "Priya Nair"),
+    Column("level", values.list_of(values.text(100)), "Levels, separated by semicolons.", "All levels"),
+    Column("min_age", _AGE, "The least age."),
+    Column("max_age", _AGE, "The greatest age."),
+    Column(
+        "gender",
+        values.choice(GENDERS),
+        "any (the default), female or male.",
+        "any",
+        default=GENDERS["any"],
+    ),
+    Column("instructions", values.text(2000), "What attendees need to know.", "Bring a mat."),
+    _URL,
+    Column("image", values.url, "The URL of an image."),
+)
+
 SESSION = RowType(
     "session",
     "sessions",
     "A session that takes place once, or a series of sessions that repeats.",
     (
-        _needed("id", values.own_id, _OWN_ID, "yoga-mon"),
-        _needed("name", values.text(200), "Its name.", "Vinyasa Flow Yoga"),
-        _needed(
-            "activity",
-            values.list_of(values.concept(ACTIVITIES)),
-            "Labels of the OpenActive activity list, separated by semicolons; `timetable activities` lists them.",
-            "Yoga",
-        ),
-        Column("site", values.own_id, "The id of its site; not needed online.", "centre"),
-        Column("room", values.own_id, "The id of its room.", "studio-1"),
-        Column("online", values.choice(WHERE), "yes, no (the default), or both.", "no", default=WHERE["no"]),
-        _needed("start_date", values.day, "The first date: 2026-05-31 or 31/05/2026.", "2026-01-05"),
-        _needed("time", values.clock_time, "The time of the start, where it takes place.", "18:30"),
-        _needed("minutes", values.number(5, 60 * 24 * 7), "How many minutes it lasts.", "60"),
-        Column(
-            "repeat",
-            values.repeat,
-            "daily, weekly, fortnightly, monthly, weekly on Mon and Wed, or an RRULE of iCalendar. Empty: it takes place "
-            "once. The first session is the first date on or after the start that fits.",
-            "weekly",
-        ),
+        *_WHAT,
+        *_START,
         Column("until", values.day, "The last date. Empty: it goes without an end.", "2026-12-28"),
-        Column(
-            "except",
-            _DATES,
-            "Dates on which it does not take place, separated by semicolons.",
-            "2026-05-04",
-            default=(),
-        ),
-        Column(
-            "moved",
-            values.list_of(values.move),
-            "Dates that move, separated by semicolons: the date, ` to `, the new date and the new time.",
-            "2026-04-06 to 2026-04-07 10:00",
-            default=(),
-        ),
+        *_EXCEPTIONS,
         _AHEAD,
-        _needed("spaces", values.number(1, 100_000), "How many can take part.", "16"),
+        _SPACES,
         _PRICES,
         _TERMS,
-        _DESCRIPTION,
-        Column("leader", values.text(200), "Who leads it.", "Priya Nair"),
-        Column("level", values.list_of(values.text(100)), "Levels, separated by semicolons.", "All levels"),
-        Column("min_age", _AGE, "The least age."),
-        Column("max_age", _AGE, "The greatest age."),
-        Column(
-            "gender",
-            values.choice(GENDERS),
-            "any (the default), female or male.",
-            "any",
-            default=GENDERS["any"],
-        ),
-        Column("instructions", values.text(2000), "What attendees need to know.", "Bring a mat."),
-        _URL,
-        Column("image", values.url, "The URL of an image."),
+        *_ABOUT,
     ),
 )
 COURSE = RowType(
     "course",
     "courses",
-    "A course that is booked as a whole. Not supported yet: such rows are refused.",
+    "A course that is booked as a whole: a place in it is a place in each of its sessions. It needs an end.",
     (
-        _needed("id", values.own_id, _OWN_ID),
-        _needed("name", values.text(200), "Its name."),
+        *_WHAT,
+        *_START,
+        Column("until", values.day, "The last date, unless the rule has a COUNT.", "2026-02-09"),
+        *_EXCEPTIONS,
+        _SPACES,
+        _PRICES,
+        _TERMS,
+        Column(
+            "session_prices",
+            _IDS,
+            "The ids of the prices of a single session. Empty: sessions are not sold singly. A course has at most "
+            f"{MAX_SOLD_SINGLY} sessions that are.",
+            "adult",
+            default=(),
+        ),
+        Column(
+            "session_spaces",
+            values.number(1, 100_000),
+            "How many can take part in a session that is sold singly, those on the course included; by default as many "
+            "as in the course.",
+            "16",
+        ),
+        *_ABOUT,
     ),
 )
 FACILITY = RowType(

@@ -11,6 +11,7 @@ from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.plans import Plan, PlanEntry
 from chalicelib.services.timetables.publishing import Published
 from chalicelib.services.timetables.timetable import Applied, Each, Timetable
+from openbooking.timetable.columns import COURSE
 from openbooking.timetable.reading import Row
 
 _THREADS = 4
@@ -35,11 +36,11 @@ class Load:
 
     loaded: list[Loaded] = field(default_factory=list)
     stored: frozenset[str] = frozenset()
-    """Ids of other series and facilities of the Seller, which are not in these files and stay."""
+    """Ids of other series, courses and facilities of the Seller, which are not in these files and stay."""
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """Of series and facilities."""
+        """Of series, courses and facilities."""
         return Counter(each.applied.outcome for each in self.loaded)
 
     @property
@@ -62,7 +63,7 @@ def load(
 ) -> Load:
     """Apply all plans; `on_progress` gets how many of them are done.
 
-    `remove_missing`: withdraw the series and facilities that were loaded before and are not among the plans, without
+    `remove_missing`: withdraw the series, courses and facilities that were loaded before and are not among the plans, without
     those in `keep`, whose rows are wrong. Raises StillBusy and AdministrationError; what was done stays, and a
     repetition does the rest.
     """
@@ -98,6 +99,20 @@ def load(
     else:
         done.stored = frozenset(entry.plan.id for entry in missing if not entry.removed)
     return done
+
+
+def settle(timetable: Timetable, done: Load) -> None:
+    """Withdraw the sessions that a course no longer has and that its Orders no longer hold, as they follow it now.
+
+    Raises StillBusy and ChangedMeanwhile; the next import does the same.
+    """
+    courses = [each for each in done.loaded if each.row is not None and each.row.type is COURSE]
+    changed = [each for each in courses if each.applied.kept]
+    known = timetable.entries() if changed else {}
+    for each in changed:
+        kept = timetable.settle(known[each.plan_id])
+        each.applied.counts[Outcome.withdrawn] += len(each.applied.kept) - len(kept)
+        each.applied.kept = kept
 
 
 def _remove(timetable: Timetable, entry: PlanEntry, *, dry_run: bool) -> Applied:

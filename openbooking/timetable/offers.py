@@ -40,7 +40,7 @@ class Mismatch(ValueError):
 
 @dataclass(frozen=True)
 class PriceList:
-    """What a session or facility is sold at: Offers without @id, taxes, and what a booking must contain."""
+    """What a session, course or facility is sold at: Offers without @id, taxes, and what a booking must contain."""
 
     offers: tuple[Json, ...]
     tax_rates: dict[str, TaxRate] = field(default_factory=dict)
@@ -95,19 +95,19 @@ def check_ages(row: Row) -> None:
         raise Mismatch(f"the greatest age is below the least, {row['min_age']}: exchange them", "max_age")
 
 
-def price_list(prices: Sequence[tuple[Row, Row | None]]) -> PriceList:
-    """The Offers of these prices, each with its terms or none. Raises Mismatch."""
+def price_list(prices: Sequence[tuple[Row, Row | None]], column: str = "prices") -> PriceList:
+    """The Offers of these prices, each with its terms or none; `column` names them. Raises Mismatch."""
     if len({price["currency"] for price, _ in prices}) > 1:
-        raise Mismatch("its prices have different currencies: choose prices in one", "prices")
+        raise Mismatch("its prices have different currencies: choose prices in one", column)
     asked = {_asked(terms) for _, terms in prices}
     if len(asked) > 1:
         raise Mismatch(
             "its prices have terms with different details, form or access, which are the same for all who book: use "
             "terms that agree in these",
-            "prices",
+            column,
         )
     details, form, access = asked.pop()
-    offers = tuple(_offer(price, terms) for price, terms in prices)
+    offers = tuple(_offer(price, terms, column) for price, terms in prices)
     rates = {price.id: _tax(price["vat"]) for price, _ in prices if price["vat"] is not None}
     return PriceList(offers, rates, details, form, access)
 
@@ -125,14 +125,14 @@ def _asked(terms: Row | None) -> tuple[tuple[str, ...], str | None, str | None]:
     return details, stated["form"], stated["access"]
 
 
-def _offer(price: Row, terms: Row | None) -> Json:
+def _offer(price: Row, terms: Row | None, column: str) -> Json:
     stated = _NO_TERMS if terms is None else terms.values
     prepayment = stated["prepayment"]
     if price["amount"] == 0 and prepayment in (Prepayment.Required, Prepayment.Optional):
         word = next(word for word, each in PREPAYMENTS.items() if each is prepayment)
         raise Mismatch(
             f"{price.id} is free, and its terms make prepayment {word}: give it terms without prepayment",
-            "prices",
+            column,
         )
     needs = [
         term_iri(requirement)

@@ -18,6 +18,7 @@ from chalicelib.wire.unreadable import Unreadable
 from openbooking.timetable.columns import (
     ACCESS,
     CLOSURE,
+    COURSE,
     COURT,
     FACILITY,
     FORM,
@@ -33,7 +34,7 @@ from openbooking.timetable.forms import form_field
 from openbooking.timetable.offers import Mismatch, check_price, check_terms, price_list
 from openbooking.timetable.places import check_site, room_place, site_place
 from openbooking.timetable.reading import Problem, Reading, Row
-from openbooking.timetable.series import Setting, facility_plan, session_plan
+from openbooking.timetable.series import Setting, course_plan, facility_plan, session_plan
 
 # Rows without which another would be published wrongly: the type of the row, its column, and what that refers to.
 _PARTS = (
@@ -105,7 +106,7 @@ class _Planner:
         self._forms: dict[str, list[Json]] = {}
 
     def planned(self) -> Planned:
-        for kind in (SESSION, FACILITY, SITE):
+        for kind in (SESSION, COURSE, FACILITY, SITE):
             for row in self._reading.rows[kind.name]:
                 self._known[kind.name, row.id] = row
         self._each(CLOSURE, self._closure)
@@ -118,6 +119,7 @@ class _Planner:
         self._each(TERMS, self._terms)
         self._each(PRICE, self._price)
         self._each(SESSION, self._session)
+        self._each(COURSE, self._course)
         self._each(FACILITY, self._facility)
         return Planned(tuple(self._plans), tuple(self._problems), tuple(self._notes), self._reading.count)
 
@@ -180,6 +182,19 @@ class _Planner:
             raise Mismatch(f"there is no site or facility {at!r}: add it, or correct the id", "at")
 
     def _session(self, row: Row) -> None:
+        site, place = self._place(row)
+        self._check_own(row, (FACILITY,))
+        self._take(row, session_plan(row, self._setting(row, site, place), self._today))
+
+    def _course(self, row: Row) -> None:
+        site, place = self._place(row)
+        self._check_own(row, (SESSION, FACILITY))
+        whole = self._setting(row, site, place)
+        singly = self._setting(row, site, place, "session_prices") if row["session_prices"] else None
+        self._take(row, course_plan(row, whole, singly))
+
+    def _place(self, row: Row) -> tuple[Row | None, Json | None]:
+        """The site of a session or course, and the Place that it is held in. Raises Mismatch."""
         room = self._find(ROOM, row["room"], "room") if row["room"] is not None else None
         site_id = row["site"] or (room["site"] if room else None)
         if room is not None and room["site"] != site_id:
@@ -188,9 +203,13 @@ class _Planner:
         place = self._sites[site.id] if site else None
         if room is not None and place is not None:
             place = room_place(self._context.seller.id, room, place)
-        if (FACILITY.name, row.id) in self._known:
-            raise Mismatch(f"a facility has the id {row.id!r}, too: use another", "id")
-        self._take(row, session_plan(row, self._setting(row, site, place), self._today))
+        return site, place
+
+    def _check_own(self, row: Row, others: Sequence[RowType]) -> None:
+        """Sessions, courses and facilities share their ids. Raises Mismatch."""
+        for kind in others:
+            if (kind.name, row.id) in self._known:
+                raise Mismatch(f"a {kind.name} has the id {row.id!r}, too: use another", "id")
 
     def _facility(self, row: Row) -> None:
         site = self._find(SITE, row["site"], "site")
@@ -203,14 +222,15 @@ class _Planner:
 
     # --- what rows refer to -----------------------------------------------------------------
 
-    def _setting(self, row: Row, site: Row | None, place: Json | None) -> Setting:
+    def _setting(self, row: Row, site: Row | None, place: Json | None, column: str = "prices") -> Setting:
         usual = self._find(TERMS, row["terms"], "terms") if row["terms"] is not None else None
-        prices = [self._find(PRICE, each, "prices") for each in row["prices"]]
+        prices = [self._find(PRICE, each, column) for each in row[column]]
         sold = price_list(
             [
-                (price, self._find(TERMS, price["terms"], "prices") if price["terms"] else usual)
+                (price, self._find(TERMS, price["terms"], column) if price["terms"] else usual)
                 for price in prices
-            ]
+            ],
+            column,
         )
         access = self._find(ACCESS, sold.access, "terms") if sold.access is not None else None
         return Setting(
@@ -250,9 +270,10 @@ class _Planner:
         self._context.check(plan)
         parent_document(plan)
         now = self._context.now
-        child_document(plan, plan.units[0], Occurrence("check", now, now + timedelta(hours=1)))
+        if plan.units:
+            child_document(plan, plan.units[0], Occurrence("check", now, now + timedelta(hours=1)))
         self._plans.append((row, plan))
-        if not any(plan.coming(now, plan.horizon(now))):
+        if not plan.is_current_whole(now) and not any(plan.coming(now, plan.horizon(now))):
             self._notes.append(
                 Problem(row.place, "nothing of it is within the time for which it is published", row.id)
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openbooking.timetable.columns import COURSE, ROW_TYPES, RowType, row_type
+from openbooking.timetable.columns import ROW_TYPES, RowType, row_type
 from openbooking.timetable.files import RawRow
 from openbooking.timetable.values import Wrong
 
@@ -101,9 +101,6 @@ def _read_row(raw: RawRow, kind: RowType) -> tuple[Row, list[Problem]]:
     def refuse(text: str, column: str = "") -> None:
         problems.append(Problem(raw.place, text, row_id, column))
 
-    if kind is COURSE:
-        refuse("courses cannot be sold yet: enter each meeting as a session, or leave the row out")
-        return Row(raw.place, kind, found), problems
     for name, cell in raw.cells.items():
         column = kind.column(name)
         if column is None:
@@ -129,7 +126,7 @@ def _key(kind: RowType, raw: RawRow) -> tuple[str, ...] | None:
 def _unknown_type(raw: RawRow) -> str:
     if "" in raw.cells:
         return "it has more cells than there are columns: put quotes around a text with a comma"
-    known = ", ".join(name for name in ROW_TYPES if name != COURSE.name)
+    known = ", ".join(ROW_TYPES)
     if not raw.type:
         return f"it has no type: write one of {known}"
     return f"{raw.type[:40]!r} is not a type of row: write one of {known}"

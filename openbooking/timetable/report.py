@@ -64,10 +64,10 @@ def as_text(
     if load is None:
         return
     verb = "This would be done" if dry_run else "Done"
-    yield f"{verb}: series and facilities: {_sentence(load.outcomes)}; sessions and slots: {_sentence(load.children.outcomes)}."
+    yield f"{verb}: series, courses and facilities: {_sentence(load.outcomes)}; sessions and slots: {_sentence(load.children.outcomes)}."
     children = load.children
     if load.stored:
-        yield f"{_number(len(load.stored), 'series or facility', 'series or facilities')} loaded before and not in these files: unchanged."
+        yield f"{_number(len(load.stored), 'series, course or facility', 'series, courses or facilities')} loaded before and not in these files: unchanged."
     if children.called_off:
         yield f"{_number(len(children.called_off), 'session')} that you cancelled or postponed: unchanged."
     for each, spaces in sorted(children.more_held.items())[:_SHOWN]:
@@ -76,7 +76,7 @@ def as_text(
         yield f"{shown(each)} belongs to another source, which alone may change it: use another id."
     kept = [each for loaded in load.loaded for each in loaded.applied.kept]
     if kept:
-        yield f"{_number(len(kept), 'session or slot', 'sessions or slots')} booked and no longer in the timetable; they stay:"
+        yield f"{_number(len(kept), 'session, course or slot', 'sessions, courses or slots')} booked and no longer in the timetable; they stay:"
         lines = (
             f"  {each.name}, {each.starts_at:%Y-%m-%d %H:%M} UTC, {_number(each.orders, 'order')}; "
             f"to cancel it: {cancel_command(shown(each.id), seller)}"

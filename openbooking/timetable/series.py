@@ -1,4 +1,4 @@
-"""Sessions and facilities: from their rows, with what these refer to, to plans."""
+"""Sessions, courses and facilities: from their rows, with what these refer to, to plans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import Json, Seller
-from chalicelib.services.timetables.plans import MAX_DAYS_AHEAD, Plan, Unit, own_id
+from chalicelib.services.timetables.plans import MAX_DAYS_AHEAD, Plan, Unit, Whole, own_id
 from chalicelib.services.timetables.recurrence import (
     Hours,
     InvalidRule,
@@ -25,17 +25,20 @@ from chalicelib.services.timetables.recurrence import (
     slots,
     zone_of,
 )
-from openbooking.timetable.columns import MAX_WEEKS, OPEN_ENDED_WEEKS, WHERE
+from openbooking.timetable.columns import MAX_SOLD_SINGLY, MAX_WEEKS, OPEN_ENDED_WEEKS, WHERE
 from openbooking.timetable.offers import Mismatch, PriceList, age_range, check_ages
 from openbooking.timetable.reading import Row
 
 _CONTEXT = "https://openactive.io/"
+_SCHEDULED = "https://schema.org/EventScheduled"
+# Sessions of a course that are not sold singly; all of them are in its document.
+MAX_SESSIONS = 100
 _FIRST, _LAST = date(2000, 1, 1), date(2099, 12, 31)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a session or facility refers to: its Seller, place, prices and closures."""
+    """What a session, course or facility refers to: its Seller, place, prices and closures."""
 
     seller: Seller
     zone: str
@@ -48,45 +51,18 @@ class Setting:
 
 def session_plan(row: Row, setting: Setting, today: date) -> Plan:
     """The plan of a session or of a series of them. Raises Mismatch."""
-    check_ages(row)
-    is_online = row["online"] != WHERE["no"]
-    if setting.place is None and row["online"] != WHERE["yes"]:
-        raise Mismatch("it has no site: write the id of its site, or yes in online", "site")
-    if setting.place is not None and row["online"] == WHERE["yes"]:
-        raise Mismatch(
-            "it is online only and has a site: empty the site and the room, or write both", "online"
-        )
-    if setting.access is not None and not is_online:
-        raise Mismatch("its terms have an online channel, and it is not online: use other terms", "online")
     recurrence = _recurrence(row, setting.zone)
-    series_id = own_id(OpportunityType.SessionSeries, setting.seller.id, row.id)
-    parent: Json = {
-        **_parent(OpportunityType.SessionSeries, series_id, row, setting),
-        "activity": [dict(concept) for concept in row["activity"]],
-        "ageRange": age_range(row),
-        "genderRestriction": f"{_CONTEXT}{row['gender']}",
-        "level": list(row["level"] or ()),
-        "leader": [{"@type": "Person", "name": row["leader"]}] if row["leader"] else None,
-        "eventAttendanceMode": f"https://schema.org/{row['online']}EventAttendanceMode",
-        "attendeeInstructions": row["instructions"],
-        "location": setting.place,
-        "organizer": _seller(setting),
-        "isAccessibleForFree": True if setting.prices.is_free else None,
-        "offers": [
-            {**offer, "@id": f"{series_id}#/offers/{offer['identifier']}"} for offer in setting.prices.offers
-        ],
-    }
+    parent = _event(OpportunityType.SessionSeries, row, setting)
+    series_id = str(parent["@id"])
     return Plan(
         seller_id=setting.seller.id,
         id=row.id,
         child_type=OpportunityType.ScheduledSession,
         parent=_stated(parent),
-        child={"eventStatus": "https://schema.org/EventScheduled", **_page(row)},
+        child={"eventStatus": _SCHEDULED, **_page(row)},
         spaces=row["spaces"],
         zone=setting.zone,
-        days_ahead=_days_ahead(
-            row, has_end=recurrence.until is not None or "COUNT=" in recurrence.rule or not recurrence.rule
-        ),
+        days_ahead=_days_ahead(row, has_end=_has_end(recurrence)),
         recurrence=recurrence,
         units=(Unit(series_id),),
         closed=setting.closed,
@@ -95,6 +71,82 @@ def session_plan(row: Row, setting: Setting, today: date) -> Plan:
         access_channel=setting.access,
         tax_rates=setting.prices.tax_rates,
     )
+
+
+def course_plan(row: Row, whole: Setting, singly: Setting | None) -> Plan:
+    """The plan of a course; `singly` has the prices of its sessions if these are sold singly. Raises Mismatch."""
+    recurrence = _recurrence(row, whole.zone)
+    if not _has_end(recurrence):
+        raise Mismatch("a course needs an end: write its last date, or a COUNT in the rule", "until")
+    parent = _event(OpportunityType.CourseInstance, row, whole) | {"eventStatus": _SCHEDULED}
+    course_id = str(parent["@id"])
+    # A single session has all that the course has; its name and place are those of the course unless they differ.
+    child = {
+        term: parent[term]
+        for term in ("activity", "description", "eventAttendanceMode", "eventStatus", "url")
+    }
+    plan = Plan(
+        seller_id=whole.seller.id,
+        id=row.id,
+        child_type=OpportunityType.Event,
+        parent=_stated(parent),
+        child=_stated(child),
+        spaces=_session_spaces(row, is_sold=singly is not None),
+        zone=whole.zone,
+        days_ahead=0,
+        recurrence=recurrence,
+        closed=whole.closed,
+        whole=Whole(
+            row["spaces"], whole.prices.details, _form(course_id, whole), whole.access, whole.prices.tax_rates
+        ),
+    )
+    if singly is not None:
+        _check_channel(row, singly)
+        plan = replace(
+            plan,
+            units=(Unit(course_id),),
+            prices=singly.prices.offers,
+            details=singly.prices.details,
+            form=_form(course_id, singly),
+            access_channel=singly.access,
+            tax_rates=singly.prices.tax_rates,
+        )
+    _check_programme(plan)
+    return plan
+
+
+def _session_spaces(row: Row, *, is_sold: bool) -> int:
+    spaces = row["session_spaces"]
+    if spaces is None:
+        return int(row["spaces"])
+    if not is_sold:
+        raise Mismatch(
+            "its sessions are not sold singly: write their prices in session_prices, or empty this cell",
+            "session_spaces",
+        )
+    if spaces < row["spaces"]:
+        raise Mismatch(
+            f"a session has fewer spaces than the course, which has {row['spaces']}: write at least as many",
+            "session_spaces",
+        )
+    return int(spaces)
+
+
+def _check_programme(plan: Plan) -> None:
+    sessions = len(plan.programme)
+    if not sessions:
+        raise Mismatch("it has no session: its dates are all in except, or its site is closed", "start_date")
+    if plan.units and sessions > MAX_SOLD_SINGLY:
+        raise Mismatch(
+            f"it has {sessions} sessions, and a course has at most {MAX_SOLD_SINGLY} that are also sold singly: make two "
+            "courses of it, or empty this cell",
+            "session_prices",
+        )
+    if sessions > MAX_SESSIONS:
+        raise Mismatch(
+            f"it has {sessions} sessions, and a course has at most {MAX_SESSIONS}: make several courses of it",
+            "repeat",
+        )
 
 
 def facility_plan(
@@ -144,6 +196,44 @@ def facility_plan(
         form=_form(facility_id, setting),
         tax_rates=setting.prices.tax_rates,
     )
+
+
+def _event(kind: OpportunityType, row: Row, setting: Setting) -> Json:
+    """The document of a series or a course, with its Offers. Raises Mismatch."""
+    check_ages(row)
+    if setting.place is None and row["online"] != WHERE["yes"]:
+        raise Mismatch("it has no site: write the id of its site, or yes in online", "site")
+    if setting.place is not None and row["online"] == WHERE["yes"]:
+        raise Mismatch(
+            "it is online only and has a site: empty the site and the room, or write both", "online"
+        )
+    _check_channel(row, setting)
+    event_id = own_id(kind, setting.seller.id, row.id)
+    return {
+        **_parent(kind, event_id, row, setting),
+        "activity": [dict(concept) for concept in row["activity"]],
+        "ageRange": age_range(row),
+        "genderRestriction": f"{_CONTEXT}{row['gender']}",
+        "level": list(row["level"] or ()),
+        "leader": [{"@type": "Person", "name": row["leader"]}] if row["leader"] else None,
+        "eventAttendanceMode": f"https://schema.org/{row['online']}EventAttendanceMode",
+        "attendeeInstructions": row["instructions"],
+        "location": setting.place,
+        "organizer": _seller(setting),
+        "isAccessibleForFree": True if setting.prices.is_free else None,
+        "offers": [
+            {**offer, "@id": f"{event_id}#/offers/{offer['identifier']}"} for offer in setting.prices.offers
+        ],
+    }
+
+
+def _check_channel(row: Row, setting: Setting) -> None:
+    if setting.access is not None and row["online"] == WHERE["no"]:
+        raise Mismatch("its terms have an online channel, and it is not online: use other terms", "online")
+
+
+def _has_end(recurrence: Recurrence) -> bool:
+    return recurrence.until is not None or "COUNT=" in recurrence.rule or not recurrence.rule
 
 
 def _recurrence(row: Row, zone: str) -> Recurrence:

@@ -21,30 +21,48 @@ _MORE: Mapping[str, tuple[Mapping[str, str], ...]] = {
             "negotiation": "yes",
         },
     ),
-    "price": ({"id": "junior", "name": "Junior", "amount": "4.50", "max_age": "15"},),
+    "price": (
+        {"id": "junior", "name": "Junior", "amount": "4.50", "max_age": "15"},
+        {"id": "course", "name": "Whole course", "amount": "36"},
+    ),
     "court": ({"id": "2", "name": "Court 2"},),
     "hours": ({"days": "Sat;Sun", "opens": "09:00", "closes": "18:00"},),
 }
 # Columns whose examples show how they are written, and are not part of the example.
 _EMPTY: Mapping[str, tuple[str, ...]] = {
     "session": ("weeks_ahead", "until", "except", "moved", "url"),
+    "course": ("except", "moved", "url"),
     "site": ("url",),
     "form": ("options",),
     "facility": ("weeks_ahead", "url"),
+}
+# Examples where those of the columns are about something else.
+_OTHER: Mapping[str, Mapping[str, str]] = {
+    "course": {
+        "id": "tai-chi",
+        "name": "Tai Chi for Beginners",
+        "activity": "Tai Chi",
+        "time": "10:00",
+        "prices": "course",
+        "leader": "Clive Barton",
+        "level": "Beginner",
+        "instructions": "Wear loose clothes.",
+    },
 }
 
 
 def example_rows(today: date) -> Iterator[tuple[RowType, dict[str, str]]]:
     """The rows of the template with all columns, which load without a problem; dates are after `today`."""
     for kind in ROW_TYPES.values():
-        if kind is COURSE:
-            continue
         shown = {
             column.name: "" if column.name in _EMPTY.get(kind.name, ()) else column.example
             for column in kind.columns
         }
-        if kind is SESSION:
+        shown |= _OTHER.get(kind.name, {})
+        if kind in (SESSION, COURSE):
             shown["start_date"] = _next_monday(today).isoformat()
+        if kind is COURSE:
+            shown["until"] = (_next_monday(today) + timedelta(weeks=5)).isoformat()
         if kind.name == "closure":
             shown |= {"from": f"{today.year}-12-25", "until": f"{today.year}-12-26"}
         yield kind, shown

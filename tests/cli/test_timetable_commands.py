@@ -84,22 +84,22 @@ def test_a_template_is_loaded_booked_edited_and_reported(
     rows = example()
     path = write(tmp_path, rows)
     checked = load(terminal, path, "--dry-run")
-    assert (checked["written"], checked["series_and_facilities"]["added"]) == (False, 2)
+    assert (checked["written"], checked["series_and_facilities"]["added"]) == (False, 3)
     assert world.store.listings([session().id]) == {}
 
     first = load(terminal, path)
-    assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (15, 0, 2)
+    assert (first["rows"], first["rows_wrong"], first["series_and_facilities"]["added"]) == (17, 0, 3)
     assert first["sessions_and_slots"]["added"] == checked["sessions_and_slots"]["added"] > 20
     assert "timetable imported" in [what for what, _ in terminal.journal()]
 
     again = load(terminal, path)
-    assert again["series_and_facilities"] == {"added": 0, "changed": 0, "unchanged": 2, "withdrawn": 0}
+    assert again["series_and_facilities"] == {"added": 0, "changed": 0, "unchanged": 3, "withdrawn": 0}
     assert set(again["sessions_and_slots"].values()) == {0}
 
     assert Broker(world).b(f"{UUID}1", session().item(), due=7.5).status == 201
     of_type(rows, "session")["time"] = "19:30"
     changed = load(terminal, write(tmp_path, rows))
-    assert changed["series_and_facilities"] == {"added": 0, "changed": 1, "unchanged": 1, "withdrawn": 0}
+    assert changed["series_and_facilities"] == {"added": 0, "changed": 1, "unchanged": 2, "withdrawn": 0}
     item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
     listing = world.store.listings([session().id])[session().id][0]
     assert item["orderedItem"]["startDate"] == f"{listing.opportunity.starts_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -129,15 +129,16 @@ def test_nothing_is_written_if_a_row_is_wrong_unless_it_may_be_left_out(
 
     result = terminal.run("timetable", "import", path, "--seller", "1")
     assert result.exit_code == 1
-    assert "16 rows: 15 right, 1 wrong." in result.stdout
-    assert "timetable.csv row 17 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
+    assert "18 rows: 17 right, 1 wrong." in result.stdout
+    assert "timetable.csv row 19 (zumba): activity: 'Zumbaa' is not in the activity-list" in result.stdout
     assert "perhaps 'Zumba®'" in result.stdout or "perhaps 'Zumba" in result.stdout
     assert "Nothing was written" in result.stdout
 
     taken = load(terminal, path, "--skip-invalid", code=3)
-    assert (taken["rows_wrong"], taken["series_and_facilities"]["added"]) == (1, 2)
+    assert (taken["rows_wrong"], taken["series_and_facilities"]["added"]) == (1, 3)
     assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == [
         "badminton",
+        "tai-chi",
         "yoga-mon",
     ]
 
@@ -154,11 +155,15 @@ def test_what_is_no_longer_in_the_files_stays_or_is_withdrawn(
     removed = load(terminal, path, "--remove-missing")
     assert removed["series_and_facilities"]["withdrawn"] == 1
     assert removed["sessions_and_slots"]["withdrawn"] == previewed["sessions_and_slots"]["withdrawn"] > 20
-    assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == ["yoga-mon"]
+    assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == [
+        "tai-chi",
+        "yoga-mon",
+    ]
 
 
 def test_each_seller_has_its_own_timetable(terminal: Terminal, tmp_path: Path) -> None:
-    path = write(tmp_path, [row for row in example() if row["type"] not in ("facility", "court", "hours")])
+    left_out = ("facility", "court", "hours", "course")
+    path = write(tmp_path, [row for row in example() if row["type"] not in left_out])
     load(terminal, path)
     result = terminal.run("timetable", "import", path, "--seller", "2", "--remove-missing")
     assert result.exit_code == 0, result.output
@@ -172,11 +177,11 @@ def test_text_for_people(terminal: Terminal, tmp_path: Path) -> None:
     path = write(tmp_path, example())
     said = terminal.says("timetable", "import", path, "--seller", "1")
     assert said.startswith(
-        "15 rows: 15 right, 0 wrong.\nDone: series and facilities: 2 added; sessions and slots: "
+        "17 rows: 17 right, 0 wrong.\nDone: series, courses and facilities: 3 added; sessions and slots: "
     )
     said = terminal.says("timetable", "import", path, "--seller", "1", "--dry-run")
     assert said.splitlines()[1] == (
-        "This would be done: series and facilities: 2 unchanged; sessions and slots: none."
+        "This would be done: series, courses and facilities: 3 unchanged; sessions and slots: none."
     )
 
 
@@ -314,6 +319,114 @@ def test_a_session_moved_to_a_named_site_stays_with_it_in_reports(terminal: Term
     terminal.says("sessions", "move", moved, "--seller", "1", "--place", "The Snug")
     snug = terminal.rows("reports", "occupancy", "--seller", "1", *day)
     assert {row["site"]: row["sessions"] for row in snug} == counts[1]
+
+
+def only_a_course(rows: Rows, **cells: str) -> Rows:
+    of_type(rows, "course").update(cells)
+    return [row for row in rows if row["type"] not in ("facility", "court", "hours", "session", "closure")]
+
+
+def test_a_course_is_loaded_booked_edited_and_looked_after_by_commands(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    """Decision 26: one booking holds a space of the course and of each of its sessions, through every command."""
+    rows = only_a_course(example())
+    own, first, second = "tai-chi", f"tai-chi/{MONDAY:%Y%m%d}", f"tai-chi/{MONDAY + timedelta(days=7):%Y%m%d}"
+    course_id = own_id(OpportunityType.CourseInstance, seller_id(1), own)
+    course = Bookable(course_id, f"{course_id}#/offers/course", "CourseInstance")
+    load(terminal, write(tmp_path, rows))
+    [entry] = terminal.rows("timetable", "list", "--seller", "1")
+    assert (entry["id"], entry["type"], entry["extended_next"]) == (own, "course", None)
+    seller = ("--seller", "1")
+
+    assert Broker(world).b(f"{UUID}1", course.item(), due=36).status == 201
+    listed = terminal.page("sessions", "list", *seller)["rows"]
+    assert {row["short_id"]: row["left"] for row in listed if row["short_id"] in (own, first, second)} == {
+        own: 15,
+        first: 15,
+        second: 15,
+    }
+    shown = json.loads(terminal.says("sessions", "show", own, *seller, "--json"))
+    assert [offer["name"] for offer in shown["offers"]] == ["Whole course"]
+    assert len(terminal.page("register", "show", own, *seller)["rows"]) == 1
+    said = terminal.says("desk", "sell", own, *seller)
+    assert "Tai Chi for Beginners" in said
+    assert json.loads(terminal.says("sessions", "show", first, *seller, "--json"))["left"] == 14
+
+    refused = terminal.refuses("sessions", "move", own, "--start", f"{MONDAY}T12:00", *seller)
+    assert refused.startswith("A course takes place when its sessions do: move one of these")
+    terminal.says("sessions", "close", own, *seller)
+    closed = json.loads(terminal.says("sessions", "show", own, *seller, "--json"))
+    assert closed["state"] == "closed"
+    terminal.says("sessions", "open", own, *seller)
+    terminal.says("sessions", "move", own, "--place", "The Snug", *seller)
+    item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
+    assert item["orderedItem"]["location"]["name"] == "The Snug"
+
+    third = f"tai-chi/{MONDAY + timedelta(days=14):%Y%m%d}"
+    terminal.says("sessions", "move", third, "--start", f"{MONDAY + timedelta(days=15)}T12:00", *seller)
+    stated = world.store.listings([course_id])[course_id][0].opportunity.document["subEvent"][2]
+    assert stated["startDate"].startswith(f"{MONDAY + timedelta(days=15)}")
+    item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
+    assert f"{MONDAY + timedelta(days=15):%d %B %Y}, 12:00 UTC" in item["customerNotice"]
+
+    # Its row leaves out the second session: those on the course get a notice, and it is withdrawn with the same import.
+    edited = only_a_course(example(), **{"except": f"{MONDAY + timedelta(days=7)}"})
+    checked = load(terminal, write(tmp_path, edited), "--dry-run")
+    assert checked["series_and_facilities"]["changed"] == 1
+    report = load(terminal, write(tmp_path, edited))
+    assert report["booked_and_no_longer_in_the_timetable"] == []
+    assert report["sessions_and_slots"]["withdrawn"] == 1
+    item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
+    assert "is left out" in item["customerNotice"]
+    assert item["orderedItem"]["location"]["name"] == "The Snug"
+    stated = world.store.listings([course_id])[course_id][0].opportunity.document["subEvent"]
+    assert stated[1]["startDate"].startswith(f"{MONDAY + timedelta(days=15)}")
+    again = load(terminal, write(tmp_path, edited))
+    assert again["series_and_facilities"]["unchanged"] == 1
+
+    occupancy = terminal.rows("reports", "occupancy", *seller, "--since", f"{MONDAY}", "--until", f"{MONDAY}")
+    assert occupancy[-1]["taken"] >= 2
+    said = terminal.says("sessions", "cancel", own, *seller, "--yes")
+    assert "It is cancelled, with 2 orders" in said
+    item = Broker(world).status(f"{UUID}1").json["orderedItem"][0]
+    assert item["orderItemStatus"] == "https://openactive.io/SellerCancelled"
+    assert json.loads(terminal.says("sessions", "show", first, *seller, "--json"))["left"] == 16
+
+
+def test_a_course_with_more_sessions_sold_singly_than_an_order_takes_is_refused(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    for weeks, problem in ((22, False), (23, True)):
+        rows = only_a_course(example(), until=f"{MONDAY + timedelta(weeks=weeks)}")
+        path = write(tmp_path, rows)
+        for options in (("--dry-run",), ()):
+            report = load(terminal, path, *options, code=1 if problem else 0)
+            assert [each["column"] for each in report["problems"]] == ["session_prices"] * problem
+            assert all("at most 23" in each["problem"] for each in report["problems"])
+    assert [row["published_until"] for row in terminal.rows("timetable", "list", "--seller", "1")] == [
+        f"{MONDAY + timedelta(weeks=22)}"
+    ]
+
+
+def test_a_course_that_is_no_longer_in_the_files_stays_while_it_is_booked(
+    terminal: Terminal, world: World, tmp_path: Path
+) -> None:
+    rows = only_a_course(example())
+    rows.append({**of_type(rows, "course"), "id": "qigong"})
+    load(terminal, write(tmp_path, rows))
+    course_id = own_id(OpportunityType.CourseInstance, seller_id(1), "qigong")
+    course = Bookable(course_id, f"{course_id}#/offers/course", "CourseInstance")
+    assert Broker(world).b(f"{UUID}3", course.item(), due=36).status == 201
+    path = write(tmp_path, [row for row in rows if row.get("id") != "qigong"])
+    report = load(terminal, path, "--remove-missing")
+    kept = report["booked_and_no_longer_in_the_timetable"]
+    assert {each["id"] for each in kept} >= {course_id} and len(kept) == 7
+    _, *command = shlex.split(next(each["cancel"] for each in kept if each["id"] == course_id))
+    assert "It is cancelled, with 1 order" in terminal.says(*command, "--yes")
+    after = load(terminal, path, "--remove-missing")
+    assert after["booked_and_no_longer_in_the_timetable"] == []
+    assert [row["id"] for row in terminal.rows("timetable", "list", "--seller", "1")] == ["tai-chi"]
 
 
 def terminal_less(*arguments: str) -> tuple[int, str]:

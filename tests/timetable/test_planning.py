@@ -19,7 +19,7 @@ from chalicelib.services.timetables.documents import child_document, parent_docu
 from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.recurrence import Span
 from chalicelib.wire.sellers import read_seller
-from openbooking.timetable.columns import COURSE, ROW_TYPES
+from openbooking.timetable.columns import ROW_TYPES
 from openbooking.timetable.files import RawRow
 from openbooking.timetable.loading import load
 from openbooking.timetable.planning import Context, Planned, plan_timetable
@@ -109,11 +109,13 @@ def test_taxes_access_and_time_zones_are_those_of_their_rows() -> None:
         ("terms", {"id": "standard", "access": "video"}),
         ("price", {"id": "adult", "vat": "5%"}),
         ("session", {"id": "yoga-mon", "online": "both"}),
+        ("course", {"online": "both"}),
         ("site", {"id": "centre", "time_zone": "Europe/Dublin"}),
     )
     made = planned(*online)
     assert [each.row_id for each in made.problems] == ["badminton"]  # a facility has no online channel
-    [(_, plan)] = made.plans
+    [(_, plan), (_, course)] = made.plans
+    assert course.id == "tai-chi"
     assert plan.tax_rates == {"adult": TaxRate("VAT at 5%", Decimal("0.05"))}
     assert plan.access_channel is not None and plan.access_channel["url"] == "https://video.example/1"
     assert plan.zone == "Europe/Dublin"
@@ -125,6 +127,75 @@ def test_how_far_ahead_it_is_published() -> None:
     assert plan_of("yoga-mon", ("session", {"repeat": "FREQ=WEEKLY;COUNT=5"})).days_ahead == 56 * 7
     assert plan_of("yoga-mon", ("session", {"weeks_ahead": "3"})).days_ahead == 21
     assert plan_of("badminton", ("facility", {"until": "2026-06-01"})).days_ahead == 56 * 7
+
+
+def test_a_course_has_what_its_row_says() -> None:
+    """Clocks go forward on 29 March: its sessions stay at 10:00."""
+    plan = plan_of("tai-chi", ("course", {"leader": "Wei Zhang", "min_age": "16", "session_spaces": "20"}))
+    course = parent_document(plan).published
+    document = course.opportunity.document
+    assert (course.spaces, document["maximumAttendeeCapacity"]) == (16, 16)
+    assert (document["@type"], document["startDate"], document["endDate"]) == (
+        "CourseInstance",
+        "2026-03-09",
+        "2026-04-13",
+    )
+    assert [each["startDate"] for each in document["subEvent"]] == [
+        "2026-03-09T10:00:00Z",
+        "2026-03-16T10:00:00Z",
+        "2026-03-23T10:00:00Z",
+        "2026-03-30T09:00:00Z",
+        "2026-04-06T09:00:00Z",
+        "2026-04-13T09:00:00Z",
+    ]
+    assert document["leader"] == [{"@type": "Person", "name": "Wei Zhang"}]
+    assert document["ageRange"]["minValue"] == 16
+    assert [(offer.document["name"], offer.price) for offer in course.opportunity.offers] == [
+        ("Whole course", Decimal(36))
+    ]
+    assert course.opportunity.attendee_details_required == plan.details != ()
+    child_id, unit, occurrence = next(plan.coming(NOW, plan.horizon(NOW)))
+    session = child_document(plan, unit, occurrence).published
+    assert child_id == document["subEvent"][0]["@id"]
+    assert session.spaces == 20
+    assert [(offer.document["name"], offer.price) for offer in session.opportunity.offers] == [
+        ("Adult", Decimal("7.5"))
+    ]
+    assert session.opportunity.name == "Tai Chi for Beginners"
+    assert session.opportunity.document["superEvent"]["@id"] == document["@id"]
+
+
+def test_sessions_of_a_course_in_autumn_and_with_exceptions() -> None:
+    """Worked out by hand; clocks go back on 25 October 2026."""
+    plan = plan_of(
+        "tai-chi",
+        (
+            "course",
+            {
+                "start_date": "2026-10-12",
+                "until": "2026-11-09",
+                "except": "2026-11-02",
+                "moved": "2026-10-19 to 2026-10-20 18:00",
+            },
+        ),
+    )
+    assert [(each.key, f"{each.starts_at:%m-%d %H:%M}") for _, each in plan.programme] == [
+        ("20261012", "10-12 09:00"),
+        ("20261019", "10-20 17:00"),
+        ("20261026", "10-26 10:00"),
+        ("20261109", "11-09 10:00"),
+    ]
+
+
+def test_sessions_of_a_course_that_are_not_sold_singly_are_in_its_document_only() -> None:
+    plan = plan_of("tai-chi", ("course", {"session_prices": "", "session_spaces": ""}))
+    assert list(plan.coming(NOW, plan.horizon(NOW))) == []
+    assert len(parent_document(plan).published.opportunity.document["subEvent"]) == 6
+
+
+def test_a_course_that_is_over_is_noted_and_is_no_error() -> None:
+    made = planned(("course", {"start_date": "2025-01-06", "until": "2025-02-03"}))
+    assert (made.problems, [note.row_id for note in made.notes]) == ((), ["tai-chi"])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +232,8 @@ def test_what_is_made_of_a_timetable_is_valid_open_data(validator: Validator) ->
     made = planned(more)
     assert made.problems == ()
     for _, plan in made.plans:
-        parent = parent_document(plan).published.opportunity.document
+        sold = [child_id for child_id, _, _ in plan.coming(NOW, plan.horizon(NOW))] if plan.whole else ()
+        parent = parent_document(plan, sold=sold).published.opportunity.document
         child_id, unit, occurrence = next(iter(plan.coming(NOW, plan.horizon(NOW))))
         child = child_document(plan, unit, occurrence).published.opportunity.document
         for document in (parent, child):
@@ -318,8 +390,72 @@ def outward(document: Json) -> Json:
             ".at: 'badminton' is a site and a facility",
         ),
         (
-            [("course", {"id": "c", "name": "Learn to swim"})],
-            "c.: courses cannot be sold yet: enter each meeting as a session",
+            [("course", {"until": ""})],
+            "tai-chi.until: a course needs an end: write its last date, or a COUNT",
+        ),
+        ([("course", {"until": "2026-01-01"})], "tai-chi.until: it ends before it begins, on 2026-03-09"),
+        (
+            [("course", {"until": "2026-08-10"})],
+            None,  # 23 sessions
+        ),
+        (
+            [("course", {"until": "2026-08-17"})],
+            "tai-chi.session_prices: it has 24 sessions, and a course has at most 23 that are also sold singly",
+        ),
+        ([("course", {"until": "2026-08-17", "session_prices": "", "session_spaces": ""})], None),
+        (
+            [
+                (
+                    "course",
+                    {"until": "2026-08-17", "repeat": "daily", "session_prices": "", "session_spaces": ""},
+                )
+            ],
+            "tai-chi.repeat: it has 162 sessions, and a course has at most 100: make several courses of it",
+        ),
+        (
+            [("course", {"session_spaces": "15"})],
+            "tai-chi.session_spaces: a session has fewer spaces than the course, which has 16",
+        ),
+        ([("course", {"session_spaces": "20"})], None),
+        (
+            [("course", {"session_prices": ""})],
+            "tai-chi.session_spaces: its sessions are not sold singly: write their prices in session_prices",
+        ),
+        ([("course", {"session_prices": "senior"})], "tai-chi.session_prices: there is no price 'senior'"),
+        (
+            [
+                ("terms", {"id": "plain", "details": "", "form": ""}),
+                ("price", {"id": "drop-in", "terms": "plain"}),
+                ("course", {"session_prices": "adult;drop-in"}),
+            ],
+            "tai-chi.session_prices: its prices have terms with different details, form or access",
+        ),
+        (
+            [
+                ("terms", {"id": "plain", "details": "", "form": ""}),
+                ("price", {"id": "drop-in", "terms": "plain"}),
+                ("course", {"session_prices": "drop-in"}),
+            ],
+            None,
+        ),
+        ([("course", {"site": "", "room": ""})], "tai-chi.site: it has no site"),
+        ([("course", {"min_age": "18", "max_age": "16"})], "tai-chi.max_age: the greatest age is below"),
+        (
+            [("course", {"id": "tai-chi", "gender": "x"})],
+            "tai-chi.gender: 'x' is unknown: write any, female or male",
+        ),
+        ([("course", {"id": "yoga-mon"})], "yoga-mon.id: a session has the id 'yoga-mon', too: use another"),
+        (
+            [("course", {"id": "badminton"})],
+            "badminton.id: a facility has the id 'badminton', too: use another",
+        ),
+        (
+            [("course", {"except": "2026-03-09;2026-03-16", "until": "2026-03-16"})],
+            "tai-chi.start_date: it has no session: its dates are all in except",
+        ),
+        (
+            [("course", {"moved": "2026-03-10 to 2026-03-11"})],
+            "tai-chi.moved: 2026-03-10, a Tuesday, is not a date",
         ),
     ],
 )
@@ -401,8 +537,8 @@ def test_rows_that_cannot_be_read(row: RawRow, said: str) -> None:
     assert str(problem).startswith("row 9")
 
 
-def test_every_type_is_in_the_template_except_courses() -> None:
-    assert {kind.name for kind, _ in example_rows(NOW.date())} == set(ROW_TYPES) - {COURSE.name}
+def test_every_type_is_in_the_template() -> None:
+    assert {kind.name for kind, _ in example_rows(NOW.date())} == set(ROW_TYPES)
 
 
 # --- a large timetable ---------------------------------------------------------------------------
@@ -411,7 +547,9 @@ def test_every_type_is_in_the_template_except_courses() -> None:
 def a_thousand_rows() -> list[RawRow]:
     """Ten rows that are referred to, 990 sessions; 20 of these are wrong in different ways."""
     base = [
-        row for row in rows_of(without=("facility", "court", "hours", "closure", "session", "room")) if row
+        row
+        for row in rows_of(without=("facility", "court", "hours", "closure", "session", "course", "room"))
+        if row
     ]
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     wrong: list[Cells] = [

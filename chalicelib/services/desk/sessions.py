@@ -5,6 +5,7 @@ continues.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -24,9 +25,10 @@ from chalicelib.services.desk.refusals import NO_ACCESS, as_refusals
 from chalicelib.services.desk.rows import session_row
 from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.informing import HolderMessage
+from chalicelib.services.inventory import NotListed
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.store import Listing
-from chalicelib.wire.logistics import Logistics, with_logistics
+from chalicelib.wire.logistics import Logistics, with_logistics, with_sub_event
 from chalicelib.wire.opportunities import too_large
 
 T = TypeVar("T")
@@ -55,6 +57,11 @@ class Move:
 
     def of(self, opportunity: Opportunity, now: datetime, places: Sequence[Json] = ()) -> Logistics:
         """The new time and place of an Opportunity. `places` are those of its Seller. Raises InvalidValue."""
+        follows_sessions = opportunity.type.traits.times.are_of_sub_events and opportunity.programme
+        if follows_sessions and (self.starts_at or self.ends_at):
+            raise InvalidValue(
+                "A course takes place when its sessions do: move one of these, or change the course in the timetable."
+            )
         starts_at = self.starts_at or opportunity.starts_at
         lasts = None
         if self.starts_at is not None and self.starts_at <= now:
@@ -138,6 +145,7 @@ class SellerSessions:
             return self._done(actor, listing, capacity, orders)
         said = {"orders": str(orders), **({"message": "given"} if message else {})}
         self._note(actor, "session cancelled", listing, said)
+        self._restate(opportunity_id)
         continues = not self._finish(following.KIND, opportunity_id, on_step)
         left = orders if continues else self._orders_on(listing)
         return self._again(actor, listing, orders, max(orders - left, 0), continues)
@@ -167,6 +175,7 @@ class SellerSessions:
         with as_refusals():
             self._patiently(lambda: self.acting.actions.publish_logistics(opportunity.id, change))
         self._note(actor, "session moved", listing, differences)
+        self._restate(opportunity.id)
         continues = not self._finish(following.KIND, opportunity.id, on_step)
         done = self._again(actor, listing, orders, 0 if continues else orders, continues)
         return replace(done, differences=differences)
@@ -292,6 +301,26 @@ class SellerSessions:
 
         continues = not self._finish(informing.KIND, entry_id, counted)
         return replace(self._again(actor, listing, orders, reached, continues), differences=differences)
+
+    def _restate(self, session_id: str) -> None:
+        """Where it is a session of a course that is also sold singly, the course states it as it is now.
+
+        If the store is busy, the next change of the course does.
+        """
+        inventory = self.acting.actions.inventory
+
+        def listed(opportunity_id: str) -> Opportunity | None:
+            found = self._patiently(lambda: inventory.store.listings([opportunity_id]))
+            listing, _ = found.get(opportunity_id, (None, None))
+            return None if listing is None else listing.opportunity
+
+        with suppress(CommitRefused, NotListed, StillBusy, StoreBusy):
+            session = listed(session_id)
+            whole = listed(str((session.parent or {}).get("@id"))) if session else None
+            if session is None or whole is None or with_sub_event(whole, session) == whole:
+                return
+            inventory.change(whole.id, lambda known: with_sub_event(known, session))
+            self.acting.actions.worker.finish(following.KIND, whole.id)
 
     def _found(self, actor: Actor, text: str) -> tuple[Listing, Capacity]:
         return self.acting.belongings.session(actor, text)

@@ -1,4 +1,4 @@
-"""A plan: one series or facility of a Seller's timetable, from which its sessions or slots are made.
+"""A plan: one series, course or facility of a Seller's timetable, from which its sessions or slots are made.
 
 Plans are stored, so that the schedule can add sessions and slots as time passes. Everything that they need is in
 the plan: published documents, terms and times. The row is an entry of the register, of the kind `timetable`.
@@ -7,6 +7,7 @@ the plan: published documents, terms and times. The row is an entry of the regis
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import ClassVar
 
 from chalicelib.domain.identifiers import IDENTIFIERS
@@ -29,6 +30,8 @@ from chalicelib.storage.pending import PendingWork
 
 # The longest time ahead for which sessions and slots are published.
 MAX_DAYS_AHEAD = 400
+# The longest time from the first date of a course to its last one.
+MAX_COURSE = timedelta(days=4 * 366)
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,27 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One series or facility.
+class Whole:
+    """What a course is sold at as a whole; the terms of its sessions, if these are sold singly, are those of the plan."""
 
-    `id` is the Seller's own id. `parent` is the document of the series or facility as its feed shows it, `child`
-    has the properties that all its sessions or slots have in common, `prices` the Offers of each slot, without
-    @id. `tax_rates` are by the identifier of an Offer; other Offers have the Seller's. Sessions and slots are
-    published `days_ahead`, on dates that are not in `closed`.
+    spaces: int
+    details: tuple[str, ...] = ()
+    form: tuple[Json, ...] = ()
+    access_channel: Json | None = None
+    tax_rates: dict[str, TaxRate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One series, course or facility.
+
+    `id` is the Seller's own id. `parent` is the document of the series, course or facility as its feed shows it, `child`
+    has the properties that all its sessions or slots have in common, `prices` the Offers of each slot, or of each session
+    of a course, without @id. `tax_rates` are by the identifier of an Offer; other Offers have the Seller's. Sessions and
+    slots are published `days_ahead`, on dates that are not in `closed`.
+
+    With a `whole` it is a course: published at once with all its sessions, which are part of its document. Its
+    sessions are also sold singly if it has `units`.
     """
 
     seller_id: str
@@ -66,10 +83,38 @@ class Plan:
     form: tuple[Json, ...] = ()
     access_channel: Json | None = None
     tax_rates: dict[str, TaxRate] = field(default_factory=dict)
+    whole: Whole | None = None
 
     @property
     def key(self) -> Key:
         return PlanEntry.key_of(self.seller_id, self.id)
+
+    @property
+    def parent_id(self) -> str:
+        """The @id of the series, course or facility."""
+        return str(self.parent["@id"])
+
+    @cached_property
+    def programme(self) -> tuple[tuple[str, Occurrence], ...]:
+        """All sessions of a course by their dates, those that are over included, each with its @id."""
+        if self.whole is None or self.recurrence is None:
+            return ()
+        first = self.recurrence.first
+        within = Span(first, self.recurrence.until or first + MAX_COURSE)
+        unit = Unit(self.parent_id)
+        return tuple((self.child_id(unit, each), each) for each in self.occurrences(within))
+
+    @cached_property
+    def lasts(self) -> Occurrence | None:
+        """From the start of the first session of a course to the end of its last one."""
+        found = [occurrence for _, occurrence in self.programme]
+        if not found:
+            return None
+        return Occurrence("", min(each.starts_at for each in found), max(each.ends_at for each in found))
+
+    def is_current_whole(self, now: datetime) -> bool:
+        """Whether it is a course that is not over."""
+        return self.lasts is not None and self.lasts.ends_at > now
 
     def occurrences(self, within: Span) -> list[Occurrence]:
         """The sessions, or the slots of each court, whose own dates are within a span."""
@@ -112,8 +157,11 @@ class Plan:
         return (child for child in self.children(Span(first, until)) if child[2].ends_at > now)
 
     def horizon(self, now: datetime) -> date:
-        """The last date up to which sessions and slots are to be published."""
-        return local_date(now, self.zone) + timedelta(days=self.days_ahead)
+        """The last date up to which sessions and slots are to be published: for a course that of its last session."""
+        today = local_date(now, self.zone)
+        if self.whole is not None:
+            return max([today, *(self.own_date(each) for _, each in self.programme)])
+        return today + timedelta(days=self.days_ahead)
 
 
 @dataclass(frozen=True)
@@ -157,7 +205,7 @@ class PlanEntry(Lasting):
 
 
 def own_id(kind: OpportunityType, seller_id: str, plan_id: str) -> str:
-    """The @id of the series or facility with the Seller's own id, or the beginning of those of its children."""
+    """The @id of the series, course or facility with the Seller's own id, or the beginning of those of its children."""
     return f"{IDENTIFIERS}/{kind.traits.feed}/{seller_part(seller_id)}/{plan_id}"
 
 
@@ -168,6 +216,8 @@ def place_id(seller_id: str, site_id: str) -> str:
 
 def next_due(plan: Plan, published_until: date) -> datetime | None:
     """When the first session or slot after `published_until` comes within the horizon; None if there is none."""
+    if plan.whole is not None:
+        return None
     ahead = Span(published_until + timedelta(days=1), published_until + timedelta(days=MAX_DAYS_AHEAD))
     coming = plan.first_date(ahead)
     if coming is None:

@@ -1,21 +1,22 @@
-"""Publishes the sessions or slots of plans in the inventory, and withdraws those that a plan no longer has.
+"""Publishes courses, and the sessions or slots of plans, in the inventory, and withdraws those that a plan no longer has.
 
 What the Seller did to one session since then is kept: cancelled ones stay cancelled, moved ones stay where they are.
 A session or slot that is booked is never withdrawn.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from chalicelib.domain.capacity import Capacity
-from chalicelib.services.inventory import Inventory, Outcome
+from chalicelib.services.inventory import Document, Inventory, Outcome
 from chalicelib.services.timetables.documents import (
     child_document,
     is_called_off,
     own_logistics,
+    own_of_course,
     parent_document,
     source_of,
 )
@@ -63,14 +64,30 @@ class Publisher:
     retry: RetryPolicy
 
     def publish_parent(self, plan: Plan) -> Outcome:
+        """Publish a series or facility."""
         document = parent_document(plan)
-        opportunity_id = document.published.opportunity.id
+        return self._patiently(lambda: self.inventory.put_in(document, self._known(plan.parent_id)))
 
-        def attempt() -> Outcome:
-            known = self.inventory.store.listings([opportunity_id]).get(opportunity_id)
-            return self.inventory.put_in(document, known)
+    def publish_course(self, plan: Plan, sold: Collection[str], before: Collection[Plan]) -> Published:
+        """Publish a course in place of that of the plans `before`; `sold` are the ids of its sessions that are sold singly.
 
-        return self._patiently(attempt)
+        A session that is over stays one of them, so that those who have booked the course keep their spaces of it.
+        """
+        assert plan.whole is not None
+        programme = {opportunity_id for opportunity_id, _ in plan.programme}
+
+        def document(listing: Listing | None) -> Document:
+            kept = set(listing.opportunity.sub_events) & programme if listing and plan.units else set()
+            ids = sorted({*sold, *kept})
+            found = self.inventory.store.listings(ids).values() if ids else ()
+            listed = {each.opportunity.id: each.opportunity for each, _ in found if not each.deleted}
+            own = own_of_course(listing, before) if listing else None
+            return parent_document(plan, own, ids, listed)
+
+        done = Published()
+        wanted = _Wanted(plan.parent_id, plan.whole.spaces, document)
+        self._put_in(wanted, self._patiently(lambda: self._known(plan.parent_id)), done)
+        return done
 
     def together(self, plan: Plan, children: Sequence[Child]) -> list[Sequence[Child]]:
         """The children in parts that fit one transaction each."""
@@ -97,7 +114,8 @@ class Publisher:
             ids = [child_id for child_id, _, _ in known]
             listings = self._patiently(lambda: self.inventory.store.listings(ids))
             for child in known:
-                self._put_in(plan, child, listings.get(child[0]), earlier.get(child[0]), done)
+                wanted = _child_of(plan, child, earlier.get(child[0]))
+                self._put_in(wanted, listings.get(child[0]), done)
         return done
 
     def withdraw(self, ids: Sequence[str], seller_id: str) -> tuple[int, list[str]]:
@@ -114,40 +132,49 @@ class Publisher:
                 withdrawn += 1
         return withdrawn, held
 
-    def _put_in(
-        self, plan: Plan, child: Child, known: Known, planned: Occurrence | None, done: Published
-    ) -> None:
-        opportunity_id = child[0]
+    def _put_in(self, wanted: "_Wanted", known: Known, done: Published) -> None:
         try:
-            self._decide(plan, child, known, planned, done)
+            self._decide(wanted, known, done)
         except (CommitRefused, StoreBusy):
+            self._patiently(lambda: self._decide(wanted, self._known(wanted.id), done))
 
-            def decide_again() -> None:
-                now = self.inventory.store.listings([opportunity_id]).get(opportunity_id)
-                self._decide(plan, child, now, planned, done)
-
-            self._patiently(decide_again)
-
-    def _decide(
-        self, plan: Plan, child: Child, known: Known, planned: Occurrence | None, done: Published
-    ) -> None:
-        opportunity_id, unit, occurrence = child
-        own = None
-        if known is not None and not known[0].deleted:
-            if is_called_off(known[0]):
-                done.called_off.append(opportunity_id)
-                return
-            own = own_logistics(known[0], planned, plan)
-        outcome = self.inventory.put_in(child_document(plan, unit, occurrence, own), known)
-        if outcome is Outcome.elsewhere:
-            done.others.append(opportunity_id)
+    def _decide(self, wanted: "_Wanted", known: Known, done: Published) -> None:
+        listing = known[0] if known is not None and not known[0].deleted else None
+        if listing is not None and is_called_off(listing):
+            done.called_off.append(wanted.id)
             return
-        if known is not None and known[1] is not None and known[1].spaces_total != plan.spaces:
-            total = self.inventory.resize(opportunity_id, plan.spaces)
+        outcome = self.inventory.put_in(wanted.document(listing), known)
+        if outcome is Outcome.elsewhere:
+            done.others.append(wanted.id)
+            return
+        if known is not None and known[1] is not None and known[1].spaces_total != wanted.spaces:
+            total = self.inventory.resize(wanted.id, wanted.spaces)
             outcome = Outcome.changed
-            if total != plan.spaces:
-                done.more_held[opportunity_id] = total
+            if total != wanted.spaces:
+                done.more_held[wanted.id] = total
         done.outcomes[outcome] += 1
+
+    def _known(self, opportunity_id: str) -> Known:
+        return self.inventory.store.listings([opportunity_id]).get(opportunity_id)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return self.retry.run(action, on=(CommitRefused, StoreBusy))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What can be booked, as it is to be published: its document, with what the Seller changed of its listing alone."""
+
+    id: str
+    spaces: int
+    document: Callable[[Listing | None], Document]
+
+
+def _child_of(plan: Plan, child: Child, planned: Occurrence | None) -> _Wanted:
+    opportunity_id, unit, occurrence = child
+
+    def document(listing: Listing | None) -> Document:
+        own = own_logistics(listing, planned, plan) if listing else None
+        return child_document(plan, unit, occurrence, own)
+
+    return _Wanted(opportunity_id, plan.spaces, document)

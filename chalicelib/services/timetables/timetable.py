@@ -1,7 +1,7 @@
 """The timetable of one Seller: its plans, applied to the inventory so that a repetition changes nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Protocol, TypeVar
@@ -100,7 +100,7 @@ class Timetable:
         done = Published(
             Counter({Outcome.added: len(ids - set(earlier)), Outcome.changed: len(ids & set(earlier))})
         )
-        gone = self._gone(known, earlier, ids)
+        gone = self._gone(known, earlier, ids | {plan.parent_id})
         kept = self._kept(gone)
         done.outcomes[Outcome.withdrawn] = len(gone) - len(kept)
         done.outcomes = +done.outcomes
@@ -127,29 +127,62 @@ class Timetable:
             known = settled  # slots may take the place of those that were released
         children, earlier = self._children(plan, known)
         started = self._start(plan, known)
-        publisher = Publisher(self.inventory, self.retry)
         applied = Applied(Outcome.changed if known and not known.removed else Outcome.added)
-        if publisher.publish_parent(plan) is Outcome.elsewhere:
-            applied.children.others.append(str(plan.parent["@id"]))
+        step = _Step(Publisher(self.inventory, self.retry), plan, earlier, applied, each, on_progress)
+        gone = self._gone(started, earlier, {plan.parent_id, *(child[0] for child in children)})
+        publish = self._publish_series if plan.whole is None else self._publish_course
+        kept = publish(step, children, gone, known)
+        if kept is None:
             return applied
-        # First what is withdrawn: where a slot stays because it is booked, no other may take its time.
-        gone = self._gone(started, earlier, {child[0] for child in children})
-        kept = self._withdraw(publisher, gone, applied, each)
-        children, blocked = self._without_overlaps(plan, children, kept)
-        kept += self._withdraw(
-            publisher, [each_id for each_id in blocked if each_id in earlier], applied, each
-        )
-        done, parts = 0, publisher.together(plan, children)
-        for part, published in zip(
-            parts, each(lambda part: publisher.publish(plan, part, earlier), parts), strict=True
-        ):
-            applied.children.add(published)
-            done += len(part)
-            on_progress(done, len(children))
         due = next_due(plan, started.published_until)
         self._save(replace(started, finished=True, before=(), kept=tuple(kept), due=due))
         applied.kept = self._kept(kept)
         return applied
+
+    def settle(self, known: PlanEntry) -> list[Kept]:
+        """Withdraw what the timetable no longer has and is no longer booked; what is booked still. Raises ChangedMeanwhile."""
+        return self._kept(self._settled(known, map).kept)
+
+    def _publish_series(
+        self, step: "_Step", children: list[Child], gone: Sequence[str], known: PlanEntry | None
+    ) -> list[str] | None:
+        """A series or facility and its children; the ids of `gone` that stay. None if it belongs to another source."""
+        if step.publisher.publish_parent(step.plan) is Outcome.elsewhere:
+            step.applied.children.others.append(step.plan.parent_id)
+            return None
+        # First what is withdrawn: where a slot stays because it is booked, no other may take its time.
+        kept = self._withdraw(step.publisher, gone, step.applied, step.each)
+        children, blocked = self._without_overlaps(step.plan, children, kept)
+        blocked = [each for each in blocked if each in step.earlier]
+        kept += self._withdraw(step.publisher, blocked, step.applied, step.each)
+        step.publish(children)
+        return kept
+
+    def _publish_course(
+        self, step: "_Step", children: list[Child], gone: Sequence[str], known: PlanEntry | None
+    ) -> list[str] | None:
+        """The same for a course, without anything once it is over.
+
+        Those who have booked it get a space of each new session as the course is changed, so that these are there
+        before; and release those of the others, which are withdrawn last.
+        """
+        plan, sold = step.plan, [child[0] for child in children]
+        before = (*known.before, known.plan) if known else ()
+        is_new = known is None or known.plan.parent_id != plan.parent_id
+        if is_new and not self._put_course(step, sold, before):
+            return None
+        step.publish(children)
+        if not is_new and not self._put_course(step, sold, before):
+            return None
+        return self._withdraw(step.publisher, gone, step.applied, step.each)
+
+    def _put_course(self, step: "_Step", sold: Sequence[str], before: Sequence[Plan]) -> bool:
+        """Whether the course is as planned now; not if it belongs to another source."""
+        if not step.plan.is_current_whole(self.now()):
+            return True
+        done = step.publisher.publish_course(step.plan, sold, before)
+        step.applied.children.add(replace(done, outcomes=Counter()))
+        return not done.others
 
     def preview_removal(self, known: PlanEntry) -> Applied:
         """What `remove` would do."""
@@ -169,7 +202,7 @@ class Timetable:
             self._save(replace(started, finished=True, before=(), kept=tuple(kept)))
             applied.kept = self._kept(kept)
         else:
-            publisher.withdraw([str(known.plan.parent["@id"])], self.seller_id)
+            publisher.withdraw([known.plan.parent_id], self.seller_id)
             self._busy(lambda: self.register.remove(started))
         return applied
 
@@ -224,7 +257,7 @@ class Timetable:
         return known if kept == known.kept else self._save(replace(known, kept=kept))
 
     def _children(self, plan: Plan, known: PlanEntry | None) -> tuple[list[Child], dict[str, Occurrence]]:
-        """The children of a plan that are not over, and when those of the plans before took place, by id."""
+        """The children of a plan that are not over, and when those of the plans before took place, and courses, by id."""
         now = self.now()
         children = list(plan.coming(now, self._until(plan, known)))
         if len(children) > MAX_CHILDREN:
@@ -236,7 +269,12 @@ class Timetable:
             for before in (*known.before, known.plan)
             for child_id, _, occurrence in before.coming(now, known.reached)
         }
-        return children, earlier
+        courses = {
+            before.parent_id: before.lasts
+            for before in (*known.before, known.plan)
+            if before.lasts is not None and before.is_current_whole(now)
+        }
+        return children, courses | earlier
 
     def _until(self, plan: Plan, known: PlanEntry | None) -> date:
         horizon = plan.horizon(self.now())
@@ -278,6 +316,29 @@ class Timetable:
 
     def _busy(self, action: Callable[[], T]) -> T:
         return self.retry.run(action, on=(StoreBusy,))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The application of one plan."""
+
+    publisher: Publisher
+    plan: Plan
+    earlier: Mapping[str, Occurrence]
+    applied: Applied
+    each: Each
+    on_progress: OnProgress
+
+    def publish(self, children: Sequence[Child]) -> None:
+        parts, done = self.publisher.together(self.plan, children), 0
+
+        def publish_part(part: Sequence[Child]) -> Published:
+            return self.publisher.publish(self.plan, part, self.earlier)
+
+        for part, published in zip(parts, self.each(publish_part, parts), strict=True):
+            self.applied.children.add(published)
+            done += len(part)
+            self.on_progress(done, len(children))
 
 
 def as_stored(plan: Plan) -> Plan:
