@@ -220,7 +220,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 def _local(value: Any, zone: str) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(ZoneInfo(zone))
+        return value.astimezone(_zone(zone))
     if isinstance(value, list):
         return [local(each, zone) if isinstance(each, dict) else each for each in value]
     return value

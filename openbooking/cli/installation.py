@@ -42,6 +42,11 @@ def check_reachable(system: System) -> None:
     except (StoreBusy, BotoCoreError, ClientError, PynamoDBException) as error:
         table = f"{system.settings.table_prefix}-identity"
         where = system.settings.dynamodb_url or system.settings.aws_region
+        if "ResourceNotFoundException" in str(error):
+            made_by = "make run" if system.settings.dynamodb_url else "make deploy"
+            raise Unreachable(
+                f"There are no tables {system.settings.table_prefix}-* at {where}: `{made_by}` makes them."
+            ) from None
         raise Unreachable(f"The table {table} at {where} cannot be read: {error}.") from None
 
 

@@ -84,6 +84,9 @@ def cancel_session(
     """Cancel a session or slot and all orders on it, even if it is no longer for sale."""
     with options.acting() as (admin, actor):
         would = admin.seller_sessions.cancel(actor, session, message=message, dry_run=True)
+        if not would.changed:
+            _print(options, would, f"{_named(would)} It is cancelled already: nothing was changed.")
+            return
         if options.dry_run:
             _print(options, would, f"{_named(would)} It would be cancelled.")
             return

@@ -13,7 +13,7 @@ from typing import TypeVar
 from chalicelib.booking.access import gets_access
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.limits import MAX_CHANNEL_BYTES, check_bytes, check_text, json_bytes
-from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
+from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.services import following, informing
@@ -134,9 +134,14 @@ class SellerSessions:
         dry_run: bool = False,
         on_step: OnStep = _ignore,
     ) -> Done:
-        """Cancel it and all Orders on it, even if it is no longer for sale (CANCEL-14)."""
+        """Cancel it and all Orders on it, even if it is no longer for sale (CANCEL-14).
+
+        Changes nothing if it is cancelled and has no Orders any more.
+        """
         listing, capacity = self._found(actor, text)
         opportunity_id, orders = listing.opportunity.id, self._orders_on(listing)
+        if listing.opportunity.status is EventStatus.EventCancelled and not orders:
+            return self._done(actor, listing, capacity, orders, changed=False)
         with as_refusals():
             check_text("The message", message)
             if not dry_run:

@@ -66,7 +66,9 @@ def payment_of(order: Order) -> Payment | None:
         order.key.uuid,
         identifier,
         order.placed_at,
-        order.totals.currency or "",
+        order.totals.currency
+        or next((item.price.currency for item in order.items if item.price), None)
+        or "",
         sum((due for due, _ in prices), ZERO),
         sum((due for due, is_kept in prices if not is_kept), ZERO),
     )

@@ -201,6 +201,8 @@ class Tables:
     # API Gateway ends a request after 29 s; a call that hangs must leave time to try again.
     CONNECT_SECONDS: ClassVar[float] = 1
     READ_SECONDS: ClassVar[float] = 3
+    # An engine on this machine has one process for everything, and is slow when it is busy.
+    LOCAL_READ_SECONDS: ClassVar[float] = 20
     RETRIES: ClassVar[int] = 1
 
     def __init__(self, engine: Engine) -> None:
@@ -208,7 +210,7 @@ class Tables:
         self._shared = RowConnection(
             engine.region,
             engine.endpoint,
-            self.READ_SECONDS,
+            self.LOCAL_READ_SECONDS if engine.endpoint else self.READ_SECONDS,
             self.CONNECT_SECONDS,
             self.RETRIES,
             aws_access_key_id=engine.access_key,
