@@ -254,6 +254,16 @@ def test_those_on_a_course_take_a_space_of_a_session_that_is_added(desk: Desk) -
     assert said is not None and "09 November 2026, 18:30 UTC is new" in said
 
 
+def test_a_new_session_is_there_before_the_course_names_it(desk: Desk) -> None:
+    """Otherwise an Order that follows in between would not get a space of it."""
+    desk.load(swim())
+    book(desk, course())
+    written: list[str] = []
+    desk.store.before = written.append
+    desk.load(swim(until=date(2026, 11, 9)))
+    assert written.index(f"{SESSIONS}/20261109") < written.index(COURSE)
+
+
 def test_a_session_that_a_booked_course_no_longer_has_is_released_and_withdrawn(desk: Desk) -> None:
     desk.load(swim())
     uuid = book(desk, course())
