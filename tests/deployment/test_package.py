@@ -870,8 +870,8 @@ def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
     for library in ("authlib", "joserfc", "cryptography", "httpx", "chalicelib/importing"):
         assert not any(file.startswith(str(task_root / library)) for file in loaded)
     identity = task_root / "chalicelib" / "identity"
-    assert str(identity / "consent.py") in loaded
     for module in ("grants.py", "issuing.py", "keys.py", "logins.py", "oauth", "passwords.py", "tokens.py"):
+        assert (identity / module).exists()
         assert not any(file.startswith(str(identity / module)) for file in loaded)
 
 
