@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import handler_time, import_time
+from bench import cold_start, handler_time, import_time
 from bench.authentication import REPEATS as AUTHENTICATION_REPEATS
 from bench.authentication import authentication_share
 from bench.handler_time import Ratio
@@ -35,9 +35,14 @@ def main() -> None:
         rates = throughput(installation)
         print("Per second:", {what: round(rate) for what, rate in rates.items()}, flush=True)
         installation.close()
+        installation = Installation(f"openbooking-{cold_start.STAGE}", url)
+        installation.create()
+        starts = cold_start.cold_starts(installation)
+        print("Cold starts:", starts, flush=True)
+        installation.close()
     imports = import_time.import_time()
     print("Import to boto3:", {way: round(ratio, 2) for way, ratio in imports.items()}, flush=True)
-    PAGE.write_text("\n".join(_page(made, handler, (share, more_calls), imports, rates)))
+    PAGE.write_text("\n".join(_page(made, handler, (share, more_calls), starts, imports, rates)))
     print(f"Written: {PAGE}")
 
 
@@ -45,6 +50,7 @@ def _page(
     made: dict[str, list[str]],
     handler: dict[str, Ratio],
     authentication: tuple[float, int],
+    starts: dict[str, dict[str, float]],
     imports: dict[str, float],
     rates: dict[str, float],
 ) -> Iterable[str]:
@@ -71,6 +77,7 @@ def _page(
     yield from _table(("endpoint", "round trips", "limit", "calls"), rows)
     yield ""
     yield from _handlers(handler)
+    yield from _cold_starts(starts)
     yield "## Authentication and import"
     yield ""
     yield from _table(
@@ -156,6 +163,31 @@ def _handlers(found: dict[str, Ratio]) -> Iterable[str]:
         "warm processes whose modules were loaded from bytecode, without readers of the streams. Both sides start "
         "from the same state: the direct calls are those that the handler makes, under another Order UUID, for which "
         "the same was done before. `python -m bench.handler_time 0.1` makes a tenth of the calls."
+    )
+    yield ""
+
+
+def _cold_starts(found: dict[str, dict[str, float]], repeats: int = cold_start.REPEATS) -> Iterable[str]:
+    yield "## Cold starts"
+    yield ""
+    yield (
+        "Processor time from the start of a process to its first answer, as a multiple of that of a minimal handler "
+        "(a boto3 client, one GetItem, with bytecode). Each function runs in Lambda's runtime client "
+        f"(`{cold_start.RUNTIME_CLIENT}`), from the unpacked zip only, in an environment with only its variables. See "
+        "[decision 30](decisions/0030-how-calls-are-made.md)."
+    )
+    yield ""
+    heads = ("function", *cold_start.FORMS, "goal")
+    rows = [
+        (name, *(f"{forms[form]:.2f}" for form in cold_start.FORMS), f"{cold_start.GOALS[name]:.1f}")
+        for name, forms in found.items()
+    ]
+    yield from _table(heads, rows)
+    yield ""
+    described = "; ".join(f"*{form}*: {text}" for form, text in cold_start.FORMS.items())
+    yield (
+        f"{described}. Ratios of medians of {repeats} fresh processes each, interleaved. `python -m bench.cold_start 5` "
+        "makes 5 of each."
     )
     yield ""
 

@@ -64,6 +64,62 @@ def test_whether_an_authorisation_is_revoked_is_asked_without_the_rest_of_identi
     assert loaded_of(others | {"authlib", "cryptography", "joserfc"}, alone) == set()
 
 
+REQUESTS = {
+    f"chalicelib.{module}"
+    for module in (
+        "api.authority", "api.boundary", "api.feeds", "api.orders", "api.site", "identity.callers", "pages.rendering",
+        "services.attempts", "services.bookings", "wire.dataset", "wire.requests",
+    )
+}  # fmt: skip
+KINDS_OF_WORK = {
+    f"chalicelib.services.{module}"
+    for module in ("clearing", "following", "informing", "proposals", "reviews", "timetables.extending")
+}
+LIBRARIES = {"authlib", "cryptography", "jinja2", "joserfc", "markupsafe", "segno"}
+
+
+@pytest.mark.parametrize("function", ["orders_stream", "inventory_stream", "lease_sweep", "import_sources"])
+def test_functions_without_requests_load_no_routes(function: str) -> None:
+    code = (
+        f"import os; os.environ['_HANDLER'] = 'app.{function}'; import app; "
+        "from chalicelib.runtime.system import installed; installed().streams; installed().worker; "
+        "import chalicelib.services.sweep"
+    )
+    assert loaded_of(REQUESTS | KINDS_OF_WORK | LIBRARIES, code) == set()
+
+
+def test_each_function_is_ready_when_it_is_loaded() -> None:
+    """Lambda gives a function more processor while it starts: the API makes there what verifies tokens, and the client."""
+    code = (
+        "import os; os.environ |= {'_HANDLER': 'app.app', 'AUTHENTICATION': 'openid'}; import app; "
+        "from chalicelib.runtime import system; assert system._installed is not None"
+    )
+    ready = {"chalicelib.identity.tokens", "cryptography"}
+    assert loaded_of(ready | {"joserfc", "authlib", "cryptography.x509"}, code) == ready
+
+
+def test_unusable_settings_are_reported_by_the_first_invocation() -> None:
+    code = (
+        "import os; os.environ |= {'_HANDLER': 'app.app', 'LEASE_SECONDS': 'never'}; import app; "
+        "from chalicelib.runtime import system; assert system._installed is None"
+    )
+    assert loaded_of(set(), code) == set()
+
+
+def test_modules_in_these_lists_exist() -> None:
+    names = REQUESTS | KINDS_OF_WORK
+    assert loaded_of(names, "; ".join(f"import {module}" for module in sorted(names))) == names
+
+
+def test_a_token_is_verified_without_certificates_and_other_algorithms() -> None:
+    code = (
+        "from chalicelib.identity.tokens import Keys, UnknownKey\n"
+        "jwk = {'kty': 'RSA', 'kid': 'a', 'e': 'AQAB', 'n': '_' * 342 + 'w'}\n"
+        "assert list(Keys([jwk])._by_id) == ['a']"
+    )
+    assert loaded_of({"joserfc", "cryptography.x509"}, code.replace("\n", "; ")) == set()
+
+
 def test_what_waits_is_there_when_it_is_asked_for() -> None:
     """The list above names modules that exist."""
     assert loaded_of(LATE, "; ".join(f"import {module}" for module in sorted(LATE))) == LATE

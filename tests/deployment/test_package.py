@@ -815,8 +815,9 @@ def test_an_instance_that_only_books_loads_no_provider_and_asks_kms_nothing(
         assert answer["statusCode"] == 200, answer["body"]
     finally:
         ended = function.end()
-    assert any(file.startswith(str(task_root / "joserfc")) for file in ended["files"])
-    assert not any(file.startswith(str(task_root / "authlib")) for file in ended["files"])
+    assert any(file.startswith(str(task_root / "cryptography")) for file in ended["files"])
+    for library in ("authlib", "joserfc"):
+        assert not any(file.startswith(str(task_root / library)) for file in ended["files"])
     assert not any(resource == inventory.key for _, _, resource, _ in ended["asked"])
 
 
@@ -859,7 +860,7 @@ def test_a_source_is_imported_on_schedule_and_continues_where_it_stopped(
 def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
     task_root: Path, template: Any, inventory: Inventory
 ) -> None:
-    function = Function(task_root, template, inventory)
+    function = Function(task_root, template, inventory, _HANDLER="app.lease_sweep")
     try:
         function.invoke("lease_sweep", SCHEDULED)
         deliver(function, inventory, "orders", "orders_stream")
@@ -869,8 +870,8 @@ def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
     for library in ("authlib", "joserfc", "cryptography", "httpx", "chalicelib/importing"):
         assert not any(file.startswith(str(task_root / library)) for file in loaded)
     identity = task_root / "chalicelib" / "identity"
-    assert str(identity / "consent.py") in loaded
     for module in ("grants.py", "issuing.py", "keys.py", "logins.py", "oauth", "passwords.py", "tokens.py"):
+        assert (identity / module).exists()
         assert not any(file.startswith(str(identity / module)) for file in loaded)
 
 
