@@ -183,6 +183,10 @@ class Ways:
 
     ways: Sequence[Authenticator]
 
+    @property
+    def reads_tokens(self) -> bool:
+        return any(isinstance(way, BearerTokens) for way in self.ways)
+
     def caller(self, headers: Mapping[str, str], base_url: str) -> Caller:
         """The caller. Raises the errors of AUTH-11; UnauthenticatedError if there are no credentials."""
         for way in self.ways:

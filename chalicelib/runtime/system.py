@@ -544,8 +544,10 @@ def prepare(*, for_requests: bool) -> None:
     with suppress(SettingsError):
         system = from_environment(connected=True)
         install(system)
-        if for_requests:
-            _ = system.callers
+        if for_requests and system.callers.reads_tokens:
+            from chalicelib.identity import tokens
+
+            tokens.load()
 
 
 def installed() -> System:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ChecksumError, ClientError, HTTPClientError
+from botocore.exceptions import ChecksumError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.session import Session
 from pynamodb.connection import Connection
 
@@ -51,7 +51,10 @@ class RowCalls:
     """
 
     def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The answer of DynamoDB, with bytes for binary attributes. Raises ClientError, and botocore's HTTP errors."""
+        """The answer of DynamoDB, with bytes for binary attributes.
+
+        Raises ClientError, NoCredentialsError, and botocore's HTTP errors.
+        """
         if operation not in _ON_ROWS:
             answer: dict[str, Any] = super()._make_api_call(operation, parameters)  # type: ignore[misc]
             return answer
@@ -78,6 +81,8 @@ class _Caller:
         self._http = client._endpoint.http_session
 
     def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if self._credentials is None:
+            raise NoCredentialsError
         model = self._model.operation_model(operation)
         # A handler of botocore adds the token with which a repeated transaction takes effect once.
         self._events.emit(
