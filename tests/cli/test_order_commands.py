@@ -102,6 +102,22 @@ def test_what_is_no_session_cannot_be_cancelled(desk: Terminal, world: World) ->
     assert "is a SessionSeries" in desk.refuses("sessions", "cancel", series, "--yes")
 
 
+def test_a_session_is_cancelled_once(desk: Terminal, world: World) -> None:
+    yoga = world.session()
+    desk.says("sessions", "cancel", yoga.id, "--message", "Flooded.", "--yes")
+    before = desk.changes()
+    again = desk.says("sessions", "cancel", yoga.id, "--message", "Snow.")
+    assert again.endswith("It is cancelled already: nothing was changed.\n")
+    assert desk.changes() == before
+
+
+def test_a_wrong_time_zone_is_refused_in_a_sentence(desk: Terminal, world: World) -> None:
+    world.session()
+    assert "'Europe/Bristol' is not a time zone" in desk.refuses(
+        "sessions", "list", "--time-zone", "Europe/Bristol"
+    )
+
+
 # --- proposals --------------------------------------------------------------------------------
 
 
