@@ -16,6 +16,9 @@ DYNOXIDE ?= $(shell ls $(CURDIR)/tests/engines/node_modules/@dynoxide/linux-x64/
 
 STACK_OPTIONS = $(ALARM_EMAIL:%=--alarm-email '%') $(QUIET_HOURS:%=--quiet-hours %) $(MONTHLY_BUDGET:%=--monthly-budget %)
 
+# One more than there are processors: many tests wait for a server or an engine of their own. At most 5.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$((n + 1)))
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
 	set-up-run set-up-dev
@@ -31,7 +34,7 @@ demo: set-up-run  ## Book and cancel a session as a Broker would, on the running
 	@$(BIN)/openbooking demo $(if $(GIVEN_PORT),--port '$(GIVEN_PORT)')
 
 test: lint $(NODE_SET_UP) .venv-audit/.set-up  ## Run every check that CI runs.
-	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --cov --cov-report=term --cov-fail-under=90
+	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --cov --cov-report=term --cov-fail-under=90
 
 lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/ruff check .
