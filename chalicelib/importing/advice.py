@@ -20,7 +20,8 @@ SELLER_DETAILS = (
 
 FOR_REASON: Mapping[Reason, str] = {
     Reason.seller_forbids: (
-        "The source forbids it. If that is wrong, publish `isOpenBookingAllowed`: true with the organizer."
+        "The source, or the file of --defaults, forbids it. If that is wrong, state `isOpenBookingAllowed`: true with the"
+        " organizer, or in the file."
     ),
     Reason.seller_silent: (
         "Publish `isOpenBookingAllowed`: true with the organizer, or set isOpenBookingAllowed = true in [seller] of"

@@ -263,8 +263,8 @@ def read_seller_details(path: Path) -> dict[str, Json]:
 def interrupted(error: Exception) -> str:
     """What to say of an import that the store has ended."""
     return (
-        f"The inventory could not be brought up to date: {error}."
-        " The changes so far are kept; run the import again to do the rest."
+        f"The database did not answer, or is busy: {error}."
+        " What an import has changed so far is kept, and the next one does the rest."
     )
 
 

@@ -140,13 +140,15 @@ def with_ids(level: Json) -> Json:
     """The document as it is published here: each Offer with an `@id`, and with the price that is charged.
 
     The id of an Offer without one is made of the owner's id and of the Offer's identifier, name or content, so that
-    it is the same in each import. Open data and an `acceptedOffer` must not differ in price (MEDIA-10).
+    it is the same in each import. Open data and an `acceptedOffer` must not differ in price (MEDIA-10). What is no
+    object is left out: readers of open data would not expect it.
     """
     listed = _listed(level)
     units = level.get("individualFacilityUse")
     changed: Json = {}
     if listed:
-        changed["offers"] = [each for each, _ in _identified(listed, str(level.get("@id")))]
+        identified = _identified(listed, str(level.get("@id")))
+        changed["offers"] = [each for each, _ in identified if isinstance(each, dict)]
     if isinstance(units, list):
         changed["individualFacilityUse"] = [
             with_ids(unit) if isinstance(unit, dict) else unit for unit in units

@@ -240,6 +240,10 @@ def find_session(broker: Broker, site: Site, now: datetime) -> tuple[Choice, int
     sessions = current(broker.harvest("ScheduledSession", site.feeds["ScheduledSession"])[0])
     for choice in choices(series, sessions, now):
         return choice, len(series), len(sessions)
+    if not sessions:
+        raise UnexpectedAnswer(
+            "No session is published yet. After an import the feeds follow within some seconds: try again."
+        )
     raise UnexpectedAnswer(
         f"None of the {len(sessions)} sessions published can be booked and cancelled right now."
     )

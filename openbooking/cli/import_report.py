@@ -12,7 +12,6 @@ from itertools import chain
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
-from rich.table import Table
 
 from chalicelib.importing.advice import FOR_CAUSE, SELLER_GAPS, advice_for
 from chalicelib.importing.bookability import NotBookable
@@ -20,6 +19,7 @@ from chalicelib.importing.intake import Intake
 from chalicelib.importing.rpde import Imported, Show
 from chalicelib.importing.update import Changes
 from openbooking.cli.import_files import COLUMNS, feed_rows
+from openbooking.cli.output import Row, lines_of_rows
 
 _EXAMPLES = 3
 # Reasons that differ only in the ids and values they quote are grouped.
@@ -71,8 +71,10 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
     """Print what was imported, and what was not, what cannot be booked, and why."""
     harvest, intake, changes = imported.harvest, imported.intake, imported.changes
     left_out = chain(intake.left_out, changes.left_out)
-    console.print()
-    console.print(_table(imported))
+    _say(console, "")
+    _say(console, imported.harvest.site.url)
+    for line in lines_of_rows(_rows(imported), console.width if console.is_terminal else None):
+        _say(console, line)
     if is_dry_run:
         _say(console, "Dry run: nothing was written. This is what an import would do now.")
         if changes.refusal:
@@ -124,14 +126,8 @@ def _not_bookable_entry(each: NotBookable) -> _Entry:
     return _Entry(each.kind, each.offer_id or each.id, each.text, advice_for(each))
 
 
-def _table(imported: Imported) -> Table:
-    table = Table(title=imported.harvest.site.url, title_justify="left")
-    table.add_column("feed")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    for row in feed_rows(imported):
-        table.add_row(row.kind, *("" if count is None else str(count) for count in row.counts))
-    return table
+def _rows(imported: Imported) -> list[Row]:
+    return [{"feed": row.kind, **dict(zip(COLUMNS, row.counts, strict=True))} for row in feed_rows(imported)]
 
 
 def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:

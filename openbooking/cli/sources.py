@@ -21,7 +21,7 @@ from chalicelib.services import following
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.import_report import print_summary, progress
-from openbooking.cli.output import show, show_details
+from openbooking.cli.output import show, show_details, text_of
 from openbooking.cli.terminal import DynamodbUrl, console, refuse
 
 if TYPE_CHECKING:
@@ -54,7 +54,14 @@ def show_source(
         if as_json:
             typer.echo(json.dumps(_whole(source), indent=2))
         else:
-            show_details(_whole(source))
+            whole = _whole(source)
+            texts = {name: whole.pop(name) for name in ("reasons", "oversold", "defaults")}
+            show_details(whole)
+            for name, lines in texts.items():
+                if lines:
+                    typer.echo(f"{name}:")
+                    for line in lines:
+                        typer.echo(f"  {text_of(line)}".rstrip())
 
 
 @app.command("add")

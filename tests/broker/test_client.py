@@ -259,4 +259,4 @@ def test_a_site_without_bookable_sessions_is_reported(broker: Broker, site: Site
         site.pages[url] = {"items": [], "next": url}
     site.pages["https://x.example/openactive"] = html(DATASET)
     found = broker.dataset_site("https://x.example")
-    assert "None of the 0 sessions" in refused(lambda: find_session(broker, found, NOW))
+    assert "No session is published yet" in refused(lambda: find_session(broker, found, NOW))

@@ -197,6 +197,13 @@ def test_what_cannot_be_kept_is_left_out_with_its_reason(document: Json, reason:
     assert [each.reason.startswith(reason) for each in found.left_out] == [True], found.left_out
 
 
+def test_what_is_no_object_among_offers_is_not_published() -> None:
+    good = offer(f"{BASE}/session-series/1")
+    found = intake(series(1, offers=[good, "x", 5, None, [], True]), session(1, of=1))
+    [published] = found.parents[0].published.opportunity.document["offers"]
+    assert published["@id"] == good["@id"]
+
+
 def test_what_is_nested_too_deeply_is_left_out() -> None:
     nested: Any = 1
     for _ in range(50_000):

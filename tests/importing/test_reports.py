@@ -15,11 +15,13 @@ from chalicelib.domain.bookability import Reason
 from chalicelib.domain.parties import Json
 from chalicelib.importing.advice import FOR_CAUSE, FOR_REASON
 from chalicelib.importing.rpde import ImportOptions, ImportRefused
+from chalicelib.importing.rpde import import_rpde as import_feeds
 from chalicelib.wire.unreadable import Cause
+from openbooking.cli.import_report import print_summary
 from openbooking.cli.imports import import_rpde
 from tests.importing.booking import Installation
 from tests.importing.site import BASE, OperatorSite, offer, series, session, slot
-from tests.support.builders import AT_ONCE
+from tests.support.builders import AT_ONCE, NOW
 
 SERIES = f"{BASE}/session-series/1"
 
@@ -122,3 +124,17 @@ def test_a_report_that_cannot_be_written_is_said_before_anything_is_read(
     with pytest.raises(ImportRefused, match="The report cannot be written"):
         reported(site, tmp_path / "nowhere" / "report.json")
     assert site.requests == []
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_table_can_be_read_on_a_terminal(site: OperatorSite, width: int) -> None:
+    """Where the columns do not fit, each feed is a list of its numbers."""
+    printed = io.StringIO()
+    console = Console(file=printed, width=width, force_terminal=True, color_system=None)
+    options = ImportOptions(site.url)
+    inventory = Installation().world.system.inventory
+    imported = import_feeds(inventory, options, retry=AT_ONCE, web=site.web, now=lambda: NOW)
+    print_summary(console, imported)
+    said = printed.getvalue()
+    assert "not bookable" in said and "ScheduledSession" in said
+    assert max(map(len, said.split("The feed of")[0].splitlines())) <= width
