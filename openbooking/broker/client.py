@@ -27,6 +27,13 @@ BROKER: Json = {
     "email": "hello@broker.example",
 }
 UNAVAILABLE = "https://openactive.io/Unavailable"
+_APPROVAL = "https://openactive.io/OpenBookingApproval"
+# What an offer with approval may need besides, which asks nothing of the Customer.
+_WITH_APPROVAL = {
+    _APPROVAL,
+    "https://openactive.io/OpenBookingNegotiation",
+    "https://openactive.io/OpenBookingMessageExchange",
+}
 
 _NOT_HAPPENING = {
     "https://schema.org/EventCancelled",
@@ -44,7 +51,7 @@ class Exchange:
     """One request of the demo and its answer."""
 
     step: str
-    """DatasetSite, SessionSeries, ScheduledSession, C1, C2, B, Status, Cancel or OrdersFeed."""
+    """DatasetSite, SessionSeries, ScheduledSession, C1, C2, P, B, Status, Cancel or OrdersFeed."""
     method: str
     url: str
     request: Json | None
@@ -207,18 +214,40 @@ def current(items: list[Json]) -> dict[str, Json]:
     return {data["@id"]: data for data in updated}
 
 
-def choices(series: dict[str, Json], sessions: dict[str, Json], now: datetime) -> Iterator[Choice]:
-    """The sessions that can be booked without further requirements, and cancelled; paid ones first."""
+@dataclass(frozen=True)
+class Wanted:
+    """What to look for: a session that can be booked and cancelled, or one that needs approval; of any Seller, or of one.
+
+    A Seller is named by its `@id`, or by the end of that.
+    """
+
+    approval: bool = False
+    seller: str | None = None
+
+    def is_of(self, seller: Json) -> bool:
+        return self.seller is None or f"/{seller.get('@id')}".endswith(f"/{self.seller}")
+
+    def fits(self, offer: Json, starts: datetime, now: datetime) -> bool:
+        needs = set(offer.get("openBookingFlowRequirement") or ())
+        if self.approval:
+            return _APPROVAL in needs and needs <= _WITH_APPROVAL and _is_sold_now(offer, starts, now)
+        return not needs and _is_cancellable(offer, starts, now) and _is_sold_now(offer, starts, now)
+
+
+def choices(
+    series: dict[str, Json], sessions: dict[str, Json], now: datetime, wanted: Wanted = Wanted()
+) -> Iterator[Choice]:
+    """The sessions that are wanted, and need no details of attendees or forms; paid ones first."""
     found = []
     for session in sessions.values():
         parent = session.get("superEvent")
         parent = series.get(parent, {}) if isinstance(parent, str) else (parent or {})
         seller = session.get("organizer") or parent.get("organizer")
-        if not isinstance(seller, dict) or not _takes_place(session, parent, now):
+        if not isinstance(seller, dict) or not wanted.is_of(seller) or not _takes_place(session, parent, now):
             continue
         starts = isodate.parse_datetime(session["startDate"])
         for offer in session.get("offers") or parent.get("offers") or []:
-            if _is_simple(offer, starts, now):
+            if wanted.fits(offer, starts, now):
                 price = float(offer.get("price", 0))
                 found.append(((price == 0, starts), Choice(session, parent, offer, seller)))
     yield from (choice for _, choice in sorted(found, key=lambda pair: pair[0]))
@@ -234,19 +263,21 @@ def something_to_book(url: str, now: datetime) -> Choice | None:
             return None
 
 
-def find_session(broker: Broker, site: Site, now: datetime) -> tuple[Choice, int, int]:
+def find_session(
+    broker: Broker, site: Site, now: datetime, wanted: Wanted = Wanted()
+) -> tuple[Choice, int, int]:
     """(what to book, series read, sessions read) from the open feeds."""
     series = current(broker.harvest("SessionSeries", site.feeds["SessionSeries"])[0])
     sessions = current(broker.harvest("ScheduledSession", site.feeds["ScheduledSession"])[0])
-    for choice in choices(series, sessions, now):
+    for choice in choices(series, sessions, now, wanted):
         return choice, len(series), len(sessions)
     if not sessions:
         raise UnexpectedAnswer(
             "No session is published yet. After an import the feeds follow within some seconds: try again."
         )
-    raise UnexpectedAnswer(
-        f"None of the {len(sessions)} sessions published can be booked and cancelled right now."
-    )
+    can = "be booked with approval" if wanted.approval else "be booked and cancelled"
+    of = f" of the Seller {wanted.seller!r}" if wanted.seller else ""
+    raise UnexpectedAnswer(f"None of the {len(sessions)} sessions published{of} can {can} right now.")
 
 
 def _takes_place(session: Json, series: Json, now: datetime) -> bool:
@@ -259,16 +290,19 @@ def _takes_place(session: Json, series: Json, now: datetime) -> bool:
     )
 
 
-def _is_simple(offer: Json, starts: datetime, now: datetime) -> bool:
+def _is_sold_now(offer: Json, starts: datetime, now: datetime) -> bool:
     opens = offer.get("validFromBeforeStartDate")
-    closes = offer.get("latestCancellationBeforeStartDate")
     return (
         "@id" in offer
-        and offer.get("allowCustomerCancellationFullRefund") is True
-        and not offer.get("openBookingFlowRequirement")
         and UNAVAILABLE not in (offer.get("advanceBooking"), offer.get("openBookingInAdvance"))
         and (opens is None or starts - isodate.parse_duration(opens) <= now)
-        and (closes is None or starts - isodate.parse_duration(closes) > now)
+    )
+
+
+def _is_cancellable(offer: Json, starts: datetime, now: datetime) -> bool:
+    closes = offer.get("latestCancellationBeforeStartDate")
+    return offer.get("allowCustomerCancellationFullRefund") is True and (
+        closes is None or starts - isodate.parse_duration(closes) > now
     )
 
 

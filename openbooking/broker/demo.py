@@ -18,8 +18,11 @@ from openbooking.broker.client import (
     CONTEXT,
     UNAVAILABLE,
     Broker,
+    Choice,
     Exchange,
+    Site,
     UnexpectedAnswer,
+    Wanted,
     find_session,
     order_request,
     partner_headers,
@@ -39,6 +42,7 @@ def run_demo(
     base_url: str,
     out: Callable[[str], None] = print,
     *,
+    seller: str | None = None,
     record: Callable[[Exchange], None] = lambda _: None,
     pause: Callable[[], None] = lambda: time.sleep(0.2),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,7 +54,57 @@ def run_demo(
     Raises UnexpectedAnswer.
     """
     with httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client:
-        _play(Broker(client, record), base_url, out, pause, now)
+        _play(Broker(client, record), base_url, out, pause, now, Wanted(seller=seller))
+
+
+def run_proposal(
+    base_url: str,
+    out: Callable[[str], None] = print,
+    *,
+    seller: str | None = None,
+    record: Callable[[Exchange], None] = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    transport: httpx.BaseTransport | None = None,
+) -> str:
+    """Propose to book one session that needs the Seller's approval; print the steps with `out`, return the UUID.
+
+    Raises UnexpectedAnswer.
+    """
+    with httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client:
+        broker, say = Broker(client, record), _Script(out)
+        site, choice = _choose(broker, base_url, say, now(), Wanted(approval=True, seller=seller))
+        order = str(uuid.uuid4())
+        quotes, proposals = (
+            f"{site.endpoint}/order-quotes/{order}",
+            f"{site.endpoint}/order-proposals/{order}",
+        )
+        say.step("C2: is it free, what does it cost Geoff?", "PUT", quotes)
+        request = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
+        due = broker.call("C2", "PUT", quotes, choice, request, 200).get("totalPaymentDue", {})
+        say.result(200, f"total {_price(due)}")
+        say.step("P: propose to book it", "PUT", proposals)
+        request = order_request("OrderProposal", choice) | {"customer": CUSTOMER, "totalPaymentDue": due}
+        if _needs_payment(due):
+            request["payment"] = _payment(order)
+        broker.call("P", "PUT", proposals, choice, request, 201)
+        say.result(201, f"{order}: the Seller answers it now")
+        return order
+
+
+def _choose(
+    broker: Broker, base_url: str, say: _Script, now: datetime, wanted: Wanted
+) -> tuple[Site, Choice]:
+    say.step("Read the dataset site", "GET", f"{base_url.rstrip('/')}/openactive")
+    site = broker.dataset_site(base_url)
+    say.result(200, f"book at {site.endpoint}; feeds: {', '.join(sorted(site.feeds))}")
+
+    say.step("Harvest the open feeds", "GET", site.feeds["ScheduledSession"])
+    choice, series, sessions = find_session(broker, site, now, wanted)
+    say.result(200, f"{series} SessionSeries, {sessions} ScheduledSessions")
+    left = choice.session["remainingAttendeeCapacity"]
+    say.note(f"chosen: {choice.name}, {choice.session['startDate']}, {_price(choice.offer)}")
+    say.note(f"{left} spaces left, sold by {choice.seller.get('name', choice.seller['@id'])}")
+    return site, choice
 
 
 def _play(
@@ -59,18 +113,10 @@ def _play(
     out: Callable[[str], None],
     pause: Callable[[], None],
     now: Callable[[], datetime],
+    wanted: Wanted,
 ) -> None:
     say = _Script(out)
-    say.step("Read the dataset site", "GET", f"{base_url.rstrip('/')}/openactive")
-    site = broker.dataset_site(base_url)
-    say.result(200, f"book at {site.endpoint}; feeds: {', '.join(sorted(site.feeds))}")
-
-    say.step("Harvest the open feeds", "GET", site.feeds["ScheduledSession"])
-    choice, series, sessions = find_session(broker, site, now())
-    say.result(200, f"{series} SessionSeries, {sessions} ScheduledSessions")
-    left = choice.session["remainingAttendeeCapacity"]
-    say.note(f"chosen: {choice.name}, {choice.session['startDate']}, {_price(choice.offer)}")
-    say.note(f"{left} spaces left, sold by {choice.seller.get('name', choice.seller['@id'])}")
+    site, choice = _choose(broker, base_url, say, now(), wanted)
 
     order = str(uuid.uuid4())
     quotes, orders = f"{site.endpoint}/order-quotes/{order}", f"{site.endpoint}/orders/{order}"
@@ -94,13 +140,7 @@ def _play(
     say.step("B: book it", "PUT", orders)
     request = order_request("Order", choice) | {"customer": CUSTOMER, "totalPaymentDue": due}
     if _needs_payment(due):
-        request["payment"] = {
-            "@type": "Payment",
-            "name": "AcmeBroker Points",
-            "accountId": "SN1593",
-            "paymentProviderId": "STRIPE",
-            "identifier": f"demo-{order[:8]}",
-        }
+        request["payment"] = _payment(order)
     booked = broker.call("B", "PUT", orders, choice, request, 201)
     item = _only_item(booked, "B")
     _expect_status(item, "OrderItemConfirmed", "B")
@@ -151,6 +191,16 @@ def _await_in_feed(broker: Broker, url: str, order: str, pause: Callable[[], Non
                 return item, look
         pause()
     raise UnexpectedAnswer("The cancellation did not arrive in the Orders feed.")
+
+
+def _payment(order: str) -> Json:
+    return {
+        "@type": "Payment",
+        "name": "AcmeBroker Points",
+        "accountId": "SN1593",
+        "paymentProviderId": "STRIPE",
+        "identifier": f"demo-{order[:8]}",
+    }
 
 
 def _needs_payment(due: Json) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from openbooking.broker.client import UnexpectedAnswer
-from openbooking.broker.demo import run_demo
+from openbooking.broker.demo import run_demo, run_proposal
 from openbooking.cli.terminal import DynamodbUrl, OptionalPort, refuse
 from openbooking.local.discovery import running_stacks
 
@@ -19,6 +19,15 @@ def demo(
     url: Annotated[str | None, typer.Option(help="URL of the system; by default the local stack's.")] = None,
     port: OptionalPort = None,
     dynamodb_url: DynamodbUrl = None,
+    seller: Annotated[
+        str | None, typer.Option(help="Only a session of this Seller: its id, such as acme.")
+    ] = None,
+    propose: Annotated[
+        bool,
+        typer.Option(
+            "--propose", help="Propose to book a session that needs approval, and leave the answer to you."
+        ),
+    ] = False,
 ) -> None:
     """Act as a Broker: find a session, book it, cancel it, and find the change in the Orders feed.
 
@@ -29,7 +38,12 @@ def demo(
         url = f"http://localhost:{port}" if port else _running(dynamodb_url)
     typer.echo(f"System: {url}", err=True)
     try:
-        run_demo(url, typer.echo)
+        if propose:
+            order = run_proposal(url, typer.echo, seller=seller)
+            of = f" --seller {seller}" if seller else ""
+            typer.echo(f"\nTo answer: openbooking proposals accept {order}{of}")
+        else:
+            run_demo(url, typer.echo, seller=seller)
     except UnexpectedAnswer as error:
         refuse(str(error))
 

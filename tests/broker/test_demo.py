@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from openbooking.broker.client import Exchange, UnexpectedAnswer
-from openbooking.broker.demo import run_demo
+from openbooking.broker.demo import run_demo, run_proposal
 from openbooking.cli.serve import seed_samples
 from openbooking.local.stack import LocalStack
 from tests.support.validator import FeedPage, Validator, start_or_skip
@@ -64,6 +64,24 @@ def test_the_demo_passes_and_shows_every_step(recording: Recording) -> None:
     assert recording.lines[-1] == "All answers were as expected."
     steps = list(dict.fromkeys(each.step for each in recording.exchanges))
     assert sorted(steps) == sorted(STEPS)
+
+
+def test_a_proposal_waits_for_its_seller(stack: LocalStack) -> None:
+    """It is of a session of that Seller that needs approval."""
+    exchanges: list[Exchange] = []
+    lines: list[str] = []
+    order = run_proposal(stack.url, lines.append, seller="1", record=exchanges.append)
+    assert "4. P: propose to book it" in lines
+    last = exchanges[-1]
+    assert (last.step, last.status, last.url.rpartition("/")[2]) == ("P", 201, order)
+    proposal = json.loads(last.body)
+    assert proposal["orderProposalStatus"] == "https://openactive.io/AwaitingSellerConfirmation"
+    assert proposal["seller"]["@id"].endswith("/sellers/1")
+
+
+def test_of_a_seller_without_such_a_session_there_is_none(stack: LocalStack) -> None:
+    with pytest.raises(UnexpectedAnswer, match="of the Seller 'unknown' can be booked with approval"):
+        run_proposal(stack.url, print, seller="unknown")
 
 
 def test_it_passes_again_and_leaves_the_spaces_as_they_were(stack: LocalStack) -> None:
