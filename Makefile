@@ -20,7 +20,7 @@ STACK_OPTIONS = $(ALARM_EMAIL:%=--alarm-email '%') $(QUIET_HOURS:%=--quiet-hours
 WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$((n + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
+.PHONY: help run demo test prove lint certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
 	set-up-run set-up-dev
 export PYTHON
 
@@ -35,6 +35,9 @@ demo: set-up-run  ## Book and cancel a session as a Broker would, on the running
 
 test: lint $(NODE_SET_UP) .venv-audit/.set-up  ## Run every check that CI runs.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --cov --cov-report=term --cov-fail-under=90
+
+prove: set-up-dev $(NODE_SET_UP)  ## Run the tests that take long: races with killed processes, two releases side by side.
+	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest -m proof
 
 lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/ruff check .

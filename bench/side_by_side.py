@@ -79,6 +79,8 @@ class Release:
                 "AUTHENTICATION": "headers",
                 "LOG_LEVEL": "ERROR",
                 "METRICS": "false",
+                # 0.1.0 cannot read rows that were compressed with a dictionary (docs/deploying.md).
+                "ROW_DICTIONARY": "false",
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -14,6 +14,7 @@ COMMANDS = (
     "run",
     "demo",
     "test",
+    "prove",
     "lint",
     "certify",
     "bench",

@@ -22,7 +22,10 @@ COMMANDS = {
     ),
     "import": ("imports", "Import an operator's data into the inventory."),
     "sources": ("sources", "Operators' sites that are imported by schedule."),
-    "timetable": ("timetable", "A Seller's sessions and facilities, loaded from CSV, JSON or XLSX files."),
+    "timetable": (
+        "timetable",
+        "A Seller's sessions, courses and facilities, loaded from CSV, JSON or XLSX files.",
+    ),
     "sessions": ("sessions", "Sessions and slots, and the orders on them."),
     "bookings": ("bookings", "Bookings, and changes of single ones."),
     "register": ("register", "Who has booked a session, and who came."),

@@ -102,8 +102,8 @@ def listed(store: Store, document: Json) -> Listing | None:
 
 def counts(told: str, feed: str) -> list[int]:
     """Pages, harvested, added, changed, unchanged, withdrawn, left out."""
-    row = next(line for line in told.splitlines() if feed in line and "│" in line)
-    return [int(cell) for cell in row.split("│")[2:-1]][:7]
+    row = next(line for line in told.splitlines() if line.startswith(f"{feed}  "))
+    return [int(cell) for cell in row.split()[1:]][:7]
 
 
 def take_a_space(store: Store, opportunity_id: str) -> None:

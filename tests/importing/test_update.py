@@ -78,7 +78,7 @@ def test_a_store_that_is_busy_for_a_while_gets_it_all_in_the_end(site: OperatorS
 
 def test_a_store_that_stays_busy_is_said_and_the_rest_can_be_done_later(site: OperatorSite) -> None:
     store = BusyStore(every=1000)
-    with pytest.raises(ImportRefused, match="up to date: throttled"):
+    with pytest.raises(ImportRefused, match="or is busy: throttled"):
         run(store, site)
     store.calls = 999  # it recovers
     with pytest.raises(ImportRefused):

@@ -36,7 +36,7 @@ def installation(url: str) -> Iterator[Installation]:
     made.close()
 
 
-@pytest.mark.parametrize("piled", [False, True])
+@pytest.mark.parametrize("piled", [False, pytest.param(True, marks=pytest.mark.proof)])
 def test_every_change_reaches_everyone_once_though_the_importer_is_killed(
     crew: Crew, installation: Installation, piled: bool
 ) -> None:
@@ -46,6 +46,7 @@ def test_every_change_reaches_everyone_once_though_the_importer_is_killed(
     assert ended.is_right, str(ended)
 
 
+@pytest.mark.proof
 def test_an_importer_that_forgets_what_is_to_follow_is_found_out(
     crew: Crew, installation: Installation
 ) -> None:

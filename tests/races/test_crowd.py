@@ -50,6 +50,7 @@ def test_nobody_who_came_before_is_forgotten_and_nobody_comes_after(
     assert ended.is_right, str(ended)
 
 
+@pytest.mark.proof
 def test_a_process_that_is_killed_half_way_leaves_the_rest_to_the_next(
     crew: Crew, installation: Installation
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_process_that_is_killed_half_way_leaves_the_rest_to_the_next(
     assert ended.is_right, str(ended)
 
 
+@pytest.mark.proof
 def test_without_the_condition_on_the_revision_some_come_after(
     crew: Crew, installation: Installation
 ) -> None:

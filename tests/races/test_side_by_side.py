@@ -14,6 +14,7 @@ def has_history() -> bool:
     return found.returncode == 0
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(not engines.DYNOXIDE, reason=engines.WITHOUT_DYNOXIDE)
 @pytest.mark.skipif(not has_history(), reason="this checkout lacks the commit of release 0.1.0")
 def test_releases_continue_what_the_other_has_written() -> None:
