@@ -34,7 +34,7 @@ demo: set-up-run  ## Book and cancel a session as a Broker would, on the running
 	@$(BIN)/openbooking demo $(if $(GIVEN_PORT),--port '$(GIVEN_PORT)')
 
 test: lint $(NODE_SET_UP) .venv-audit/.set-up  ## Run every check that CI runs.
-	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --cov --cov-report=term --cov-fail-under=90
+	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=90
 
 prove: set-up-dev $(NODE_SET_UP)  ## Run the tests that take long: races with killed processes, two releases side by side.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest -m proof

@@ -354,6 +354,7 @@ def test_a_server_that_does_not_answer_in_time_is_reported(tmp_path: Path) -> No
         wait(running, lambda: False, 0, "The server", log)
 
 
+@pytest.mark.proof
 def test_a_command_that_is_ended_ends_what_it_has_started(
     suite: Path, node: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -36,7 +36,8 @@ def installation(url: str) -> Iterator[Installation]:
     made.close()
 
 
-@pytest.mark.parametrize("piled", [False, pytest.param(True, marks=pytest.mark.proof)])
+@pytest.mark.proof
+@pytest.mark.parametrize("piled", [False, True])
 def test_every_change_reaches_everyone_once_though_the_importer_is_killed(
     crew: Crew, installation: Installation, piled: bool
 ) -> None:

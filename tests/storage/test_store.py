@@ -731,6 +731,7 @@ class TestReclaimingAFew:
         assert counts(store) == (250, 0)
         assert capacity(store).next_expiry_at is None
 
+    @pytest.mark.proof
     def test_the_sweep_ends_all_of_them(self, store: Store) -> None:
         publish(store, 1100)
         for number in range(1050):
