@@ -191,7 +191,7 @@ def rewrite_refusals(event: Request, get_response: Callable[[Request], Response]
 
 
 def unknown_endpoint() -> dict[str, object]:
-    """What Lambda returns for a path that there is not, where no gateway answers for it (ERR-06)."""
+    """What Lambda returns for an unknown path, where no gateway answers for it (ERR-06)."""
     return _response(
         _error_reply(UnknownOrIncorrectEndpointError("No resource of this API has this path.")), ""
     ).to_dict()

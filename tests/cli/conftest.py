@@ -64,8 +64,8 @@ STACK = {
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[None]:
-    """A simulated AWS with the tables and the key of the stage `dev`; all calls go to it."""
+def empty_aws() -> Iterator[None]:
+    """A simulated AWS without anything in it; all calls go to it."""
     with imitation_of_aws() as url:
         here = {
             "AWS_ENDPOINT_URL": url,
@@ -76,14 +76,19 @@ def aws() -> Iterator[None]:
             "TABLE_PREFIX": None,
         }
         with environment_variables(here):
-            cloudformation = boto3.client("cloudformation", region_name=REGION)
-            cloudformation.create_stack(StackName="openbooking-dev-data", TemplateBody=json.dumps(STACK))
-            dynamodb = boto3.client("dynamodb", region_name=REGION)
-            for prefix in ("openbooking-dev", "openbooking-old"):
-                create_tables(dynamodb, prefix)
-            for client in (cloudformation, dynamodb):
-                client.close()
             yield
+
+
+@pytest.fixture(scope="module")
+def aws(empty_aws: None) -> None:
+    """A simulated AWS with the tables and the key of the stage `dev`; all calls go to it."""
+    cloudformation = boto3.client("cloudformation", region_name=REGION)
+    cloudformation.create_stack(StackName="openbooking-dev-data", TemplateBody=json.dumps(STACK))
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    for prefix in ("openbooking-dev", "openbooking-old"):
+        create_tables(dynamodb, prefix)
+    for client in (cloudformation, dynamodb):
+        client.close()
 
 
 @pytest.fixture
@@ -91,3 +96,4 @@ def stage(aws: None) -> Iterator[Terminal]:
     with environment_variables({"TABLE_PREFIX": "openbooking-dev", "LOG_LEVEL": "CRITICAL"}):
         system = from_environment()
     yield Terminal(system, ["--stage", "dev"])
+    clear(system.identities._tables)  # type: ignore[attr-defined]

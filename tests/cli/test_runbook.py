@@ -24,7 +24,6 @@ from chalicelib.services import following
 from chalicelib.storage.dynamodb.tables import FORMAT
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.wire.logistics import Logistics, with_logistics
-from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.infra.templates import FUNCTIONS, ROOT, stack_name, tables_template
 from openbooking.local.stack import environment_variables
 from tests.cli.test_parked_commands import handle, mend
@@ -107,26 +106,15 @@ def following_section(section: str, stage: Terminal) -> Iterator[Operator]:
 
 
 @pytest.fixture(scope="module")
-def deployed() -> Iterator[None]:
-    """A simulated AWS with the data stack of a stage; all calls go to it."""
-    with imitation_of_aws() as url:
-        here = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "DYNAMODB_URL": None,
-            "TABLE_PREFIX": None,
-        }
-        with environment_variables(here):
-            client = boto3.client("cloudformation", region_name=REGION)
-            client.create_stack(
-                StackName=stack_name(STAGE),
-                TemplateBody=json.dumps(tables_template()),
-                Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
-            )
-            client.close()
-            yield
+def deployed(empty_aws: None) -> None:
+    """The data stack of a stage."""
+    client = boto3.client("cloudformation", region_name=REGION)
+    client.create_stack(
+        StackName=stack_name(STAGE),
+        TemplateBody=json.dumps(tables_template()),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+    )
+    client.close()
 
 
 @pytest.fixture

@@ -6,46 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
-from chalicelib.runtime.system import from_environment
-from openbooking.deployment.imitation import imitation_of_aws
-from openbooking.local.stack import environment_variables
-from openbooking.local.tables import create_tables
 from tests.importing.site import SELLER, OperatorSite, series, served, session
-from tests.support.engines import clear
 from tests.support.terminal import Terminal
 
 REGION = "eu-west-2"
 PRIVATE = "--allow-private-addresses"
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[None]:
-    """A simulated AWS with the tables of the stage `dev`; all calls go to it."""
-    with imitation_of_aws() as url:
-        here = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "DYNAMODB_URL": None,
-            "TABLE_PREFIX": None,
-        }
-        with environment_variables(here):
-            client = boto3.client("dynamodb", region_name=REGION)
-            create_tables(client, "openbooking-dev")
-            client.close()
-            yield
-
-
-@pytest.fixture
-def stage(aws: None) -> Iterator[Terminal]:
-    with environment_variables({"TABLE_PREFIX": "openbooking-dev", "LOG_LEVEL": "CRITICAL"}):
-        system = from_environment()
-    yield Terminal(system, ["--stage", "dev"])
-    clear(system.identities._tables)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -857,15 +857,16 @@ def test_a_source_is_imported_on_schedule_and_continues_where_it_stopped(
 
 
 def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
-    task_root: Path, template: Any, inventory: Inventory
+    task_root: Path, template: Any, inventory: Inventory, function: Function, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory, _HANDLER="app.lease_sweep")
+    book(function, choice)
+    without_routes = Function(task_root, template, inventory, _HANDLER="app.lease_sweep")
     try:
-        function.invoke("lease_sweep", SCHEDULED)
-        deliver(function, inventory, "orders", "orders_stream")
-        deliver(function, inventory, "inventory", "inventory_stream")
+        without_routes.invoke("lease_sweep", SCHEDULED)
+        deliver(without_routes, inventory, "orders", "orders_stream")
+        deliver(without_routes, inventory, "inventory", "inventory_stream")
     finally:
-        loaded = function.end()["files"]
+        loaded = without_routes.end()["files"]
     for library in ("authlib", "joserfc", "cryptography", "httpx", "chalicelib/importing"):
         assert not any(file.startswith(str(task_root / library)) for file in loaded)
     identity = task_root / "chalicelib" / "identity"

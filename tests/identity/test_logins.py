@@ -108,7 +108,7 @@ def test_wrong_ones_from_many_networks_do_not_close_the_name_for_the_browser_of_
     assert system.logins.sign_in(USERNAME, PASSWORD, "198.51.100.1", "owners-browser")
     for number in range(100):
         guess(system, f"192.0.2.{number}", f"guessers-browser-{number}")
-    # Whoever is not known has to wait, also from elsewhere and with the right password.
+    # A browser that is not known has to wait, also in another network and with the right password.
     with pytest.raises(TooManyAttempts):
         system.logins.sign_in(USERNAME, PASSWORD, "203.0.113.1", "another-browser")
     with pytest.raises(TooManyAttempts):

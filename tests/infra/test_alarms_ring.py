@@ -131,9 +131,9 @@ def leave_work(stage: Stage) -> None:
     stage.sweep()
 
 
-def fail_at_work(stage: Stage) -> None:
+def fail_at_work(stage: Stage, *, failed_before: int = 0) -> None:
     pending = MemoryPending()
-    pending.exchange((), [PendingWork(following.KIND, "a", "{}", attempts=0)])
+    pending.exchange((), [PendingWork(following.KIND, "a", "{}", attempts=failed_before)])
 
     def take_step(entry: PendingWork) -> None:
         raise RuntimeError("a defect")
@@ -145,16 +145,7 @@ def fail_at_work(stage: Stage) -> None:
 
 
 def set_work_aside(stage: Stage) -> None:
-    pending = MemoryPending()
-    pending.exchange((), [PendingWork(following.KIND, "a", "{}", attempts=9)])
-
-    def take_step(entry: PendingWork) -> None:
-        raise RuntimeError("a defect")
-
-    worker = stage.world.system.worker
-    failing = replace(worker, store=pending, steps=dict.fromkeys(worker.steps, take_step))
-    failing.run({following.KIND: 1.0}, {})
-    stage.world.system.telemetry.flush()
+    fail_at_work(stage, failed_before=9)
 
 
 def quote_beyond_a_limit(stage: Stage) -> None:
