@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from openbooking.local.engine import REGION, Engine
 from openbooking.local.server import HttpServer, bind
@@ -18,13 +18,22 @@ _ACCOUNT = "123456789012"
 _ITERATORS_KEPT = 1000
 
 
+class EngineRunningError(RuntimeError):
+    """An embedded engine was started in a process that has one already."""
+
+    def __init__(self) -> None:
+        super().__init__("This process has an embedded engine already, and it can have only one.")
+
+
 class EmbeddedEngine(Engine):
     """moto, served. Empty at every start.
 
-    moto keeps its data in variables of the process, so there is one at a time.
+    moto keeps its data in variables of the process, so there is one at a time: a second one that is
+    started meanwhile would empty the first. It raises EngineRunningError.
     """
 
     keeps_data = False
+    _running: ClassVar[bool] = False
 
     def __init__(self, port: int = 0) -> None:
         """Raises PortTakenError."""
@@ -33,13 +42,19 @@ class EmbeddedEngine(Engine):
         # transaction. A single worker queues them.
         self._server = HttpServer(_Moto(), sockets, threads=1)
         super().__init__(f"http://127.0.0.1:{self._server.port}")
+        self._started = False
 
     def start(self) -> None:
+        if EmbeddedEngine._running:
+            raise EngineRunningError
+        EmbeddedEngine._running = self._started = True
         _prepare_moto()
         self._server.start()
 
     def stop(self) -> None:
         self._server.stop()
+        if self._started:
+            EmbeddedEngine._running = self._started = False
 
 
 class _Moto:

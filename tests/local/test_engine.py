@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from openbooking.local.embedded import EmbeddedEngine
+from openbooking.local.embedded import EmbeddedEngine, EngineRunningError
 from openbooking.local.engine import (
     REGION,
     Engine,
@@ -257,3 +257,16 @@ def test_dynoxide_keeps_its_data(tmp_path: Path, dynoxide: Any) -> None:
             assert client.list_tables()["TableNames"] == expected
             create_tables(client, "kept")
             client.close()
+
+
+def test_there_is_one_embedded_engine_in_a_process() -> None:
+    with EmbeddedEngine() as engine:
+        second = EmbeddedEngine()
+        with pytest.raises(EngineRunningError, match="can have only one"):
+            second.start()
+        second.stop()
+        client = dynamodb_client(engine.url)
+        create_tables(client, "kept")
+        client.close()
+    with EmbeddedEngine():
+        pass

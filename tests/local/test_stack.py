@@ -200,12 +200,10 @@ def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_on_a_separate_engine_a_restart_repeats_and_loses_nothing(tmp_path: Path) -> None:
-    engine = EmbeddedEngine()
-    engine.start()
     runs = [Stub(), Stub()]
-    for stub, key in zip(runs, ["first", "second"], strict=True):
-        with LocalStack(load=stub.load, dynamodb_url=engine.url, directory=tmp_path) as stack:
-            httpx.put(f"{stack.url}/orders/{key}", json={})
-            stack.drain()
-    engine.stop()
+    with EmbeddedEngine() as engine:
+        for stub, key in zip(runs, ["first", "second"], strict=True):
+            with LocalStack(load=stub.load, dynamodb_url=engine.url, directory=tmp_path) as stack:
+                httpx.put(f"{stack.url}/orders/{key}", json={})
+                stack.drain()
     assert [stub.records for stub in runs] == [["first"], ["second"]]

@@ -16,6 +16,13 @@ from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, Calls, clear, dyno
 from tests.support.memory import MemoryFeeds, MemoryStore
 
 
+@pytest.fixture(scope="module")
+def moto_url() -> Iterator[str]:
+    """The one moto of a module: a second one in the same process would empty it."""
+    with moto() as url:
+        yield url
+
+
 @pytest.fixture(
     scope="module", params=["memory", "moto", pytest.param("dynoxide", marks=pytest.mark.dynoxide)]
 )
@@ -24,8 +31,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "memory":
         yield None
     elif request.param == "moto":
-        with moto() as url:
-            yield url
+        yield request.getfixturevalue("moto_url")
     elif not DYNOXIDE:
         pytest.skip(WITHOUT_DYNOXIDE)
     else:
@@ -72,11 +78,10 @@ def feeds(stores: Stores) -> FeedStore:
 
 
 @pytest.fixture(scope="module")
-def moto_tables() -> Iterator[Tables]:
-    with moto() as url:
-        made = new_tables("moto", url)
-        yield made
-        made.connection.client.close()
+def moto_tables(moto_url: str) -> Iterator[Tables]:
+    made = new_tables("moto", moto_url)
+    yield made
+    made.connection.client.close()
 
 
 @pytest.fixture
