@@ -145,15 +145,15 @@ class Sources:
         read_defaults_text(settings.defaults)
         read_rate(settings.vat_rate)
         known = self.find(name)
-        self._refuse_second(name, url)
-        if known is None:
-            new = Source(name, url, settings, self.now(), due_at=self.now())
-            return self._save(new, *new.due_rows)
-        if not is_same_site(known.url, url):
+        if known is not None and not is_same_site(known.url, url):
             raise ImportRefused(
                 f"The source {name} has another URL: {known.url}. Choose another name, or remove it first with"
                 f" `openbooking sources remove {name}`."
             )
+        self._refuse_second(name, url)
+        if known is None:
+            new = Source(name, url, settings, self.now(), due_at=self.now())
+            return self._save(new, *new.due_rows)
         return self._save(replace(known, settings=settings, complete_at=None))  # read again from the start
 
     def _refuse_second(self, name: str, url: str, *, follows: bool = False) -> None:
