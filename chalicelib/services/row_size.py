@@ -22,7 +22,7 @@ from chalicelib.domain.limits import (
 )
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.trimming import MINIMAL_OFFER_BYTES, MINIMAL_OPPORTUNITY_BYTES, Detail, trimmed
-from chalicelib.storage.order_documents import packed, plain_size
+from chalicelib.storage.order_documents import fits
 
 # Names, references and statuses that are added to one item; and a reserve for compression.
 _AROUND_AN_ITEM_BYTES = 100
@@ -70,7 +70,7 @@ def _fits_row(order: Order, answer: str, render: Render, moment: Moment) -> bool
     most = MAX_ROW_BYTES - reserved_bytes(order)
     if order.kind is OrderKind.OrderProposal:
         # Most proposals are so small that what B makes of them need not be made to see that it fits.
-        if 4 * plain_size(replace(order, answer=answer)) + len(order.items) * _BOOKED_ITEM_BYTES <= most:
+        if fits(replace(order, answer=answer), (most - len(order.items) * _BOOKED_ITEM_BYTES) // 4):
             return True
         # The row will contain the answer to B, too. The ids that B creates differ in each item; the reserve
         # allows for that.
@@ -78,12 +78,7 @@ def _fits_row(order: Order, answer: str, render: Render, moment: Moment) -> bool
         kept = replace(booked, answer=render(booked), proposal_answer=answer)
     else:
         kept = replace(order, answer=answer)
-    # Compression never makes the row larger, and most Orders are far below the limit.
-    return (
-        plain_size(kept) <= most
-        or len(packed(_as_stored(kept))) <= most
-        or len(packed(trimmed(kept, Detail.minimal))) <= most
-    )
+    return fits(_as_stored(kept), most) or fits(trimmed(kept, Detail.minimal), most)
 
 
 def _as_stored(order: Order) -> Order:

@@ -102,12 +102,12 @@ def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
     """
     parts = text.split('"')
     again = parts.copy()
-    for place, part in enumerate(parts):
-        if len(part) >= _SHARED_FROM:
-            if part in known:
-                parts[place] = again[place] = known[part]
-            else:
-                known[part] = again[place] = f"{_SHARED}{len(known)}"
+    for place in [place for place, part in enumerate(parts) if len(part) >= _SHARED_FROM]:
+        part = parts[place]
+        if part in known:
+            parts[place] = again[place] = known[part]
+        else:
+            known[part] = again[place] = f"{_SHARED}{len(known)}"
     return '"'.join(parts), '"'.join(again)
 
 
