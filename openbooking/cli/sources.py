@@ -182,7 +182,7 @@ def follow_source(
                     _run(system, source, console, is_quiet=True)
                     said = ""
                 except Held as held:
-                    if is_first:  # somebody else follows it
+                    if is_first:  # another command follows it
                         raise
                     said = _said_once(console, f"{held} It is tried again every minute.", said)
                 except ImportRefused as refused:  # the site may be right again later
