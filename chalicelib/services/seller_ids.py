@@ -76,7 +76,7 @@ def seller_part(seller_id: str) -> str:
 
 
 def type_of(opportunity_id: str) -> OpportunityType | None:
-    """The type that one of our own ids names; None for the id of another system."""
+    """The type that an id under our URL names; None for the id of another system."""
     return _BY_FEED.get((_own_part(opportunity_id) or "").partition("/")[0])
 
 

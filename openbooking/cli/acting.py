@@ -16,7 +16,7 @@ from chalicelib.domain.parties import Json
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.lists import Page
-from chalicelib.services.desk.words import word
+from chalicelib.services.desk.words import change_in_words
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.seller_ids import SHOWN_UUID
 from chalicelib.services.timetables.documents import TIMETABLES
@@ -257,8 +257,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def differences_of(differences: Mapping[str, str]) -> str:
     """What has changed, such as `Place: Studio 1 → Studio 2.`."""
     return " ".join(
-        f"{name.capitalize()}: {' → '.join(map(word, change.split(' → ')))}."
-        for name, change in differences.items()
+        f"{name.capitalize()}: {change_in_words(change)}." for name, change in differences.items()
     )
 
 

@@ -1,7 +1,7 @@
 """From the rows of a timetable to plans: what rows refer to, and whether their values fit each other.
 
 All problems are found at once: a row with one is checked in its other columns, too. A row that refers to a row with a
-problem is not taken either, because its sessions would be at the wrong place or price; that is no problem of its own.
+problem is not taken either, because its sessions would be at the wrong place or price; that is not counted as a problem.
 """
 
 from __future__ import annotations
@@ -153,12 +153,14 @@ class _Planner:
         self._each(SESSION, self._session)
         self._each(COURSE, self._course)
         self._each(FACILITY, self._facility)
+        # One row after the other, as people correct them.
+        order = {place: number for number, place in enumerate(self._reading.places)}
         return Planned(
             tuple(self._plans),
-            tuple(self._problems),
-            tuple(self._dependent),
+            tuple(sorted(self._problems, key=lambda problem: order[problem.place])),
+            tuple(sorted(self._dependent, key=lambda problem: order[problem.place])),
             tuple(self._notes),
-            self._reading.count,
+            len(self._reading.places),
         )
 
     def _each(self, kind: RowType, take: Callable[[Row, _Checks], Plan | None]) -> None:

@@ -68,7 +68,8 @@ class Reading:
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in ROW_TYPES})
     untyped: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    count: int = 0
+    places: list[str] = field(default_factory=list)
+    """Of all rows, in their order."""
 
 
 def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
@@ -76,7 +77,7 @@ def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
     reading = Reading()
     seen: dict[tuple[str, ...], str] = {}
     for raw in raw_rows:
-        reading.count += 1
+        reading.places.append(raw.place)
         kind = row_type(raw.type)
         if kind is None:
             reading.problems.append(

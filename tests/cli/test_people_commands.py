@@ -136,8 +136,8 @@ def test_an_export_has_all_for_the_customer_and_only_their_own_for_others(
     assert "person exported" in [what for what, _ in terminal.journal()]
 
 
-def test_nobody_is_erased_whose_proposal_waits(terminal: Terminal, world: World) -> None:
-    """Otherwise it could still be accepted and booked, for nobody; also where it names no time, and for attendees."""
+def test_a_person_whose_proposal_waits_is_not_erased(terminal: Terminal, world: World) -> None:
+    """Otherwise it could still be accepted and booked, without a Customer; also where it names no time, and for attendees."""
     approval = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
     asking, broker = world.session(offer=approval), Broker(world)
     due = {"@type": "PriceSpecification", "price": 10, "priceCurrency": "GBP"}

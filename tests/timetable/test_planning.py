@@ -492,7 +492,7 @@ def test_all_problems_are_found_at_once() -> None:
             "session",
             {"activity": "Yogaa", "min_age": "20", "max_age": "10", "repeat": "often", "terms": "gold"},
         ),
-        ("course", {"until": "", "prices": "nobody; noone", "session_prices": "", "session_spaces": "30"}),
+        ("course", {"until": "", "prices": "infant; senior", "session_prices": "", "session_spaces": "30"}),
         ("facility", {"from": "2026-05-01", "until": "2026-04-01"}),
         ("hours", {"opens": "noon", "from": "2026-05-01", "until": "2026-04-01"}),
         ("hours", {"_new": "yes", "opens": "07:00", "closes": "07:10", "days": "Sun"}),

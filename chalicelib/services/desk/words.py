@@ -43,6 +43,11 @@ def word(value: str) -> str:
     return _WORDS.get(value, value)
 
 
+def change_in_words(change: str) -> str:
+    """A difference, such as `booked → cancelled by you`."""
+    return " → ".join(map(word, change.split(" → ")))
+
+
 def partner_word(partner_id: str) -> str:
     """A booking partner in a table: its id, unless it is the Seller's own desk."""
     return _AT_THE_DESK if partner_id.startswith(DESK) else partner_id
