@@ -155,6 +155,8 @@ def _play(
     say.result(200, f"{_status(_only_item(status, 'The status'))}")
 
     if not wanted.cancellable:
+        out("")
+        out(f"It stays booked: {order}")
         return
     feed = f"{site.endpoint}/orders-rpde"
     say.step("Read the Orders feed to its end", "GET", feed)

@@ -47,6 +47,8 @@ def demo(
             typer.echo(f"\nTo answer: openbooking proposals accept {order}{of}")
         else:
             run_demo(url, typer.echo, seller=seller, keep=keep)
+            if keep:
+                typer.echo(f"To see it: openbooking bookings list{f' --seller {seller}' if seller else ''}")
     except UnexpectedAnswer as error:
         refuse(str(error))
 
