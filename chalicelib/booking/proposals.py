@@ -11,6 +11,7 @@ from chalicelib.booking.holding import lease_end, moves, release_as_lease
 from chalicelib.booking.proposal_ends import end_proposal, why_over, with_end
 from chalicelib.booking.requests import ProposalUpdateRequest
 from chalicelib.booking.seller import check_opportunities, check_spaces, replacement
+from chalicelib.domain.details import attendee_errors, intake_form_errors
 from chalicelib.domain.errors import PatchNotAllowedOnPropertyError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import (
     OrderEvent,
@@ -89,8 +90,9 @@ def amend_proposal(
 ) -> Decision[None]:
     """A new version of the proposal, which the Seller must confirm; older versions become invalid (A-04).
 
-    `choices`, by item id, are other Opportunities with their Offers for some of the items, at a higher or
-    lower price. This requires an Offer that allows negotiation. Spaces move with them.
+    `choices`, by item id, are other Opportunities of the Seller with their Offers for some of the items, at a higher
+    or lower price. This requires an Offer that allows negotiation. Spaces move with them. The feed shows the Broker
+    the new Offer, the total and its prepayment; what a Broker cannot add is refused.
 
     Raises UnknownOrderError, GoneError; TransitionRefused where it is too late; UnacceptableOfferError,
     OpportunityOfferPairNotBookableError, OpportunityIsFullError, OpportunityHasInsufficientCapacityError,
@@ -104,9 +106,7 @@ def amend_proposal(
         raise UnacceptableOfferError("None of the offers allows negotiation.")
     check_opportunities(order.items, choices or {}, snapshot)
     items = tuple(
-        replacement(item, choices[item.id or ""], snapshot, moment)
-        if choices and item.id in choices
-        else item
+        _amended(item, choices[item.id or ""], snapshot, moment) if choices and item.id in choices else item
         for item in order.items
     )
     check_spaces(items, choices or {}, snapshot)
@@ -122,6 +122,25 @@ def amend_proposal(
     amended = with_end(replace(order, proposal=changed, items=items), moment)
     amending = replace(order, proposal=amended.proposal)
     return Decision(None, change_items(amending, items, snapshot, before=order))
+
+
+def _amended(item: OrderItem, choice: tuple[str, str], snapshot: Snapshot, moment: Moment) -> OrderItem:
+    """The item with another Opportunity and Offer. Raises UnacceptableOfferError also for missing details.
+
+    B of a proposal contains nothing but its version and payment (B-16): the Customer could not give them.
+    """
+    new = replacement(item, choice, snapshot, moment)
+    assert new.opportunity is not None
+    missing = [
+        *attendee_errors(new.opportunity.attendee_details_required, new.attendee),
+        *intake_form_errors(new.opportunity.intake_form, new.intake_answers),
+    ]
+    if missing:
+        raise UnacceptableOfferError(
+            f"The other session asks for details that this proposal does not have. {missing[0]}",
+            instance=new.offer_id,
+        )
+    return new
 
 
 def _has_ended(order: Order, moment: Moment) -> Decision[None]:

@@ -81,7 +81,7 @@ class Administration:
 
     def actor(self, seller: str | None, via: Via = Via.command_line) -> Actor:
         """The user, acting for a Seller; it may be left out where there is only one. Raises NotFound, InvalidValue."""
-        return Actor(self.by, via, self.sellers.find(seller).id if seller else self.sellers.only().id)
+        return Actor(self.by, via, self.sellers.meant(seller).id)
 
     @cached_property
     def belongings(self) -> "Belongings":

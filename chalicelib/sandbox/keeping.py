@@ -8,8 +8,9 @@ entry contains the numbers of its Opportunities before these are published.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
+from operator import add
 
 from chalicelib.domain.capacity import Capacity, HoldState
 from chalicelib.domain.errors import OpenBookingError
@@ -81,16 +82,11 @@ class Kept:
     answered: int = 0
 
     def __add__(self, other: "Kept") -> "Kept":
-        return Kept(
-            self.made + other.made,
-            self.replaced + other.replaced,
-            self.moved + other.moved,
-            self.answered + other.answered,
-        )
+        return Kept(*map(add, astuple(self), astuple(other)))
 
     @property
     def total(self) -> int:
-        return self.made + self.replaced + self.moved + self.answered
+        return sum(astuple(self))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from chalicelib.wire.orders import order_document
 T = TypeVar("T")
 
 _TOGETHER = 500
+# Orders that are named in one sentence.
+_NAMED = 5
 
 # Called with the part of the data that is read and how many rows of it were read so far.
 Progress = Callable[[str, int], None]
@@ -55,6 +57,10 @@ class FoundOrder:
         """Whether the person is still expected."""
         ends_at = end_of(self.order)
         return ends_at is not None and ends_at > now and bool(self.order.holds())
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is a proposal that may still be accepted or booked."""
+        return self.order.open_proposal is not None and not self.order.proposal_has_ended(now)
 
 
 @dataclass
@@ -175,6 +181,12 @@ class People:
             raise NotPossible(
                 f"Unfinished work names the person: {kind} {entry_id}. Wait until it is finished; if it was set "
                 "aside, replay or discard it. Nothing was erased."
+            )
+        if waiting := [str(each.order.key) for each in found.orders if each.waits(now)]:
+            more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
+            raise NotPossible(
+                f"Proposals of the person wait to be answered or booked: {', '.join(waiting[:_NAMED])}{more}. Reject "
+                "them first: without the person, they could still be booked. Nothing was erased."
             )
         upcoming = [each for each in found.orders if each.is_upcoming(now)]
         if upcoming and not also_upcoming:

@@ -7,8 +7,10 @@ from chalicelib.domain import identifiers
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.wire import links
 
-# As many characters of a UUID are enough to name an Order.
-SHORTEST_UUID = 8
+# As many characters of a UUID are enough to name an Order, if no other begins like this.
+SHORTEST_UUID = 4
+# As many are shown at least.
+SHOWN_UUID = 8
 
 _SELLERS = f"{identifiers.IDENTIFIERS}/sellers/"
 _IDENTIFIERS_PATH = identifiers.IDENTIFIERS.removeprefix(identifiers.BASE) + "/"
@@ -71,6 +73,14 @@ def seller_part(seller_id: str) -> str:
     if own != seller_id and "/" not in own:
         return own
     return hashlib.sha256(seller_id.encode()).hexdigest()[:16]
+
+
+def type_of(opportunity_id: str) -> OpportunityType | None:
+    """The type that an id under our URL names; None for the id of another system."""
+    return _BY_FEED.get((_own_part(opportunity_id) or "").partition("/")[0])
+
+
+_BY_FEED = {kind.traits.feed: kind for kind in OpportunityType}
 
 
 def _own_part(any_id: str) -> str | None:

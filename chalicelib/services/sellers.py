@@ -42,13 +42,17 @@ class Sellers(Suspendable[SellerStanding]):
                 return found
         raise NotFound("Seller", text)
 
+    def meant(self, text: str | None) -> Seller:
+        """The Seller with this id; without one, the only Seller of the installation. Raises NotFound, NotUnique, NotPossible."""
+        return self.find(text) if text is not None else self.only()
+
     def only(self) -> Seller:
         """The only Seller of the installation. Raises NotUnique; NotPossible if there is none."""
         known = self.entries.patiently(self.store.sellers)
         if len(known) > 1:
             raise NotUnique(f"There are {len(known)} Sellers", "Seller")
         if not known:
-            raise NotPossible("There is no Seller yet.")
+            raise NotPossible("There is no Seller yet: add one first.")
         return known[0]
 
     def all(self) -> list[Seller]:

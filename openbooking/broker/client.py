@@ -216,12 +216,13 @@ def current(items: list[Json]) -> dict[str, Json]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to look for: a session that can be booked and cancelled, or one that needs approval; of any Seller, or of one.
+    """What to look for: a session that can be booked, or one that needs approval; of any Seller, or of one.
 
     A Seller is named by its `@id`, or by the end of that.
     """
 
     approval: bool = False
+    cancellable: bool = True
     seller: str | None = None
 
     def is_of(self, seller: Json) -> bool:
@@ -231,7 +232,8 @@ class Wanted:
         needs = set(offer.get("openBookingFlowRequirement") or ())
         if self.approval:
             return _APPROVAL in needs and needs <= _WITH_APPROVAL and _is_sold_now(offer, starts, now)
-        return not needs and _is_cancellable(offer, starts, now) and _is_sold_now(offer, starts, now)
+        fits = not self.cancellable or _is_cancellable(offer, starts, now)
+        return not needs and fits and _is_sold_now(offer, starts, now)
 
 
 def choices(
@@ -275,7 +277,9 @@ def find_session(
         raise UnexpectedAnswer(
             "No session is published yet. After an import the feeds follow within some seconds: try again."
         )
-    can = "be booked with approval" if wanted.approval else "be booked and cancelled"
+    can = "be booked with approval" if wanted.approval else "be booked"
+    if wanted.cancellable and not wanted.approval:
+        can += " and cancelled for a refund"
     of = f" of the Seller {wanted.seller!r}" if wanted.seller else ""
     raise UnexpectedAnswer(f"None of the {len(sessions)} sessions published{of} can {can} right now.")
 

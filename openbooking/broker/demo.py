@@ -43,6 +43,7 @@ def run_demo(
     out: Callable[[str], None] = print,
     *,
     seller: str | None = None,
+    keep: bool = False,
     record: Callable[[Exchange], None] = lambda _: None,
     pause: Callable[[], None] = lambda: time.sleep(0.2),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,11 +51,12 @@ def run_demo(
 ) -> None:
     """Book and cancel one session at the system with this dataset site; print the steps with `out`.
 
+    `keep`: do not cancel it.
     `pause` is called between two reads of the Orders feed; `transport` sends the requests.
     Raises UnexpectedAnswer.
     """
     with httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client:
-        _play(Broker(client, record), base_url, out, pause, now, Wanted(seller=seller))
+        _play(Broker(client, record), base_url, out, pause, now, Wanted(cancellable=not keep, seller=seller))
 
 
 def run_proposal(
@@ -152,6 +154,10 @@ def _play(
     _expect_status(_only_item(status, "The status"), "OrderItemConfirmed", "The status")
     say.result(200, f"{_status(_only_item(status, 'The status'))}")
 
+    if not wanted.cancellable:
+        out("")
+        out(f"It stays booked: {order}")
+        return
     feed = f"{site.endpoint}/orders-rpde"
     say.step("Read the Orders feed to its end", "GET", feed)
     before, following = broker.harvest("OrdersFeed", feed, partner_headers())

@@ -10,7 +10,7 @@ from chalicelib.domain.parties import Json
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.sessions import Done
-from openbooking.cli.acting import Changing, Items, Partner, counted, progress
+from openbooking.cli.acting import Changing, Items, Partner, counted, differences_of, progress
 from openbooking.cli.options import with_options
 from openbooking.cli.terminal import refuse
 
@@ -85,7 +85,8 @@ def set_access(
             )
             would = "would be" if options.dry_run else "is"
             options.say(
-                shown, f"The access of booking {shown['uuid']} {would} changed. {_what(shown['differences'])}"
+                shown,
+                f"The access of booking {shown['uuid']} {would} changed. {differences_of(shown['differences'])}",
             )
             return
         assert session is not None
@@ -128,16 +129,11 @@ def _set_for_session(
     else:
         said = f"{_orders(reached).capitalize()} informed."
     if channel is not None or orders:
-        said = f"The access {options.would_be} changed. {_what(differences)} {said}"
+        said = f"The access {options.would_be} changed. {differences_of(differences)} {said}"
     else:
         said = f"Nothing was changed: {said[0].lower()}{said[1:]}"
     counts = {"orders": orders, "reached": reached, "continues": continues}
     options.say({**counts, "differences": differences}, said)
-
-
-def _what(differences: dict[str, str]) -> str:
-    """What has changed, such as `Code: 1 added. Pass: none.`."""
-    return " ".join(f"{name.capitalize()}: {what}." for name, what in differences.items())
 
 
 def _channel(url: str | None, name: str | None, description: str | None) -> Json | None:

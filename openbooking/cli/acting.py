@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -16,10 +16,12 @@ from chalicelib.domain.parties import Json
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.lists import Page
+from chalicelib.services.desk.words import change_in_words
 from chalicelib.services.errors import InvalidValue
-from chalicelib.services.seller_ids import SHORTEST_UUID
+from chalicelib.services.seller_ids import SHOWN_UUID
+from chalicelib.services.timetables.documents import TIMETABLES
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
-from openbooking.cli.output import show, show_details, text_of
+from openbooking.cli.output import in_words, show, show_details, text_of
 from openbooking.cli.terminal import DynamodbUrl
 from openbooking.timetable import values
 
@@ -65,6 +67,11 @@ class Reading:
         with reading(self.stage, self.dynamodb_url) as admin:
             yield admin, admin.actor(self.seller)
 
+    @property
+    def named(self) -> str:
+        """The Seller as an option of a further command."""
+        return f" --seller {self.seller}" if self.seller else ""
+
     def say(self, done: Json, sentence: str) -> None:
         """Print what was done: for people as a sentence."""
         typer.echo(as_json(done) if self.as_json else sentence)
@@ -81,7 +88,7 @@ class Showing(Reading):
         if self.as_json:
             typer.echo(as_json(details))
         else:
-            show_details(_with_money(local(details, self.zone)))
+            show_details(_details_for_people(local(details, self.zone)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,13 @@ class Listing(Showing):
         else:
             rows = [_for_people(local(row, self.zone), without) for row in page.rows]
             show(_with_short_uuids(rows), none=none)
-            if page.following is not None:
+            if page.searched_back_to is not None:
+                day = f"{page.searched_back_to.astimezone(zone_of(self.zone)):%Y-%m-%d %H:%M}"
+                typer.echo(
+                    f"Cancelled bookings that were made before {day} are not searched yet: --after {page.following!r}",
+                    err=True,
+                )
+            elif page.following is not None:
                 typer.echo(f"More follow: --after {page.following!r}", err=True)
         if page.unreadable:
             typer.echo(
@@ -140,20 +153,47 @@ def _for_people(row: Json, without: Collection[str]) -> Json:
     shown = _with_money({name: value for name, value in row.items() if name not in without})
     if short := shown.pop("short_id", None):
         shown["id"] = short
-    if "status" in shown:
-        # Statuses of items, as the specification spells them.
-        shown["status"] = str(shown["status"]).removeprefix("OrderItem")
     if "items" in shown:
         shown["items"] = [_counted_item(each) for each in shown["items"]]
-    return shown
+    return in_words(shown)
+
+
+def _details_for_people(details: Json) -> Json:
+    """One thing with short ids, words, and only those columns of its items that have a value."""
+    shown = {name: value for name, value in details.items() if name != "customer_document"}
+    if short := shown.pop("short_id", None):
+        shown["id"] = short
+    if str(shown.get("source") or "").startswith(TIMETABLES):
+        shown["source"] = "your timetable"
+    for name in ("items", "offers"):
+        rows = [_with_money(_short_item(each)) for each in shown.get(name, [])]
+        empty = {key for row in rows for key in row if all(each.get(key) in (None, "", []) for each in rows)}
+        if rows:
+            shown[name] = [{key: each for key, each in row.items() if key not in empty} for row in rows]
+    return in_words(_with_money(shown))
+
+
+def _short_item(item: Json) -> Json:
+    """An item or an offer with the names that commands take instead of ids."""
+    if item.get("name") and "needs_approval" in item:
+        return {name: value for name, value in item.items() if name != "id"}
+    named = {"session": "short_session", "offer": "offer_name"}
+    return {
+        name: item.get(named.get(name, "")) or value
+        for name, value in item.items()
+        if name not in named.values()
+    }
 
 
 def _with_money(row: Json) -> Json:
     """The row with its amount and currency as one text."""
-    if "due" not in row or "currency" not in row:
+    if "currency" not in row:
         return row
-    due = f"{row['due']} {row['currency'] or ''}".strip()
-    return {name: due if name == "due" else value for name, value in row.items() if name != "currency"}
+    return {
+        name: f"{value} {row['currency'] or ''}".strip() if name in ("due", "price") else value
+        for name, value in row.items()
+        if name != "currency"
+    }
 
 
 def _counted_item(item: Json) -> str:
@@ -165,7 +205,7 @@ def _with_short_uuids(rows: list[Json]) -> list[Json]:
     """The rows with the first characters of each UUID, as many as tell them apart on this page."""
     known = {row["uuid"] for row in rows if "uuid" in row}
     length = next(
-        (size for size in range(SHORTEST_UUID, 36) if len({each[:size] for each in known}) == len(known)), 36
+        (size for size in range(SHOWN_UUID, 36) if len({each[:size] for each in known}) == len(known)), 36
     )
     return [{**row, "uuid": row["uuid"][:length]} if "uuid" in row else row for row in rows]
 
@@ -183,12 +223,12 @@ def moment(text: str | None, zone: str) -> datetime | None:
         read = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InvalidValue(f"{text!r} is not a time: write one such as 2030-09-09T18:30.") from None
-    return (read if read.tzinfo else read.replace(tzinfo=_zone(zone))).astimezone(UTC)
+    return (read if read.tzinfo else read.replace(tzinfo=zone_of(zone))).astimezone(UTC)
 
 
 def day_of(text: str, zone: str) -> tuple[datetime, datetime]:
     """The beginning and end of a day such as 2030-09-09, or `today`. Raises InvalidValue."""
-    here = _zone(zone)
+    here = zone_of(zone)
     try:
         day = datetime.now(here).date() if text == "today" else datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
@@ -214,19 +254,27 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: shown(what, min(done, total), total)
 
 
+def differences_of(differences: Mapping[str, str]) -> str:
+    """What has changed, such as `Place: Studio 1 → Studio 2.`."""
+    return " ".join(
+        f"{name.capitalize()}: {change_in_words(change)}." for name, change in differences.items()
+    )
+
+
 def counted(number: int, one: str, many: str) -> str:
     return f"1 {one}" if number == 1 else f"{number or 'no'} {many}"
 
 
 def _local(value: Any, zone: str) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(_zone(zone))
+        return value.astimezone(zone_of(zone))
     if isinstance(value, list):
         return [local(each, zone) if isinstance(each, dict) else each for each in value]
     return value
 
 
-def _zone(zone: str) -> ZoneInfo:
+def zone_of(zone: str) -> ZoneInfo:
+    """Raises InvalidValue."""
     try:
         return ZoneInfo(values.time_zone(zone))
     except values.Wrong as wrong:

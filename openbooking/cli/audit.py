@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chalicelib.services.desk.words import change_in_words
 from chalicelib.services.journal import Wanted
 from chalicelib.services.seller_ids import SellerIds
 from openbooking.cli.administration import AsJson, Stage, reading
@@ -71,4 +72,8 @@ def _for_people(row: Row, ids: SellerIds) -> Row:
         else f"{kind} {known_as}"
         for kind, known_as in named.items()
     ]
-    return {**row, "ids": shown, "changed": [f"{name}: {what}" for name, what in row["changed"].items()]}
+    return {
+        **row,
+        "ids": shown,
+        "changed": [f"{name}: {change_in_words(what)}" for name, what in row["changed"].items()],
+    }

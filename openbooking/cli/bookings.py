@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from openbooking.cli.acting import Changing, Items, Listing, Partner, Showing, Uuid, day_of, moment
+from chalicelib.services.desk.words import from_partner
+from openbooking.cli.acting import (
+    Changing,
+    Items,
+    Listing,
+    Partner,
+    Showing,
+    Uuid,
+    day_of,
+    differences_of,
+    moment,
+)
 from openbooking.cli.options import with_options
 from openbooking.cli.terminal import refuse
 
@@ -60,7 +71,9 @@ def list_bookings(
                 limit=options.limit,
                 newest_first=not oldest_first,
             )
-        options.show_page(page, "There are no bookings in this time.", without=("partner",))
+        # With --day each row has its session and spaces already.
+        without = ("partner", "booked", "items") if day else ("partner",)
+        options.show_page(page, "There are no bookings in this time.", without=without)
 
 
 @app.command("show", epilog="Example: openbooking bookings show UUID --seller acme")
@@ -90,8 +103,8 @@ def cancel_booking(
             actor, uuid, partner, item_ids=items, message=message, dry_run=options.dry_run
         )
         which = "Some items of booking" if items else "Booking"
-        said = f"{which} {done['uuid']} of booking partner {done['partner']} {options.would_be} cancelled."
-        options.say(done, said)
+        said = f"{which} {done['uuid']}, {from_partner(done['partner'])}, {options.would_be} cancelled."
+        options.say(done, f"{said} {differences_of(done['differences'])}")
 
 
 @app.command(
@@ -124,5 +137,5 @@ def replace_booking(
             notice=notice,
             dry_run=options.dry_run,
         )
-        said = f"Booking {done['uuid']} of booking partner {done['partner']} {options.would_be} replaced."
-        options.say(done, said)
+        said = f"Booking {done['uuid']}, {from_partner(done['partner'])}, {options.would_be} replaced."
+        options.say(done, f"{said} {differences_of(done['differences'])}")

@@ -22,6 +22,7 @@ def demo(
     seller: Annotated[
         str | None, typer.Option(help="Only a session of this Seller: its id, such as acme.")
     ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Book a session, and do not cancel it.")] = False,
     propose: Annotated[
         bool,
         typer.Option(
@@ -37,13 +38,17 @@ def demo(
     if url is None:
         url = f"http://localhost:{port}" if port else _running(dynamodb_url)
     typer.echo(f"System: {url}", err=True)
+    if keep and propose:
+        refuse("Give either --keep or --propose.")
     try:
         if propose:
             order = run_proposal(url, typer.echo, seller=seller)
             of = f" --seller {seller}" if seller else ""
             typer.echo(f"\nTo answer: openbooking proposals accept {order}{of}")
         else:
-            run_demo(url, typer.echo, seller=seller)
+            run_demo(url, typer.echo, seller=seller, keep=keep)
+            if keep:
+                typer.echo(f"To see it: openbooking bookings list{f' --seller {seller}' if seller else ''}")
     except UnexpectedAnswer as error:
         refuse(str(error))
 

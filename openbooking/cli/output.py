@@ -7,6 +7,7 @@ wide, each row is a list of its values. Without a terminal, each row of a table 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
@@ -15,6 +16,8 @@ from typing import Any
 import typer
 from rich.cells import cell_len, set_cell_size
 
+from chalicelib.services.desk.words import partner_word
+from chalicelib.services.desk.words import word as word_for
 from openbooking.cli.terminal import console
 
 Row = Mapping[str, Any]
@@ -24,8 +27,11 @@ _GAP = "  "
 _INDENT = "  "
 # Texts in a column are not wrapped to fewer characters than this.
 _NARROWEST_TEXT = 12
+# Values of the specification, by the names of what has them.
+_STANDARD = ("status", "sold_by", "tax", "where")
+_CAPITALS = re.compile(r"(?<=[a-z])[A-Z]+")
 # Names before values are aligned up to this width.
-_WIDEST_NAME = 20
+_WIDEST_NAME = 24
 
 
 def show_secrets(secrets: Mapping[str, str]) -> None:
@@ -44,6 +50,21 @@ def show(rows: Sequence[Row], as_json: bool = False, none: str = "") -> None:
     else:
         for line in lines_of_rows(rows, terminal_width()):
             typer.echo(line)
+
+
+def in_words(row: Row) -> dict[str, Any]:
+    """The row with words of people instead of the specification's, also within it. JSON shows it as it is."""
+    return {name: _in_words(name, value) for name, value in row.items() if name != "@type"}
+
+
+def _in_words(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return in_words(value)
+    if isinstance(value, list):
+        return [in_words(each) if isinstance(each, Mapping) else each for each in value]
+    if name == "partner" and isinstance(value, str):
+        return partner_word(value)
+    return word_for(value) if name in _STANDARD and isinstance(value, str) else value
 
 
 def show_details(details: Row) -> None:
@@ -150,7 +171,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _readable(name: str) -> str:
-    return name.replace("_", " ")
+    """The name in words: `published_until` and `legalName` are names of values in JSON."""
+    apart = _CAPITALS.sub(lambda found: f" {found[0] if len(found[0]) > 1 else found[0].lower()}", name)
+    return apart.replace("_", " ")
 
 
 def _wrapped(before: str, text: str, width: int | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.people import Found
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
-from openbooking.cli.output import show, text_of
+from openbooking.cli.output import in_words, show, text_of
 from openbooking.cli.terminal import DynamodbUrl, counting, refuse
 
 app = typer.Typer(
@@ -53,7 +53,12 @@ def find(
     """
     with reading(stage, dynamodb_url) as admin:
         found = _found(admin, _sought(email, telephone, name), seller)
-        show(_rows(admin, found), as_json, none="Nothing is stored about this person.")
+        rows = _rows(admin, found)
+        show(
+            rows if as_json else list(map(in_words, rows)),
+            as_json,
+            none="Nothing is stored about this person.",
+        )
         _explain(found)
 
 
@@ -141,7 +146,7 @@ def erase(
             _explain(found)
             typer.echo("Nothing is stored about this person.")
             return
-        show(_rows(admin, found))
+        show(list(map(in_words, _rows(admin, found))))
         _explain(found)
         people.check(found, admin.system.now(), also_upcoming=also_upcoming)
         if dry_run:

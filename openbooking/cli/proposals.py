@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from chalicelib.domain.lifecycle import ProposalEvent, ProposalStatus
 from chalicelib.domain.parties import Json
-from openbooking.cli.acting import Changing, Items, Listing, Partner, Showing, Uuid
+from chalicelib.services.desk.words import from_partner
+from openbooking.cli.acting import Changing, Items, Listing, Partner, Showing, Uuid, differences_of
 from openbooking.cli.options import with_options
 
 app = typer.Typer(
@@ -18,25 +20,48 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+class Waiting(StrEnum):
+    """The states of proposals."""
+
+    waiting = "waiting"  # for the Seller
+    accepted = "accepted"  # and not booked yet
+    rejected = "rejected"  # by the Seller, or because its time was over
+    withdrawn = "withdrawn"  # by the customer
+
+
+_STATUSES = {
+    Waiting.waiting: ProposalStatus.AwaitingSellerConfirmation,
+    Waiting.accepted: ProposalStatus.SellerAccepted,
+    Waiting.rejected: ProposalStatus.SellerRejected,
+    Waiting.withdrawn: ProposalStatus.CustomerRejected,
+}
+
 Note = Annotated[str | None, typer.Option(help="A note for the customer.")]
 _CODES = "Exit codes: 0 done; 1 refused, nothing was changed; 2 a wrong option."
 
 
 @app.command(
     "list",
-    epilog="Examples: openbooking proposals list --seller acme; openbooking proposals list --status SellerRejected --json",
+    epilog="Examples: openbooking proposals list --seller acme; openbooking proposals list --status rejected --json",
 )
 @with_options
 def list_proposals(
     options: Listing,
     status: Annotated[
-        ProposalStatus, typer.Option(help="Those in this state instead of those that wait.")
-    ] = ProposalStatus.AwaitingSellerConfirmation,
+        Waiting, typer.Option(help="Those in this state instead of those that wait.")
+    ] = Waiting.waiting,
 ) -> None:
     """List the proposals that wait for the Seller, with the customers' notes; the oldest first."""
     with options.looking() as (admin, actor):
-        page = admin.seller_lists.proposals(actor, after=options.after, limit=options.limit, which=[status])
-        none = "No proposal waits for an answer."
+        page = admin.seller_lists.proposals(
+            actor, after=options.after, limit=options.limit, which=[_STATUSES[status]]
+        )
+        none = (
+            "No proposal waits for an answer."
+            if status is Waiting.waiting
+            else f"No proposal is {status.value}."
+        )
         options.show_page(page, none, without=("seller", "partner", "status", "since"))
 
 
@@ -107,7 +132,8 @@ def amend_proposal(
 ) -> None:
     """Propose another session or offer, or another note. The proposal then waits again for your acceptance.
 
-    Another session needs an offer that allows negotiation, and enough spaces.
+    Another session needs an offer that allows negotiation, and enough spaces; what it asks of attendees must be known. It
+    may cost more or less, and have other terms: the answer names each difference, and the Broker is shown it.
     """
 
     with options.acting() as (admin, actor):
@@ -125,5 +151,6 @@ def amend_proposal(
 
 
 def _say(options: Changing, row: Json, what: str) -> None:
-    said = f"Proposal {row['uuid']} of booking partner {row['partner']} {options.would_be} {what}."
-    options.say(row, said)
+    said = f"Proposal {row['uuid']}, {from_partner(row['partner'])}, {options.would_be} {what}."
+    changed = {name: each for name, each in row["differences"].items() if name != "proposal"}
+    options.say(row, f"{said} {differences_of(changed)}".strip())

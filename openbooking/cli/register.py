@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from chalicelib.domain.lifecycle import ItemEvent
-from openbooking.cli.acting import Changing, Items, Listing, Partner, Session, as_json, counted, progress
+from openbooking.cli.acting import (
+    LONDON,
+    Changing,
+    Items,
+    Listing,
+    Partner,
+    Session,
+    as_json,
+    counted,
+    progress,
+    zone_of,
+)
 from openbooking.cli.options import with_options
 from openbooking.cli.terminal import refuse
 
@@ -23,6 +34,8 @@ Uuids = Annotated[
 ]
 Everybody = Annotated[bool, typer.Option("--all", help="All bookings of the session.")]
 
+DayZone = Annotated[str, typer.Option("--time-zone", help="The time zone of the session's day.")]
+
 # Beside 0, 1 (nothing was marked) and 2 (a wrong option).
 SOME_REFUSED = 3
 _CODES = (
@@ -35,10 +48,21 @@ _CODES = (
 def show_register(
     options: Listing,
     session: Session,
+    cancelled: Annotated[
+        bool,
+        typer.Option(
+            "--cancelled/--no-cancelled", help="Also places that were cancelled, which take no space."
+        ),
+    ] = True,
 ) -> None:
-    """List who holds a session or slot now: bookings with names and codes, proposals, and spaces that are reserved."""
+    """List who holds a session or slot: bookings with names and codes, proposals, and spaces that are reserved.
+
+    Then those who have cancelled, or whose places you cancelled, with no spaces.
+    """
     with options.looking() as (admin, actor):
-        page = admin.seller_lists.register(actor, session, after=options.after, limit=options.limit)
+        page = admin.seller_lists.register(
+            actor, session, after=options.after, limit=options.limit, with_cancelled=cancelled
+        )
         options.show_page(page, "It is not booked.", without=("item", "customer", "partner"))
 
 
@@ -51,9 +75,13 @@ def record_attended(
     everybody: Everybody = False,
     partner: Partner = None,
     items: Items = None,
+    zone: DayZone = LONDON,
 ) -> None:
-    """Record that attendees came. What was attended cannot be cancelled any more; a mark can be corrected."""
-    _mark(options, ItemEvent.attends, session, uuids, everybody, partner, items)
+    """Record that attendees came, from the day of the session on. A mark can be corrected.
+
+    What was attended cannot be cancelled any more. Of the bookings named all are marked, or none.
+    """
+    _mark(options, ItemEvent.attends, session, uuids, everybody, partner, items, zone)
 
 
 @app.command("absent", epilog=f"Example: openbooking register absent SESSION UUID. {_CODES}")
@@ -65,9 +93,10 @@ def record_absent(
     everybody: Everybody = False,
     partner: Partner = None,
     items: Items = None,
+    zone: DayZone = LONDON,
 ) -> None:
-    """Record that attendees did not come."""
-    _mark(options, ItemEvent.is_absent, session, uuids, everybody, partner, items)
+    """Record that attendees did not come, from the day of the session on."""
+    _mark(options, ItemEvent.is_absent, session, uuids, everybody, partner, items, zone)
 
 
 def _mark(
@@ -78,6 +107,7 @@ def _mark(
     everybody: bool,
     partner: str | None,
     items: list[str] | None,
+    zone: str,
 ) -> None:
     if bool(uuids) is everybody:
         refuse("Name the bookings to mark, or give --all.")
@@ -90,6 +120,7 @@ def _mark(
                 uuids=uuids or (),
                 partner=partner,
                 item_ids=items,
+                zone=zone_of(zone),
                 dry_run=options.dry_run,
                 on_step=on_step,
             )

@@ -11,7 +11,7 @@ import typer
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.services.errors import AlreadyExists
 from openbooking.cli.administration import AsJson, By, PartnerId, SellerId, Stage, changing, reading
-from openbooking.cli.output import show, show_details
+from openbooking.cli.output import in_words, show, show_details
 from openbooking.cli.seller_input import seller_file, tax_rate
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
@@ -29,7 +29,7 @@ def list_sellers(as_json: AsJson = False, stage: Stage = None, dynamodb_url: Dyn
     with reading(stage, dynamodb_url) as admin:
         rows = admin.sellers.listed()
         if not as_json:
-            rows = [{**row, "id": row["short_id"]} for row in rows]
+            rows = [in_words({**row, "id": row["short_id"]}) for row in rows]
             for row in rows:
                 del row["short_id"]
         show(rows, as_json, none="There are no Sellers.")
@@ -48,7 +48,7 @@ def show_seller(
     if as_json:
         typer.echo(json.dumps(shown, indent=2))
     else:
-        show_details(shown)
+        show_details(in_words(shown))
 
 
 @app.command("add")

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from chalicelib.services.desk.lists import Kind
 from chalicelib.services.desk.sessions import Done, Move
 from openbooking.cli.acting import (
     LONDON,
@@ -17,6 +18,7 @@ from openbooking.cli.acting import (
     Zone,
     counted,
     day_of,
+    differences_of,
     moment,
     progress,
 )
@@ -37,7 +39,7 @@ _CODES = "Exit codes: 0 done, or nothing to do; 1 refused, nothing was changed; 
 
 @app.command(
     "list",
-    epilog="Examples: openbooking sessions list --seller acme; openbooking sessions list --day today; "
+    epilog="Examples: openbooking sessions list --seller acme; openbooking sessions list --day today --type slots; "
     "openbooking sessions list --from 2030-09-01 --limit 500 --json",
 )
 @with_options
@@ -48,8 +50,11 @@ def list_sessions(
         str | None, typer.Option("--from", help="Those that start from this time on; by default from now on.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="Those that start before this time.")] = None,
+    kind: Annotated[
+        Kind, typer.Option("--type", help="The slots of facilities are listed apart from what else there is.")
+    ] = Kind.sessions,
 ) -> None:
-    """List sessions and slots by their start. One that was published a second ago may be missing."""
+    """List sessions by their start, or the slots of facilities. One that was published a second ago may be missing."""
     with options.looking() as (admin, actor):
         if day and (since or until):
             refuse("Give either --day, or --from and --until.")
@@ -57,9 +62,18 @@ def list_sessions(
             day_of(day, options.zone) if day else (moment(since, options.zone), moment(until, options.zone))
         )
         page = admin.seller_lists.sessions(
-            actor, since=first or admin.system.now(), until=last, after=options.after, limit=options.limit
+            actor,
+            since=first or admin.system.now(),
+            until=last,
+            after=options.after,
+            limit=options.limit,
+            kind=kind,
         )
-        options.show_page(page, "No session or slot starts in this time.")
+        none = "slot" if kind is Kind.slots else "session" if kind is Kind.sessions else "session or slot"
+        options.show_page(page, f"No {none} starts in this time.")
+        if page.left_out and kind is Kind.sessions and not options.as_json:
+            slots = counted(page.left_out, "slot is", "slots are")
+            typer.echo(f"{slots} not listed: --type slots lists them.", err=True)
 
 
 @app.command("show", epilog="Example: openbooking sessions show ID --seller acme")
@@ -205,8 +219,7 @@ def _print(options: Changing, done: Done, said: str) -> None:
 
 
 def _what(done: Done) -> str:
-    """What is different, such as `Place: Studio 1 → Studio 2.`."""
-    return " ".join(f"{name.capitalize()}: {change}." for name, change in done.differences.items())
+    return differences_of(done.differences)
 
 
 def _named(done: Done) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from chalicelib.domain.parties import Seller
 from chalicelib.runtime.administration import Administration
 from chalicelib.services import following
 from chalicelib.services.errors import InvalidValue
@@ -20,6 +21,7 @@ from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.timetable import Timetable
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
+from openbooking.cli.acting import SellerOption
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show, text_of
 from openbooking.cli.pasteable import command
@@ -49,9 +51,6 @@ class Format(StrEnum):
     xlsx = "xlsx"
 
 
-SellerOption = Annotated[str, typer.Option("--seller", help="The Seller's id, as `sellers list` shows it.")]
-
-
 @app.callback()
 def timetable() -> None:
     """A Seller's sessions, courses and facilities, loaded from CSV, JSON or XLSX files."""
@@ -68,7 +67,7 @@ def import_timetable(
         list[Path],
         typer.Argument(metavar="FILE...", help="CSV, JSON or XLSX; several files are one timetable."),
     ],
-    seller: SellerOption,
+    seller: SellerOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and report only; nothing is written.")
     ] = False,
@@ -100,9 +99,10 @@ def import_timetable(
     except values.Wrong as wrong:
         refuse(f"--time-zone: {wrong}.")
     with changing(stage, dynamodb_url, by) as admin:
-        planned, own = _planned(admin, files, seller, zone)
+        meant = admin.sellers.meant(seller)
+        planned, own = _planned(admin, files, meant, zone)
         # Also before a long import, and in a dry run: its Seller is the first thing to correct.
-        unsold = _why_unsold(admin, seller)
+        unsold = _why_unsold(admin, meant)
         if unsold:
             typer.echo(unsold, err=True)
         done: Load | None = None
@@ -113,7 +113,7 @@ def import_timetable(
                     planned.plans,
                     dry_run=dry_run,
                     remove_missing=remove_missing,
-                    keep=[problem.row_id for problem in planned.problems],
+                    keep=[each.row_id for each in (*planned.problems, *planned.dependent)],
                     on_progress=on_progress,
                 )
             if not dry_run:
@@ -130,11 +130,14 @@ def import_timetable(
 
 @app.command("list", epilog="Example: openbooking timetable list --seller acme")
 def list_timetable(
-    seller: SellerOption, as_json_: AsJson = False, stage: Stage = None, dynamodb_url: DynamodbUrl = None
+    seller: SellerOption = None,
+    as_json_: AsJson = False,
+    stage: Stage = None,
+    dynamodb_url: DynamodbUrl = None,
 ) -> None:
     """List the series, courses and facilities of a Seller's timetable, and until when they are published."""
     with reading(stage, dynamodb_url) as admin:
-        entries = admin.timetable(admin.sellers.find(seller).id).entries().values()
+        entries = admin.timetable(admin.sellers.meant(seller).id).entries().values()
         rows = [
             {
                 "id": entry.plan.id,
@@ -142,7 +145,7 @@ def list_timetable(
                 "type": _type_of(entry.plan),
                 "published_until": f"{entry.published_until}",
                 "extended_next": entry.due,
-                "booked_and_not_in_it": len(entry.kept),
+                "kept_because_booked": len(entry.kept),
                 "state": "removed"
                 if entry.removed
                 else "loaded"
@@ -235,10 +238,9 @@ def _type_of(plan: Plan) -> str:
 
 
 def _planned(
-    admin: Administration, files: list[Path], seller_id: str, zone: str
+    admin: Administration, files: list[Path], seller: Seller, zone: str
 ) -> tuple[Planned, Timetable]:
     """Read the files for a Seller; nothing is written. Raises AdministrationError."""
-    seller = admin.sellers.find(seller_id)
     if not seller.open_booking_allowed:
         raise InvalidValue(
             f"Seller {admin.seller_ids.shown(seller.id)} does not allow open booking: remove isOpenBookingAllowed from "
@@ -253,11 +255,11 @@ def _planned(
     return plan_timetable(read_rows(rows), context), own
 
 
-def _why_unsold(admin: Administration, seller_id: str) -> str:
+def _why_unsold(admin: Administration, seller: Seller) -> str:
     """Why nothing of the Seller can be booked, with what to do; empty if it can."""
-    seller = admin.sellers.find(seller_id)
     if seller.why_no_bookings is None:
         return ""
+    seller_id = admin.seller_ids.short_seller(seller.id)
     return (
         f"Nothing of {seller_id} can be booked. {seller.why_no_bookings} "
         f"Add them with `openbooking sellers add --id {seller_id} --from FILE --replace`; "

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from chalicelib.domain.currencies import rounded
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.parties import Json, TaxRate
 from chalicelib.wire.jsonld import CONTEXT, number, term_iri
 from openbooking.timetable.columns import PREPAYMENTS
-from openbooking.timetable.reading import Row
+from openbooking.timetable.reading import Row, Unread
 from openbooking.timetable.values import seconds_of
+
+T = TypeVar("T")
 
 _NO_TERMS: Mapping[str, Any] = {
     "prepayment": None,
@@ -38,6 +41,26 @@ class Mismatch(ValueError):
         self.column = column
 
 
+class Mismatches(ExceptionGroup[Exception]):
+    """Several of them, or of `Unread` where a value is missing."""
+
+
+def together(*checks: Callable[[], T]) -> list[T]:
+    """The results of all checks. Raises Mismatches with every one that fails: one that fails hides no other."""
+    results: list[T] = []
+    failed: list[Exception] = []
+    for check in checks:
+        try:
+            results.append(check())
+        except Mismatches as several:
+            failed += several.exceptions
+        except (Mismatch, Unread) as one:
+            failed.append(one)
+    if failed:
+        raise Mismatches("several columns", failed)
+    return results
+
+
 @dataclass(frozen=True)
 class PriceList:
     """What a session, course or facility is sold at: Offers without @id, taxes, and what a booking must contain."""
@@ -54,39 +77,66 @@ class PriceList:
 
 
 def check_terms(terms: Row, *, prepayment_supported: bool) -> None:
-    """Raises Mismatch for terms under which nothing can be sold, or that contradict each other."""
-    opens, closes, refund_until = (
-        terms[name] and seconds_of(terms[name]) for name in ("opens", "closes", "refund_until")
-    )
-    if opens is not None and closes is not None and closes >= opens:
-        raise Mismatch("booking closes before it opens: write a shorter time before the start", "closes")
-    if refund_until is not None and not terms["refund"]:
-        raise Mismatch(
-            "there is no refund that ends then: write yes in refund, or empty this cell", "refund_until"
-        )
-    if opens is not None and refund_until is not None and refund_until >= opens:
-        raise Mismatch(
-            "refunds end before booking opens: write a shorter time, or no in refund", "refund_until"
-        )
-    for column in ("messages", "negotiation"):
+    """Raises Mismatches for terms under which nothing can be sold, or that contradict each other."""
+
+    def before_start(column: str) -> int | None:
+        return terms[column] and seconds_of(terms[column])
+
+    def booking_has_time() -> None:
+        opens, closes = before_start("opens"), before_start("closes")
+        if opens is not None and closes is not None and closes >= opens:
+            raise Mismatch("booking closes before it opens: write a shorter time before the start", "closes")
+
+    def refund_is_given() -> None:
+        if terms["refund_until"] is not None and not terms["refund"]:
+            raise Mismatch(
+                "there is no refund that ends then: write yes in refund, or empty this cell", "refund_until"
+            )
+
+    def refund_has_time() -> None:
+        opens, refund_until = before_start("opens"), before_start("refund_until")
+        if opens is not None and refund_until is not None and refund_until >= opens:
+            raise Mismatch(
+                "refunds end before booking opens: write a shorter time, or no in refund", "refund_until"
+            )
+
+    def needs_approval(column: str) -> None:
         if terms[column] and not terms["approval"]:
             raise Mismatch(
                 "there is no approval that it belongs to: write yes in approval, or no here", column
             )
-    if not prepayment_supported and terms["prepayment"] in (Prepayment.Required, Prepayment.Optional):
-        raise Mismatch(
-            "this installation takes no payments through Brokers (PREPAYMENT is false): write unavailable",
-            "prepayment",
-        )
+
+    def payment_is_taken() -> None:
+        if not prepayment_supported and terms["prepayment"] in (Prepayment.Required, Prepayment.Optional):
+            raise Mismatch(
+                "this installation takes no payments through Brokers (PREPAYMENT is false): write unavailable",
+                "prepayment",
+            )
+
+    together(
+        booking_has_time,
+        refund_is_given,
+        refund_has_time,
+        lambda: needs_approval("messages"),
+        lambda: needs_approval("negotiation"),
+        payment_is_taken,
+    )
 
 
 def check_price(price: Row) -> None:
-    """Raises Mismatch for a price that cannot be charged."""
-    if rounded(price["amount"], price["currency"]) != price["amount"]:
-        raise Mismatch(f"{price['amount']} has more decimals than {price['currency']}: round it", "amount")
-    if price["amount"] == 0 and price["vat"]:
-        raise Mismatch("there is no tax on a free price: empty this cell", "vat")
-    check_ages(price)
+    """Raises Mismatches for a price that cannot be charged."""
+
+    def has_few_decimals() -> None:
+        if rounded(price["amount"], price["currency"]) != price["amount"]:
+            raise Mismatch(
+                f"{price['amount']} has more decimals than {price['currency']}: round it", "amount"
+            )
+
+    def has_a_tax() -> None:
+        if price["amount"] == 0 and price["vat"]:
+            raise Mismatch("there is no tax on a free price: empty this cell", "vat")
+
+    together(has_few_decimals, has_a_tax, lambda: check_ages(price))
 
 
 def check_ages(row: Row) -> None:
@@ -96,18 +146,25 @@ def check_ages(row: Row) -> None:
 
 
 def price_list(prices: Sequence[tuple[Row, Row | None]], column: str = "prices") -> PriceList:
-    """The Offers of these prices, each with its terms or none; `column` names them. Raises Mismatch."""
-    if len({price["currency"] for price, _ in prices}) > 1:
-        raise Mismatch("its prices have different currencies: choose prices in one", column)
+    """The Offers of these prices, each with its terms or none; `column` names them. Raises Mismatches."""
+
+    def have_one_currency() -> None:
+        if len({price["currency"] for price, _ in prices}) > 1:
+            raise Mismatch("its prices have different currencies: choose prices in one", column)
+
     asked = {_asked(terms) for _, terms in prices}
-    if len(asked) > 1:
-        raise Mismatch(
-            "its prices have terms with different details, form or access, which are the same for all who book: use "
-            "terms that agree in these",
-            column,
-        )
+
+    def ask_the_same() -> None:
+        if len(asked) > 1:
+            raise Mismatch(
+                "its prices have terms with different details, form or access, which are the same for all who book: use "
+                "terms that agree in these",
+                column,
+            )
+
+    together(have_one_currency, ask_the_same)
+    offers = tuple(together(*(partial(_offer, price, terms, column) for price, terms in prices)))
     details, form, access = asked.pop()
-    offers = tuple(_offer(price, terms, column) for price, terms in prices)
     rates = {price.id: _tax(price["vat"]) for price, _ in prices if price["vat"] is not None}
     return PriceList(offers, rates, details, form, access)
 

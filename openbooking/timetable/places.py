@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.domain.parties import Json
 from chalicelib.services.timetables.plans import place_id
-from openbooking.timetable.offers import Mismatch
+from openbooking.timetable.offers import Mismatch, together
 from openbooking.timetable.reading import Row
 from openbooking.timetable.values import Wrong, uk_postcode
 
@@ -12,26 +12,33 @@ _UK_LATITUDES, _UK_LONGITUDES = (49.0, 61.0), (-9.0, 2.5)
 
 
 def check_site(site: Row) -> None:
-    """Raises Mismatch for an address or a position that cannot be right."""
+    """Raises Mismatches for an address or a position that cannot be right."""
+    together(lambda: _check_position(site), lambda: _check_postcode(site))
+
+
+def _check_position(site: Row) -> None:
     latitude, longitude = site["latitude"], site["longitude"]
     if (latitude is None) != (longitude is None):
         missing = "latitude" if latitude is None else "longitude"
         raise Mismatch("a position needs latitude and longitude: fill both, or neither", missing)
+    south, north = _UK_LATITUDES
+    west, east = _UK_LONGITUDES
+    if site["country"] != "GB" or latitude is None:
+        return
+    if not (south <= latitude <= north and west <= longitude <= east):
+        raise Mismatch(
+            f"{latitude}, {longitude} is not in the United Kingdom: exchange or correct them, or change the country",
+            "latitude",
+        )
+
+
+def _check_postcode(site: Row) -> None:
     if site["country"] != "GB":
         return
     try:
         uk_postcode(site["postcode"])
     except Wrong as wrong:
         raise Mismatch(str(wrong), "postcode") from None
-    if latitude is None:
-        return
-    south, north = _UK_LATITUDES
-    west, east = _UK_LONGITUDES
-    if not (south <= latitude <= north and west <= longitude <= east):
-        raise Mismatch(
-            f"{latitude}, {longitude} is not in the United Kingdom: exchange or correct them, or change the country",
-            "latitude",
-        )
 
 
 def site_place(seller_id: str, site: Row) -> Json:

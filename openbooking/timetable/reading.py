@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openbooking.timetable.columns import ROW_TYPES, RowType, row_type
@@ -30,33 +30,46 @@ class Problem:
         return f"{self.place}{named}: {column}{self.text}"
 
 
+class Unread(Exception):
+    """The value of a cell is asked for that is missing or cannot be read; that is a problem of its row already."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """A row with the values of its columns; columns without a value have their defaults."""
+    """A row with the values of its columns; columns without a value have their defaults.
+
+    A row with problems has the values that could be read, so that these are checked, too: `unread` are the columns
+    without one. `is_right`: it has no problem so far. `is_second`: an earlier row has its id.
+    """
 
     place: str
     type: RowType
     values: Mapping[str, Any]
+    unread: frozenset[str] = frozenset()
+    is_right: bool = True
+    is_second: bool = False
 
     @property
     def id(self) -> str:
-        """Its own id; empty if its type has none."""
+        """Its own id; empty if its type has none, or if it cannot be read."""
         return str(self.values.get("id") or "")
 
     def __getitem__(self, column: str) -> Any:
+        """The value of a column. Raises Unread."""
+        if column in self.unread:
+            raise Unread(column)
         return self.values[column]
 
 
 @dataclass
 class Reading:
-    """The rows of all files by type; `wrong` are those with problems, by type and as far as their cells are known."""
+    """The rows of all files by type, wrong ones included; `untyped` are the ids of rows of no known type, by place."""
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in ROW_TYPES})
-    wrong: dict[str, list[tuple[str, Mapping[str, str]]]] = field(
-        default_factory=lambda: {name: [] for name in ROW_TYPES}
-    )
+    untyped: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    count: int = 0
+    places: list[str] = field(default_factory=list)
+    """Of all rows, in their order."""
 
 
 def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
@@ -64,32 +77,24 @@ def read_rows(raw_rows: Iterable[RawRow]) -> Reading:
     reading = Reading()
     seen: dict[tuple[str, ...], str] = {}
     for raw in raw_rows:
-        reading.count += 1
+        reading.places.append(raw.place)
         kind = row_type(raw.type)
         if kind is None:
             reading.problems.append(
                 Problem(raw.place, _unknown_type(raw), column="" if "" in raw.cells else "type")
             )
+            reading.untyped[raw.cells.get("id", "")] = raw.place
             continue
         row, problems = _read_row(raw, kind)
         key = _key(kind, raw)
-        if not problems and key is not None:
-            if (other := seen.get(key)) is not None:
-                shown = " and ".join(map(repr, key[1:]))
-                text = f"{shown} is also the id in {other}: use another, or remove one of the rows"
-                problems = [Problem(raw.place, text, raw.cells.get("id", ""), kind.unique[-1])]
-            else:
-                seen[key] = raw.place
-        if problems:
-            reading.problems += problems
-            # Of two rows with one id, the second is wrong, and those that refer to the first are not.
-            is_second = key is not None and key in seen
-            cells = (
-                {name: cell for name, cell in raw.cells.items() if name != "id"} if is_second else raw.cells
-            )
-            reading.wrong[kind.name].append((raw.place, cells))
-        else:
-            reading.rows[kind.name].append(row)
+        if key is not None and all(key) and (other := seen.setdefault(key, raw.place)) != raw.place:
+            shown = " and ".join(map(repr, key[1:]))
+            text = f"{shown} is also the id in {other}: use another, or remove one of the rows"
+            problems.append(Problem(raw.place, text, raw.cells.get("id", ""), kind.unique[-1]))
+            # Rows that refer to this id refer to the first one.
+            row = replace(row, is_right=False, is_second=True)
+        reading.problems += problems
+        reading.rows[kind.name].append(row)
     return reading
 
 
@@ -97,9 +102,11 @@ def _read_row(raw: RawRow, kind: RowType) -> tuple[Row, list[Problem]]:
     row_id = raw.cells.get("id", "")[:60]
     found: dict[str, Any] = {column.name: column.default for column in kind.columns}
     problems: list[Problem] = []
+    unread: set[str] = set()
 
     def refuse(text: str, column: str = "") -> None:
         problems.append(Problem(raw.place, text, row_id, column))
+        unread.add(column)
 
     for name, cell in raw.cells.items():
         column = kind.column(name)
@@ -114,7 +121,7 @@ def _read_row(raw: RawRow, kind: RowType) -> tuple[Row, list[Problem]]:
         if column.required and (column.name not in raw.cells or found[column.name] == ()):
             example = f", such as {column.example}" if column.example else ""
             refuse(f"it is missing: {kind.name} rows need it{example}", column.name)
-    return Row(raw.place, kind, found), problems
+    return Row(raw.place, kind, found, frozenset(unread), not problems), problems
 
 
 def _key(kind: RowType, raw: RawRow) -> tuple[str, ...] | None:

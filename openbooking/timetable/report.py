@@ -13,6 +13,8 @@ from openbooking.timetable.planning import Planned
 from openbooking.timetable.reading import Problem
 
 _SHOWN = 100
+# Rows that are named in one sentence.
+_NAMED = 20
 _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdrawn)
 
 Shown = Callable[[str], str]
@@ -25,6 +27,7 @@ def as_json(planned: Planned, load: Load | None, *, dry_run: bool, cancel: Shown
         "rows": planned.rows,
         "rows_wrong": planned.wrong_rows,
         "problems": [_problem(each) for each in planned.problems],
+        "rows_that_need_wrong_ones": [_problem(each) for each in planned.dependent],
         "notes": [_problem(each) for each in planned.notes],
         "written": load is not None and not dry_run,
     }
@@ -59,6 +62,10 @@ def as_text(
     right = planned.rows - planned.wrong_rows
     yield f"{_number(planned.rows, 'row')}: {right:,} right, {planned.wrong_rows:,} wrong."
     yield from _first(map(str, planned.problems), len(planned.problems))
+    if planned.dependent:
+        named = [each.row_id or each.place for each in planned.dependent]
+        more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+        yield f"Not loaded as long as these are wrong, because they need them: {', '.join(named[:_NAMED])}{more}."
     yield from (f"Note: {each}" for each in planned.notes[:_SHOWN])
     if load is None:
         return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from chalicelib.domain.opportunity_types import OpportunityType
@@ -26,7 +27,7 @@ from chalicelib.services.timetables.recurrence import (
     zone_of,
 )
 from openbooking.timetable.columns import MAX_SOLD_SINGLY, MAX_WEEKS, OPEN_ENDED_WEEKS, WHERE
-from openbooking.timetable.offers import Mismatch, PriceList, age_range, check_ages
+from openbooking.timetable.offers import Mismatch, PriceList, age_range, check_ages, together
 from openbooking.timetable.reading import Row
 
 _CONTEXT = "https://openactive.io/"
@@ -50,7 +51,8 @@ class Setting:
 
 
 def session_plan(row: Row, setting: Setting, today: date) -> Plan:
-    """The plan of a session or of a series of them. Raises Mismatch."""
+    """The plan of a session or of a series of them. Raises Mismatches."""
+    _check_event(row, setting, lambda: _recurrence(row, setting.zone))
     recurrence = _recurrence(row, setting.zone)
     parent = _event(OpportunityType.SessionSeries, row, setting)
     series_id = str(parent["@id"])
@@ -74,10 +76,20 @@ def session_plan(row: Row, setting: Setting, today: date) -> Plan:
 
 
 def course_plan(row: Row, whole: Setting, singly: Setting | None) -> Plan:
-    """The plan of a course; `singly` has the prices of its sessions if these are sold singly. Raises Mismatch."""
+    """The plan of a course; `singly` has the prices of its sessions if these are sold singly. Raises Mismatches."""
+
+    def has_an_end() -> None:
+        if not _has_end(_recurrence(row, whole.zone)):
+            raise Mismatch("a course needs an end: write its last date, or a COUNT in the rule", "until")
+
+    _check_event(
+        row,
+        whole,
+        has_an_end,
+        lambda: _session_spaces(row, is_sold=singly is not None),
+        lambda: _check_channel(row, singly),
+    )
     recurrence = _recurrence(row, whole.zone)
-    if not _has_end(recurrence):
-        raise Mismatch("a course needs an end: write its last date, or a COUNT in the rule", "until")
     parent = _event(OpportunityType.CourseInstance, row, whole) | {"eventStatus": _SCHEDULED}
     course_id = str(parent["@id"])
     # A single session has all that the course has; its name and place are those of the course unless they differ.
@@ -101,7 +113,6 @@ def course_plan(row: Row, whole: Setting, singly: Setting | None) -> Plan:
         ),
     )
     if singly is not None:
-        _check_channel(row, singly)
         plan = replace(
             plan,
             units=(Unit(course_id),),
@@ -152,20 +163,31 @@ def _check_programme(plan: Plan) -> None:
 def facility_plan(
     row: Row, setting: Setting, courts: Sequence[Row], hours: Sequence[Row], today: date
 ) -> Plan:
-    """The plan of a facility with its courts and hours. Raises Mismatch."""
-    if setting.access is not None:
-        raise Mismatch(
-            "its terms have an online channel, which a facility cannot have: use other terms", "terms"
-        )
+    """The plan of a facility with its courts and hours. Raises Mismatches."""
     within = Span(row["from"] or _FIRST, row["until"] or _LAST)
-    if within.last < within.first:
-        raise Mismatch(f"it ends before it begins, on {within.first}: exchange the dates", "until")
-    opening = Opening(tuple(_hours(each, row["slot_minutes"]) for each in hours), row["slot_minutes"], within)
-    if not hours:
-        raise Mismatch(
-            f"it has no opening hours: add a row of the type hours with the facility {row.id!r}", "id"
-        )
-    _check_overlap(opening, setting.zone, today)
+
+    def has_no_channel() -> None:
+        if setting.access is not None:
+            raise Mismatch(
+                "its terms have an online channel, which a facility cannot have: use other terms", "terms"
+            )
+
+    def has_time() -> None:
+        if within.last < within.first:
+            raise Mismatch(f"it ends before it begins, on {within.first}: exchange the dates", "until")
+
+    def opens() -> Opening:
+        if not hours:
+            raise Mismatch(
+                f"it has no opening hours: add a row of the type hours with the facility {row.id!r}", "id"
+            )
+        read = together(*(partial(_hours, each, row["slot_minutes"]) for each in hours))
+        opening = Opening(tuple(read), row["slot_minutes"], within)
+        _check_overlap(opening, setting.zone, today)
+        return opening
+
+    together(has_no_channel, has_time, opens)
+    opening = opens()
     facility_id = own_id(OpportunityType.FacilityUse, setting.seller.id, row.id)
     traits = OpportunityType.FacilityUse.traits
     units = tuple(Unit(f"{facility_id}/individual-facility-uses/{court.id}", court.id) for court in courts)
@@ -199,15 +221,7 @@ def facility_plan(
 
 
 def _event(kind: OpportunityType, row: Row, setting: Setting) -> Json:
-    """The document of a series or a course, with its Offers. Raises Mismatch."""
-    check_ages(row)
-    if setting.place is None and row["online"] != WHERE["yes"]:
-        raise Mismatch("it has no site: write the id of its site, or yes in online", "site")
-    if setting.place is not None and row["online"] == WHERE["yes"]:
-        raise Mismatch(
-            "it is online only and has a site: empty the site and the room, or write both", "online"
-        )
-    _check_channel(row, setting)
+    """The document of a series or a course, with its Offers."""
     event_id = own_id(kind, setting.seller.id, row.id)
     return {
         **_parent(kind, event_id, row, setting),
@@ -227,8 +241,27 @@ def _event(kind: OpportunityType, row: Row, setting: Setting) -> Json:
     }
 
 
-def _check_channel(row: Row, setting: Setting) -> None:
-    if setting.access is not None and row["online"] == WHERE["no"]:
+def _check_event(row: Row, setting: Setting, *more: Callable[[], object]) -> None:
+    """What must be right of a series or a course, and further checks. Raises Mismatches."""
+    together(
+        lambda: check_ages(row),
+        lambda: _check_place(row, setting),
+        lambda: _check_channel(row, setting),
+        *more,
+    )
+
+
+def _check_place(row: Row, setting: Setting) -> None:
+    if setting.place is None and row["online"] != WHERE["yes"]:
+        raise Mismatch("it has no site: write the id of its site, or yes in online", "site")
+    if setting.place is not None and row["online"] == WHERE["yes"]:
+        raise Mismatch(
+            "it is online only and has a site: empty the site and the room, or write both", "online"
+        )
+
+
+def _check_channel(row: Row, setting: Setting | None) -> None:
+    if setting is not None and setting.access is not None and row["online"] == WHERE["no"]:
         raise Mismatch("its terms have an online channel, and it is not online: use other terms", "online")
 
 
@@ -240,17 +273,22 @@ def _recurrence(row: Row, zone: str) -> Recurrence:
     first, at, until = row["start_date"], row["time"], row["until"]
     repeat = row["repeat"]
     if repeat is None:
-        for column in ("until", "except", "moved"):
+
+        def is_once(column: str) -> None:
             if row[column]:
                 raise Mismatch(
                     "it takes place once: empty this cell, or say in repeat how it repeats", column
                 )
-        if not exists(first, at, zone):
-            shown = instant(first, at, zone).astimezone(zone_of(zone))
-            raise Mismatch(
-                f"{at:%H:%M} does not exist on {first}, when the clocks go forward: write {shown:%H:%M}",
-                "time",
-            )
+
+        def exists_then() -> None:
+            if not exists(first, at, zone):
+                shown = instant(first, at, zone).astimezone(zone_of(zone))
+                raise Mismatch(
+                    f"{at:%H:%M} does not exist on {first}, when the clocks go forward: write {shown:%H:%M}",
+                    "time",
+                )
+
+        together(*(partial(is_once, column) for column in ("until", "except", "moved")), exists_then)
         return Recurrence(first, at, row["minutes"])
     try:
         check_rule(repeat.rule)
@@ -284,10 +322,14 @@ def _check_moves(recurrence: Recurrence, moves: Sequence[Move]) -> None:
             raise Mismatch(f"{move.on}, a {move.on:%A}, is not a date of this series: correct it", "moved")
 
 
+def check_hours(row: Row) -> None:
+    """Raises Mismatch for hours of no date."""
+    if row["from"] is not None and row["until"] is not None and row["until"] < row["from"]:
+        raise Mismatch(f"they end before they begin, on {row['from']}: exchange the dates", "until")
+
+
 def _hours(row: Row, slot_minutes: int) -> Hours:
     first, last = row["from"] or _FIRST, row["until"] or _LAST
-    if last < first:
-        raise Mismatch(f"{row.place}: the hours end before they begin, on {first}: exchange the dates", "id")
     opens, closes = (each.hour * 60 + each.minute for each in (row["opens"], row["closes"]))
     minutes = (closes - opens) if closes > opens else closes - opens + 24 * 60
     if minutes < slot_minutes:

@@ -3,39 +3,28 @@
 The partners have low limits, so that many quotes exceed them (decision 21).
 """
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
-from chalicelib.booking.book import book
 from chalicelib.booking.cancel import cancel_items, delete_order
 from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
 from chalicelib.booking.quote import delete_quote, quote
-from chalicelib.booking.requests import CancellationRequest, OrderRequest
+from chalicelib.booking.requests import CancellationRequest
 from chalicelib.domain.capacity import HoldState, LeaseKind, Share, share_key
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind
 from chalicelib.domain.partner_limits import PartnerLimits
-from chalicelib.services.attempts import carry_out, current_snapshot
-from chalicelib.services.leases import sweep
-from chalicelib.storage.retry import RetryPolicy
-from chalicelib.storage.store import Listing
 from tests.support.builders import (
     SELLER_ID,
-    Clock,
-    Observed,
-    a_request,
-    a_seller,
-    an_item,
     an_opportunity,
-    sequential_ids,
 )
-from tests.support.memory import MemoryStore
+from tests.support.spaces import SpacesMachine
 
 SPACES = {"https://a.example/yoga": 7, "https://a.example/cycling": 3, "https://a.example/court": 1}
 OPPORTUNITIES = {key: an_opportunity(key) for key in SPACES}
@@ -57,56 +46,20 @@ LIMITS = PartnerLimits(
 LONGEST = timedelta(seconds=1000)
 
 
-class Spaces(RuleBasedStateMachine):
+class Spaces(SpacesMachine):
     """The model is nothing but what every answer promised: who holds what, and until when."""
+
+    opportunities, spaces, counters = OPPORTUNITIES, SPACES, True
 
     def __init__(self) -> None:
         super().__init__()
-        self.store, self.clock, self.new_id = MemoryStore(), Clock(), sequential_ids()
-        self.store.save_seller(a_seller())
-        for key, opportunity in OPPORTUNITIES.items():
-            self.store.publish(Listing(opportunity), SPACES[key])
-        self.promised: dict[OrderKey, tuple[dict[str, int], Any]] = {}
-        self.used: set[OrderKey] = set()
         self.kinds: dict[OrderKey, LeaseKind] = {}
         self.leased_since: dict[OrderKey, datetime] = {}
         # A lease counts towards the totals of its partner until the end of the minute in which it ends.
         self.counted: dict[OrderKey, tuple[int, datetime]] = {}
 
-    def carry_out(self, key: OrderKey, request: OrderRequest | None, decide: Any) -> Any:
-        ids = tuple(request.opportunity_ids()) if request else ()
-        return carry_out(
-            self.store,
-            Wanted(key, SELLER_ID, ids, counters=True),
-            decide,
-            now=self.clock(),
-            retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0, attempts=4),
-        )
-
-    def now(self, key: OrderKey, request: OrderRequest) -> Snapshot:
-        """The current state."""
-        wanted = Wanted(key, SELLER_ID, tuple(request.opportunity_ids()))
-        return current_snapshot(self.store, wanted, self.clock())
-
-    def moment(self, lease_for: int = 900) -> Moment:
-        policy = Policy(lease_for=timedelta(seconds=lease_for), lease_longest=LONGEST, limits=LIMITS)
-        return Moment(self.clock(), self.new_id, policy)
-
-    def a_request(self, key: OrderKey, ids: list[str], **changes: Any) -> OrderRequest:
-        items = [an_item(OPPORTUNITIES[each], n) for n, each in enumerate(ids)]
-        return a_request(*items, key=key, **changes)
-
-    def free_to(self, key: OrderKey, opportunity_id: str) -> int:
-        """What the promises leave for this Order, its own included."""
-        others = sum(
-            spaces.get(opportunity_id, 0)
-            for other, (spaces, until) in self.promised.items()
-            if other != key and (until is None or until > self.clock())
-        )
-        return SPACES[opportunity_id] - others
-
-    def count(self, ids: list[str]) -> dict[str, int]:
-        return {each: ids.count(each) for each in set(ids)}
+    def policy(self, lease_for: int = 900) -> Policy:
+        return Policy(lease_for=timedelta(seconds=lease_for), lease_longest=LONGEST, limits=LIMITS)
 
     @rule(key=orders, ids=wanted, lease_for=lengths, with_customer=st.booleans())
     def quote(self, key: OrderKey, ids: list[str], lease_for: int, with_customer: bool) -> None:
@@ -119,26 +72,26 @@ class Spaces(RuleBasedStateMachine):
             self._quote(OrderKey(partner, f"10000000-0000-4000-8000-00000000000{n}"), [YOGA], length, True)
 
     def _quote(self, key: OrderKey, ids: list[str], lease_for: int, with_customer: bool) -> None:
-        request, moment = self.a_request(key, ids), self.moment(lease_for)
+        request = self.a_request(key, ids)
+        moment = Moment(self.clock(), self.new_id, self.policy(lease_for))
 
         def decide(snapshot: Snapshot) -> Decision[Any]:
             return quote(request, snapshot, moment, with_customer=with_customer)
 
         try:
-            answer = self.carry_out(key, request, decide)
+            answer = self.carry_out(key, ids, decide)
         except OpenBookingError:
             assert key in self.used
             return
         assert key not in self.used
-        fits = all(number <= self.free_to(key, each) for each, number in self.count(ids).items())
-        assert fits == (not answer.errors)
+        self.judge(key, ids, answer)
         for item in answer.order.items:
             assert item.spaces_remaining == self.free_to(key, item.opportunity_id)  # C1-09
-        if fits:
-            self._promise(key, self.count(ids), answer.order.lease_expires_at, lease_for, with_customer)
+        if not answer.errors:
+            self._promise(key, self.takes(ids), answer.order.lease_expires_at, lease_for, with_customer)
 
     def _promise(
-        self, key: OrderKey, spaces: dict[str, int], ends_at: datetime | None, lease_for: int, named: bool
+        self, key: OrderKey, spaces: Counter[str], ends_at: datetime | None, lease_for: int, named: bool
     ) -> None:
         """A quote without errors has a lease exactly if no limit forbids it."""
         now = self.clock()
@@ -167,7 +120,7 @@ class Spaces(RuleBasedStateMachine):
         self.counted[key] = (sum(spaces.values()), ends_at)
 
     def is_leased(self, key: OrderKey) -> bool:
-        _, until = self.promised.get(key, ({}, None))
+        _, until = self.promised.get(key, (None, None))
         return until is not None and until > self.clock()
 
     def is_allowed(self, key: OrderKey, spaces: dict[str, int], kind: LeaseKind) -> bool:
@@ -201,43 +154,18 @@ class Spaces(RuleBasedStateMachine):
 
     @rule(key=orders, ids=wanted)
     def book(self, key: OrderKey, ids: list[str]) -> None:
-        self._book(key, ids)
+        self.do_book(key, ids)
 
     @rule(key=orders, ids=wanted, other=orders, other_ids=wanted)
     def race(self, key: OrderKey, ids: list[str], other: OrderKey, other_ids: list[str]) -> None:
         """Another booking is made between the decision of this one and its commit."""
         if other != key:
-            self._book(key, ids, meanwhile=lambda: self._book(other, other_ids))
+            self.do_book(key, ids, meanwhile=lambda: self.do_book(other, other_ids))
 
-    def _book(self, key: OrderKey, ids: list[str], meanwhile: Any = None) -> None:
-        request = self.a_request(
-            key, ids, total_payment_due=Decimal(10) * len(ids), payment={"identifier": "1"}
-        )
-        moment = self.moment()
-
-        def decide(snapshot: Snapshot) -> Decision[Any]:
-            nonlocal meanwhile
-            decision = book(request, snapshot, moment, lambda order: "answer")
-            if meanwhile is not None:
-                others_booking, meanwhile = meanwhile, None
-                others_booking()
-                if not decision.changes:  # nothing to commit: the decision is valid, as of then
-                    return book(request, self.now(key, request), moment, lambda order: "answer")
-            return decision
-
-        try:
-            answer = self.carry_out(key, request, decide)
-        except OpenBookingError:
-            assert key in self.used
-            return
-        if key in self.used:  # the same request again: nothing moves
-            return
-        fits = all(number <= self.free_to(key, each) for each, number in self.count(ids).items())
-        assert fits == (not answer.errors)
-        if fits:
-            self.promised[key] = (self.count(ids), None)
+    def do_book(self, key: OrderKey, ids: list[str], meanwhile: Callable[[], None] | None = None) -> None:
+        super().do_book(key, ids, meanwhile)
+        if key in self.used:
             self.counted.pop(key, None)
-            self.used.add(key)
 
     @rule(key=orders, which=st.integers(0, 3))
     def cancel(self, key: OrderKey, which: int) -> None:
@@ -246,19 +174,16 @@ class Spaces(RuleBasedStateMachine):
             return
         item = order.items[which % len(order.items)]
         request, moment = CancellationRequest(key, (str(item.id),)), self.moment()
-        self.carry_out(
-            key, None, lambda snapshot: cancel_items(request, snapshot, moment, seller_id=SELLER_ID)
-        )
+        self.carry_out(key, [], lambda snapshot: cancel_items(request, snapshot, moment, seller_id=SELLER_ID))
         if item.holds_a_space and item.opportunity is not None:
             spaces, until = self.promised[key]
-            left = spaces[item.opportunity.id] - 1
-            self.promised[key] = ({**spaces, item.opportunity.id: left}, until)
+            self.promised[key] = (spaces - Counter(item.takes), until)
 
     @rule(key=orders)
     def delete(self, key: OrderKey) -> None:
         order = self.store.snapshot(Wanted(key)).order
         try:
-            self.carry_out(key, None, lambda snapshot: delete_order(snapshot, seller_id=SELLER_ID))
+            self.carry_out(key, [], lambda snapshot: delete_order(snapshot, seller_id=SELLER_ID))
         except OpenBookingError:
             assert not isinstance(order, DeletedOrder)
             assert key not in self.used
@@ -269,7 +194,7 @@ class Spaces(RuleBasedStateMachine):
     @rule(key=orders)
     def delete_quote(self, key: OrderKey) -> None:
         now = self.clock()
-        self.carry_out(key, None, lambda snapshot: delete_quote(snapshot, now, seller_id=SELLER_ID))
+        self.carry_out(key, [], lambda snapshot: delete_quote(snapshot, now, seller_id=SELLER_ID))
         if key not in self.used:
             # The quote is forgotten, also if its lease has ended.
             self.leased_since.pop(key, None)
@@ -282,14 +207,11 @@ class Spaces(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        sweep(self.store, self.clock(), Observed())
+        self.do_sweep()
 
     @rule(key=st.sampled_from(sorted(SPACES)))
     def change(self, key: str) -> None:
-        """The Seller publishes a new revision; nothing of what is held changes."""
-        listing, _ = self.store.listings([key])[key]
-        opportunity = replace(listing.opportunity, revision=listing.version + 1)
-        self.store.publish(Listing(opportunity, listing.version + 1), SPACES[key])
+        self.publish_again(key)
 
     @invariant()
     def every_space_is_left_or_held(self) -> None:
@@ -326,9 +248,9 @@ class Spaces(RuleBasedStateMachine):
         for key, (spaces, until) in self.promised.items():
             if until is not None and until <= self.clock():
                 continue
-            for opportunity_id, number in spaces.items():
+            for opportunity_id in SPACES:
                 hold = self.store.holds(opportunity_id).get(key)
-                assert (hold.spaces if hold else 0) == number
+                assert (hold.spaces if hold else 0) == spaces[opportunity_id]
 
 
 TestSpaces = Spaces.TestCase

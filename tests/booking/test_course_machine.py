@@ -5,19 +5,19 @@ A place in the course is a place in each session. Requests name the course only 
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from chalicelib.booking.book import book
 from chalicelib.booking.cancel import cancel_items, delete_order
-from chalicelib.booking.decisions import Decision, Moment, Policy, Snapshot, Wanted
+from chalicelib.booking.decisions import Moment, Policy, Wanted
 from chalicelib.booking.quote import delete_quote, quote
-from chalicelib.booking.requests import CancellationRequest, OrderRequest
+from chalicelib.booking.requests import CancellationRequest
 from chalicelib.domain.errors import (
     OpenBookingError,
     OpportunityCapacityIsReservedByLeaseError,
@@ -28,13 +28,11 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.partner_limits import PartnerLimits
 from chalicelib.services.attempts import carry_out
-from chalicelib.services.leases import sweep
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
 from tests.support.builders import (
     SELLER_ID,
     Clock,
-    Observed,
     a_request,
     a_seller,
     an_item,
@@ -42,6 +40,7 @@ from tests.support.builders import (
     sequential_ids,
 )
 from tests.support.memory import MemoryStore
+from tests.support.spaces import SpacesMachine
 
 COURSE, MONDAY, TUESDAY = (f"https://a.example/{name}" for name in ("course", "monday", "tuesday"))
 SPACES = {COURSE: 4, MONDAY: 3, TUESDAY: 5}
@@ -60,51 +59,17 @@ orders = st.sampled_from(KEYS)
 wanted = st.lists(st.sampled_from([COURSE, COURSE, MONDAY, TUESDAY]), min_size=1, max_size=3)
 
 
-class Course(RuleBasedStateMachine):
+class Course(SpacesMachine):
     """The model counts what every answer promised."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.store, self.clock, self.new_id = MemoryStore(), Clock(), sequential_ids()
-        self.store.save_seller(a_seller())
-        for key, opportunity in OPPORTUNITIES.items():
-            self.store.publish(Listing(opportunity), SPACES[key])
-        self.promised: dict[OrderKey, tuple[Counter[str], datetime | None]] = {}
-        self.used: set[OrderKey] = set()
+    opportunities, spaces = OPPORTUNITIES, SPACES
 
-    def carry_out(self, key: OrderKey, ids: list[str], decide: Any) -> Any:
-        return carry_out(
-            self.store,
-            Wanted(key, SELLER_ID, tuple(dict.fromkeys(ids))),
-            decide,
-            now=self.clock(),
-            retry=RetryPolicy(pause=lambda _: None, jitter=lambda: 0, attempts=5),
-        )
-
-    def moment(self, *, leases: bool = True) -> Moment:
-        policy = Policy(anonymous_leases=leases, named_leases=leases, limits=PartnerLimits(0, 0, 0, 0, 0))
-        return Moment(self.clock(), self.new_id, policy)
-
-    def a_request(self, key: OrderKey, ids: list[str], **changes: Any) -> OrderRequest:
-        items = [an_item(OPPORTUNITIES[each], n) for n, each in enumerate(ids)]
-        return a_request(*items, key=key, **changes)
-
-    def free_to(self, key: OrderKey, opportunity_id: str) -> int:
-        others = sum(
-            spaces[opportunity_id]
-            for other, (spaces, until) in self.promised.items()
-            if other != key and (until is None or until > self.clock())
-        )
-        return SPACES[opportunity_id] - others
-
-    def takes(self, ids: list[str]) -> Counter[str]:
-        return Counter(taken for each in ids for taken in TAKES[each])
-
-    def fits(self, key: OrderKey, ids: list[str]) -> bool:
-        return all(number <= self.free_to(key, each) for each, number in self.takes(ids).items())
+    def policy(self, *, leases: bool = True) -> Policy:
+        return Policy(anonymous_leases=leases, named_leases=leases, limits=PartnerLimits(0, 0, 0, 0, 0))
 
     def judge(self, key: OrderKey, ids: list[str], answer: Any) -> None:
         """Every error is about spaces, and names an Opportunity that is really short for these items."""
+        super().judge(key, ids, answer)
         for errors in answer.errors.values():
             for error in errors:
                 assert isinstance(error, SHORT)
@@ -113,7 +78,8 @@ class Course(RuleBasedStateMachine):
     @rule(key=orders, ids=wanted, with_customer=st.booleans(), leases=st.booleans())
     def quote(self, key: OrderKey, ids: list[str], with_customer: bool, leases: bool) -> None:
         """With and without leases: without, no commit checks the sessions, and they are read."""
-        request, moment = self.a_request(key, ids), self.moment(leases=leases)
+        request = self.a_request(key, ids)
+        moment = Moment(self.clock(), self.new_id, self.policy(leases=leases))
         is_leased = key in self.promised and (self.promised[key][1] or self.clock()) > self.clock()
         if is_leased and not leases:
             return
@@ -124,7 +90,6 @@ class Course(RuleBasedStateMachine):
         except OpenBookingError:
             assert key in self.used
             return
-        assert self.fits(key, ids) == (not answer.errors)
         self.judge(key, ids, answer)
         if leases and not answer.errors:
             self.promised.pop(key, None)
@@ -133,39 +98,13 @@ class Course(RuleBasedStateMachine):
 
     @rule(key=orders, ids=wanted)
     def book(self, key: OrderKey, ids: list[str]) -> None:
-        self._book(key, ids)
+        self.do_book(key, ids)
 
     @rule(key=orders, ids=wanted, other=orders, other_ids=wanted)
     def race(self, key: OrderKey, ids: list[str], other: OrderKey, other_ids: list[str]) -> None:
         """Another booking is made between the decision of this one and its commit."""
         if other != key:
-            self._book(key, ids, meanwhile=lambda: self._book(other, other_ids))
-
-    def _book(self, key: OrderKey, ids: list[str], meanwhile: Any = None) -> None:
-        payment = {"identifier": "1"}
-        request = self.a_request(key, ids, total_payment_due=Decimal(10) * len(ids), payment=payment)
-        moment = self.moment()
-
-        def decide(snapshot: Snapshot) -> Decision[Any]:
-            nonlocal meanwhile
-            decision = book(request, snapshot, moment, lambda order: "answer")
-            if meanwhile is not None and decision.changes:
-                others_booking, meanwhile = meanwhile, None
-                others_booking()
-            return decision
-
-        try:
-            answer = self.carry_out(key, ids, decide)
-        except OpenBookingError:
-            assert key in self.used
-            return
-        if key in self.used:
-            return  # the same request again
-        assert self.fits(key, ids) == (not answer.errors)
-        self.judge(key, ids, answer)
-        if not answer.errors:
-            self.promised[key] = (self.takes(ids), None)
-            self.used.add(key)
+            self.do_book(key, ids, meanwhile=lambda: self.do_book(other, other_ids))
 
     @rule(key=orders, which=st.integers(0, 3))
     def cancel(self, key: OrderKey, which: int) -> None:
@@ -194,13 +133,11 @@ class Course(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        sweep(self.store, self.clock(), Observed())
+        self.do_sweep()
 
     @rule(key=st.sampled_from(sorted(SPACES)))
     def change(self, key: str) -> None:
-        listing, _ = self.store.listings([key])[key]
-        opportunity = replace(listing.opportunity, revision=listing.version + 1)
-        self.store.publish(Listing(opportunity, listing.version + 1), SPACES[key])
+        self.publish_again(key)
 
     @invariant()
     def every_space_is_left_or_held(self) -> None:

@@ -92,6 +92,12 @@ def test_it_passes_again_and_leaves_the_spaces_as_they_were(stack: LocalStack) -
     assert spaces(Recording(stack)) == spaces(Recording(stack))
 
 
+def test_a_booking_may_be_kept_so_that_its_seller_sees_it(stack: LocalStack) -> None:
+    kept = Recording(stack, seller="1", keep=True)
+    assert kept.lines[-1].startswith("It stays booked: ")
+    assert [each.step for each in kept.exchanges if each.step in ("B", "Cancel")] == ["B"]
+
+
 @pytest.mark.node
 def test_every_answer_of_the_demo_passes_the_official_validator(recording: Recording) -> None:
     with start_or_skip() as validator:

@@ -91,7 +91,7 @@ def another_session(terminal: Terminal, world: World) -> None:
 
 
 def an_order(terminal: Terminal, world: World) -> None:
-    assert Broker(world).b(UUID, world.session().item()).status == 201
+    assert Broker(world).b(UUID, world.session(starts_in=timedelta(hours=1)).item()).status == 201
 
 
 def a_proposal(terminal: Terminal, world: World) -> None:

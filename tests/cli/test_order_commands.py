@@ -1,7 +1,7 @@
 """`openbooking sessions cancel` and `openbooking proposals` as they are typed, on moto."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_what_is_no_session_cannot_be_cancelled(desk: Terminal, world: World) ->
     listing, _ = world.store.listings([yoga.id])[yoga.id]
     series = (listing.opportunity.parent or {})["@id"]
     assert "no session or slot" in desk.refuses("sessions", "cancel", "https://a.example/1", "--yes")
-    assert "is a SessionSeries" in desk.refuses("sessions", "cancel", series, "--yes")
+    assert "is a series of sessions" in desk.refuses("sessions", "cancel", series, "--yes")
 
 
 def test_a_session_is_cancelled_once(desk: Terminal, world: World) -> None:
@@ -109,6 +109,47 @@ def test_a_session_is_cancelled_once(desk: Terminal, world: World) -> None:
     again = desk.says("sessions", "cancel", yoga.id, "--message", "Snow.")
     assert again.endswith("It is cancelled already: nothing was changed.\n")
     assert desk.changes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sessions", "list"],
+        ["bookings", "list"],
+        ["proposals", "list"],
+        ["register", "show", "yoga"],
+        ["reports", "sales"],
+        ["timetable", "list"],
+        ["timetable", "import", "nothing.csv"],
+        ["desk", "sell", "yoga"],
+        ["partners", "allow", "broker"],
+    ],
+)
+def test_a_seller_that_is_not_named_is_asked_for_in_the_same_sentence(
+    terminal: Terminal, command: list[str]
+) -> None:
+    assert terminal.refuses(*command) == "There are 2 Sellers: name one with --seller."
+
+
+def test_people_read_words_and_programs_the_standard_values(desk: Terminal, world: World) -> None:
+    yoga = world.session(starts_in=timedelta(hours=1))
+    uuid = order(world, yoga, 1)
+    desk.says("bookings", "cancel", uuid)
+    desk.says("desk", "sell", yoga.id, "--uuid", f"{UUID}2")
+    shown = desk.says("register", "show", yoga.id)
+    assert "booked" in shown and "cancelled by you" in shown
+    assert "SellerCancelled" not in shown and "Confirmed" not in shown
+    shown = desk.says("bookings", "show", f"{UUID}2")
+    assert "sold at the desk" in shown and "sold by:    yourself" in shown
+    assert "desk-" not in shown and "NoBroker" not in shown and "@type" not in shown
+    assert "https://" not in shown
+    row = desk.page("bookings", "show", f"{UUID}2")
+    assert (row["partner"], row["sold_by"], row["status"]) == ("desk-1", "NoBroker", "OrderItemConfirmed")
+    said = desk.says("bookings", "cancel", f"{UUID}2")
+    assert said == (
+        f"Booking {UUID}2, sold at the desk, is cancelled. Status: booked → cancelled by you. "
+        "Due: 10.00 GBP → 0.00 GBP.\n"
+    )
 
 
 def test_a_wrong_time_zone_is_refused_in_a_sentence(desk: Terminal, world: World) -> None:
@@ -141,7 +182,7 @@ def test_proposals_that_wait_are_listed_and_answered(
     assert not {first, second} & {row["uuid"] for row in desk.page("proposals", "list")["rows"]}
     done = [what for what, _ in terminal.journal()]
     assert {"proposal accepted", "proposal rejected"} <= set(done)
-    assert "already SellerRejected" in desk.refuses("proposals", "accept", second)
+    assert "is rejected already" in desk.refuses("proposals", "accept", second)
 
 
 def test_the_partner_is_named_where_two_use_the_same_uuid(desk: Terminal, world: World) -> None:

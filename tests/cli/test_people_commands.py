@@ -136,6 +136,25 @@ def test_an_export_has_all_for_the_customer_and_only_their_own_for_others(
     assert "person exported" in [what for what, _ in terminal.journal()]
 
 
+def test_a_person_whose_proposal_waits_is_not_erased(terminal: Terminal, world: World) -> None:
+    """Otherwise it could still be accepted and booked, without a Customer; also where it names no time, and for attendees."""
+    approval = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApproval"]}
+    asking, broker = world.session(offer=approval), Broker(world)
+    due = {"@type": "PriceSpecification", "price": 10, "priceCurrency": "GBP"}
+    body = broker.body("OrderProposal", asking.item(), totalPaymentDue=due, payment=PAYMENT, customer=ANN)
+    uuid = f"{UUID}8"
+    assert broker.send("PUT", f"{API}/order-proposals/{uuid}", body).status == 201
+    for options in (["--email", "ann@example.com"], ["--order", f"partner-1#{uuid}"]):
+        for more in ([], ["--also-upcoming"]):
+            refused = terminal.run("people", "erase", *options, *more, "--yes")
+            assert refused.exit_code == 1, refused.output
+            assert (
+                f"Proposals of the person wait to be answered or booked: partner-1#{uuid}." in refused.stderr
+            )
+    terminal.says("proposals", "reject", uuid, "--seller", "1")
+    assert "Erased from orders: 1" in terminal.says("people", "erase", "--email", "ann@example.com", "--yes")
+
+
 def test_nothing_of_an_erased_person_is_left_anywhere(
     terminal: Terminal,
     world: World,

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -155,7 +156,7 @@ def booked(stage: Terminal) -> Booked:
     world = World(
         store=system.store, feeds=system.feeds, identities=system.identities, pending=system.pending
     )
-    broker, yoga = Broker(world), world.session()
+    broker, yoga = Broker(world), world.session(starts_in=timedelta(hours=1))
     uuid = "10000000-0000-4000-8000-000000000001"
     assert broker.b(uuid, yoga.item()).status == 201
     stage.says("feeds", "rebuild", "--all")

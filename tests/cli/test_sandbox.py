@@ -44,7 +44,7 @@ def test_without_a_seller_there_is_nothing_to_fill(terminal: Terminal) -> None:
     for seller in terminal.system.store.sellers():
         identities = terminal.system.store._tables.identity  # type: ignore[attr-defined]
         identities(seller.id, "seller").delete()
-    assert terminal.refuses("sandbox", "fill").startswith("There is no Seller yet.")
+    assert terminal.refuses("sandbox", "fill").startswith("There is no Seller yet")
 
 
 @pytest.mark.parametrize("command", [("fill",), ("show",), ("clear", "--yes")])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -99,7 +99,8 @@ def filled(system: System) -> dict[str, Any]:
         store=system.store, feeds=system.feeds, identities=system.identities, pending=system.pending
     )
     world.clock.now = datetime.now(UTC).replace(microsecond=0)
-    yoga, other = world.session(price=10, spaces=20), world.session(price=10, spaces=20)
+    yoga = world.session(price=10, spaces=20, starts_in=timedelta(hours=1))  # who came is recorded on its day
+    other = world.session(price=10, spaces=20)
     asking, elsewhere = world.session(offer=ASKING), world.session(offer=ASKING)
     theirs = world.session(seller=2)
     customer = {**CUSTOMER, "givenName": "Zebedee", "familyName": "Unmistakable"}

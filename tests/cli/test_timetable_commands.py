@@ -282,7 +282,7 @@ def test_customers_write_notes_and_sellers_propose_another_session_where_terms_a
     said = terminal.says(
         "proposals", "amend", f"{UUID}2"[:8], "--with", other, "--offer", "Adult", "--seller", "1"
     )
-    assert said == f"Proposal {UUID}2 of booking partner partner-1 is amended.\n"
+    assert said.startswith(f"Proposal {UUID}2, of booking partner partner-1, is amended. Session: yoga-mon/")
     shown = json.loads(terminal.says("proposals", "show", f"{UUID}2", "--seller", "1", "--json"))
     assert shown["items"][0]["session"].endswith(other)
     [entry] = json.loads(terminal.says("audit", "--order", f"{UUID}2", "--json"))["rows"]

@@ -476,9 +476,58 @@ def test_a_row_that_depends_on_a_wrong_one_is_not_taken_either() -> None:
         ("session", {"id": "online", "online": "yes", "site": "", "room": ""}),
     )
     assert [plan.id for _, plan in made.plans] == ["online"]
-    said = {each.row_id: each.text for each in made.problems}
-    assert said["yoga-mon"] == "the room 'studio-1' (row 3) is wrong: correct that first"
-    assert said["badminton"] == "the site 'centre' (row 2) is wrong: correct that first"
+    assert [each.place for each in made.problems] == ["row 2"]
+    said = {each.row_id: each.text for each in made.dependent}
+    assert said == dict.fromkeys(("studio-1", "yoga-mon", "tai-chi", "badminton"), "it needs row 2")
+    assert made.wrong_rows == 1
+
+
+def test_all_problems_are_found_at_once() -> None:
+    """Correcting the first ones shows no others: each column of each row is checked, whatever else is wrong."""
+    changes: tuple[tuple[str, Cells], ...] = (
+        ("site", {"postcode": "12345", "latitude": "51.4", "longitude": ""}),
+        ("terms", {"id": "standard", "opens": "1 hour", "closes": "2 hours", "prepayment": "maybe"}),
+        ("price", {"id": "adult", "amount": "7.505", "min_age": "20", "max_age": "10"}),
+        (
+            "session",
+            {"activity": "Yogaa", "min_age": "20", "max_age": "10", "repeat": "often", "terms": "gold"},
+        ),
+        ("course", {"until": "", "prices": "infant; senior", "session_prices": "", "session_spaces": "30"}),
+        ("facility", {"from": "2026-05-01", "until": "2026-04-01"}),
+        ("hours", {"opens": "noon", "from": "2026-05-01", "until": "2026-04-01"}),
+        ("hours", {"_new": "yes", "opens": "07:00", "closes": "07:10", "days": "Sun"}),
+        ("closure", {"at": "nowhere", "until": "2020-01-01"}),
+    )
+    assert sorted({each.rpartition(": ")[0].partition(":")[0] for each in problems(*changes)}) == sorted(
+        {
+            *("centre.postcode", "centre.longitude"),
+            *("standard.closes", "standard.prepayment", "standard.refund_until"),
+            *("adult.amount", "adult.max_age"),
+            *("yoga-mon.activity", "yoga-mon.max_age", "yoga-mon.repeat", "yoga-mon.terms"),
+            *("tai-chi.prices", "tai-chi.session_spaces", "tai-chi.until"),
+            *("badminton.until", "badminton.slot_minutes"),
+            *(".opens", ".until", ".at"),
+        }
+    )
+
+
+def test_what_refers_to_a_wrong_row_is_no_further_problem() -> None:
+    """Nor to one whose type is not known, or to hours that cannot be read."""
+    for change in (
+        ("site", {"name": ""}),
+        ("price", {"id": "adult", "amount": "much"}),
+        ("terms", {"id": "standard", "refund": "perhaps"}),
+        ("hours", {"facility": "bad minton"}),
+        ("hours", {"opens": "noon"}),
+        ("form", {"question": ""}),
+    ):
+        made = planned(change)
+        assert made.wrong_rows == 1 and len(made.problems) == 1, made.problems
+        assert made.dependent or change[0] == "hours"
+    rows = [replace(row, type="sit") if row.type == "site" else row for row in rows_of()]
+    made = plan_timetable(read_rows(rows), CONTEXT)
+    assert [each.column for each in made.problems] == ["type"]
+    assert {each.row_id for each in made.dependent} == {"studio-1", "yoga-mon", "tai-chi", "badminton", ""}
 
 
 @pytest.mark.parametrize(

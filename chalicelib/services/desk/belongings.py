@@ -1,6 +1,6 @@
 """Finds what belongs to the Seller of an actor. What belongs to another Seller is not found."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.services.actors import Actor
+from chalicelib.services.desk.words import word
 from chalicelib.services.errors import InvalidValue, NotFound, NotUnique
 from chalicelib.services.seller_ids import SHORTEST_UUID, SellerIds
 from chalicelib.storage.errors import StoreBusy
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 # Keys in one read of a list: about 250 bytes each, of the 1 MB that a read can have.
 _KEYS = 4000
+# UUIDs that a refusal lists.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,16 @@ class Belongings:
             kind = listing.opportunity.type
             if not kind.is_bookable or capacity is None:
                 raise InvalidValue(
-                    f"{text} is a {kind}: name one of the sessions or slots that belong to it."
+                    f"{text} is a {word(kind)}: name one of the sessions or slots that belong to it."
                 )
             return listing, capacity
         raise NotFound("session or slot", text)
 
     def booking(self, actor: Actor, uuid: str, partner: str | None = None) -> Order:
-        """The Order with this UUID, or with this beginning of it of at least eight characters.
+        """The Order with this UUID, or with this beginning of it.
 
         Without a whole UUID and its booking partner, all keys of the Seller's bookings are read. Raises NotFound;
-        NotUnique if several partners use this UUID; InvalidValue if several UUIDs begin like this.
+        NotUnique if several partners use this UUID; InvalidValue if several UUIDs begin like this, or it is too short.
         """
         return self._order(actor, uuid, partner, OrderKind.Order, (OrderList.bookings,), "booking")
 
@@ -85,20 +88,11 @@ class Belongings:
             for order in self.patiently(lambda: self.store.orders(keys)).values()
             if isinstance(order, Order) and order.kind is kind and actor.owns(order.seller_id)
         ]
-        if not found:
-            raise NotFound(what, uuid)
-        if len({order.key.uuid for order in found}) > 1:
-            begin = ", ".join(sorted({order.key.uuid for order in found})[:5])
-            raise InvalidValue(f"Several UUIDs begin with {uuid} ({begin}): write more of it.")
-        if len(found) > 1:
-            partners = ", ".join(sorted(order.key.partner_id for order in found))
-            raise NotUnique(f"Several booking partners have a {what} {uuid} ({partners})", "booking partner")
-        return found[0]
+        known = {order.key: order for order in found}
+        return known[the_one(list(known), uuid, what)]
 
     def _keys(self, seller_id: str, uuid: str, lists: tuple[OrderList, ...]) -> list[OrderKey]:
         """The keys with this UUID in lists of the Seller: a UUID is unique for one booking partner only (GEN-04)."""
-        if len(uuid) < SHORTEST_UUID:
-            return []
         found: list[OrderKey] = []
         for which in lists:
             after: str | None = ""
@@ -138,4 +132,27 @@ class Belongings:
 
 def is_named(key: OrderKey, uuid: str) -> bool:
     """Whether the key has this UUID, or one that begins like this."""
-    return key.uuid == uuid or (len(uuid) >= SHORTEST_UUID and key.uuid.startswith(uuid))
+    return bool(uuid) and key.uuid.startswith(uuid.lower())
+
+
+def the_one(keys: Sequence[OrderKey], uuid: str, what: str) -> OrderKey:
+    """The only key that `uuid` names, of those that fit it; `what` is the kind of Order.
+
+    Raises NotFound if there is none; InvalidValue if several UUIDs begin like this, or too few characters are given;
+    NotUnique if several partners use this UUID.
+    """
+    uuids = sorted({key.uuid for key in keys})
+    if not keys:
+        raise NotFound(what, uuid)
+    if len(uuids) > 1 or len(uuid) < SHORTEST_UUID:
+        more = f" and {len(uuids) - _LISTED} more" if len(uuids) > _LISTED else ""
+        listed = f"{', '.join(uuids[:_LISTED])}{more}"
+        if len(uuids) > 1:
+            raise InvalidValue(f"Several UUIDs begin with {uuid} ({listed}): write more of it.")
+        raise InvalidValue(
+            f"{uuid!r} is too short: write at least {SHORTEST_UUID} characters of the UUID ({listed})."
+        )
+    if len(keys) > 1:
+        partners = ", ".join(sorted(key.partner_id for key in keys))
+        raise NotUnique(f"Several booking partners have a {what} {uuid} ({partners})", "booking partner")
+    return keys[0]

@@ -7,6 +7,7 @@ channels, only that they were given or replaced.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
+from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.services.desk.rows import money, name_of, place_of, status_of
@@ -43,7 +44,10 @@ def of_order(before: Order, after: Order, ids: SellerIds) -> Differences:
                 **(answered if was and now else {}),
                 "status": (status_of(before.items), status_of(after.items)),
                 "session": (_sessions(before, ids), _sessions(after, ids)),
+                "offer": (_offers(before, _name), _offers(after, _name)),
                 "due": (money(before), money(after)),
+                "prepayment": (_offers(before, _prepayment), _offers(after, _prepayment)),
+                "refund": (_offers(before, _refund), _offers(after, _refund)),
             }
         ),
         **_counted("code", pairs, lambda item: item.access_codes),
@@ -98,6 +102,30 @@ def _pairs(before: Order, after: Order) -> list[tuple[OrderItem, OrderItem]]:
 def _sessions(order: Order, ids: SellerIds) -> str:
     held = (item.opportunity_id for item in order.items if item.opportunity_id)
     return ", ".join(ids.short(each, order.seller_id) for each in dict.fromkeys(held))
+
+
+def _offers(order: Order, of: Callable[[Offer], str]) -> str:
+    """What differs between the Offers of an Order; that of each in turn."""
+    return ", ".join(dict.fromkeys(of(item.offer) for item in order.items if item.offer))
+
+
+def _name(offer: Offer) -> str:
+    return str(offer.document.get("name") or "")
+
+
+def _prepayment(offer: Offer) -> str:
+    return offer.effective_prepayment().value.lower()
+
+
+def _refund(offer: Offer) -> str:
+    if not offer.allows_cancellation:
+        return "no refund"
+    before = offer.cancellable_until_before
+    if not before:
+        return "until the start"
+    hours, minutes = divmod(int(before.total_seconds()) // 60, 60)
+    parts = [f"{number} {unit}" for number, unit in ((hours, "hours"), (minutes, "minutes")) if number]
+    return f"until {' '.join(parts)} before the start"
 
 
 def _texts(order: Order, of: Callable[[OrderItem], str | None]) -> tuple[str | None, ...]:

@@ -6,13 +6,15 @@ shown is read consistently, and the register is.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeVar
 
 from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.lifecycle import ProposalStatus
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.services.actors import Actor
@@ -22,11 +24,13 @@ from chalicelib.services.desk.rows import (
     booking_row,
     holder_rows,
     name_of,
+    place_row,
     proposal_row,
     session_details,
     session_row,
 )
 from chalicelib.services.errors import InvalidValue
+from chalicelib.services.seller_ids import type_of
 from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import UnreadableRow
 from chalicelib.storage.lists import OrderList, place_of_opportunity
@@ -40,15 +44,41 @@ MAX_PAGE = 1000
 _PLACE = re.compile(r"(\d{4}(-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)?|undated)\.[0-9a-f]{16}")
 # Divides the place of a session from the key of an Order in a cursor.
 _WITHIN = "|"
+# Begins the cursor of a register's page of cancelled places.
+_CANCELLED = "cancelled|"
+# Bookings of which one page of a register looks for cancelled places, and how many of them are read together.
+_SEARCHED = 2000
+_TOGETHER = 500
+# Keys of sessions and slots that are read together, and how many others one page passes over.
+_READ = 500
+_PASSED_OVER = 5000
+
+
+class Kind(StrEnum):
+    """What a list of sessions has. A facility has many slots on each day, which would hide the sessions between them."""
+
+    sessions = "sessions"  # sessions, courses and events
+    slots = "slots"
+    all = "all"
+
+    def has(self, kind: OpportunityType | None) -> bool:
+        """Whether it has this type; True for one that is not known yet."""
+        return self is Kind.all or kind is None or (kind is OpportunityType.Slot) is (self is Kind.slots)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows to show, and the cursor of the next page; None at the end. `unreadable`: rows that had to be left out."""
+    """Rows to show, and the cursor of the next page; None at the end. `unreadable`: rows that had to be left out.
+
+    `left_out` counts the slots, or the sessions, that were passed over. `searched_back_to`: cancelled places of earlier
+    bookings are on the next page.
+    """
 
     rows: list[Json]
     following: str | None = None
     unreadable: int = 0
+    left_out: int = 0
+    searched_back_to: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +96,39 @@ class SellerLists:
         until: datetime | None = None,
         after: str = "",
         limit: int = 100,
+        kind: Kind = Kind.all,
     ) -> Page:
-        """The sessions and slots by their start."""
-        page = self._patiently(
-            lambda: self._store.listed_opportunities(
-                actor.seller_id, since=since, until=until, after=_place(after), limit=_most(limit)
+        """The sessions, the slots, or both by their start.
+
+        A page may have fewer rows than `limit` and still not be the last: it passes over a bounded number of others.
+        """
+        limit, passed, rows = _most(limit), 0, list[Json]()
+        following: str | None = _place(after)
+        while following is not None and len(rows) < limit and passed < _PASSED_OVER:
+            page = self._patiently(
+                lambda: self._store.listed_opportunities(
+                    actor.seller_id,
+                    since=since,
+                    until=until,
+                    after=following or "",  # noqa: B023 - it runs at once
+                    limit=limit if kind is Kind.all else _READ,
+                )
             )
-        )
-        found = self._listings(page.keys)
-        rows = [
-            session_row(*found[each], self.belongings.ids, self.clock())
-            for each in page.keys
-            if each in found
-        ]
-        return Page(rows, page.following)
+            following = page.following
+            # Those of which the id says that they are others are not read.
+            found = self._listings([key for key in page.keys if kind.has(type_of(key))])
+            reached, passed_before = "", passed
+            for key in page.keys:
+                if key not in found or not kind.has(found[key][0].opportunity.type):
+                    passed += 1
+                    continue
+                if len(rows) == limit:  # the next page begins after the last row
+                    following, passed = reached, passed_before
+                    break
+                rows.append(session_row(*found[key], self.belongings.ids, self.clock()))
+                at = place_of_opportunity(found[key][0].opportunity)
+                reached, passed_before = at.place if at else reached, passed
+        return Page(rows, following, left_out=passed)
 
     def session(self, actor: Actor, text: str) -> Json:
         """One session or slot, with its offers. Raises NotFound."""
@@ -198,10 +247,63 @@ class SellerLists:
         details = booking_details(order, self.belongings.ids)
         return {**details, **proposal_row(order, self.belongings.ids), "items": details["items"]}
 
-    def register(self, actor: Actor, text: str, *, after: str = "", limit: int = 100) -> Page:
-        """Who holds a session: bookings, proposals and leases, strongly consistent. Raises NotFound."""
+    def register(
+        self, actor: Actor, text: str, *, after: str = "", limit: int = 100, with_cancelled: bool = True
+    ) -> Page:
+        """Who holds a session: bookings, proposals and leases, strongly consistent. Raises NotFound.
+
+        `with_cancelled`: then the places that were cancelled, with no spaces. They are in no register any more: they
+        are found in the list of the Seller's bookings, of which each page reads a part, the newest first.
+        """
         listing, _ = self.belongings.session(actor, text)
-        opportunity_id, limit, now = listing.opportunity.id, _most(limit), self.clock()
+        limit = _most(limit)
+        if after.startswith(_CANCELLED):
+            return self._cancelled(actor, listing, after.removeprefix(_CANCELLED), limit)
+        page = self._holders(actor, listing, after, limit, with_cancelled)
+        if not with_cancelled or page.following is not None:
+            return page
+        if len(page.rows) >= limit:
+            return replace(page, following=_CANCELLED)
+        more = self._cancelled(actor, listing, "", limit - len(page.rows))
+        return replace(more, rows=page.rows + more.rows, unreadable=page.unreadable + more.unreadable)
+
+    def _cancelled(self, actor: Actor, listing: Listing, after: str, limit: int) -> Page:
+        """The cancelled places of bookings that hold none of the session, those booked last first.
+
+        A page may have more rows than `limit`: those of all bookings that were read together.
+        """
+        opportunity = listing.opportunity
+        rows: list[Json] = []
+        unreadable, searched = 0, 0
+        following: str | None = _place(after)
+        while following is not None and len(rows) < limit and searched < _SEARCHED:
+            page = self._patiently(
+                lambda: self._store.listed_orders(
+                    OrderList.bookings,
+                    actor.seller_id,
+                    until=opportunity.ends_at,
+                    after=following or "",  # noqa: B023 - it runs at once
+                    limit=_TOGETHER,
+                    newest_first=True,
+                )
+            )
+            orders, broken = self._orders(actor, page.keys)
+            unreadable += broken
+            searched += len(page.keys)
+            following = page.following
+            for order in orders:
+                own = [
+                    item for item in order.items if item.opportunity and item.opportunity.id == opportunity.id
+                ]
+                if not any(item.holds_a_space for item in own):
+                    rows += [place_row(order.key, order, item) for item in own]
+        if following is None:
+            return Page(rows, None, unreadable)
+        back_to = datetime.fromisoformat(following.rpartition(".")[0])
+        return Page(rows, f"{_CANCELLED}{following}", unreadable, searched_back_to=back_to)
+
+    def _holders(self, actor: Actor, listing: Listing, after: str, limit: int, with_cancelled: bool) -> Page:
+        opportunity_id, now = listing.opportunity.id, self.clock()
         holds = self._patiently(lambda: self._store.holds(opportunity_id, after=after, limit=limit + 1))
         keys = list(holds)[:limit]
         orders, unreadable = self._orders(actor, keys)
@@ -211,6 +313,7 @@ class SellerLists:
             for key in keys
             if not holds[key].has_expired(now)
             for row in holder_rows(key, holds[key], known.get(key), opportunity_id)
+            if with_cancelled or row["spaces"]
         ]
         return Page(rows, str(keys[-1]) if len(holds) > limit else None, unreadable)
 

@@ -1,16 +1,19 @@
 """A Seller's actions on single bookings and proposals, and on the register of a session."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, timedelta, tzinfo
 
 from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.capacity import HoldState
-from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent
+from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, ProposalStatus
+from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk.acting import Acting, OnOrders
-from chalicelib.services.desk.belongings import is_named
+from chalicelib.services.desk.belongings import is_named, the_one
 from chalicelib.services.desk.differences import Differences, of_order
 from chalicelib.services.desk.refusals import NO_ACCESS, as_refusals
 from chalicelib.services.desk.rows import booking_details, proposal_row
@@ -20,7 +23,8 @@ from chalicelib.services.seller_actions import Choices, SellerActions
 from chalicelib.storage.store import Listing
 
 _HOLDS = 1000
-
+# People may come that much earlier, also on the day before a session soon after midnight.
+_BEFORE_START = timedelta(hours=2)
 
 _ANSWERS = {
     ProposalEvent.accept: (SellerActions.accept, "accepted"),
@@ -119,48 +123,73 @@ class SellerOrders:
         uuids: Sequence[str] = (),
         partner: str | None = None,
         item_ids: Collection[str] | None = None,
+        zone: tzinfo = UTC,
         dry_run: bool = False,
         on_step: Callable[[int], None] = lambda marked: None,
     ) -> Marked:
         """Record that attendees came, or did not (NOTIF-03): of the Orders named, or of all on the session.
 
-        Repeating it changes nothing, and a mark may be corrected. One that is refused does not stop the others.
+        Repeating it changes nothing, and a mark may be corrected. Of those named all are marked, or none: raises
+        NotFound or NotPossible for the first that cannot be. Of all, one that is refused does not stop the others.
+        Nothing is marked before the day of the session in `zone`.
         """
         listing, _ = self.acting.belongings.session(actor, session)
+        self._check_has_come(listing.opportunity, zone)
         keys = self._holders(listing)
         if uuids:
-            keys = self._chosen(keys, uuids, partner)
+            keys = self._chosen(actor, listing, keys, uuids, partner)
+        items = self._items_of(keys, listing.opportunity.id)
+        if item_ids is not None and (
+            unknown := sorted(set(item_ids) - {each for own in items.values() for each in own})
+        ):
+            raise NotFound("item of this booking", unknown[0])
         refused: dict[OrderKey, str] = {}
         marked = 0
-        for key in keys:
-            try:
-                marked += self._mark(key, listing.opportunity.id, event, item_ids, dry_run)
-            except NotPossible as error:
-                refused[key] = str(error)
-            on_step(marked)
+        for rehearses in (True, False) if uuids and not dry_run else (dry_run,):
+            marked = 0
+            for key, own in items.items():
+                chosen = [each for each in own if item_ids is None or each in item_ids]
+                try:
+                    marked += self._mark(key, event, chosen, rehearses)
+                except NotPossible as error:
+                    if uuids:
+                        raise NotPossible(f"{key.uuid}: {error} Nothing was marked.") from None
+                    refused[key] = str(error)
+                if rehearses is dry_run:
+                    on_step(marked)
         if marked and not dry_run:
             shown = self.acting.belongings.ids.shown(listing.opportunity.id)
             self.acting.note(actor, f"attendance recorded: {event}", opportunity=shown)
         return Marked(marked, refused)
 
-    def _mark(
-        self,
-        key: OrderKey,
-        opportunity_id: str,
-        event: ItemEvent,
-        item_ids: Collection[str] | None,
-        dry_run: bool,
-    ) -> int:
-        store = self.acting.belongings.store
-        order = self.acting.belongings.patiently(lambda: store.orders([key])).get(key)
-        if not isinstance(order, Order) or order.kind is not OrderKind.Order:
-            return 0
-        items = [each for each in items_on(order, opportunity_id) if item_ids is None or each in item_ids]
-        if not items:
+    def _check_has_come(self, opportunity: Opportunity, zone: tzinfo) -> None:
+        """Raises NotPossible before the day on which it starts; early in the day, before two hours before its start."""
+        if opportunity.starts_at is None:
+            return  # such as what is watched on demand
+        starts = opportunity.starts_at.astimezone(zone)
+        opens = min(starts.replace(hour=0, minute=0, second=0, microsecond=0), starts - _BEFORE_START)
+        if self.acting.actions.moment().now < opens:
+            raise NotPossible(
+                f"It is on {starts:%Y-%m-%d}, {starts:%H:%M}: who came can be recorded from that day on. "
+                "Nothing was marked."
+            )
+
+    def _mark(self, key: OrderKey, event: ItemEvent, item_ids: Sequence[str], dry_run: bool) -> int:
+        if not item_ids:
             return 0
         with as_refusals("It cannot be marked in this state."):
-            self.acting.on_orders(dry_run=dry_run).actions.record_attendance(key, event, item_ids=items)
+            self.acting.on_orders(dry_run=dry_run).actions.record_attendance(key, event, item_ids=item_ids)
         return 1
+
+    def _items_of(self, keys: Sequence[OrderKey], opportunity_id: str) -> dict[OrderKey, list[str]]:
+        """The items of the bookings on a session."""
+        store = self.acting.belongings.store
+        orders = self.acting.belongings.patiently(lambda: store.orders(keys)) if keys else {}
+        return {
+            key: items_on(order, opportunity_id)
+            for key in keys
+            if isinstance(order := orders.get(key), Order) and order.kind is OrderKind.Order
+        }
 
     def _holders(self, listing: Listing) -> list[OrderKey]:
         store, opportunity_id = self.acting.belongings.store, listing.opportunity.id
@@ -173,23 +202,29 @@ class SellerOrders:
             after = str(list(holds)[-1])
         return found
 
-    def _chosen(self, keys: Sequence[OrderKey], uuids: Sequence[str], partner: str | None) -> list[OrderKey]:
-        chosen: list[OrderKey] = []
-        for uuid in uuids:
-            fitting = [
-                key for key in keys if is_named(key, uuid.strip()) and partner in (None, key.partner_id)
-            ]
+    def _chosen(
+        self,
+        actor: Actor,
+        listing: Listing,
+        keys: Sequence[OrderKey],
+        uuids: Sequence[str],
+        partner: str | None,
+    ) -> list[OrderKey]:
+        """The keys of the bookings named, each once. Raises for the first that does not hold a place."""
+        chosen: dict[OrderKey, None] = {}
+        for uuid in map(str.strip, uuids):
+            fitting = [key for key in keys if is_named(key, uuid) and partner in (None, key.partner_id)]
             if not fitting:
-                raise NotFound("booking of this session", uuid)
-            if len({key.uuid for key in fitting}) > 1:
-                raise InvalidValue(f"Several UUIDs begin with {uuid}: write more of it.")
-            if len(fitting) > 1:
-                partners = ", ".join(key.partner_id for key in fitting)
-                raise NotUnique(
-                    f"Several booking partners have a booking {uuid} ({partners})", "booking partner"
-                )
-            chosen += fitting
-        return chosen
+                self._check_not_cancelled(actor, listing, uuid, partner)
+            chosen[the_one(fitting, uuid, "booking of this session")] = None
+        return list(chosen)
+
+    def _check_not_cancelled(self, actor: Actor, listing: Listing, uuid: str, partner: str | None) -> None:
+        """Raises NotPossible for a booking whose places on the session are cancelled."""
+        with suppress(NotFound, InvalidValue, NotUnique):
+            order = self.acting.belongings.booking(actor, uuid, partner)
+            if any(item.opportunity_id == listing.opportunity.id for item in order.items):
+                raise NotPossible(f"Booking {order.key.uuid} is cancelled: nothing was marked.")
 
     # --- proposals --------------------------------------------------------------------------
 
@@ -246,9 +281,9 @@ class SellerOrders:
         answer: Callable[[SellerActions], None],
     ) -> Json:
         now = as_of(order, self.acting.actions.moment().now)
-        status = now.proposal.status if now.proposal else "no longer a proposal"
+        status = now.proposal.status if now.proposal else None
         on = self.acting.on_orders(dry_run=dry_run)
-        with as_refusals(f"Proposal {order.key.uuid} is already {status}: nothing was changed."):
+        with as_refusals(f"Proposal {order.key.uuid} {_already(status)}: nothing was changed."):
             answer(on.actions)
         after = on.decided.get(order.key, order)
         changed = self._note(actor, f"proposal {what}", order, after, dry_run, "proposal")
@@ -296,6 +331,17 @@ class SellerOrders:
         if not concerned:
             raise NotPossible("These items are cancelled: nothing was changed.")
         return {item.id or "": (listing.opportunity.id, offer_id) for item in concerned}
+
+
+def _already(status: ProposalStatus | None) -> str:
+    match status:
+        case ProposalStatus.SellerAccepted:
+            return "is accepted already"
+        case ProposalStatus.SellerRejected:
+            return "is rejected already, or its time is over"
+        case ProposalStatus.CustomerRejected:
+            return "was withdrawn by its customer"
+    return "is no longer a proposal"
 
 
 def offer_of(listing: Listing, wanted: str | None, meant: Callable[[str], list[str]]) -> str:

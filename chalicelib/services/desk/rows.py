@@ -103,9 +103,11 @@ def item_row(item: OrderItem, ids: SellerIds) -> Json:
     return {
         "item": item.id,
         "session": ids.shown(item.opportunity_id or ""),
+        "short_session": ids.short(item.opportunity_id or "", opportunity.seller_id) if opportunity else "",
         "name": name_of(opportunity) if opportunity else "",
         "starts": opportunity.starts_at if opportunity else None,
         "offer": ids.shown(item.offer_id or ""),
+        "offer_name": str(item.offer.document.get("name") or "") if item.offer else "",
         "price": item.price.due if item.price else None,
         "status": item.status.value if item.status else None,
         "attendee": person(item.attendee),
@@ -137,7 +139,10 @@ def proposal_row(order: Order, ids: SellerIds) -> Json:
 
 
 def holder_rows(key: OrderKey, hold: Hold, order: Order | None, opportunity_id: str) -> Iterator[Json]:
-    """The rows of one Order in a register: a row for each place, or one for all that are only reserved."""
+    """The rows of one Order in a register: a row for each place, or one for all that are only reserved.
+
+    A place that was cancelled takes no spaces.
+    """
     if order is None or hold.state is not HoldState.booked:
         yield {
             "uuid": key.uuid,
@@ -152,18 +157,23 @@ def holder_rows(key: OrderKey, hold: Hold, order: Order | None, opportunity_id: 
         }
         return
     for item in order.items:
-        if item.holds_a_space and item.opportunity and item.opportunity.id == opportunity_id:
-            yield {
-                "uuid": key.uuid,
-                "partner": key.partner_id,
-                "item": item.id,
-                "spaces": 1,
-                "name": person(item.attendee) or customer_of(order),
-                "customer": customer_of(order),
-                "status": item.status.value if item.status else "",
-                "code": ", ".join(str(code.get("description") or "") for code in item.access_codes),
-                "until": None,
-            }
+        if item.opportunity and item.opportunity.id == opportunity_id:
+            yield place_row(key, order, item)
+
+
+def place_row(key: OrderKey, order: Order, item: OrderItem) -> Json:
+    """One place in a register."""
+    return {
+        "uuid": key.uuid,
+        "partner": key.partner_id,
+        "item": item.id,
+        "spaces": int(item.holds_a_space),
+        "name": person(item.attendee) or customer_of(order),
+        "customer": customer_of(order),
+        "status": item.status.value if item.status else "",
+        "code": ", ".join(str(code.get("description") or "") for code in item.access_codes),
+        "until": None,
+    }
 
 
 def name_of(opportunity: Opportunity) -> str:

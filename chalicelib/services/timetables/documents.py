@@ -16,6 +16,9 @@ from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import kind_of, read_opportunity
 from chalicelib.wire.unreadable import Cause, Unreadable
 
+# The sources of what timetables publish begin with this.
+TIMETABLES = "timetable#"
+
 # What a Seller changes with a session itself, and not with its series.
 _TIMES = ("startDate", "endDate", "duration", "eventStatus", "previousStartDate")
 _PLACE = ("name", "location")
@@ -23,7 +26,7 @@ _PLACE = ("name", "location")
 
 def source_of(seller_id: str) -> str:
     """The source of everything that the Seller's timetable publishes; no other source may change it."""
-    return f"timetable#{seller_id}"
+    return f"{TIMETABLES}{seller_id}"
 
 
 def parent_document(

@@ -247,7 +247,7 @@ def test_attendance_is_recorded_and_corrected_and_protects_from_cancellation(
     world: World, desk: Administration, actor: Actor
 ) -> None:
     """NOTIF-03, CANCEL-08."""
-    yoga = world.session(spaces=9)
+    yoga = world.session(spaces=9, starts_in=timedelta(hours=1))
     first, second = booked(world, yoga, 1), booked(world, yoga, 2)
     assert desk.seller_orders.mark(actor, yoga.id, ItemEvent.attends).orders == 2
     desk.seller_orders.mark(actor, yoga.id, ItemEvent.is_absent, uuids=[second])

@@ -136,8 +136,10 @@ def test_short_ids_name_sessions_and_orders_of_the_seller_alone(
         desk.seller_lists.booking(actor, UUID)
     desk.seller_orders.cancel(actor, first)
     assert desk.seller_lists.booking(actor, first)["uuid"] == first
+    with pytest.raises(InvalidValue, match=f"Several UUIDs begin with 3 .*{first}, {second}"):
+        desk.seller_lists.booking(actor, "3")
     with pytest.raises(NotFound):
-        desk.seller_lists.booking(actor, UUID[:7])
+        desk.seller_lists.booking(actor, "")
     with pytest.raises(NotFound):
         desk.seller_lists.booking(desk.actor("2"), UUID)
     with pytest.raises(NotFound):
