@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.domain.bookability import Reason
-from chalicelib.importing.bookability import NotBookable
+from chalicelib.importing.bookability import Lack, NotBookable
 from chalicelib.wire.unreadable import Cause
 
-NO_OFFER = "Publish `offers` with a `price` for it or its series or facility, or set [[opportunity.offers]] in --defaults."
+_NO_OFFER = "Publish `offers` with a `price` for it or its series or facility, or set [[opportunity.offers]] in --defaults."
 SELLER_GAPS = 'Publish them with the organizer, or set them in [seller] or [sellers."ID"] of --defaults.'
-SELLER_DETAILS = (
+_SELLER_DETAILS = (
     "Publish `name` and `address` (PostalAddress) with the organizer, or set them in [seller] or"
     ' [sellers."ID"] of --defaults.'
 )
+
+FOR_LACK: Mapping[Lack, str] = {
+    Lack.offer: _NO_OFFER,
+    Lack.seller_details: _SELLER_DETAILS,
+    Lack.spaces: (
+        'Publish the spaces left as a number from 0 to the capacity. With counter = "ours" do so before the first'
+        " import: later numbers do not count."
+    ),
+}
 
 FOR_REASON: Mapping[Reason, str] = {
     Reason.seller_forbids: (
@@ -65,7 +74,10 @@ FOR_CAUSE: Mapping[Cause, str] = {
     Cause.kind: "Publish each item in the feed of its type, with its `@type`.",
     Cause.id: "Publish an `@id` for it: a URL of up to 1000 bytes that no other item has, and that never changes.",
     Cause.parent: "Publish what it belongs to in its feed first, and keep it there as long as this.",
-    Cause.seller: "Publish an `organizer` or `provider` with it, its series or its facility.",
+    Cause.seller: (
+        "Publish one `organizer` or `provider` with it, its series or its facility; or, where all items that name none"
+        " are of one Seller, set its id and name and for_items_without_seller = true in [seller] of --defaults."
+    ),
     Cause.seller_id: (
         "Publish an `@id`, a URL, with the organizer; for one Seller without one, set id and name in [seller] of"
         " --defaults."
@@ -97,6 +109,4 @@ def advice_for(each: NotBookable) -> str:
     """What to do about something that cannot be booked."""
     if each.barrier is not None:
         return FOR_REASON[each.barrier.reason]
-    if each.of_seller:
-        return SELLER_DETAILS
-    return NO_OFFER
+    return FOR_LACK[each.lack]

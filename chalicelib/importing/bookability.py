@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.parties import Seller
+from chalicelib.wire.reading import why_full
 
 if TYPE_CHECKING:
     from chalicelib.importing.documents import Documents
+
+
+class Lack(Enum):
+    """What is missing where no barrier prevents a booking."""
+
+    offer = auto()  # it has no Offer at all
+    seller_details = auto()  # of its Seller, which each answer must show
+    spaces = auto()  # its number of spaces cannot be right, and counts as 0
 
 
 @dataclass(frozen=True)
 class NotBookable:
     """An Opportunity or an Offer that is imported, but cannot be booked as its source publishes it.
 
-    `offer_id` is empty if it is the whole Opportunity: no Offer of it can be booked. `barrier` is None if it has
-    no Offer at all, or if details of its Seller are missing (`of_seller`).
+    `offer_id` is empty if it is the whole Opportunity: no Offer of it can be booked. The cause is the `barrier`, or
+    else what it lacks.
     """
 
     kind: str
@@ -27,7 +37,7 @@ class NotBookable:
     text: str
     barrier: Barrier | None = None
     offer_id: str = ""
-    of_seller: bool = False
+    lack: Lack = Lack.offer
 
 
 def why_not_bookable(opportunity: Opportunity) -> tuple[Barrier | None, ...]:
@@ -55,6 +65,8 @@ def own_reasons(opportunity: Opportunity) -> Iterator[NotBookable]:
         yield NotBookable(kind, opportunity.id, text, each)
     if barriers:
         return
+    if full := why_full(opportunity.document, opportunity.type):
+        yield NotBookable(kind, opportunity.id, full, lack=Lack.spaces)
     for offer in opportunity.offers:
         for each in offer.barriers:
             yield NotBookable(kind, opportunity.id, each.text, each, offer.id)
@@ -75,7 +87,7 @@ def not_bookable(
         forbidden = _why_forbidden(seller)
         text = forbidden.text if forbidden else str(seller.why_no_bookings)
         for each in children.summaries("seller = ? AND is_off = 0", seller_id):
-            yield NotBookable(each.kind, each.id, text, forbidden, of_seller=True)
+            yield NotBookable(each.kind, each.id, text, forbidden, lack=Lack.seller_details)
     for seller_id, reason in own:
         if seller_id not in closed and seller_id in sellers:
             yield reason

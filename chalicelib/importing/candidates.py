@@ -29,7 +29,7 @@ from chalicelib.storage import codec
 from chalicelib.wire.documents import objects, read_document, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.links import is_identifier
-from chalicelib.wire.reading import MAX_SPACES
+from chalicelib.wire.reading import MAX_SPACES, why_full
 from chalicelib.wire.sellers import SELLER_TERMS
 from chalicelib.wire.unreadable import Cause, Unreadable
 
@@ -131,9 +131,16 @@ class Candidates:
         self._units = spool.table("unit TEXT, facility TEXT, PRIMARY KEY (unit, facility)")
         self._embedded: SpooledList[_Embedded] = SpooledList(spool)
 
-    def read(self, harvest: Harvest, defaults: Defaults, lose: Lose) -> None:
-        """Read all items; `lose` is called for each that is not a candidate."""
+    def read(
+        self,
+        harvest: Harvest,
+        defaults: Defaults,
+        lose: Lose,
+        on_item: Callable[[Candidate], None] = lambda candidate: None,
+    ) -> None:
+        """Read all items; `lose` is called for each that is not a candidate, and `on_item` for each that is one."""
         for candidate in _of_feeds(harvest, defaults, lose):
+            on_item(candidate)
             embedded = list(_taken_out(candidate))
             if self._add(candidate, lose):
                 self._embedded.extend(embedded)
@@ -219,6 +226,11 @@ class Candidates:
         found = self._find("count(*)", "held_by = ? AND role = 'child' AND silent = 1", holder_id)
         return int(found[0]) if found else 0
 
+    def count(self, role: str) -> int:
+        """How many there are of a role: `parent`, `unit`, `child` or `ancestor`."""
+        found = self._find("count(*)", "role = ?", role)
+        return int(found[0])
+
     def has_children(self, holder_id: str) -> bool:
         return self._find("1", "held_by = ? AND role = 'child'", holder_id) is not None
 
@@ -254,7 +266,7 @@ class Candidates:
                 candidate.is_embedded,
                 packed(candidate.order),
                 packed(document),
-                digest_of(str(candidate.is_embedded), _text_without_spaces(document))
+                digest_of(str(candidate.is_embedded), _text_without_spaces(document, candidate.kind))
                 if candidate.kind in CHILDREN
                 else None,
             ),
@@ -267,13 +279,18 @@ class Candidates:
         return bool(written)
 
 
-def _text_without_spaces(document: Json) -> str:
-    """The text of a document, with a mark instead of a number of spaces, for which our counter applies."""
+def _text_without_spaces(document: Json, kind: str) -> str:
+    """The text of a document, with a mark instead of a number of spaces, for which our counter applies.
+
+    A number that cannot be right stays, because the report says so.
+    """
     marked = {
         term: "a number"
         for term in SPACES_TERMS.intersection(document)
         if type(document[term]) is int and document[term] <= MAX_SPACES
     }
+    if marked and why_full(document, OpportunityType(kind)) is not None:
+        marked = {}
     return codec.canonical({**document, **marked}).decode()
 
 

@@ -14,14 +14,21 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
 from chalicelib.domain.source_counts import CounterMode
-from chalicelib.wire.documents import member
+from chalicelib.wire.documents import levels, member, types_of
 from chalicelib.wire.jsonld import read_amount
 from chalicelib.wire.sellers import SELLER_TERMS
 
-_NESTED = ("superEvent", "facilityUse", "aggregateFacilityUse", "individualFacilityUse", "subEvent", "event")
+NESTED_TERMS = (
+    "superEvent",
+    "facilityUse",
+    "aggregateFacilityUse",
+    "individualFacilityUse",
+    "subEvent",
+    "event",
+)
 _OTHER_NAMES = {"openBookingPrepayment": "prepayment", "openBookingInAdvance": "advanceBooking"}
 
 
@@ -43,6 +50,8 @@ class Defaults:
     """The defaults of one source. `sellers` has what applies to one Seller, by its id; `seller` to all of them."""
 
     seller: Json = field(default_factory=dict)
+    seller_for_all: bool = False
+    """Whether `seller`, which then has an id and a name, is the Seller of all items that name none."""
     sellers: Mapping[str, Json] = field(default_factory=dict)
     access_methods: tuple[AccessMethod, ...] = ()
     shared_sellers: frozenset[str] = frozenset()
@@ -91,7 +100,7 @@ class Defaults:
                 changed[term] = self._with_seller(document[term])
         if "offers" in document and isinstance(document["offers"], list):
             changed["offers"] = [self._with_offer(each) for each in document["offers"]]
-        for term in _NESTED:
+        for term in NESTED_TERMS:
             inner = document.get(term)
             if isinstance(inner, dict):
                 changed[term] = self.complete(inner)
@@ -101,6 +110,19 @@ class Defaults:
             if term in document and "T" in str(document[term]):  # a series may state days only
                 changed[term] = self._with_zone(document[term])
         return {**document, **changed} if changed else document
+
+    def with_seller(self, document: Json) -> Json:
+        """The document with the Seller for all, if there is one and neither it nor what it inherits from names a Seller."""
+        if not self.seller_for_all:
+            return document
+        if any(level.get(term) is not None for level in levels(document) for term in SELLER_TERMS):
+            return document
+        types = set(types_of(document))
+        families = (
+            traits.family for kind, traits in OPPORTUNITY_TYPES.items() if {kind, traits.units} & types
+        )
+        term = next((family.seller_term for family in families), SELLER_TERMS[0])
+        return {**document, term: {"@type": "Organization", **self.seller}}
 
     def completed_opportunity(self, document: Json, kind: OpportunityType, *, has_offers: bool) -> Json:
         """The document of an Opportunity with the spaces and Offers that are not stated for it."""

@@ -20,6 +20,7 @@ from chalicelib.wire.links import is_identifier
 from chalicelib.wire.reading_offers import duration
 
 _SELLER_TEXTS = ("name", "legalName", "email", "telephone", "url", "vatID")
+_FOR_ALL = "for_items_without_seller"
 _ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
 _STATUSES = ("Required", "Optional", "Unavailable")
 _ATTENDEE_TERMS = ("givenName", "familyName", "email", "telephone", "gender", "dateOfBirth", "address")
@@ -88,6 +89,7 @@ class _File:
         rate = self._raw.get("vat_rate")
         return Defaults(
             seller=_any_seller(_table(self._raw, "seller")),
+            seller_for_all=_flag(_table(self._raw, "seller"), _FOR_ALL, "[seller]"),
             sellers={
                 seller_id: _seller(_table(sellers, seller_id), f'[sellers."{seller_id}"]', ("shared",))
                 for seller_id in sellers
@@ -143,8 +145,10 @@ class _File:
 
 
 def _any_seller(raw: Json) -> Json:
-    found = _seller(raw, "[seller]", ("id",))
+    found = _seller(raw, "[seller]", ("id", _FOR_ALL))
     if "id" not in raw:
+        if raw.get(_FOR_ALL):
+            raise DefaultsError(f"[seller] {_FOR_ALL} needs the id and the name of that Seller.")
         return found
     if not isinstance(raw["id"], str) or not is_identifier(raw["id"]) or "name" not in found:
         raise DefaultsError("[seller] id must be a URL, and needs the name of the Seller that has no @id.")

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # One BatchGetItem takes 100 keys, and an Opportunity has two rows.
 BATCH = 50
+# Between two signs of progress.
+_COMPARED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def look_for_gone(
     now: datetime,
     *,
     settle_children: bool = True,
+    on_compared: Callable[[int], None] = lambda done: None,
 ) -> GoneItems:
     """Compare what was read with what is `stored` of the source, before anything is written.
 
@@ -107,7 +110,9 @@ def look_for_gone(
     sellers = ChainMap(dict(new_sellers), old_sellers)
     gone = GoneItems(intake.spool)
     unread: dict[str, str] = {}
-    for listing in stored:
+    for done, listing in enumerate(stored, 1):
+        if done % _COMPARED_AT_ONCE == 0:
+            on_compared(done)
         opportunity = listing.opportunity
         if opportunity.seller_id not in old_sellers:
             seller = patiently(retry, lambda o=opportunity: inventory.store.seller(o.seller_id))  # type: ignore[misc]

@@ -7,7 +7,7 @@ the children of each together, so that few documents are in memory. Does not use
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,7 @@ from chalicelib.domain.identifiers import BASE
 from chalicelib.domain.limits import MAX_ID_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
-from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate, missing_details
+from chalicelib.domain.parties import Json, Seller, TaxMode, TaxRate
 from chalicelib.importing.bookability import NotBookable, own_reasons
 from chalicelib.importing.candidates import (
     CHILDREN,
@@ -33,8 +33,10 @@ from chalicelib.importing.catalogue import is_described, with_ancestors
 from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.documents import Documents
 from chalicelib.importing.harvest import Harvest
+from chalicelib.importing.seller_details import Order, SellerDetails, SellerGap
 from chalicelib.importing.spool import Spool, SpooledList, SpooledMap
 from chalicelib.importing.stored import Stored, digest_of, digest_of_terms
+from chalicelib.importing.unmatched import NamesInUse, Unmatched, categories
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
 from chalicelib.wire.documents import levels, objects, types_of
@@ -47,9 +49,11 @@ from chalicelib.wire.unreadable import Cause, Unreadable
 # Parents with what their children share of them; children are read parent by parent.
 _HOLDERS_IN_MEMORY = 64
 
-# What each answer must show of a Seller (MODEL-01, MODEL-02).
-_SELLER_TERMS = ("name", "legalName", "address")
-_ADDRESS_TERMS = ("streetAddress", "addressLocality", "addressRegion", "postalCode", "addressCountry")
+# Items between two signs of progress.
+_ITEMS_AT_ONCE = 200
+
+OnItems = Callable[[str, int, int], None]
+"""Called with what is done with the items, how many are done, and of how many."""
 
 # What reading a malformed document may raise, such as one with a string where an object is expected.
 _WRONG_SHAPE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
@@ -63,14 +67,6 @@ class LeftOut:
     id: str
     reason: str
     cause: Cause = Cause.other
-
-
-@dataclass(frozen=True)
-class SellerGap:
-    """A Seller without some details that answers must show."""
-
-    seller_id: str
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +91,8 @@ class Intake:
     children: Documents
     sellers: tuple[Seller, ...]
     seller_gaps: tuple[SellerGap, ...]
+    unmatched: tuple[Unmatched, ...]
+    """Entries of the defaults that name what the source does not have. Empty if a feed could not be read."""
     left_out: SpooledList[LeftOut]
     not_bookable: SpooledList[tuple[str, NotBookable]]
     """Why children cannot be booked, whatever their Seller is, with its id."""
@@ -113,13 +111,14 @@ def read_harvest(
     terms: Terms,
     spool: Spool | None = None,
     stored: Stored | None = None,
+    on_items: OnItems = lambda what, done, total: None,
 ) -> Intake:
     """Convert all items of the harvest: each is imported, or left out with a reason.
 
     Children that are `stored` as they would be read now are not read again. Raises DefaultsError if the defaults
     contradict the source.
     """
-    return _Reading(source, terms, spool or Spool(), stored).read(harvest)
+    return _Reading(source, terms, spool or Spool(), stored, on_items).read(harvest)
 
 
 @dataclass(frozen=True)
@@ -132,10 +131,15 @@ class Lost:
 
 @dataclass
 class _Holder:
-    """A document that children inherit from, with all that it inherits itself, and what children share of it."""
+    """A document that children inherit from, with all that it inherits itself, and what children share of it.
+
+    `order` is that of the item that the document is from; `is_noted`: what it says of its Seller is noted.
+    """
 
     parent: Parent
+    order: Order
     lost: Lost | None = None
+    is_noted: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -149,8 +153,11 @@ class _Holder:
 
 
 class _Reading:
-    def __init__(self, source: str, terms: Terms, spool: Spool, stored: Stored | None) -> None:
+    def __init__(
+        self, source: str, terms: Terms, spool: Spool, stored: Stored | None, on_items: OnItems
+    ) -> None:
         self._source = source
+        self._on_items = on_items
         self._stored = stored
         self._terms = terms
         self._spool = spool
@@ -162,15 +169,15 @@ class _Reading:
         self._lost: SpooledMap[Lost] = SpooledMap(spool)
         self._unread_types: frozenset[str] = frozenset()
         self._tax_modes: dict[str, str] = {}
-        # By Seller: the one of its descriptions that is taken, with its place in the order of preference.
-        self._organizers: dict[str, tuple[tuple[int, str], Json]] = {}
+        self._details = SellerDetails(self._defaults)
         self._holders: OrderedDict[str, _Holder | None] = OrderedDict()
         # The documents are kept with them, so that no other can get the same identity.
-        self._read_sellers: OrderedDict[int, tuple[Json, Seller, int]] = OrderedDict()
+        self._read_sellers: OrderedDict[int, tuple[Json, Seller]] = OrderedDict()
 
     def read(self, harvest: Harvest) -> Intake:
         self._unread_types = frozenset(failed.kind for failed in harvest.failed)
-        self._found.read(harvest, self._defaults, self._refuse)
+        names = NamesInUse(self._defaults)
+        self._read_candidates(harvest, names)
         self._found.merge_units(lambda candidate, reason: self._lose(candidate, reason, Cause.parent))
         self._tax_modes = self._agreed_tax_modes()
         parents, children = Documents(self._spool, self._source), Documents(self._spool, self._source)
@@ -190,9 +197,11 @@ class _Reading:
             elif candidate.kind not in WHOLES:
                 take_child(document)
         self._holders.clear()  # some of them are lost now
-        not_read_again = 0
+        not_read_again, number = 0, self._found.count("child")
         sub_events: dict[str, list[str]] = {}
-        for child in self._found.undecoded_children():
+        for done, child in enumerate(self._found.undecoded_children()):
+            if done % _ITEMS_AT_ONCE == 0:
+                self._on_items("Checking sessions and slots", done, number)
             basis = self._basis(child)
             if kept := self._stored.if_made_of(child.id, basis) if self._stored and basis else None:
                 not_read_again += 1
@@ -212,8 +221,25 @@ class _Reading:
                 )
                 if whole is not None:
                     take_child(whole)
-        sellers, gaps = self._sellers()
-        return Intake(parents, children, sellers, gaps, self._left_out, reasons, self._spool, not_read_again)
+        self._on_items("Checking sessions and slots", number, number)
+        sellers, gaps = self._details.sellers(self._terms.tax_rate)
+        unmatched = () if harvest.failed else tuple(names.unmatched())
+        return Intake(
+            parents, children, sellers, gaps, unmatched, self._left_out, reasons, self._spool, not_read_again
+        )
+
+    def _read_candidates(self, harvest: Harvest, names: NamesInUse) -> None:
+        total, done = sum(feed.published for feed in harvest.feeds), 0
+
+        def on_item(candidate: Candidate) -> None:
+            nonlocal done
+            names.see(candidate.document)
+            done += 1
+            if done % _ITEMS_AT_ONCE == 0:
+                self._on_items("Sorting items", done, total)
+
+        self._found.read(harvest, self._defaults, self._refuse, on_item)
+        self._on_items("Sorting items", total, total)
 
     def _refuse(self, kind: str, item_id: str, reason: str, cause: Cause = Cause.other) -> None:
         self._left_out.append(LeftOut(kind, item_id, reason[:300], cause))
@@ -234,30 +260,32 @@ class _Reading:
         return replace(candidate, document=self._with_ancestors(candidate.document))
 
     def _with_ancestors(self, document: Json) -> Json:
-        return with_ancestors(document, self._found.ancestor)
+        return self._defaults.with_seller(with_ancestors(document, self._found.ancestor))
 
     def _holder(self, holder_id: str) -> _Holder | None:
         """The parent, or the unit of a facility, with this id."""
         if holder_id in self._holders:
             self._holders.move_to_end(holder_id)
             return self._holders[holder_id]
-        document = self._holding(holder_id)
+        document, order = self._holding(holder_id)
         lost = self._lost.get(holder_id)
-        holder = None if document is None and lost is None else _Holder(Parent(document or {}), lost)
+        holder = None if document is None and lost is None else _Holder(Parent(document or {}), order, lost)
         self._holders[holder_id] = holder
         if len(self._holders) > _HOLDERS_IN_MEMORY:
             self._holders.popitem(last=False)
         return holder
 
-    def _holding(self, holder_id: str) -> Json | None:
+    def _holding(self, holder_id: str) -> tuple[Json | None, Order]:
+        """The document of a holder, and the order of the item that it is from."""
         found = self._found.get(holder_id)
         if found is not None and found.kind in PARENTS:
-            return self._with_ancestors(found.document)
+            return self._with_ancestors(found.document), found.order
         for facility in self._found.facilities_of(holder_id):
             for unit in objects(facility.document.get("individualFacilityUse")):
                 if unit.get("@id") == holder_id:
-                    return {**unit, "aggregateFacilityUse": self._with_ancestors(facility.document)}
-        return None
+                    whole = self._with_ancestors(facility.document)
+                    return {**unit, "aggregateFacilityUse": whole}, facility.order
+        return None, (0, "", "")
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -328,8 +356,9 @@ class _Reading:
             organizer, seller = holder.parent.organizer, holder.parent.seller
         except (Unreadable, *_WRONG_SHAPE):
             return None
-        self._rank(seller.id, organizer, child.held_by)
-        agreed = str(self._tax_modes.get(seller.id))
+        agreed = self._tax_modes.get(seller.id, seller.tax_mode)
+        if seller.tax_mode == agreed:
+            self._note(seller.id, organizer, holder, child.held_by)
         return digest_of(child.digest, holder.whole_digest, self._terms_digest, agreed)
 
     def _lose(self, candidate: Candidate, reason: str, cause: Cause) -> None:
@@ -345,6 +374,8 @@ class _Reading:
         """What the candidate is with all that it inherits, and from whom."""
         defaults, kind = self._defaults, OpportunityType(candidate.kind)
         holder = self._parent_of(candidate)
+        if holder is None:
+            candidate = replace(candidate, document=defaults.with_seller(candidate.document))
         parent = holder.parent if holder else None
         sources = [candidate.document, *parent.levels] if parent else list(levels(candidate.document))
         document = defaults.completed_opportunity(
@@ -365,32 +396,29 @@ class _Reading:
         is_ours = seller_id.startswith(BASE) or (own_url and seller_id.startswith(f"{own_url}/"))
         if is_ours or len(seller_id.encode()) > MAX_ID_BYTES:
             raise _Refused("the @id of its organizer or provider cannot be used here", Cause.seller_id)
-        tax_mode = self._seller_in(organizer)[0].tax_mode
+        tax_mode = self._seller_in(organizer).tax_mode
         if tax_mode != self._tax_modes.get(seller_id, tax_mode):  # TAX-04
             raise _Refused(
                 "its organizer or provider states another taxMode than with most of its items", Cause.tax_mode
             )
-        stated_by = candidate.id if candidate.states_seller else candidate.held_by
-        self._rank(seller_id, organizer, stated_by or candidate.id)
+        if candidate.states_seller or holder is None:
+            self._details.note(seller_id, organizer, candidate.order, candidate.id)
+        else:
+            self._note(seller_id, organizer, holder, candidate.held_by or candidate.id)
         return published, holder
 
-    def _rank(self, seller_id: str, organizer: Json, stated_by: str) -> None:
-        """Note what a document states of a Seller.
+    def _note(self, seller_id: str, organizer: Json, holder: _Holder, item_id: str) -> None:
+        """Note what a document says of the Seller of its children, once for all of them."""
+        if not holder.is_noted:
+            self._details.note(seller_id, organizer, holder.order, item_id)
+            holder.is_noted = True
 
-        Documents of one Seller may show different details. The choice must not depend on the order of the feeds, or on
-        what is read again, or the Seller would change with every import.
-        """
-        rank = self._seller_in(organizer)[1], stated_by
-        if seller_id not in self._organizers or rank < self._organizers[seller_id][0]:
-            self._organizers[seller_id] = rank, organizer
-
-    def _seller_in(self, organizer: Json) -> tuple[Seller, int]:
-        """The Seller, and how many details that answers must show are missing."""
+    def _seller_in(self, organizer: Json) -> Seller:
         if id(organizer) not in self._read_sellers:
-            self._read_sellers[id(organizer)] = organizer, seller_in(organizer), len(_missing(organizer))
+            self._read_sellers[id(organizer)] = organizer, seller_in(organizer)
             if len(self._read_sellers) > _HOLDERS_IN_MEMORY:
                 self._read_sellers.popitem(last=False)
-        return self._read_sellers[id(organizer)][1:]
+        return self._read_sellers[id(organizer)][1]
 
     def _with_details(self, published: Published, sources: list[Json]) -> Published:
         """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
@@ -402,10 +430,9 @@ class _Reading:
         form = opportunity.intake_form if "OpenBookingIntakeForm" in required else ()
         offers = opportunity.offers
         if self._defaults.tax_rules:
-            categories = [category for source in sources for category in _categories(source)]
+            named = [category for source in sources for category in categories(source)]
             offers = tuple(
-                replace(offer, tax_rate=self._defaults.tax_for(offer.document, categories))
-                for offer in offers
+                replace(offer, tax_rate=self._defaults.tax_for(offer.document, named)) for offer in offers
             )
         opportunity = replace(opportunity, offers=offers, attendee_details_required=details, intake_form=form)
         return replace(published, opportunity=opportunity)
@@ -426,7 +453,7 @@ class _Reading:
             return holder
         series = self._found.ancestor(parent_id) if parent_id and traits.may_stand_alone else None
         if series is not None:  # an Event may belong to an EventSeries directly
-            return _Holder(Parent(self._with_ancestors(series)))
+            return _Holder(Parent(self._with_ancestors(series)), candidate.order)
         if not isinstance(value, dict) or not is_described(value):
             unread = self._unread_types.intersection(_parent_types(traits.parents))
             if unread:
@@ -438,7 +465,9 @@ class _Reading:
             facility = self._holder(facility_id) if facility_id else None
             if facility is None or facility.lost is not None:
                 raise _Refused(orphan("aggregateFacilityUse", facility_id), Cause.parent)
-        return _Holder(Parent(with_ancestors(value, self._known)))
+        return _Holder(
+            Parent(self._defaults.with_seller(with_ancestors(value, self._known))), candidate.order
+        )
 
     def _known(self, document_id: str) -> Json | None:
         holder = self._holder(document_id) if document_id else None
@@ -452,7 +481,7 @@ class _Reading:
 
         def vote(document: Json, number: int) -> None:
             try:
-                seller, _ = self._seller_in(seller_document(levels(document)))
+                seller = self._seller_in(seller_document(levels(self._defaults.with_seller(document))))
             except (Unreadable, *_WRONG_SHAPE):
                 return  # reported when the item is read
             votes.setdefault(seller.id, Counter())[seller.tax_mode] += number
@@ -471,26 +500,6 @@ class _Reading:
             seller_id: max(modes, key=lambda mode: (counted[mode], mode))
             for seller_id, counted in votes.items()
         }
-
-    def _sellers(self) -> tuple[tuple[Seller, ...], tuple[SellerGap, ...]]:
-        sellers, gaps = [], []
-        for seller_id, (_, organizer) in sorted(self._organizers.items()):
-            own = {
-                term: value
-                for term, value in self._defaults.sellers.get(seller_id, {}).items()
-                if term not in ("taxMode", "isOpenBookingAllowed")
-            }
-            document = {**organizer, **own}
-            missing = _missing(document)
-            if "name" in document:
-                # Answers must show it; for most operators it is the same as the name.
-                document.setdefault("legalName", document["name"])
-            rate = self._defaults.tax_rate or self._terms.tax_rate
-            seller = seller_in(document, rate)
-            sellers.append(replace(seller, access_methods=self._defaults.access_methods))
-            if missing:
-                gaps.append(SellerGap(seller_id, missing))
-        return tuple(sellers), tuple(gaps)
 
 
 def _unread_feeds(kinds: Iterable[str]) -> str:
@@ -532,22 +541,3 @@ def _parent_types(kinds: Iterable[OpportunityType]) -> Iterator[str]:
         yield kind.value
         if kind.traits.units:
             yield kind.traits.units
-
-
-def _categories(document: Json) -> Iterator[str]:
-    for term in ("category", "activity", "facilityType"):
-        for each in document.get(term) or ():
-            name = each.get("prefLabel") if isinstance(each, dict) else each
-            if isinstance(name, str):
-                yield name
-
-
-def _missing(seller: Json) -> tuple[str, ...]:
-    """The details that answers must show of a Seller and that are missing."""
-    address = seller.get("address")
-    missing = [term for term in _SELLER_TERMS if not seller.get(term)]
-    if "address" not in missing and "address" in missing_details(seller):
-        missing.append("address")
-    elif isinstance(address, dict):
-        missing += [f"address.{term}" for term in _ADDRESS_TERMS if not address.get(term)]
-    return tuple(missing)

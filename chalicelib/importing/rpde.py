@@ -6,6 +6,7 @@ All feeds are read before anything is written, so that an unreadable feed change
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from chalicelib.domain.opportunity_types import EVENTS, OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import Json
@@ -36,7 +37,10 @@ from chalicelib.storage.retry import RetryPolicy
 from chalicelib.wire.documents import member, read_document
 
 Show = Callable[[str, int, int | None], None]
-"""Called with the current step, how much of it is done, and the total, if it is known."""
+"""Called with the current step, how much of it is done, and the total, if it is known; at least every few seconds."""
+
+# Seconds; shorter pauses are not mentioned.
+_SHOWN_PAUSE = 4.0
 
 _FIXED_SELLER_TERMS = {"@id", "id"}
 _TAX_MODES = frozenset({"TaxGross", "TaxNet"})
@@ -102,6 +106,10 @@ def import_rpde(
     def on_page(feed: Feed) -> None:
         show(f"Reading {feed.kind}", len(feed.items), None)
 
+    def on_wait(why: str, seconds: float) -> None:
+        if seconds >= _SHOWN_PAUSE:
+            show(f"{why}: trying again in {seconds:.0f} s", 0, None)
+
     def on_progress(done: int, total: int) -> None:
         show("Updating the inventory", done, total)
         if done < total and not has_time():
@@ -110,15 +118,18 @@ def import_rpde(
     try:
         spool = Spool()
         with closing(web()) as site_pages:
+            site_pages.on_wait = on_wait
             site = read_site(site_pages, options.url)
             harvested = harvest(
                 site_pages, site, on_page, spool, log=log, last_pages=last_pages, has_time=has_time
             )
             terms = Terms(vat(options.vat_rate), options.seller_details, options.own_url, options.defaults)
-            stored = read_stored(inventory, source, retry, spool)
+            stored = read_stored(
+                inventory, source, retry, spool, lambda done: show("Reading the inventory", done, None)
+            )
             # Where the source's numbers of spaces count, those of unchanged items are needed, too.
             is_ours = options.defaults.counter is CounterMode.ours
-            intake = read_harvest(harvested, source, terms, spool, stored if is_ours else None)
+            intake = read_harvest(harvested, source, terms, spool, stored if is_ours else None, show)
             changes = update_inventory(
                 inventory,
                 intake,
@@ -133,6 +144,7 @@ def import_rpde(
                 counting=Counting(options.defaults.counter, options.defaults.known_after),
                 dry_run=options.is_dry_run,
                 on_progress=on_progress,
+                on_compared=lambda done: show("Comparing with the inventory", done, None),
             )
     except (SiteError, DefaultsError) as error:
         raise ImportRefused(f"{error} Nothing was changed.") from None
@@ -204,6 +216,21 @@ def source_name(url: str) -> str:
     if parts.scheme.lower() not in ("http", "https") or not host:
         raise ImportRefused(f"{url} is not an http or https URL.")
     return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
+
+
+def is_same_site(url: str, other: str) -> bool:
+    """Whether two URLs are those of one site, in whatever spelling: by http or https, with or without the usual port."""
+    return _site(url) == _site(other)
+
+
+def _site(url: str) -> tuple[str, str, str]:
+    parts = urlsplit(source_name(url))
+    host, _, port = (
+        parts.netloc.rpartition(":") if re.search(r":\d*$", parts.netloc) else (parts.netloc, "", "")
+    )
+    is_usual = port in ("", "80", "443")
+    path = quote(unquote(parts.path), safe="/") if parts.path else ""
+    return host.rstrip(".") + ("" if is_usual else f":{port}"), re.sub("/+", "/", path), parts.query
 
 
 def read_rate(text: str) -> Decimal:

@@ -24,10 +24,12 @@ from chalicelib.importing.rpde import (
     ImportRefused,
     Show,
     import_rpde,
+    is_same_site,
     read_defaults_text,
     read_rate,
     source_name,
 )
+from chalicelib.importing.run_reports import RunReport, report_of
 from chalicelib.importing.web import SiteError, Web
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Step
@@ -41,8 +43,10 @@ KIND = IMPORT
 # A site may remove deleted items from its feeds after seven days (RPDE 1.0): a reading that continues from its position
 # must be complete again before that.
 COMPLETE_EVERY = timedelta(days=6)
-# How long a run holds its source without a sign of life.
+# How long a run holds its source without a sign of life. It gives one whenever it shows its progress, which is before
+# each pause for a busy site, too; the longest of these has 10 minutes.
 _HELD_FOR = timedelta(minutes=16)
+_EXTENDED_AFTER = timedelta(minutes=2)
 _AT_ONCE = 100
 
 
@@ -58,20 +62,6 @@ class Settings:
     every: int = 15
     alarm_after: int = 24
     """Hours without a successful run after which there is an alarm."""
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """The result of a run: counts by outcome, or the problem that ended it."""
-
-    at: datetime
-    problem: str = ""
-    counts: dict[str, int] | None = None
-    reasons: tuple[str, ...] = ()
-    """Why items were left out, each reason with its number; feeds that failed."""
-    oversold: tuple[str, ...] = ()
-    """What the source has oversold, with the partner and the UUID of each Order."""
-    unsettled: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,21 +137,56 @@ class Sources:
         return self.register.find(Source, Source.key_of(name))
 
     def add(self, name: str, url: str, settings: Settings) -> Source:
-        """Add a source, which is due at once, or give an existing one new settings. Raises ImportRefused, StillBusy."""
+        """Add a source, which is due at once, or give an existing one new settings. Reads a whole table.
+
+        Raises StillBusy; ImportRefused, also for the site of another source.
+        """
         source_name(url)
         read_defaults_text(settings.defaults)
         read_rate(settings.vat_rate)
         known = self.find(name)
+        if known is not None and not is_same_site(known.url, url):
+            raise ImportRefused(
+                f"The source {name} has another URL: {known.url}. Choose another name, or remove it first with"
+                f" `openbooking sources remove {name}`."
+            )
+        self._refuse_second(name, url)
         if known is None:
             new = Source(name, url, settings, self.now(), due_at=self.now())
             return self._save(new, *new.due_rows)
-        if known.url != url:
-            raise ImportRefused(f"The source {name} has another URL: {known.url}. Remove it first.")
         return self._save(replace(known, settings=settings, complete_at=None))  # read again from the start
 
+    def _refuse_second(self, name: str, url: str, *, follows: bool = False) -> None:
+        """Refuse a site that another source imports: each would change what the other has brought in."""
+        for other in self.register.all(Source):
+            if other.name == name or not is_same_site(other.url, url):
+                continue
+            if not other.follows:
+                instead = (
+                    f"`openbooking sources run {other.name}` imports it now. To follow it instead,"
+                    if follows
+                    else "To give it new settings, add it again under that name. To give it another name,"
+                )
+                raise ImportRefused(
+                    f"The source {other.name} imports this site already, as {other.url}. {instead} remove it first with"
+                    f" `openbooking sources remove {other.name}`."
+                )
+            if self._is_held(other):
+                raise ImportRefused(
+                    f"`openbooking import rpde --follow` imports this site now, as {other.url}. Stop it first; if it was"
+                    f" killed, wait until {other.held_until:%H:%M} UTC."
+                )
+
+    def _is_held(self, source: Source) -> bool:
+        return source.held_until is not None and source.held_until > self.now()
+
     def follow(self, url: str, settings: Settings) -> Source:
-        """The source of a command that follows a site without a schedule. Raises ImportRefused, StillBusy."""
+        """The source of a command that follows a site without a schedule. Reads a whole table.
+
+        Raises StillBusy; ImportRefused, also for the site of another source.
+        """
         name = source_name(url)
+        self._refuse_second(name, url, follows=True)
         known = self.find(name)
         if known is None:
             return self._save(Source(name, url, settings, self.now(), follows=True))
@@ -239,7 +264,7 @@ class Sources:
         except BaseException:
             self._release(source)
             raise
-        self._end(source, _report(self.now(), imported), last_pages)
+        self._end(source, report_of(self.now(), imported), last_pages)
         return imported
 
     def _import(
@@ -256,12 +281,18 @@ class Sources:
             defaults=defaults,
             is_confirmed=source.confirmed,
         )
-        log = self._log(source)
+        log, hold = self._log(source), _Hold(self, source)
+
+        def show_and_hold(what: str, done: int, total: int | None) -> None:
+            hold.extend()
+            show(what, done, total)
+
         if self._is_settled(source):
             if last_pages.are_fresh:
                 return None
             try:
                 with closing(self.web(settings.allow_private_addresses)) as web:
+                    web.on_wait = lambda why, seconds: hold.extend()
                     if not has_news(web, read_site(web, source.url), log, last_pages):
                         return None
             except SiteError as error:
@@ -270,7 +301,7 @@ class Sources:
             self.inventory,
             options,
             retry=self.retry,
-            show=show,
+            show=show_and_hold,
             web=lambda: self.web(settings.allow_private_addresses),
             now=self.now,
             log=log,
@@ -303,31 +334,34 @@ class Sources:
     def _log(self, source: Source) -> _Log:
         return _Log(PageLog(self.pending, self.retry, source.name, source.generation), self, source)
 
-    def progressed(self, source: Source, feed_url: str) -> None:
+    def progressed(self, source: Source, feed_url: str | None = None) -> None:
         """Hold the source for longer, and note that there are pages of this feed, so that they can be removed one day.
 
-        Raises Held if another run has taken it.
+        A hold that has ended meanwhile, because the process was stopped for long, is taken again. Raises Held if
+        another run has the source.
         """
         current, now = self._known(source.name), self.now()
         if current.held_by != source.held_by:
-            raise Held(f"Another run has taken the source {source.name}.")
-        is_known = feed_url in current.earlier_feeds
+            raise Held(
+                f"Another run has taken the source {source.name}, after this one had stopped for too long."
+            )
+        is_known = feed_url is None or feed_url in current.earlier_feeds
         if is_known and current.held_until is not None and current.held_until - now > _HELD_FOR / 2:
             return
-        feeds = current.earlier_feeds if is_known else (*current.earlier_feeds, feed_url)
+        feeds = current.earlier_feeds if is_known else (*current.earlier_feeds, str(feed_url))
         self._save(replace(current, held_until=now + _HELD_FOR, earlier_feeds=feeds))
 
     def _take(self, source: Source) -> Source:
         """Hold the source. Raises Held, ImportRefused."""
         current, now = self._known(source.name), self.now()
-        if current.held_until is not None and current.held_until > now:
+        if self._is_held(current):
             raise Held(
                 f"Another run has the source {current.name}; if it was killed, until {current.held_until:%H:%M} UTC."
             )
         try:
             return self._save(replace(current, held_until=now + _HELD_FOR, held_by=self.new_id()))
-        except StillBusy:
-            raise Held(f"Another run has taken the source {current.name}.") from None
+        except _ChangedByOther:
+            raise Held(f"Another run has just taken the source {current.name}.") from None
 
     def _release(self, source: Source) -> None:
         with suppress(StillBusy, StoreBusy, ImportRefused):  # it ends after some minutes
@@ -359,11 +393,35 @@ class Sources:
                 self.retry.run(lambda row=row: self.pending.finish(row), on=(StoreBusy,))  # type: ignore[misc]
 
     def _save(self, source: Source, *rows: PendingWork) -> Source:
-        """Raises StillBusy if another run has changed it."""
+        """Raises _ChangedByOther if another run has changed it, StillBusy."""
         try:
             return self.retry.run(lambda: self.register.save(source, pending=rows), on=(StoreBusy,))
         except RecordChanged:
-            raise StillBusy(f"the source {source.name} has been changed by another run") from None
+            # An attempt whose answer was lost may have written it: then the next one finds its own version.
+            found = self.retry.run(lambda: self.find(source.name), on=(StoreBusy,))
+            if found is not None and replace(found, version=source.version) == source:
+                return found
+            raise _ChangedByOther(f"the source {source.name} has been changed by another run") from None
+
+
+class _ChangedByOther(StillBusy):
+    """The source is no longer as it was read."""
+
+
+@dataclass
+class _Hold:
+    """Extends the hold of a run while it progresses, with a look at the clock each time, and at the source seldom."""
+
+    sources: Sources
+    source: Source
+    extended_at: datetime | None = None
+
+    def extend(self) -> None:
+        """Raises Held if another run has taken the source."""
+        now = self.sources.now()
+        if self.extended_at is None or now - self.extended_at >= _EXTENDED_AFTER:
+            self.sources.progressed(self.source)
+            self.extended_at = now
 
 
 @dataclass(frozen=True)
@@ -392,40 +450,3 @@ def _name_in(row: PendingWork) -> str:
 def _document(row: PendingWork) -> Json:
     found: Json = codec.from_json(row.document, dict)
     return found
-
-
-def _report(at: datetime, imported: Imported | None) -> RunReport:
-    if imported is None:
-        return RunReport(at)
-    changes = imported.changes
-    counts: dict[str, int] = {}
-    for (_, outcome), number in changes.outcomes.items():
-        counts[outcome.value] = counts.get(outcome.value, 0) + number
-    counts["left out"] = len(imported.intake.left_out) + len(changes.left_out)
-    counts["not bookable"] = len(changes.not_bookable)
-    failed = [f"the feed of {each.kind} could not be read: {each.reason}" for each in imported.harvest.failed]
-    return RunReport(
-        at,
-        problem="; ".join(failed),
-        counts=counts,
-        reasons=tuple(_reasons(imported)),
-        oversold=tuple(_oversold(imported)),
-        unsettled=changes.unsettled,
-    )
-
-
-_REASONS_KEPT = 20
-
-
-def _reasons(imported: Imported) -> Iterator[str]:
-    numbers: dict[str, int] = {}
-    for each in (*imported.intake.left_out[:1000], *imported.changes.left_out[:1000]):
-        numbers[each.reason] = numbers.get(each.reason, 0) + 1
-    for reason, number in sorted(numbers.items(), key=lambda each: -each[1])[:_REASONS_KEPT]:
-        yield f"{number} left out: {reason}"
-
-
-def _oversold(imported: Imported) -> Iterator[str]:
-    for each in imported.changes.oversold[:_REASONS_KEPT]:
-        orders = ", ".join(f"{key.partner_id}/{key.uuid}" for key in each.orders)
-        yield f"{each.id} by {each.spaces}: {orders}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -101,9 +101,15 @@ class Stored:
             )
 
 
-def read_stored(inventory: Inventory, source: str, retry: RetryPolicy, spool: Spool) -> Stored:
+def read_stored(
+    inventory: Inventory,
+    source: str,
+    retry: RetryPolicy,
+    spool: Spool,
+    on_page: Callable[[int], None] = lambda done: None,
+) -> Stored:
     """Scan the Listings of a source. If the store is busy, only the page is read again. Raises StillBusy."""
-    stored, after = Stored(spool), None
+    stored, after, done = Stored(spool), None, 0
     while True:
         page = retry.run(
             lambda after=after: inventory.store.imported_page(source, after),  # type: ignore[misc]
@@ -111,6 +117,8 @@ def read_stored(inventory: Inventory, source: str, retry: RetryPolicy, spool: Sp
         )
         for listing in page.listings:
             stored.add(listing)
+        done += len(page.listings)
+        on_page(done)
         after = page.following
         if after is None:
             return stored

@@ -125,6 +125,7 @@ def update_inventory(
     counting: Counting = Counting(),
     dry_run: bool = False,
     on_progress: OnProgress = lambda done, total: None,
+    on_compared: Callable[[int], None] = lambda done: None,
 ) -> Changes:
     """Store what is new or has changed, and withdraw what `source` no longer publishes; `stored` is what it has so far.
 
@@ -152,7 +153,16 @@ def update_inventory(
     # Where the source's numbers count, those of unchanged documents must be compared, too.
     is_ours = counting.mode is CounterMode.ours
     gone = look_for_gone(
-        inventory, intake, refused, sellers, stored, kinds, retry, now, settle_children=is_ours
+        inventory,
+        intake,
+        refused,
+        sellers,
+        stored,
+        kinds,
+        retry,
+        now,
+        settle_children=is_ours,
+        on_compared=on_compared,
     )
     changes.kept, changes.leaving = gone.kept, gone.leaving
     for documents in (intake.parents, intake.children):

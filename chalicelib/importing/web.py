@@ -88,7 +88,8 @@ class Web:
     Every other address, where a redirect, a dataset site or a page leads, must be https and public, unless
     `allow_private`: a site must not be able to make us read addresses inside our own network.
 
-    `pause` sleeps, `clock` returns seconds, `now` the time, `resolve` the addresses of a host.
+    `pause` sleeps, `clock` returns seconds, `now` the time, `resolve` the addresses of a host. `on_wait` is called before
+    each pause, with the reason and the seconds.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Web:
         max_bytes: int = MAX_BYTES,
         allow_private: bool = False,
     ) -> None:
+        self.on_wait: Callable[[str, float], None] = lambda why, seconds: None
         self._pause = pause
         self._clock = clock
         self._now = now
@@ -152,7 +154,9 @@ class Web:
                         f"{url} {passing}, and asks not to be read again for {passing.wait:.0f} seconds."
                     ) from None
                 if attempt + 1 < _ATTEMPTS:
-                    self._pause(max(_FIRST_PAUSE * 2**attempt, passing.wait))
+                    seconds = max(_FIRST_PAUSE * 2**attempt, passing.wait)
+                    self.on_wait(f"{url} {passing}", seconds)
+                    self._pause(seconds)
         raise SiteError(f"{url} {why}, also at the {_ATTEMPTS}th attempt.")
 
     def _once(self, url: str, accept: str, known: Validity | None = None) -> Fetched:

@@ -32,6 +32,9 @@ from chalicelib.wire.unreadable import Cause, Unreadable
 
 MAX_SPACES = 10**9
 
+# Dates outside these years are placeholders, such as 0001-01-01 and 9999-12-31, or mistakes.
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+
 # The sub-events of a parent and their numbers of spaces change without it.
 _NOT_IN_CONTAINED_PARENT = frozenset({"@context", *SPACES_TERMS})
 
@@ -209,13 +212,29 @@ def _times(document: Json, kind: OpportunityType) -> tuple[datetime | None, date
     starts_at, ends_at = read("startDate"), read("endDate")
     if kind.is_bookable and kind.traits.is_scheduled and starts_at is None:
         raise Unreadable("it has no startDate", Cause.time)
+    stated = f"endDate {times.get('endDate')!r}"
     if ends_at is None and starts_at is not None and "duration" in times:
+        stated = f"duration {times['duration']!r}"
         try:
             lasts = duration(times["duration"], starts_at)
             ends_at = None if lasts is None else starts_at + lasts
         except (ValueError, OverflowError):
-            raise Unreadable(f"its duration {times['duration']!r} is not a duration", Cause.time) from None
+            raise Unreadable(f"its {stated} is not a duration", Cause.time) from None
+    if kind.is_bookable:
+        _check_times(starts_at, ends_at, f"startDate {times.get('startDate')!r}", stated)
     return starts_at, ends_at
+
+
+def _check_times(starts_at: datetime | None, ends_at: datetime | None, start: str, end: str) -> None:
+    """Refuse times that cannot be right. Raises Unreadable, which quotes what states the `start` or the `end`."""
+    for at, stated in ((starts_at, start), (ends_at, end)):
+        if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
+            raise Unreadable(
+                f"its {stated} leads to the year {at.year}: only {FIRST_YEAR} to {LAST_YEAR} are accepted",
+                Cause.time,
+            )
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        raise Unreadable(f"its {end} does not lead to an end after its {start}", Cause.time)
 
 
 def _status(sources: Sequence[Json]) -> tuple[EventStatus, tuple[Barrier, ...]]:
@@ -250,4 +269,23 @@ def _spaces(document: Json, kind: OpportunityType, *, no_limit: bool) -> int:
         raise Unreadable(f"it states no {term}{stated}", Cause.spaces)
     if spaces > MAX_SPACES:
         raise Unreadable(f"it states {spaces} spaces", Cause.spaces)
-    return max(spaces, 0)  # a source that has oversold has nothing left
+    return 0 if why_full(document, kind) else spaces
+
+
+def why_full(document: Json, kind: OpportunityType) -> str | None:
+    """Why a number of spaces that cannot be right is treated as full, as a sentence; None if it can be right.
+
+    `document` is in the form of `read_document`.
+    """
+    family = kind.traits.family
+    spaces, capacity = document.get(family.spaces_term), document.get(family.capacity_term)
+    if not isinstance(spaces, int):
+        return None
+    if spaces < 0:
+        return f"Its {family.spaces_term} is {spaces}: it is treated as full."
+    if isinstance(capacity, int | float) and spaces > capacity:
+        return (
+            f"Its {family.spaces_term} of {spaces} is more than its {family.capacity_term} of {capacity}:"
+            " it is treated as full."
+        )
+    return None

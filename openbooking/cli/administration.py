@@ -18,6 +18,7 @@ from chalicelib.runtime.system import from_environment
 from chalicelib.services.errors import AdministrationError
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from openbooking.cli.installation import check_reachable, explained
+from openbooking.cli.pasteable import on_installation
 from openbooking.cli.terminal import attached, on_stage, refuse
 from openbooking.local.discovery import running_stack
 from openbooking.local.stack import environment_variables
@@ -58,21 +59,27 @@ def reading(
     """The administration of the chosen installation, for reading only."""
     if stage and dynamodb_url:
         refuse("Use either --stage or an engine (--dynamodb-url, DYNAMODB_URL), not both.")
+    with on_installation(stage, dynamodb_url), _failures_explained(), ExitStack() as entered:
+        own_url = None
+        if stage:
+            entered.enter_context(on_stage(stage, signing_key=signing_key))
+        else:
+            stack = None if dynamodb_url else running_stack()
+            own_url = stack.url if stack else None
+            entered.enter_context(attached(dynamodb_url))
+        # The commands print what they do, and write it to the journal.
+        quiet = {"LOG_LEVEL": "WARNING", "METRICS": "false", "PRODUCTION": "false"}
+        entered.enter_context(environment_variables(quiet))
+        system = from_environment()
+        check_reachable(system)
+        yield Administration(system, base_url=own_url or system.settings.base_url or None)
+
+
+@contextmanager
+def _failures_explained() -> Iterator[None]:
+    """An error inside the block ends the command with one sentence."""
     try:
-        with ExitStack() as entered:
-            own_url = None
-            if stage:
-                entered.enter_context(on_stage(stage, signing_key=signing_key))
-            else:
-                stack = None if dynamodb_url else running_stack()
-                own_url = stack.url if stack else None
-                entered.enter_context(attached(dynamodb_url))
-            # The commands print what they do, and write it to the journal.
-            quiet = {"LOG_LEVEL": "WARNING", "METRICS": "false", "PRODUCTION": "false"}
-            entered.enter_context(environment_variables(quiet))
-            system = from_environment()
-            check_reachable(system)
-            yield Administration(system, base_url=own_url or system.settings.base_url or None)
+        yield
     except AdministrationError as error:
         refuse(explained(error))
     except (StillBusy, StoreBusy):

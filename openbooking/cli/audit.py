@@ -14,7 +14,7 @@ from openbooking.cli.administration import AsJson, Stage, reading
 from openbooking.cli.output import Row, show
 from openbooking.cli.terminal import DynamodbUrl
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

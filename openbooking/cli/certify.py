@@ -15,7 +15,7 @@ from openbooking.conformance.certification import Certification, answers
 from openbooking.conformance.checkout import CertificationError, Checkout, read_checkout, seed_vocabularies
 from openbooking.conformance.results import RUNS, Result, as_markdown, as_text, chosen
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

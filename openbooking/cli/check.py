@@ -19,7 +19,7 @@ from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import text_of
 from openbooking.cli.terminal import DynamodbUrl, console
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 # The number of rows shown under each heading; --json shows all.
 _SHOWN = 20

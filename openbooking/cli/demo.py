@@ -11,7 +11,7 @@ from openbooking.broker.demo import run_demo, run_proposal
 from openbooking.cli.terminal import DynamodbUrl, OptionalPort, refuse
 from openbooking.local.discovery import running_stacks
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

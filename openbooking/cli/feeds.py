@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Changes that could not be published, and rebuilding of feeds.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 RecordId = Annotated[str | None, typer.Argument(metavar="RECORD", help="The id that `feeds parked` shows.")]

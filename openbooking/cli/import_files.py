@@ -71,10 +71,13 @@ def write_report(file: TextIO, path: Path, imported: Imported) -> None:
 
 
 def entries(imported: Imported) -> Iterator[Json]:
-    """Everything that was left out, cannot be booked or was withdrawn, and Orders on deleted sessions."""
+    """Everything that was left out, cannot be booked or was withdrawn, Orders on deleted sessions, unused defaults."""
     intake, changes = imported.intake, imported.changes
     for failed in imported.harvest.failed:
         yield {"outcome": "feed failed", "type": failed.kind, "id": failed.url, "reason": failed.reason}
+    for unmatched in intake.unmatched:
+        row = {"outcome": "default without effect", "type": unmatched.table, "id": unmatched.key}
+        yield row | {"reason": unmatched.reason, "advice": unmatched.advice}
     for left_out in chain(intake.left_out, changes.left_out):
         row = {"outcome": "left out", "type": left_out.kind, "id": left_out.id, "reason": left_out.reason}
         yield row | {"advice": FOR_CAUSE[left_out.cause]}

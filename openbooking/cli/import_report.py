@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from chalicelib.importing.advice import FOR_CAUSE, SELLER_GAPS, advice_for
 from chalicelib.importing.bookability import NotBookable
 from chalicelib.importing.intake import Intake
 from chalicelib.importing.rpde import Imported, Show
+from chalicelib.importing.seller_details import SellerGap
 from chalicelib.importing.update import Changes
+from chalicelib.services.inventory import Outcome
 from openbooking.cli.import_files import COLUMNS, feed_rows
-from openbooking.cli.output import Row, lines_of_rows
+from openbooking.cli.output import Row, lines_of_rows, lines_of_text
+from openbooking.cli.pasteable import command
 
 _EXAMPLES = 3
 # Reasons that differ only in the ids and values they quote are grouped.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|https?://\S+|\b\d+\b")
 
 
+# Seconds between two lines about one task where there is no terminal.
+_QUIET_FOR = 30.0
+
+
 @contextmanager
-def progress(console: Console) -> Iterator[Show]:
-    """A progress bar for each task; without a terminal, one line when it is done."""
+def progress(console: Console, clock: Callable[[], float] = time.monotonic) -> Iterator[Show]:
+    """A progress bar for each task, which changes once a second.
+
+    Without a terminal, a line when a task is done, and one every half minute until then. `clock` returns seconds.
+    """
     if not console.is_terminal:
-        lines = _Lines(console)
+        lines = _Lines(console, clock)
         yield lines.show
         lines.end()
         return
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        _Done(),
+        console=console,
+        refresh_per_second=1,
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -51,20 +67,37 @@ def progress(console: Console) -> Iterator[Show]:
             bars.update(task, total=bars.tasks[task].completed)
 
 
+class _Done(ProgressColumn):
+    """How much of a task is done, and of how much, if it is known."""
+
+    def render(self, task: Task) -> Text:
+        done, total = int(task.completed), task.total
+        return Text(f"{done:,}" if total is None or total == done else f"{done:,} of {total:,.0f}")
+
+
 class _Lines:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last: tuple[str, int] | None = None
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console, self._clock = console, clock
+        self._last: tuple[str, int, int | None] | None = None
+        self._said_at = clock()
 
     def show(self, what: str, done: int, total: int | None) -> None:
-        if self._last is not None and self._last[0] != what:
+        if self._last is None or self._last[0] != what:
             self.end()
-        self._last = (what, done)
+        elif self._clock() - self._said_at >= _QUIET_FOR:
+            of = "" if total is None else f" of {total:,}"
+            self._say(f"{what}: {done:,}{of} so far")
+        self._last = (what, done, total)
 
     def end(self) -> None:
         if self._last is not None:
-            self._console.print(f"{self._last[0]}: {self._last[1]}", markup=False)
+            what, done, total = self._last
+            self._say(what if not done and total is None else f"{what}: {done:,}")
         self._last = None
+
+    def _say(self, line: str) -> None:
+        _say(self._console, line)
+        self._said_at = self._clock()
 
 
 def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = False) -> None:
@@ -83,7 +116,11 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
             )
     for failed in harvest.failed:
         _say(console, f"The feed of {failed.kind} could not be read: {failed.reason} Its items are kept.")
-    _print_sellers(console, intake, changes)
+    _print_sellers(console, intake, changes, is_dry_run=is_dry_run)
+    if intake.unmatched:
+        _say(console, "Defaults without effect:")
+    for each in intake.unmatched:
+        _say(console, f"  {each.table} {_short(each.key)}: {each.reason}. {each.advice}", hanging=4)
     _print_reasons(
         console,
         "Left out",
@@ -130,17 +167,28 @@ def _rows(imported: Imported) -> list[Row]:
     return [{"feed": row.kind, **dict(zip(COLUMNS, row.counts, strict=True))} for row in feed_rows(imported)]
 
 
-def _print_sellers(console: Console, intake: Intake, changes: Changes) -> None:
+def _print_sellers(console: Console, intake: Intake, changes: Changes, *, is_dry_run: bool) -> None:
     counts = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
     _say(console, f"Sellers: {counts or 'none'}.")
     for seller_id in changes.others_sellers:
         _say(console, f"  {seller_id} is not changed: it existed before, and is not from this site")
-    for gap in intake.seller_gaps:
-        name = " (its name is used)" if "legalName" in gap.missing and "name" not in gap.missing else ""
-        missing = ", ".join(f"{term}{name if term == 'legalName' else ''}" for term in gap.missing)
-        _say(console, f"  {gap.seller_id} lacks {missing}")
-    if intake.seller_gaps:
-        _say(console, f"  Every answer must show these. {SELLER_GAPS}")
+    # Once, when it is new or has changed: unless an import is tried out, nothing has changed about the others.
+    shown = (Outcome.added, Outcome.changed, *([Outcome.unchanged] if is_dry_run else []))
+    gaps = [gap for gap in intake.seller_gaps if changes.seller_outcomes.get(gap.seller_id) in shown]
+    for gap in gaps:
+        _say(console, f"  {gap.seller_id} lacks {', '.join(gap.missing)}: {_consequence(gap)}.")
+    if gaps:
+        _say(console, f"  {SELLER_GAPS}")
+
+
+def _consequence(gap: SellerGap) -> str:
+    """What follows from the details of a Seller that are missing."""
+    if {"name", "address"}.intersection(gap.missing):
+        return "nothing of it can be booked"
+    follows = ["its name is shown instead of the legalName"] if "legalName" in gap.missing else []
+    if any(term.startswith("address.") for term in gap.missing):
+        follows.append("quotes, orders and receipts show an incomplete address")
+    return "; ".join(follows)
 
 
 def _print_oversold(console: Console, changes: Changes) -> None:
@@ -167,8 +215,8 @@ def _print_standing(console: Console, changes: Changes) -> None:
     _say(console, f"Orders ({orders}) on sessions that the site no longer has. To cancel them:")
     for each in sorted(changes.standing, key=lambda each: (str(each.starts_at or ""), each.id)):
         _say(console, f"  {each.orders} on {_short(each.name or each.kind)}, {_when(each.starts_at)}:")
-        command = shlex.join(["openbooking", "sessions", "cancel", each.id, "--seller", each.seller_id])
-        _say(console, f"    {command}")
+        # Never wrapped: a line break would end the command.
+        _print(console, f"    {command('sessions', 'cancel', each.id, '--seller', each.seller_id)}")
 
 
 def _print_reasons(console: Console, title: str, entries: Iterable[_Entry]) -> None:
@@ -185,7 +233,7 @@ def _print_reasons(console: Console, title: str, entries: Iterable[_Entry]) -> N
         reason = example[key].reason if len(set(ids)) == 1 else key[1]
         shown = ", ".join(_short(item_id) for item_id in sorted(set(ids))[:_EXAMPLES])
         more = ", ..." if len(set(ids)) > _EXAMPLES else ""
-        _say(console, f"  {len(ids)} {key[0]}: {reason} ({shown}{more})")
+        _say(console, f"  {len(ids)} {key[0]}: {reason} ({shown}{more})", hanging=4)
         if example[key].advice:
             _say(console, f"    {example[key].advice}")
 
@@ -194,7 +242,13 @@ def _short(item_id: str) -> str:
     return item_id if len(item_id) <= 120 else f"{item_id[:117]}..."
 
 
-def _say(console: Console, text: str) -> None:
+def _say(console: Console, text: str, *, hanging: int = 2) -> None:
+    """Print a line; on a terminal it is wrapped between words."""
+    for line in lines_of_text(text, console.width if console.is_terminal else None, hanging=hanging):
+        _print(console, line)
+
+
+def _print(console: Console, text: str) -> None:
     # Published values are plain text: no markup, and no control characters for the terminal.
     visible = "".join(letter if letter.isprintable() else "?" for letter in text)
     console.print(visible, markup=False, highlight=False, soft_wrap=True)

@@ -33,7 +33,10 @@ from openbooking.local.discovery import running_stack
 _FOLLOWS_FOR = 5.0
 
 app = typer.Typer(
-    help="Import an operator's data into the inventory.", no_args_is_help=True, add_completion=False
+    help="Import an operator's data into the inventory.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

@@ -15,7 +15,10 @@ Username = Annotated[str, typer.Argument(metavar="USERNAME", help="The name with
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password, and show it once.")]
 
 app = typer.Typer(
-    help="Logins of people who may act for Sellers.", no_args_is_help=True, add_completion=False
+    help="Logins of people who may act for Sellers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

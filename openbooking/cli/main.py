@@ -62,7 +62,9 @@ class _LazyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+        self.commands = {
+            name: TyperCommand(name, help=line, short_help=line) for name, (_, line) in COMMANDS.items()
+        }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -72,11 +74,15 @@ class _LazyGroup(TyperGroup):
 def load(name: str) -> Any:
     """Import the command or group of this name."""
     module, _ = COMMANDS[name]
-    return typer.main.get_command(import_module(f"openbooking.cli.{module}").app)
+    found = typer.main.get_command(import_module(f"openbooking.cli.{module}").app)
+    for each in getattr(found, "commands", {}).values():
+        # The whole first paragraph in the list of commands, where it would be cut.
+        each.short_help = each.short_help or " ".join((each.help or "").partition("\n\n")[0].split())
+    return found
 
 
 # With completion for bash, zsh, fish and PowerShell (docs/commands.md).
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:

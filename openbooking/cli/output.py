@@ -73,6 +73,16 @@ def show_details(details: Row) -> None:
         typer.echo(line)
 
 
+def lines_of_text(text: str, width: int | None, *, hanging: int = 2) -> Iterator[str]:
+    """A line with its indentation, wrapped between words; further lines are indented by `hanging` columns more."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    within = None if width is None else width - len(indent) - hanging
+    first, *others = _folded(text.strip(" "), within)
+    yield indent + first
+    for line in others:
+        yield indent + " " * hanging + line
+
+
 def terminal_width() -> int | None:
     """The columns of the terminal; None if the output goes elsewhere."""
     here = console()

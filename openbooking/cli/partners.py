@@ -15,7 +15,9 @@ from openbooking.cli.output import show, show_details, show_secrets
 from openbooking.cli.terminal import DynamodbUrl
 
 app = typer.Typer(
-    help="Booking partners: their credentials, and what Sellers allow them.", no_args_is_help=True
+    help="Booking partners: their credentials, and what Sellers allow them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

@@ -15,6 +15,7 @@ app = typer.Typer(
     help="Pending work that failed too often and was set aside.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 EntryId = Annotated[str | None, typer.Argument(metavar="ENTRY", help="The id that `pending list` shows.")]

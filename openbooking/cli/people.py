@@ -23,6 +23,7 @@ app = typer.Typer(
     help="What is stored about a person: find, export and erase it.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 Email = Annotated[str | None, typer.Option(help="The person's e-mail address.")]

@@ -28,6 +28,7 @@ app = typer.Typer(
     help="What was booked, how full sessions are, and whether payments agree.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 Since = Annotated[str | None, typer.Option(help="The first day, such as 2026-07-01.", metavar="DAY")]

@@ -17,7 +17,7 @@ from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.restoring import restore as restore_table
 from openbooking.local.engine import dynamodb_client
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Table(StrEnum):

@@ -26,6 +26,7 @@ app = typer.Typer(
     help="Opportunities for tests, which are kept filled; never in production.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 # The official test suite's names of the types that it can book.

@@ -16,7 +16,10 @@ from openbooking.cli.seller_input import seller_file, tax_rate
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
 app = typer.Typer(
-    help="Sellers, and which booking partners they allow.", no_args_is_help=True, add_completion=False
+    help="Sellers, and which booking partners they allow.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

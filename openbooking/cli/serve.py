@@ -17,7 +17,7 @@ from openbooking.cli.terminal import DEFAULT_PORT, DynamodbUrl, Port, table_pref
 from openbooking.conformance.profiles import add_identities
 from openbooking.samples.seeding import load_samples
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class SandboxSize(StrEnum):

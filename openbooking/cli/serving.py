@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from openbooking.broker.client import order_request, partner_headers, something_to_book
+from openbooking.cli.pasteable import command
 from openbooking.cli.terminal import DEFAULT_PORT, MAX_PORT
 from openbooking.local.discovery import StackAddress, running_stacks, stack_directory, write_atomically
 from openbooking.local.engine import EngineUnreachableError
@@ -162,7 +163,7 @@ def _welcome(console: Console, address: StackAddress, others: Sequence[StackAddr
         line(f"Other openbooking commands use the server at {others[0].url}, which was started first.")
         line(f"For this one, add: --dynamodb-url {address.dynamodb_url}")
     else:
-        line("Other openbooking commands, such as .venv/bin/openbooking partners list, use them by default.")
+        line(f"Other openbooking commands, such as {command('partners', 'list')}, use them by default.")
     console.print()
     console.print("Ctrl-C stops it. Requests:")
 

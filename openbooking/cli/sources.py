@@ -22,17 +22,22 @@ from chalicelib.storage.errors import StillBusy, StoreBusy
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.import_report import print_summary, progress
 from openbooking.cli.output import show, show_details, text_of
+from openbooking.cli.pasteable import as_started
 from openbooking.cli.terminal import DynamodbUrl, console, refuse
 
 if TYPE_CHECKING:
-    from chalicelib.importing.sources import RunReport, Settings, Source, Sources
+    from chalicelib.importing.run_reports import RunReport
+    from chalicelib.importing.sources import Settings, Source, Sources
     from chalicelib.runtime.system import System
 
 # Seconds between two looks at a site that has nothing new.
 PAUSE = 60.0
 
 app = typer.Typer(
-    help="Operators' sites that are imported by schedule.", no_args_is_help=True, add_completion=False
+    help="Operators' sites that are imported by schedule.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the source.")]
 
@@ -165,19 +170,38 @@ def follow_source(
     `wait` sleeps; a KeyboardInterrupt in it or anywhere else ends the following, and the position is kept.
     """
     from chalicelib.importing.rpde import ImportRefused
+    from chalicelib.importing.sources import Held
 
     with _explained(), _ended_by_signals():
         source = system.sources.follow(url, settings)
         console.print(f"Following {url}. Ctrl-C stops it.", markup=False)
+        is_first, said = True, ""
         try:
             while True:
                 try:
                     _run(system, source, console, is_quiet=True)
+                    said = ""
+                except Held as held:
+                    if is_first:  # another command follows it
+                        raise
+                    said = _said_once(console, f"{held} It is tried again every minute.", said)
                 except ImportRefused as refused:  # the site may be right again later
-                    console.print(str(refused), markup=False, soft_wrap=True)
+                    _said_once(console, str(refused), "")
+                except (StillBusy, StoreBusy) as busy:
+                    said = _said_once(
+                        console, f"The database is busy: {busy}. It is tried again in a minute.", said
+                    )
+                is_first = False
                 wait(PAUSE)
         except KeyboardInterrupt:
             console.print("Stopped. The next --follow continues from here.", markup=False)
+
+
+def _said_once(console: Console, sentence: str, before: str) -> str:
+    """Print a sentence, unless it was the one before; it is returned."""
+    if sentence != before:
+        console.print(as_started(sentence), markup=False, soft_wrap=True)
+    return sentence
 
 
 def _run(system: System, source: Source, console: Console, *, is_quiet: bool = False) -> None:

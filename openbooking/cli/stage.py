@@ -23,7 +23,12 @@ from openbooking.deployment.packaging import package as package_stage
 from openbooking.deployment.rehearsal import rehearse as rehearse_stage
 from openbooking.deployment.removal import remove as remove_stage
 
-app = typer.Typer(help="Package, rehearse and deploy a stage.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Package, rehearse and deploy a stage.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 Stage = Annotated[str, typer.Option("--stage", help="A stage of .chalice/config.json.")]
 Drift = Annotated[

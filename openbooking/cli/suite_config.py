@@ -11,7 +11,7 @@ import typer
 from openbooking.cli.terminal import refuse
 from openbooking.conformance.profiles import Profile, UnknownOverlayError, profile
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

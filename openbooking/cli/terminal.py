@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from openbooking.cli.pasteable import as_started
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,8 +57,8 @@ def console() -> Console:
 
 
 def refuse(sentence: str) -> NoReturn:
-    """End the command: print the sentence on stderr and exit with 1."""
-    typer.echo(sentence, err=True)
+    """End the command: print the sentence on stderr, with commands that can be pasted, and exit with 1."""
+    typer.echo(as_started(sentence), err=True)
     raise typer.Exit(1)
 
 

@@ -24,6 +24,7 @@ from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from openbooking.cli.acting import SellerOption
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show, text_of
+from openbooking.cli.pasteable import command
 from openbooking.cli.terminal import DynamodbUrl, refuse
 from openbooking.timetable import concepts, template, values
 from openbooking.timetable.files import read_file
@@ -290,11 +291,15 @@ def _print(
 ) -> None:
     shown = admin.seller_ids.shown
     seller = shown(seller_id)
+
+    def cancel(session_id: str) -> str:
+        return command("sessions", "cancel", session_id, "--seller", seller)
+
     if json_wanted:
-        report = as_json(planned, done, dry_run=dry_run, seller=seller, shown=shown)
+        report = as_json(planned, done, dry_run=dry_run, cancel=cancel, shown=shown)
         typer.echo(json.dumps(report, default=lambda instant: instant.isoformat(), indent=2))
         return
-    for line in as_text(planned, done, dry_run=dry_run, seller=seller, shown=shown):
+    for line in as_text(planned, done, dry_run=dry_run, cancel=cancel, shown=shown):
         typer.echo(text_of(line))
     if done is None and planned.problems:
         typer.echo("Nothing was written: correct these rows, or load the others with --skip-invalid.")

@@ -10,7 +10,9 @@ from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.output import show, text_of
 from openbooking.cli.terminal import DynamodbUrl, refuse
 
-app = typer.Typer(help="Refresh tokens and signing keys.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Refresh tokens and signing keys.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.command("list")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from shlex import quote
 from typing import Any
 
 from chalicelib.domain.parties import Json
@@ -21,8 +20,8 @@ _OUTCOMES = (Outcome.added, Outcome.changed, Outcome.unchanged, Outcome.withdraw
 Shown = Callable[[str], str]
 
 
-def as_json(planned: Planned, load: Load | None, *, dry_run: bool, seller: str, shown: Shown) -> Json:
-    """Everything, for programs. `shown` is an @id as people know it, `seller` that of the Seller."""
+def as_json(planned: Planned, load: Load | None, *, dry_run: bool, cancel: Shown, shown: Shown) -> Json:
+    """Everything, for programs. `shown` is an @id as people know it, `cancel` the command that cancels it."""
     report: dict[str, Any] = {
         "dry_run": dry_run,
         "rows": planned.rows,
@@ -47,7 +46,7 @@ def as_json(planned: Planned, load: Load | None, *, dry_run: bool, seller: str, 
                     "name": kept.name,
                     "starts_at": kept.starts_at,
                     "orders": kept.orders,
-                    "cancel": cancel_command(shown(kept.id), seller),
+                    "cancel": cancel(shown(kept.id)),
                 }
                 for each in load.loaded
                 for kept in each.applied.kept
@@ -57,7 +56,7 @@ def as_json(planned: Planned, load: Load | None, *, dry_run: bool, seller: str, 
 
 
 def as_text(
-    planned: Planned, load: Load | None, *, dry_run: bool, seller: str, shown: Shown
+    planned: Planned, load: Load | None, *, dry_run: bool, cancel: Shown, shown: Shown
 ) -> Iterator[str]:
     """The lines for people."""
     right = planned.rows - planned.wrong_rows
@@ -86,14 +85,10 @@ def as_text(
         yield f"{_number(len(kept), 'session, course or slot', 'sessions, courses or slots')} booked and no longer in the timetable; they stay:"
         lines = (
             f"  {each.name}, {each.starts_at:%Y-%m-%d %H:%M} UTC, {_number(each.orders, 'order')}; "
-            f"to cancel it: {cancel_command(shown(each.id), seller)}"
+            f"to cancel it: {cancel(shown(each.id))}"
             for each in kept
         )
         yield from _first(lines, len(kept))
-
-
-def cancel_command(opportunity_id: str, seller: str) -> str:
-    return f"openbooking sessions cancel {quote(opportunity_id)} --seller {quote(seller)}"
 
 
 def _problem(problem: Problem) -> Json:

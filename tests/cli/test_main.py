@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -260,3 +260,32 @@ def test_an_unknown_command_is_refused_with_one_like_it() -> None:
     result = CliRunner().invoke(app, ["partner", "list"])
     assert result.exit_code == 2
     assert "partners" in result.output
+
+
+def test_help_shows_whole_option_names_and_lines_on_a_narrow_terminal() -> None:
+    """In every command: an option that is cut cannot be typed."""
+
+    def walk(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
+        yield path, command
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, [*path, name])
+
+    for name in COMMANDS:
+        for path, command in walk(load(name), [name]):
+            context = typer.Context(
+                command, info_name=" ".join(path), terminal_width=80, max_content_width=80
+            )
+            shown = command.get_help(context)
+            options = {
+                each for parameter in command.params for each in parameter.opts if each.startswith("--")
+            }
+            cut = {option for option in options if option not in shown}
+            assert not cut, (path, cut, shown)
+            assert "…" not in shown, path
+            assert not [line for line in shown.splitlines()[1:] if line.endswith("...")], shown
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
+    words = " ".join(shown.split())
+    assert all(line in words for _, line in COMMANDS.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +25,7 @@ class Installation:
         self.world = World()
         self.reports: list[str] = []
 
-    def take(self, site: OperatorSite, **options: Any) -> str:
+    def take(self, site: OperatorSite, *, report: Path | None = None, **options: Any) -> str:
         """Import the site; what the command prints."""
         printed = io.StringIO()
         import_rpde(
@@ -32,6 +33,7 @@ class Installation:
             ImportOptions(site.url, **options),
             retry=AT_ONCE,
             console=Console(file=printed, width=240),
+            report=report,
             web=site.web,
             now=lambda: self.world.clock.now,
         )

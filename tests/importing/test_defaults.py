@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from chalicelib.domain.parties import AccessMethod, Json
@@ -15,7 +17,18 @@ from chalicelib.importing.defaults_file import read_defaults
 from chalicelib.importing.rpde import ImportRefused
 from chalicelib.importing.rpde import read_defaults as read_or_refuse
 from tests.importing.booking import Installation
-from tests.importing.site import ADDRESS, BASE, SELLER, OperatorSite, series, session, slot
+from tests.importing.site import (
+    ADDRESS,
+    BASE,
+    SELLER,
+    OperatorSite,
+    facility_use,
+    offer,
+    series,
+    session,
+    slot,
+    unit_id,
+)
 
 SESSION, SERIES = f"{BASE}/scheduled-sessions/1", f"{BASE}/session-series/1"
 
@@ -346,3 +359,120 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     documents: Any = [series(1), session(1, of=1)]
     here, _ = imported(written(tmp_path, ""), *documents)
     assert here.on_sale(SESSION)
+
+
+# --- items without a Seller ----------------------------------------------------------------
+
+FOR_ALL = f"""
+[seller]
+id = "{SELLER["@id"]}"
+name = "Acme Fitness Ltd"
+taxMode = "TaxGross"
+isOpenBookingAllowed = true
+for_items_without_seller = true
+address = {{ streetAddress = "1 High Street", postalCode = "OX1 1AA" }}
+"""
+
+
+def test_items_that_name_no_seller_may_get_the_one_of_the_file(tmp_path: Path) -> None:
+    hall = facility_use(1, 2, provider=None)
+    here, printed = imported(
+        written(tmp_path, FOR_ALL),
+        *(
+            series(1, organizer=None),
+            session(1, of=1),
+            session(2, of=9, superEvent=series(9, organizer=None)),
+        ),
+        *(hall, slot(1, unit_id(1, 2))),
+    )
+    assert "Left out" not in printed and "without effect" not in printed
+    assert here.book(SESSION).status == here.book(session(2, of=1)["@id"]).status == 201
+    assert here.book(slot(1, "")["@id"]).status == 201
+    published = here.listing(hall["@id"])
+    assert published is not None and published.opportunity.document["provider"]["@id"] == SELLER["@id"]
+
+
+def test_the_seller_of_the_file_takes_no_item_that_names_another(tmp_path: Path) -> None:
+    other = {**SELLER, "@id": f"{BASE}/sellers/2"}
+    here, _ = imported(
+        written(tmp_path, FOR_ALL), series(1, organizer=other), session(1, of=1), series(2, organizer=None)
+    )
+    listing = here.listing(SESSION)
+    assert listing is not None and listing.opportunity.seller_id == other["@id"]
+
+
+def test_without_that_default_the_advice_names_it(tmp_path: Path) -> None:
+    _, printed = imported(written(tmp_path, ""), series(1, organizer=None))
+    assert "it has no organizer or provider" in printed and "for_items_without_seller = true" in printed
+
+
+# --- defaults that match nothing -----------------------------------------------------------
+
+MISSPELT = f"""
+[seller]
+id = "{BASE}/sellers/none"
+name = "Acme Fitness Ltd"
+
+[sellers."{BASE}/Sellers/1"]
+email = "info@operator.example"
+
+[[vat]]
+rate = "0.05"
+offers = ["Adult", "Aduult", "Guest"]
+categories = ["Yoga", "Yogga"]
+
+[[opportunity.offers]]
+name = "Guest"
+price = 5
+priceCurrency = "GBP"
+"""
+
+
+def unmatched_of(tmp_path: Path, suffix: str, text: str = MISSPELT, **changes: Any) -> str:
+    site, report = OperatorSite(), tmp_path / f"report{suffix}"
+    named = {**offer(f"{BASE}/session-series/1"), "name": "Adult"}
+    site.publish(series(1, offers=[named], activity=[{"prefLabel": "Yoga"}], **changes), session(1, of=1))
+    Installation().take(site, report=report, defaults=read_defaults(written(tmp_path, text)))
+    return report.read_text()
+
+
+def test_defaults_that_match_nothing_are_reported(tmp_path: Path) -> None:
+    found = [
+        each
+        for each in json.loads(unmatched_of(tmp_path, ".json"))["entries"]
+        if "default" in each["outcome"]
+    ]
+    assert [(each["type"], each["id"].removeprefix(BASE)) for each in found] == [
+        ("[sellers]", "/Sellers/1"),
+        ("[seller] id", "/sellers/none"),
+        ("[[vat]] offers", "Aduult"),
+        ("[[vat]] categories", "Yogga"),
+    ]
+    assert found[0]["reason"] == "no item of this source names this Seller: check the spelling"
+    assert found[0]["advice"] == f"Correct it, or remove it. The source has {BASE}/sellers/1."
+    assert found[2]["advice"] == "Correct it, or remove it. The source has Adult."
+    assert f"default without effect,[sellers],{BASE}/Sellers/1," in unmatched_of(tmp_path, ".csv")
+
+
+def test_defaults_that_match_nothing_are_printed(tmp_path: Path) -> None:
+    _, printed = imported(written(tmp_path, MISSPELT), *plain_open_data())
+    assert "Defaults without effect:" in printed
+    assert (
+        f"  [sellers] {BASE}/Sellers/1: no item of this source names this Seller: check the spelling."
+        in printed
+    )
+
+
+def test_a_seller_that_only_an_item_that_is_left_out_names_is_no_mistake(tmp_path: Path) -> None:
+    text = f'[sellers."{SELLER["@id"]}"]\nemail = "info@operator.example"\n'
+    silent = {term: value for term, value in SELLER.items() if term != "taxMode"}
+    assert "without effect" not in unmatched_of(tmp_path, ".json", text, organizer=silent)
+
+
+def test_nothing_is_called_a_mistake_where_a_feed_could_not_be_read(tmp_path: Path) -> None:
+    site = OperatorSite()
+    site.publish(series(1), session(1, of=1))
+    site.faults["/feeds/FacilityUse"] = [httpx.Response(404)]
+    assert "without effect" not in Installation().take(
+        site, defaults=read_defaults(written(tmp_path, MISSPELT))
+    )

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.parties import Json
+from chalicelib.importing.bookability import Lack
+from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.harvest import SUPPORTED, DatasetSite, Feed, Harvest, Item
 from chalicelib.importing.intake import Intake, Terms, read_harvest
 from tests.importing.site import ADDRESS, BASE, SELLER, facility_use, offer, series, session, slot, unit_id
@@ -197,6 +199,59 @@ def test_what_cannot_be_kept_is_left_out_with_its_reason(document: Json, reason:
     assert [each.reason.startswith(reason) for each in found.left_out] == [True], found.left_out
 
 
+SAME_TIME = {"startDate": "2031-05-01T10:00:00Z", "endDate": "2031-05-01T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"endDate": "2031-05-01T09:00:00+01:00"},
+            "its endDate '2031-05-01T09:00:00+01:00' does not lead to an end after its startDate"
+            " '2031-05-01T10:00:00+01:00'",
+        ),
+        (SAME_TIME, "its endDate '2031-05-01T10:00:00Z' does not lead to an end after"),
+        ({"endDate": None, "duration": "-PT1H"}, "its duration '-PT1H' does not lead to an end after"),
+        ({"endDate": None, "duration": "PT0S"}, "its duration 'PT0S' does not lead to an end after"),
+        (
+            {"startDate": "0001-01-01T00:00:00Z"},
+            "its startDate '0001-01-01T00:00:00Z' leads to the year 1: only 1970 to 2199 are accepted",
+        ),
+        ({"endDate": "9999-12-31T23:59:59Z"}, "its endDate '9999-12-31T23:59:59Z' leads to the year 9999"),
+        ({"endDate": None, "duration": "P900Y"}, "its duration 'P900Y' leads to the year 2931"),
+    ],
+)
+def test_times_that_cannot_be_right_are_left_out(changes: Json, reason: str) -> None:
+    found = intake(series(1), session(1, of=1, **changes))
+    assert ids(found) == ["session-series/1"]
+    assert reasons(found)["scheduled-sessions/1"].startswith(reason)
+
+
+def test_a_course_of_one_day_ends_after_it_starts() -> None:
+    course = {**series(1), "@type": "CourseInstance", "startDate": "2031-05-01", "endDate": "2031-05-01"}
+    assert ids(intake({**course, "remainingAttendeeCapacity": 5})) == ["session-series/1"]
+    backwards = {**course, "remainingAttendeeCapacity": 5, "endDate": "2031-04-30"}
+    assert "does not lead to an end after" in reasons(intake(backwards))["session-series/1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"remainingAttendeeCapacity": -2}, "Its remainingAttendeeCapacity is -2: it is treated as full."),
+        (
+            {"remainingAttendeeCapacity": "12", "maximumAttendeeCapacity": 10.5},
+            "Its remainingAttendeeCapacity of 12 is more than its maximumAttendeeCapacity of 10.5: it is treated as full.",
+        ),
+    ],
+)
+def test_a_number_of_spaces_that_cannot_be_right_is_full_and_reported(changes: Json, text: str) -> None:
+    found = intake(series(1), session(1, of=1, **changes))
+    assert [each.published.spaces for each in found.children] == [0]
+    assert [(reason.text, reason.lack) for _, reason in found.not_bookable] == [(text, Lack.spaces)]
+    right = {"remainingAttendeeCapacity": 10, "maximumAttendeeCapacity": 10}
+    assert list(intake(series(1), session(1, of=1, **right)).not_bookable) == []
+
+
 def test_what_is_no_object_among_offers_is_not_published() -> None:
     good = offer(f"{BASE}/session-series/1")
     found = intake(series(1, offers=[good, "x", 5, None, [], True]), session(1, of=1))
@@ -274,16 +329,47 @@ def test_whatever_a_property_holds_there_is_a_reason_and_never_a_crash(
 # --- Sellers -------------------------------------------------------------------------------
 
 
-def test_items_may_differ_about_a_seller_but_the_answer_does_not_change() -> None:
-    documents = [series(n, organizer={**SELLER, "telephone": str(n)}) for n in (3, 1, 2)]
+def changed_at(*documents: tuple[int, Json]) -> Harvest:
+    """A harvest of documents, each with the time of its last change."""
+    found = harvested(*(document for _, document in documents))
+    for feed in found.feeds:
+        for item in list(feed.items.values()):
+            modified = next(at for at, document in documents if document is item.data)
+            feed.items[item.id] = Item(item.id, modified, item.data)
+    return found
+
+
+def test_items_may_differ_about_a_seller_and_the_newest_is_believed_in_any_order() -> None:
+    documents = [(9 - n, series(n, organizer={**SELLER, "telephone": str(n)})) for n in (3, 1, 2)]
     for shuffled in itertools.permutations(documents):
-        assert [seller.document["telephone"] for seller in intake(*shuffled).sellers] == ["1"]
+        found = read_harvest(changed_at(*shuffled), "source", Terms())
+        assert [seller.document["telephone"] for seller in found.sellers] == ["1"]
 
 
-def test_the_item_that_tells_most_of_a_seller_is_believed() -> None:
-    found = intake(series(1), series(2, organizer={**SELLER, "address": ADDRESS, "legalName": "Acme plc"}))
-    assert found.sellers[0].document["legalName"] == "Acme plc"
+def test_an_item_without_a_detail_of_its_seller_does_not_remove_it() -> None:
+    whole = {**SELLER, "legalName": "Acme plc", "url": "https://acme.example", "telephone": "01865 1"}
+    sparse = {
+        "@type": "Organization",
+        "@id": SELLER["@id"],
+        "taxMode": SELLER["taxMode"],
+        "telephone": "01865 2",
+    }
+    sparse["address"] = {"@type": "PostalAddress", "addressCountry": "GB"}
+    found = read_harvest(
+        changed_at((1, series(1, organizer=whole)), (2, series(2, organizer=sparse))), "source", Terms()
+    )
+    # Each detail of the newest item that has it; an address with fewer parts replaces none with more.
+    assert found.sellers[0].document == {**whole, "telephone": "01865 2"}
     assert found.seller_gaps == ()
+
+
+def test_a_default_of_a_seller_does_not_replace_what_an_older_item_states() -> None:
+    silent = {term: value for term, value in SELLER.items() if term != "name"}
+    defaults = Defaults(seller={"name": "All Sellers"})
+    found = read_harvest(
+        changed_at((1, series(1)), (2, series(2, organizer=silent))), "source", Terms(defaults=defaults)
+    )
+    assert found.sellers[0].document["name"] == SELLER["name"]
 
 
 def test_the_name_stands_in_for_a_legal_name_and_what_is_missing_is_told() -> None:

@@ -17,10 +17,10 @@ from chalicelib.importing.advice import FOR_CAUSE, FOR_REASON
 from chalicelib.importing.rpde import ImportOptions, ImportRefused
 from chalicelib.importing.rpde import import_rpde as import_feeds
 from chalicelib.wire.unreadable import Cause
-from openbooking.cli.import_report import print_summary
+from openbooking.cli.import_report import print_summary, progress
 from openbooking.cli.imports import import_rpde
 from tests.importing.booking import Installation
-from tests.importing.site import BASE, OperatorSite, offer, series, session, slot
+from tests.importing.site import ADDRESS, BASE, SELLER, OperatorSite, offer, series, session, slot
 from tests.support.builders import AT_ONCE, NOW
 
 SERIES = f"{BASE}/session-series/1"
@@ -138,3 +138,92 @@ def test_the_table_can_be_read_on_a_terminal(site: OperatorSite, width: int) -> 
     said = printed.getvalue()
     assert "not bookable" in said and "ScheduledSession" in said
     assert max(map(len, said.split("The feed of")[0].splitlines())) <= width
+
+
+# --- Sellers -------------------------------------------------------------------------------
+
+
+def test_what_a_seller_lacks_is_said_once_for_each_change_with_what_follows() -> None:
+    site, here = OperatorSite(), Installation()
+    address = {"@type": "PostalAddress", "streetAddress": "1 High Street"}
+    site.publish(series(1, organizer={**SELLER, "address": address}), session(1, of=1))
+    lacks = (
+        "/sellers/1 lacks legalName, address.addressLocality, address.addressRegion, address.postalCode,"
+        " address.addressCountry: its name is shown instead of the legalName; quotes, orders and receipts show an"
+        " incomplete address."
+    )
+    assert lacks in here.take(site)
+    assert "lacks" not in here.take(site)
+    assert "lacks legalName" in here.take(site, is_dry_run=True)
+    site.publish(series(1, organizer={**SELLER, "address": None}))
+    site.publish(series(1, organizer={**SELLER, "name": "Acme", "address": ADDRESS}))
+    assert "lacks legalName: its name is shown instead of the legalName." in here.take(site)
+
+
+def test_a_seller_without_an_address_sells_nothing_and_the_report_says_so() -> None:
+    site = OperatorSite()
+    site.publish(series(1, organizer={**SELLER, "address": None}))
+    assert "lacks legalName, address: nothing of it can be booked." in Installation().take(site)
+
+
+# --- what is printed -----------------------------------------------------------------------
+
+
+def test_reasons_are_wrapped_between_words_on_a_terminal_and_commands_never(site: OperatorSite) -> None:
+    here = Installation()
+    here.take(site)
+    assert here.book(f"{BASE}/scheduled-sessions/1").status == 201
+    site.delete(session(1, of=1))
+    printed = io.StringIO()
+    console = Console(file=printed, width=80, force_terminal=True, color_system=None)
+    inventory, options = here.world.system.inventory, ImportOptions(site.url, is_confirmed=True)
+    imported = import_feeds(inventory, options, retry=AT_ONCE, web=site.web, now=lambda: NOW)
+    print_summary(console, imported)
+    lines = printed.getvalue().splitlines()
+    command = f"    openbooking sessions cancel {BASE}/scheduled-sessions/1 --seller {SELLER['@id']}"
+    assert len(command) > 80 and command in lines
+    wide = [line for line in lines if len(line) > 80 and line != command]
+    assert wide == []
+    assert any(line.startswith("      ") for line in lines)  # the rest of a reason
+
+
+def test_without_a_terminal_progress_is_a_line_a_step_and_one_each_half_minute() -> None:
+    printed, seconds = io.StringIO(), [0.0]
+    with progress(Console(file=printed, width=100), clock=lambda: seconds[0]) as show:
+        for second in range(70):
+            seconds[0] = float(second)
+            show("Reading Slot", second * 1000, None)
+        show("https://site answers 503: trying again in 60 s", 0, None)
+        show("Updating the inventory", 0, 2000)
+        seconds[0] += 31
+        show("Updating the inventory", 1500, 2000)
+        show("Updating the inventory", 2000, 2000)
+    assert printed.getvalue().splitlines() == [
+        "Reading Slot: 30,000 so far",
+        "Reading Slot: 60,000 so far",
+        "Reading Slot: 69,000",
+        "https://site answers 503: trying again in 60 s",
+        "Updating the inventory: 1,500 of 2,000 so far",
+        "Updating the inventory: 2,000",
+    ]
+
+
+def test_each_step_of_an_import_shows_its_progress(site: OperatorSite) -> None:
+    steps: dict[str, int] = {}
+    import_feeds(
+        Installation().world.system.inventory,
+        ImportOptions(site.url),
+        retry=AT_ONCE,
+        web=site.web,
+        show=lambda what, done, total: steps.__setitem__(what, done),
+    )
+    assert [*steps.items()] == [
+        *(("Reading SessionSeries", 2), ("Reading ScheduledSession", 3), ("Reading Slot", 1)),
+        *(("Reading the inventory", 0), ("Sorting items", 6), ("Checking sessions and slots", 4)),
+        ("Updating the inventory", 4),
+    ]
+
+
+def test_a_pause_for_a_busy_site_is_said(site: OperatorSite) -> None:
+    site.faults["/feeds/Slot"] = [httpx.Response(503, headers={"Retry-After": "90"})]
+    assert f"{BASE}/feeds/Slot answers 503: trying again in 90 s" in Installation().take(site)

@@ -8,12 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 from rich.console import Console
 
 from chalicelib.importing.harvest import OutOfTime
 from chalicelib.importing.rpde import ImportRefused
 from chalicelib.importing.sources import KIND, Held, Settings, Source, Sources
 from chalicelib.services.pending import Worker
+from chalicelib.storage.errors import StoreBusy
 from openbooking.cli.sources import follow_source
 from tests.importing.site import SELLER, OperatorSite, series, session
 from tests.support.builders import AT_ONCE
@@ -303,6 +305,179 @@ def test_a_command_follows_a_site_until_it_is_stopped_and_continues_there(site: 
     follow()
     assert len(site.requests) == 1 + len(site.listed)
     assert installation.sources.listed() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://operator.example/openactive/",
+        "http://operator.example/openactive",
+        "https://OPERATOR.example:443/openactive#feeds",
+        "https://operator.example./open%61ctive",
+    ],
+)
+def test_a_site_is_added_once_in_whatever_spelling(installation: Installation, url: str) -> None:
+    installation.add()
+    with pytest.raises(
+        ImportRefused, match="The source acme imports this site already, as https://operator"
+    ) as refused:
+        installation.sources.add("other", url, Settings())
+    assert "`openbooking sources remove acme`" in str(refused.value)
+    with pytest.raises(ImportRefused, match="`openbooking sources run acme` imports it now"):
+        installation.sources.follow(url, Settings())
+    # Under its own name it gets new settings, and keeps its URL.
+    assert installation.sources.add(NAME, url, Settings(every=5)).url == installation.site.url
+    assert installation.source.settings.every == 5
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://operator.example/other",
+        "https://operator.example:8443/openactive",
+        "https://x.example/openactive",
+    ],
+)
+def test_another_site_is_another_source(installation: Installation, url: str) -> None:
+    installation.add()
+    assert installation.sources.add("other", url, Settings()).name == "other"
+    with pytest.raises(ImportRefused, match=r"has another URL: https://operator\.example/openactive"):
+        installation.sources.add(NAME, url, Settings())
+
+
+def test_a_site_that_a_command_follows_now_is_not_added(installation: Installation) -> None:
+    followed = installation.sources.follow(installation.site.url, Settings())
+
+    def meanwhile() -> bool:
+        with pytest.raises(ImportRefused, match="--follow` imports this site now"):
+            installation.add()
+        return True
+
+    installation.sources.run(followed, has_time=meanwhile)
+    installation.add()  # nobody follows it any more
+
+
+class LostAnswers:
+    """A register whose next write is made, and its answer lost, as on a machine that is too slow for its time-outs."""
+
+    def __init__(self, register: Any) -> None:
+        self._register, self.lost, self.is_busy = register, 0, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._register, name)
+
+    def save(self, *entries: Any, **more: Any) -> Any:
+        if self.is_busy:
+            raise StoreBusy("throttled")
+        saved = self._register.save(*entries, **more)
+        if self.lost:
+            self.lost -= 1
+            raise StoreBusy("the answer did not come in time")
+        return saved
+
+
+def test_a_write_whose_answer_is_lost_is_not_that_of_another_run(site: OperatorSite) -> None:
+    installation = Installation(site)
+    installation.add()
+    register = LostAnswers(installation.sources.register)
+    # It is tried again, and finds what it has written itself.
+    retry = replace(AT_ONCE, attempts=3)
+    sources = replace(installation.sources, register=register, retry=retry)  # type: ignore[arg-type]
+    for _ in range(2):
+        register.lost = 1
+        sources.run(installation.source)  # takes the source
+        installation.wait(minutes=20)
+    register.lost = 9  # the last write of a run is the report
+    sources.add(NAME, site.url, Settings(every=7))
+    assert installation.source.settings.every == 7
+
+
+def test_a_run_that_is_slow_after_its_last_page_keeps_its_source(installation: Installation) -> None:
+    """What is read is sorted, compared and written for longer than a hold lasts."""
+    source, tried = installation.add(), []
+
+    def slowly(what: str, done: int, total: int | None) -> None:
+        installation.wait(minutes=10)
+        with pytest.raises(Held):
+            installation.sources.run(source)
+        tried.append(what)
+
+    assert installation.sources.run(source, show=slowly) is not None
+    assert "Updating the inventory" in tried and installation.source.report is not None
+
+
+def test_a_hold_that_has_ended_is_extended_if_nobody_else_has_the_source(installation: Installation) -> None:
+    source, seen = installation.add(), []
+
+    def stopped(what: str, done: int, total: int | None) -> None:
+        if what == "Sorting items":
+            seen.append(what)
+            installation.wait(hours=2)  # a suspended machine
+
+    assert installation.sources.run(source, show=stopped) is not None and seen
+    assert installation.source.report is not None
+
+
+def test_a_run_whose_source_was_taken_meanwhile_ends_before_it_writes(installation: Installation) -> None:
+    source = installation.add()
+
+    def stopped(what: str, done: int, total: int | None) -> None:
+        if what == "Reading the inventory":
+            installation.wait(hours=2)
+            installation.sources.run(source)
+
+    with pytest.raises(Held, match="Another run has taken the source acme"):
+        installation.sources.run(source, show=stopped)
+    assert installation.names() == ["1", "11", "12", "13"]
+
+
+def test_following_continues_when_the_source_or_the_database_is_busy_for_a_time(site: OperatorSite) -> None:
+    installation = Installation(site)
+    told, passes = io.StringIO(), [0]
+    others_run: list[Source] = []
+    register = LostAnswers(installation.sources.register)
+
+    class Followed:
+        sources = replace(installation.sources, register=register)  # type: ignore[arg-type]
+        worker = installation.world.system.worker
+
+    def wait(seconds: float) -> None:
+        passes[0] += 1
+        found = installation.sources.find(site.url)
+        assert found is not None
+        if passes[0] == 1:
+            others_run.append(installation.sources._take(found))
+        if passes[0] == 4:
+            installation.sources._release(others_run[0])
+            site.publish(session(14, of=1))
+        if passes[0] == 5:
+            assert "14" in installation.names()
+            register.is_busy = True
+        if passes[0] == 6:
+            register.is_busy = False
+            installation.wait(minutes=17)
+            site.publish(session(15, of=1))
+        if passes[0] == 7:
+            raise KeyboardInterrupt
+
+    console = Console(file=told, width=200)
+    follow_source(Followed, site.url, Settings(), console, wait=wait)  # type: ignore[arg-type]
+    assert "15" in installation.names()
+    assert told.getvalue().count("Another run has the source") == 1
+    assert told.getvalue().count("The database is busy") == 1
+
+
+def test_following_ends_at_once_if_another_follows(site: OperatorSite) -> None:
+    installation = Installation(site)
+    followed = installation.sources.follow(site.url, Settings())
+    installation.sources._take(followed)
+
+    class Followed:
+        sources = installation.sources
+        worker = installation.world.system.worker
+
+    with pytest.raises(typer.Exit):
+        follow_source(Followed, site.url, Settings(), Console(file=io.StringIO()))  # type: ignore[arg-type]
 
 
 def test_without_time_a_reading_stops_before_a_page(installation: Installation) -> None:

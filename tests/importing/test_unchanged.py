@@ -206,3 +206,29 @@ def test_a_course_still_takes_spaces_of_a_session_that_is_not_read_again(site: O
     found, _ = here.world.store.listings([course_id])[course_id]
     stored = found.opportunity
     assert (stored.name, stored.sub_events) == ("Another name", (first,))
+
+
+@pytest.mark.parametrize("changes", [{"spaces": -2}, {"spaces": 9, "maximumAttendeeCapacity": 8}])
+def test_a_number_of_spaces_that_cannot_be_right_is_reported_as_long_as_it_is_stated(
+    here: Installation, site: OperatorSite, changes: Any
+) -> None:
+    def said(imported: Imported) -> list[str]:
+        return [each.text for each in imported.changes.not_bookable]
+
+    site.publish(session(1, of=1, **changes), session(9, of=1, **changes))
+    first, again = here.take(), here.take()
+    assert said(again) == said(first) and len(said(first)) == 2
+    site.publish(session(1, of=1), session(9, of=1))
+    assert said(here.take()) == []
+
+
+def test_a_sloppy_item_costs_its_seller_no_detail_and_no_write(site: OperatorSite) -> None:
+    whole = {**SELLER, "telephone": "01865 1", "url": "https://acme.example"}
+    site.publish(series(1, organizer=whole))
+    here = Installation(site)
+    here.take()
+    site.publish(series(2, organizer={"@id": SELLER["@id"], "taxMode": SELLER["taxMode"]}), session(9, of=2))
+    again = here.take()
+    assert again.changes.sellers == {Outcome.unchanged: 1}
+    stored = here.world.store.seller(SELLER["@id"])
+    assert stored is not None and stored.document["telephone"] == "01865 1"

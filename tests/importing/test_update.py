@@ -120,7 +120,7 @@ def test_types_that_are_no_longer_listed_or_not_supported_are_named(site: Operat
 def test_a_terminal_is_shown_bars_and_a_file_lines(site: OperatorSite) -> None:
     assert "Reading ScheduledSession: 1\n" in run(MemoryStore(), site)
     shown = run(MemoryStore(), site, force_terminal=True)
-    assert "Updating the inventory" in shown and "━" in shown and "2/2" in shown
+    assert "Updating the inventory" in shown and "━" in shown and " 2\n" in shown
 
 
 def test_what_others_have_published_cannot_steer_the_terminal(site: OperatorSite) -> None:
@@ -134,4 +134,4 @@ def test_a_bar_whose_total_is_unknown_ends_full() -> None:
     told = io.StringIO()
     with progress(Console(file=told, width=100, force_terminal=True)) as show:
         show("Reading", 3, None)
-    assert "3/3" in told.getvalue()
+    assert told.getvalue().rstrip("\x1b[?25h\n").endswith(" 3")
