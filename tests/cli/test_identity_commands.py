@@ -218,7 +218,7 @@ def test_a_bad_password_is_refused_and_there_is_no_login(terminal: Terminal) -> 
 def test_a_password_is_asked_for_only_where_the_login_can_be_added(terminal: Terminal) -> None:
     terminal.says("logins", "add", "alex", "--seller", "1", "--generate")
     for said, *login in (
-        ("There is no Seller 'x': see `openbooking sellers list`.", "sam", "--seller", "x"),
+        (f"There is no Seller 'x': see {terminal.pasteable('sellers list')}.", "sam", "--seller", "x"),
         ("There is a login 'ALEX' already.", "ALEX", "--seller", "1"),
         ("A user name has", " ", "--seller", "1"),
     ):
@@ -267,7 +267,7 @@ def test_forgetting_is_asked_about_only_where_there_is_such_a_key(terminal: Term
     first = terminal.says("tokens", "rotate-keys").split()[1]
     second = terminal.says("tokens", "rotate-keys", "--at-once").split()[1]
     said = terminal.refuses("tokens", "forget-key", "x")
-    assert said == "There is no signing key 'x': see `openbooking tokens keys`."
+    assert said == f"There is no signing key 'x': see {terminal.pasteable('tokens keys')}."
     warned = [
         "This key is in use" in terminal.run("tokens", "forget-key", key, typed="n\n").output
         for key in (first, second)

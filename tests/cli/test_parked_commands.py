@@ -125,7 +125,7 @@ def test_one_or_all_are_named(terminal: Terminal, group: str, action: str) -> No
     assert "or use --all." in terminal.refuses(group, action)
     assert "or use --all." in terminal.refuses(group, action, "x", "--all")
     lists = "feeds parked" if group == "feeds" else "pending list"
-    assert terminal.refuses(group, action, "x").endswith(f"'x': see `openbooking {lists}`.")
+    assert terminal.refuses(group, action, "x").endswith(f"'x': see {terminal.pasteable(lists)}.")
 
 
 ASIDE = PendingWork(

@@ -45,6 +45,10 @@ class Terminal:
         assert self.changes() == before
         return said[0]
 
+    def pasteable(self, command: str) -> str:
+        """The command as a sentence names it: it works on the same installation."""
+        return f"`openbooking {' '.join([command, *self.options])}`"
+
     def changes(self) -> int:
         return len(self.system.register.journal(f"{datetime.now(UTC):%Y-%m}"))
 
