@@ -55,7 +55,7 @@ def as_started(text: str) -> str:
 def program(started_as: str, python: str) -> Sequence[str]:
     """The words that start this program again; `started_as` is the first argument of the process."""
     path = Path(started_as)
-    if path.name == "__main__.py":
+    if path.parts[-2:] == ("openbooking", "__main__.py"):
         return python, "-m", "openbooking"
     if path.name != "openbooking":  # another program has called it
         return ("openbooking",)
