@@ -52,9 +52,29 @@ def test_it_runs_on_the_python_of_the_functions_and_after_the_tests() -> None:
         for step in steps
         if "setup-python" in step.get("uses", "")
     ]
-    assert versions == [python, python]
-    assert WORKFLOW["jobs"]["deploy"]["needs"] == "test"
+    assert versions == [python] * len(STEPS)
+    assert WORKFLOW["jobs"]["deploy"]["needs"] == ["test", "vulnerabilities"]
     assert {"run": "make test"} in STEPS["test"]
+
+
+def test_vulnerabilities_are_looked_for_on_each_push_and_every_week_and_stop_the_deployment() -> None:
+    assert {"run": "make audit"} in STEPS["vulnerabilities"]
+    job = WORKFLOW["jobs"]["vulnerabilities"]
+    assert job["permissions"] == {"contents": "read"}
+    assert "if" not in job and "continue-on-error" not in TEXT
+    # YAML reads the key `on` as true.
+    events = WORKFLOW[True]
+    assert events["push"] == {"branches": ["main"]}
+    ((schedule,),) = (each.values() for each in events["schedule"])
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule), "not once a week"
+    # By the schedule nothing is deployed: `deploy` needs `test`, which is skipped.
+    assert WORKFLOW["jobs"]["test"]["if"] == "github.event_name != 'schedule'"
+
+
+def test_tests_ask_no_database_of_vulnerabilities() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (rule,) = re.findall(r"^test:(.*?)\n\n", makefile, re.MULTILINE | re.DOTALL)
+    assert "audit " not in rule.replace(".venv-audit", "") and "vulnerabilities" not in rule
 
 
 def test_two_deployments_never_overlap() -> None:
