@@ -179,6 +179,7 @@ def remove(
 def _of_aws(stage: str) -> DeployedStage:
     # Chalice and the AWS command line read different variables; both of them work here.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = region or project.place_of(stage).region or None
     session = boto3.Session(region_name=region)
     if session.get_credentials() is None:
         raise NoCredentialsError
