@@ -31,6 +31,7 @@ from openbooking.deployment.stacks import Stacks
 from openbooking.deployment.stage_state import (
     Difference,
     StageState,
+    by_others,
     drift,
     keeping,
     state_from,
@@ -192,7 +193,7 @@ class Stage:
         record = self.record(releases)
         found = observation.found_state(self.aws.client, self.name, self._api_stage, record)
         current = releases.current() if releases else None
-        drifted = drift(current.state, found) if current else []
+        drifted = by_others(drift(current.state, found), releases.attempts()) if releases and current else []
         lines += [f"drift: {each}" for each in drifted]
         wanted = current.keeping(wanted) if current else wanted
         lines += self._function_changes(made)
@@ -238,13 +239,17 @@ class Stage:
         current = releases.current()
         if current and on_drift is not OnDrift.repair:
             wanted = current.keeping(wanted)
-        differences = drift(current.state, found) if current else self._unknown_concurrency(wanted, found)
+        differences = by_others(
+            drift(current.state, found) if current else self._unknown_concurrency(wanted, found),
+            releases.attempts(),
+        )
         wanted = self._decide(differences, wanted, on_drift)
         kept = frozenset((each.part, each.name) for each in differences) | (
             current.kept if current else set()
         )
         project.set_concurrency(self.build_dir, self.name, wanted.concurrency)
 
+        releases.begin(wanted)
         deployed = self._run_chalice(releases, record)
         if packaging.zips(self.build_dir) != [made]:
             raise packaging.BadPackageError("Chalice has deployed another zip than the one that was checked")
