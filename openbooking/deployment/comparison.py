@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openbooking.deployment.deploy import Deployed, Stage
+from openbooking.deployment.deploy import Stage
 from openbooking.deployment.errors import DeploymentError
+from openbooking.deployment.outcome import Deployed
 from openbooking.deployment.stage_state import drift, state_from
 from openbooking.infra import templates
 from openbooking.infra.alarms import alarms_with

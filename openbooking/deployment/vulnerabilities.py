@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from openbooking.deployment.errors import DeploymentError
 from openbooking.infra.templates import ROOT
@@ -67,6 +66,11 @@ def faults(report: Any, waivers: Iterable[Waiver], today: date) -> Iterator[str]
 
     A package that could not be checked is a fault, too.
     """
+    skipped = [each for each in report["dependencies"] if "skip_reason" in each]
+    if len(skipped) == len(report["dependencies"]):
+        reason = skipped[0]["skip_reason"] if skipped else "the lock file names none"
+        yield f"No package could be checked: {reason}"
+        return
     known = {each.id: each for each in waivers}
     used: set[str] = set()
     for package in report["dependencies"]:
@@ -117,15 +121,11 @@ def main() -> None:
         waivers = waivers_in(json.loads(WAIVERS.read_text(encoding="utf-8")))
         report = audit()
     except DeploymentError as error:
-        typer.echo(str(error), err=True)
-        raise SystemExit(1) from None
+        sys.exit(str(error))
     lines = list(faults(report, waivers, datetime.now().astimezone().date()))
-    for line in lines:
-        typer.echo(line, err=True)
     if lines:
-        typer.echo("docs/deploying.md#vulnerable-packages says what to do.", err=True)
-        raise SystemExit(1)
-    typer.echo(f"No known vulnerability in {len(report['dependencies'])} packages.")
+        sys.exit("\n".join([*lines, "docs/deploying.md#vulnerable-packages says what to do."]))
+    sys.stdout.write(f"No known vulnerability in {len(report['dependencies'])} packages.\n")
 
 
 if __name__ == "__main__":

@@ -58,8 +58,16 @@ def test_a_waiver_of_nothing_is_to_be_removed() -> None:
 
 
 def test_a_package_that_was_not_checked_is_a_fault() -> None:
-    skipped = {"dependencies": [{"name": "ours", "skip_reason": "not on PyPI"}]}
-    assert list(faults(skipped, [], TODAY)) == ["ours could not be checked: not on PyPI"]
+    ours = {"name": "ours", "skip_reason": "not on PyPI"}
+    some = {"dependencies": [ours, *CLEAN["dependencies"]]}
+    assert list(faults(some, [], TODAY)) == ["ours could not be checked: not on PyPI"]
+    # An index without PyPI's advisories: one line, not one for each package.
+    assert list(faults({"dependencies": [ours, ours]}, [], TODAY)) == [
+        "No package could be checked: not on PyPI"
+    ]
+    assert list(faults({"dependencies": []}, [], TODAY)) == [
+        "No package could be checked: the lock file names none"
+    ]
 
 
 @pytest.mark.parametrize(
