@@ -47,6 +47,8 @@ CHALICE_VERSION = "1.34.0"
 CALLED_SERVICES = frozenset({"dynamodb", "kms"})
 # Building a package does not call AWS, but needs a region.
 FALLBACK_REGION = "eu-west-2"
+# Every package with the hashes of its files. requirements.txt has none, which Chalice hands to pip.
+LOCK = ROOT / "requirements-run.lock"
 # Lambda's limit for the unpacked size.
 UNPACKED_LIMIT = 250 * 1024 * 1024
 
@@ -124,12 +126,19 @@ def package(
 
 
 def build_zip(
-    build: Path, stage: str, out: Path, *options: str, source: Path, environment: Mapping[str, str]
+    build: Path,
+    stage: str,
+    out: Path,
+    *options: str,
+    source: Path,
+    environment: Mapping[str, str],
+    lock: Path = LOCK,
 ) -> Path:
     """Makes the zip of the project in `build` and returns it; Chalice's templates go to `out`.
 
     Chalice names zips by a hash of their input and reuses existing ones. So the zip is completed where
-    Chalice stored it, and `chalice deploy` in the same project uploads it.
+    Chalice stored it, and `chalice deploy` in the same project uploads it. pip refuses a package whose hash is not
+    in `lock`.
     """
     if version("chalice") != CHALICE_VERSION:
         raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
@@ -137,7 +146,7 @@ def build_zip(
     out.mkdir(parents=True)
     project.run_chalice(
         build, "package", "--stage", stage, *options, str(out),
-        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **environment},
+        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **environment, "PIP_CONSTRAINT": str(lock)},
     )  # fmt: skip
     copied = out / "deployment.zip"
     (made,) = (each for each in zips(build) if filecmp.cmp(each, copied, shallow=False))
