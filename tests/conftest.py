@@ -1,10 +1,13 @@
 """What all tests share: whatever would call AWS by mistake has no credentials, and looks for none."""
 
+import functools
 import os
 import sys
 from collections.abc import Generator
+from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 
 from openbooking.infra.templates import RUNTIME_PYTHON
@@ -16,6 +19,18 @@ os.environ.update(
     AWS_DEFAULT_REGION="eu-west-2",
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+# Each of the many clients that tests make has a session of its own, which would parse the models of AWS's services anew:
+# a third of the time of a test of a command.
+_load_file = JSONFileLoader.load_file
+
+
+@functools.cache
+def _loaded(path: str) -> Any:
+    return _load_file(JSONFileLoader(), path)
+
+
+JSONFileLoader.load_file = lambda self, path: _loaded(path)
 
 # How long an example takes says more about what else the machine is doing than about the code.
 settings.register_profile(

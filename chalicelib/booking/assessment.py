@@ -4,10 +4,11 @@ Checks run in the order of ERR-09, those of one item in the order of ERR-08.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
-from chalicelib.booking.decisions import Moment, OpportunitySnapshot, Policy, Snapshot
+from chalicelib.booking.decisions import Moment, Policy, Snapshot
 from chalicelib.booking.requests import OrderRequest, RequestedItem
 from chalicelib.booking.sub_events import as_taken, why_sub_events_prevent
 from chalicelib.domain.capacity import Available, shortages
@@ -82,25 +83,40 @@ def assess(
     customer = request.customer if with_customer and isinstance(request.customer, dict) else None
     tax_excluded = is_business(role, customer) and not moment.policy.business_tax_calculated
 
+    quoted = _quoted_offers(snapshot, moment) if as_quoted else {}
+    opportunities = _as_stored(request, snapshot, moment)
+    spaces_remaining = {key: _spaces_remaining(each.takes, snapshot) for key, each in opportunities.items()}
+
+    @cache  # many items may ask for the same two
+    def pair_of(opportunity_id: str | None, offer_id: str | None) -> _Pair:
+        pair = _resolved(opportunity_id, offer_id, snapshot)
+        if pair.offer is None or opportunity_id not in opportunities:
+            return pair
+        # Whether it may be sold, and by which flow, is judged by the Offer as it is now.
+        reason = _why_not_bookable(
+            opportunities[opportunity_id], pair.offer, seller, snapshot, moment, at_desk=request.at_desk
+        )
+        errors = [OpportunityOfferPairNotBookableError(reason, instance=opportunity_id)] if reason else []
+        offer = quoted.get((opportunity_id, offer_id), pair.offer)
+        price = unit_price(offer, seller, tax_excluded=tax_excluded)
+        return _Pair(offer, price, tuple(errors), needs_approval=pair.offer.needs_approval)
+
     items: list[OrderItem] = []
     found: list[list[OrderItemError]] = []
-    quoted = _quoted_offers(snapshot, moment) if as_quoted else {}
     requires_approval = False
-    opportunities = _as_stored(request, snapshot, moment)
     for requested in request.items:
-        item, errors = _resolve(requested, opportunities, snapshot, with_details=with_customer)
-        if item.opportunity is not None and item.opportunity.seller_id != seller.id:
+        opportunity = opportunities.get(requested.opportunity_id or "")
+        if opportunity is not None and opportunity.seller_id != seller.id:
             raise SellerMismatchError(
-                "The opportunity belongs to another seller.", instance=item.opportunity_id
+                "The opportunity belongs to another seller.", instance=requested.opportunity_id
             )
-        if item.offer is not None:
-            # Whether it may be sold, and by which flow, is judged by the Offer as it is now.
-            errors = _not_bookable(item, seller, snapshot, moment, at_desk=request.at_desk)
-            requires_approval = requires_approval or (item.offer.needs_approval and not request.at_desk)
-            offer = quoted.get((item.opportunity_id, item.offer_id), item.offer)
-            item = replace(item, offer=offer, price=unit_price(offer, seller, tax_excluded=tax_excluded))
-        items.append(item)
-        found.append(errors)
+        pair = _Pair(errors=requested.errors)
+        if not requested.errors:
+            pair = pair_of(requested.opportunity_id, requested.offer_id)
+        requires_approval = requires_approval or (pair.needs_approval and not request.at_desk)
+        remaining = spaces_remaining.get(requested.opportunity_id or "")
+        items.append(_item(requested, opportunity, pair, remaining, with_details=with_customer))
+        found.append(list(pair.errors))
 
     if requires_approval:
         _add_started(items, found, moment)
@@ -115,7 +131,7 @@ def assess(
     return Assessment(
         seller=seller,
         broker_role=role,
-        items=tuple(_with_remaining(items, snapshot)),
+        items=tuple(items),
         errors={n: tuple(errors) for n, errors in enumerate(found) if errors},
         totals=total(
             _priced(item for item, errors in zip(items, found, strict=True) if _counts(errors)),
@@ -148,35 +164,50 @@ def _as_stored(request: OrderRequest, snapshot: Snapshot, moment: Moment) -> dic
     return stored
 
 
-def _resolve(
+@dataclass(frozen=True)
+class _Pair:
+    """What the references of an item come to: its Offer, the price, and the errors of the two together."""
+
+    offer: Offer | None = None
+    price: UnitPrice | None = None
+    errors: tuple[OrderItemError, ...] = ()
+    needs_approval: bool = False
+
+
+def _resolved(opportunity_id: str | None, offer_id: str | None, snapshot: Snapshot) -> _Pair:
+    """The Offer that is referred to, or the error if it, or the Opportunity, cannot be resolved."""
+    known = snapshot.opportunities.get(opportunity_id or "")
+    if known is None:
+        return _Pair(errors=(UnknownOpportunityError(instance=opportunity_id),))
+    offer_id = offer_id or ""  # a missing one is among the errors of the request
+    offer = known.opportunity.offer(offer_id)
+    if offer is None and (reason := known.opportunity.why_unusable(offer_id)):
+        return _Pair(errors=(OpportunityOfferPairNotBookableError(reason, instance=opportunity_id),))
+    if offer is None:
+        return _Pair(errors=(_offer_error(offer_id, snapshot),))
+    return _Pair(offer)
+
+
+def _item(
     requested: RequestedItem,
-    opportunities: Mapping[str, Opportunity],
-    snapshot: Snapshot,
+    opportunity: Opportunity | None,
+    pair: _Pair,
+    spaces_remaining: int | None,
     *,
     with_details: bool,
-) -> tuple[OrderItem, list[OrderItemError]]:
-    """The item with the values of its references, and the errors if it could not be resolved."""
-    known = snapshot.opportunities.get(requested.opportunity_id or "")
-    item = OrderItem(
+) -> OrderItem:
+    return OrderItem(
         position=requested.position,
         opportunity_id=requested.opportunity_id,
-        opportunity=opportunities.get(requested.opportunity_id or ""),
+        opportunity=opportunity,
         offer_id=requested.offer_id,
+        offer=pair.offer,
+        price=pair.price,
+        spaces_remaining=spaces_remaining,
         attendee=requested.attendee if with_details else None,
         intake_answers=requested.intake_answers if with_details else (),
         broker_passes=requested.access_passes if with_details else (),
     )
-    if requested.errors:
-        return item, list(requested.errors)
-    if known is None:
-        return item, [UnknownOpportunityError(instance=requested.opportunity_id)]
-    offer_id = requested.offer_id or ""  # a missing one is among the errors of the request
-    offer = known.opportunity.offer(offer_id)
-    if offer is None and (reason := known.opportunity.why_unusable(offer_id)):
-        return item, [OpportunityOfferPairNotBookableError(reason, instance=requested.opportunity_id)]
-    if offer is None:
-        return item, [_offer_error(offer_id, snapshot)]
-    return replace(item, offer=offer), []
 
 
 def _quoted_offers(snapshot: Snapshot, moment: Moment) -> dict[tuple[str | None, str | None], Offer]:
@@ -201,16 +232,20 @@ def _wanted_spaces(request: OrderRequest, snapshot: Snapshot) -> Counter[str]:
     return Counter(each for known in found if known is not None for each in known.opportunity.takes)
 
 
-def _not_bookable(
-    item: OrderItem, seller: Seller, snapshot: Snapshot, moment: Moment, *, at_desk: bool
-) -> list[OrderItemError]:
-    assert item.opportunity is not None and item.offer is not None
-    reason = (
+def _why_not_bookable(
+    opportunity: Opportunity,
+    offer: Offer,
+    seller: Seller,
+    snapshot: Snapshot,
+    moment: Moment,
+    *,
+    at_desk: bool,
+) -> str | None:
+    return (
         seller.why_no_bookings
-        or item.opportunity.why_not_bookable(item.offer, moment.now, at_desk=at_desk)
-        or why_sub_events_prevent(item.opportunity, snapshot)
+        or opportunity.why_not_bookable(offer, moment.now, at_desk=at_desk)
+        or why_sub_events_prevent(opportunity, snapshot)
     )
-    return [OpportunityOfferPairNotBookableError(reason, instance=item.opportunity_id)] if reason else []
 
 
 def _add_capacity_errors(
@@ -301,14 +336,9 @@ def _beyond(items: Sequence[OrderItem], most: int) -> set[str]:
     return beyond
 
 
-def _with_remaining(items: Iterable[OrderItem], snapshot: Snapshot) -> Iterable[OrderItem]:
-    for item in items:
-        known = [found for each in item.takes if (found := snapshot.stored(each)) is not None]
-        yield replace(item, spaces_remaining=_spaces_remaining(known))
-
-
-def _spaces_remaining(known: Iterable[OpportunitySnapshot]) -> int | None:
+def _spaces_remaining(takes: Iterable[str], snapshot: Snapshot) -> int | None:
     """The spaces that are left of the one that has the fewest; None without a limit."""
+    known = [found for each in takes if (found := snapshot.stored(each)) is not None]
     limited = (each for each in known if not each.capacity.is_unlimited)
     return min((each.capacity.spaces_free_to(each.hold) for each in limited), default=None)
 

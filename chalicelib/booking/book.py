@@ -249,7 +249,7 @@ def _place(
     assessment = assess(request, snapshot, moment, with_customer=True, as_quoted=True)
     order = _made(request, assessment, moment, fingerprint, kind)
     if assessment.errors:
-        return Decision(Answer(order, assessment.errors))
+        return Decision(Answer(_answered(order, assessment, takes_spaces=False), assessment.errors))
     if assessment.requires_approval is (kind is OrderKind.Order):
         raise OrderCreationFailedError(  # B-21
             "This order needs the seller's approval first."
@@ -263,9 +263,8 @@ def _place(
     usage = check_proposals(order, snapshot, moment) if kind is OrderKind.OrderProposal else ()
 
     takes_spaces = order.proposal is None or order.proposal.holds_spaces
-    answer = render(replace(order, items=_with_spaces_after(order.items)) if takes_spaces else order)
-    order = replace(order, answer=answer, items=_as_stored(order.items))
     order = next_version(order, existing)
+    order = replace(order, answer=render(_answered(order, assessment, takes_spaces=takes_spaces)))
     held = (
         # A proposal that takes no space is made only if there is one, also of the sub-events, which are not read.
         replace(move, if_available=not takes_spaces)
@@ -277,20 +276,22 @@ def _place(
     return Decision(Answer(order, usage=usage), (saved, *held))
 
 
-def _with_spaces_after(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
-    """The items with the spaces that remain after they are booked (C1-09 excludes leases, not bookings)."""
-    taken = spaces_wanted(items)
-    return tuple(
-        replace(item, spaces_remaining=item.spaces_remaining - max(taken[each] for each in item.takes))
-        if item.takes and item.spaces_remaining is not None
-        else item
-        for item in items
+def _answered(order: Order, assessment: Assessment, *, takes_spaces: bool) -> Order:
+    """The Order as its answer shows it: with the spaces that remain after it (C1-09 excludes leases, not bookings)."""
+    taken = spaces_wanted(order.items) if takes_spaces else {}
+
+    def remaining(assessed: OrderItem) -> int | None:
+        if assessed.spaces_remaining is None:
+            return None
+        return assessed.spaces_remaining - max((taken.get(each, 0) for each in assessed.takes), default=0)
+
+    return replace(
+        order,
+        items=tuple(
+            replace(item, spaces_remaining=remaining(assessed))
+            for item, assessed in zip(order.items, assessment.items, strict=True)
+        ),
     )
-
-
-def _as_stored(items: tuple[OrderItem, ...]) -> tuple[OrderItem, ...]:
-    """The items without values that are only true at this moment."""
-    return tuple(replace(item, spaces_remaining=None) for item in items)
 
 
 def _made(
@@ -298,7 +299,11 @@ def _made(
 ) -> Order:
     is_order = kind is OrderKind.Order
     status = OrderItemStatus.OrderItemConfirmed if is_order else OrderItemStatus.OrderItemProposed
-    items = tuple(replace(item, id=moment.new_id(), status=status) for item in assessment.items)
+    items = tuple(
+        # The spaces that remain are only true at this moment, so they are not stored.
+        replace(item, id=moment.new_id(), status=status, spaces_remaining=None)
+        for item in assessment.items
+    )
     if is_order and not assessment.errors:
         methods = assessment.seller.access_methods
         items = tuple(with_all_access(item, methods, moment) for item in items)

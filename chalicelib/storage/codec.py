@@ -4,6 +4,7 @@ Fields that a newer version adds have defaults, so that older rows can still be 
 """
 
 import zlib
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -75,9 +76,13 @@ def pack_texts(*texts: str) -> bytes:
     An order repeats the same description for each place, at distances beyond what zlib searches.
     """
     whole = _BETWEEN.join(texts)
-    plain = whole.encode()
-    if len(plain) <= WINDOW_BYTES:
+    if len(whole) <= WINDOW_BYTES and len(plain := whole.encode()) <= WINDOW_BYTES:
         return _compressed(plain)
+    return _pack_large(whole)
+
+
+@lru_cache(maxsize=1)  # a large Order is packed to see whether its row has space for it, and then to store it
+def _pack_large(whole: str) -> bytes:
     known: dict[str, str] = {}
     # An order of 100 places has 50,000 strings, but few different objects: each is looked at once.
     again: dict[str, str] = {}
@@ -97,12 +102,12 @@ def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
     """
     parts = text.split('"')
     again = parts.copy()
-    for place, part in enumerate(parts):
-        if len(part) >= _SHARED_FROM:
-            if part in known:
-                parts[place] = again[place] = known[part]
-            else:
-                known[part] = again[place] = f"{_SHARED}{len(known)}"
+    for place in [place for place, part in enumerate(parts) if len(part) >= _SHARED_FROM]:
+        part = parts[place]
+        if part in known:
+            parts[place] = again[place] = known[part]
+        else:
+            known[part] = again[place] = f"{_SHARED}{len(known)}"
     return '"'.join(parts), '"'.join(again)
 
 
@@ -117,6 +122,7 @@ def write_with_dictionary(on: bool) -> None:
     """Whether rows are written with the dictionary from now on; they are read with and without it."""
     global _with_dictionary  # noqa: PLW0603 - of all rows of a process
     _with_dictionary = on
+    _pack_large.cache_clear()
 
 
 def _compressed(data: bytes) -> bytes:

@@ -24,7 +24,12 @@ def pack_order(order: Order) -> bytes:
 
 
 def packed(order: Order) -> bytes:
-    """The whole Order, compressed.
+    """The whole Order, compressed."""
+    return codec.pack_texts(*_texts(order))
+
+
+def _texts(order: Order) -> tuple[str, ...]:
+    """The Order as one text or three.
 
     A small Order is a single text. The answers of a large Order are separate texts: inside the Order their
     quotes would be escaped, and their strings would not match the Order's strings.
@@ -34,8 +39,8 @@ def packed(order: Order) -> bytes:
     if len(bare) + len(answer) + len(proposal_answer) <= codec.WINDOW_BYTES:
         text = codec.to_json(order)
         if len(text) <= codec.WINDOW_BYTES:
-            return codec.pack_texts(text)
-    return codec.pack_texts(bare, answer, proposal_answer)
+            return (text,)
+    return bare, answer, proposal_answer
 
 
 def unpack_order(data: bytes) -> Order:
@@ -48,6 +53,11 @@ def unpack_order(data: bytes) -> Order:
     return replace(order, answer=answer or None, proposal_answer=proposal_answer or None)
 
 
-def plain_size(order: Order) -> int:
-    """About how many bytes the Order has before it is compressed; never fewer."""
-    return len(codec.encode(order))
+def fits(order: Order, most: int) -> bool:
+    """Whether the whole Order takes at most so many bytes when it is compressed.
+
+    Compression never makes it larger, so most Orders need not be compressed to see that.
+    """
+    texts = _texts(order)
+    plain = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    return plain <= most or len(codec.pack_texts(*texts)) <= most

@@ -48,7 +48,7 @@ class EmbeddedEngine(Engine):
         if EmbeddedEngine._running:
             raise EngineRunningError
         EmbeddedEngine._running = self._started = True
-        _prepare_moto()
+        prepare_moto()
         self._server.start()
 
     def stop(self) -> None:
@@ -73,7 +73,8 @@ class _Moto:
         return self._application(environ, start_response)
 
 
-def _prepare_moto() -> None:
+def prepare_moto() -> None:
+    """Empty moto, and replace what makes it slow. Also for moto inside a process, without a port."""
     from moto.dynamodb.models import dynamodb_backends
     from moto.dynamodbstreams.models import dynamodbstreams_backends
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from moto import mock_aws
 
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
@@ -12,7 +11,7 @@ from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.retry import RetryPolicy
-from tests.support.engines import Calls, cancelled, new_tables, throttled, timed_out
+from tests.support.engines import Calls, cancelled, new_tables, simulated_aws, throttled, timed_out
 from tests.support.world import API, Answer, Bookable, Broker, World
 
 UUID = "10000000-0000-4000-8000-000000000001"
@@ -42,7 +41,7 @@ class Stopwatch:
 
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Tables]:
-    with mock_aws():
+    with simulated_aws():
         made = new_tables("bounded")
         yield made
         made.connection.client.close()

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from moto import mock_aws
 
 from bench.hoarding import hoard, rows_of_requests
 from bench.installation import Installation
 from chalicelib.domain.partner_limits import PartnerLimits
 from tests.support.builders import NOW
+from tests.support.engines import simulated_aws
 
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
-    with mock_aws():
+    with simulated_aws():
         made = Installation("hoarding", None, fixed_time=NOW)
         made.create()
         yield made

@@ -6,7 +6,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from chalicelib.api import events
 from chalicelib.runtime.system import install
@@ -14,7 +13,7 @@ from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
-from tests.support.engines import new_tables
+from tests.support.engines import new_tables, simulated_aws
 from tests.support.world import API, Broker, World
 
 UUID = "10000000-0000-4000-8000-000000000001"
@@ -26,7 +25,7 @@ _prefixes = (f"api{number}" for number in count())
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Tables]:
     """One set of tables for this module; each test has opportunities and partners of its own."""
-    with mock_aws():
+    with simulated_aws():
         made = new_tables(next(_prefixes))
         yield made
         made.connection.client.close()

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from bench.installation import Installation, Request, ask, booking, cancellation, new_uuid, quote
 from bench.round_trips import AT_MOST, round_trips
 from chalicelib.domain.orders import OrderKey
 from chalicelib.runtime.system import install
 from tests.support.builders import NOW
-from tests.support.engines import Calls
+from tests.support.engines import Calls, simulated_aws
 from tests.support.inventory import Bookable
 
 # The most sessions of a course that one Order takes; fewer where their number makes no difference, as moto is slow.
@@ -23,7 +22,7 @@ APPROVAL = {"openBookingFlowRequirement": ["https://openactive.io/OpenBookingApp
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
-    with mock_aws():
+    with simulated_aws():
         made = Installation("round-trips", None, fixed_time=NOW)
         made.create()
         yield made

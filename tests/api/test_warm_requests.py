@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from moto import mock_aws
 
 from chalicelib.identity.callers import make_api_key
 from chalicelib.identity.entries import ApiKey
@@ -17,7 +16,7 @@ from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from tests.support.builders import CUSTOMER
-from tests.support.engines import Calls, new_tables
+from tests.support.engines import Calls, new_tables, simulated_aws
 from tests.support.oauth import SCOPE, Client, open_provider
 from tests.support.world import API, PAYMENT, Answer, Bookable, Broker, World, seller_id
 
@@ -28,7 +27,7 @@ _uuids = (f"{number:08d}-0000-4000-8000-000000000000" for number in count(1))
 
 @pytest.fixture(scope="module")
 def tables() -> Iterator[Tables]:
-    with mock_aws():
+    with simulated_aws():
         made = new_tables("warm")
         yield made
         made.connection.client.close()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -167,12 +166,3 @@ def test_differences_are_reported_in_one_sentence(stack: LocalStack, spoilt: Spo
 def test_a_missing_server_is_reported_in_one_sentence() -> None:
     with pytest.raises(UnexpectedAnswer, match="make run"):
         run_demo("http://127.0.0.1:1", lambda line: None)
-
-
-def test_the_stack_refuses_the_development_headers_when_they_are_off(tmp_path: Path) -> None:
-    settings = {"AUTHENTICATION": "openid"}
-    with LocalStack(settings=settings, directory=tmp_path) as stack:
-        headers = {"X-OpenActive-Test-Client-Id": "booking-partner-1"}
-        answer = httpx.get(f"{stack.url}/api/openbooking/orders-rpde", headers=headers)
-    assert answer.status_code == 403
-    assert answer.json()["@type"] == "UnauthenticatedError"

@@ -207,3 +207,12 @@ def test_on_a_separate_engine_a_restart_repeats_and_loses_nothing(tmp_path: Path
                 httpx.put(f"{stack.url}/orders/{key}", json={})
                 stack.drain()
     assert [stub.records for stub in runs] == [["first"], ["second"]]
+
+
+def test_the_stack_refuses_the_development_headers_when_they_are_off(tmp_path: Path) -> None:
+    settings = {"AUTHENTICATION": "openid"}
+    with LocalStack(settings=settings, directory=tmp_path) as stack:
+        headers = {"X-OpenActive-Test-Client-Id": "booking-partner-1"}
+        answer = httpx.get(f"{stack.url}/api/openbooking/orders-rpde", headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["@type"] == "UnauthenticatedError"

@@ -231,3 +231,17 @@ def test_a_row_with_the_dictionary_of_a_later_release_cannot_be_read() -> None:
 def test_what_was_not_packed_here_is_refused(data: bytes) -> None:
     with pytest.raises(Undecodable):
         unpack_texts(data)
+
+
+def test_a_large_text_is_packed_anew_when_the_dictionary_is_switched() -> None:
+    text = codec.to_json(
+        {f"key{number}": "a long text that comes again and again" for number in range(2_000)}
+    )
+    with_dictionary = codec.pack_texts(text)
+    codec.write_with_dictionary(False)
+    try:
+        without = codec.pack_texts(text)
+    finally:
+        codec.write_with_dictionary(True)
+    assert without != with_dictionary == codec.pack_texts(text)
+    assert codec.unpack_texts(without) == codec.unpack_texts(with_dictionary) == [text]

@@ -14,7 +14,7 @@ import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib.storage.dynamodb.tables import Engine, Tables
-from openbooking.local.embedded import EmbeddedEngine
+from openbooking.local.embedded import EmbeddedEngine, prepare_moto
 from openbooking.local.tables import create_tables
 
 REGION = "eu-west-2"
@@ -57,6 +57,16 @@ def moto() -> Iterator[str]:
     """moto in this process, behind a port of its own as `make run` has it; its URL."""
     with EmbeddedEngine() as engine:
         yield engine.url
+
+
+@contextmanager
+def simulated_aws() -> Iterator[None]:
+    """moto in this process, without a port: calls are answered before they are sent."""
+    from moto import mock_aws
+
+    with mock_aws():
+        prepare_moto()
+        yield
 
 
 class TestedTables(Tables):
