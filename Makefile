@@ -46,7 +46,7 @@ lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/lint-imports
 
 # Needs the network: it asks PyPI. So it is not a part of `make test`; the example pipeline runs it.
-audit: set-up-dev .venv-audit/.set-up  ## Check the packages that run for known vulnerabilities.
+audit: set-up-run .venv-audit/.set-up  ## Check the packages that run for known vulnerabilities.
 	@$(BIN)/python -m openbooking.deployment.vulnerabilities
 
 # SUITE is a checkout of the OpenActive Test Suite; RUNS and FEATURES choose parts, OPTIONS adds options.
