@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from openbooking.deployment import deploy, packaging, project, rehearsal
+from openbooking.deployment import deploy, observation, packaging, project, rehearsal
 from openbooking.deployment.deploy import Aws
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.stage_state import StageState, by_others, drift
@@ -58,8 +58,10 @@ class Prepared(deploy.Stage):
         return made
 
 
-def changed(source: Path, mark: str, settings: Mapping[str, str], concurrency: int) -> Path:
-    """The source with other code and other settings."""
+def changed(
+    source: Path, mark: str, settings: Mapping[str, str], concurrency: int, options: Mapping[str, Any]
+) -> Path:
+    """The source with other code, other settings and other options."""
     for name in ("chalicelib", ".chalice"):
         shutil.copytree(
             ROOT / name,
@@ -71,6 +73,7 @@ def changed(source: Path, mark: str, settings: Mapping[str, str], concurrency: i
     path = source / ".chalice" / "config.json"
     config = json.loads(path.read_text())
     config["stages"][STAGE]["environment_variables"] |= settings
+    config["stages"][STAGE]["options"] = options
     config["stages"][STAGE]["lambda_functions"] = {"orders_stream": {"reserved_concurrency": concurrency}}
     path.write_text(json.dumps(config))
     return source
@@ -114,20 +117,27 @@ class Story:
         self.scratch = scratch
         self.stages = {
             # Each has a variable that the other one does not know.
-            mark: self._stage(mark, rehearsal.aws_at(through), settings, concurrency)
-            for mark, settings, concurrency in (
-                ("A", {"RATE_LIMIT": "111", "SETTING_OF_A": "1"}, 3),
-                ("B", {"RATE_LIMIT": "222", "SETTING_OF_B": "1"}, 5),
+            mark: self._stage(mark, rehearsal.aws_at(through), settings, concurrency, options)
+            for mark, settings, concurrency, options in (
+                ("A", {"RATE_LIMIT": "111", "SETTING_OF_A": "1"}, 3, {"backup_days": 90}),
+                ("B", {"RATE_LIMIT": "222", "SETTING_OF_B": "1"}, 5, {"backup_days": 400, "firewall": True}),
             )
         }
         self.worked: dict[tuple[str, str, str], str] = {}
         self.seen: set[tuple[str, str]] = set()
 
-    def _stage(self, mark: str, aws: Aws, settings: Mapping[str, str], concurrency: int) -> Prepared:
+    def _stage(
+        self,
+        mark: str,
+        aws: Aws,
+        settings: Mapping[str, str],
+        concurrency: int,
+        options: Mapping[str, Any],
+    ) -> Prepared:
         return Prepared(
             STAGE,
             aws,
-            source=changed(self.scratch / f"source-{mark}", mark, settings, concurrency),
+            source=changed(self.scratch / f"source-{mark}", mark, settings, concurrency, options),
             build=self.scratch / mark,
             python=rehearsal.PYTHON,
             who=deploy.Who("test"),
@@ -229,6 +239,13 @@ class Story:
                 for name in clients["iam"].list_role_policies(RoleName=role)["PolicyNames"]
             },
             "record": releases.record(),
+            "stacks": {
+                each["StackName"]: observation.found_stack(
+                    self.direct.client("cloudformation"), each["StackName"]
+                )
+                for each in self.direct.client("cloudformation").list_stacks()["StackSummaries"]
+                if each["StackStatus"] != "DELETE_COMPLETE"
+            },
         }
 
 
