@@ -20,7 +20,7 @@ STACK_OPTIONS = $(ALARM_EMAIL:%=--alarm-email '%') $(QUIET_HOURS:%=--quiet-hours
 WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$((n + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test prove lint certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
+.PHONY: help run demo test prove lint audit certify bench package rehearse plan deploy rollback releases unlock remove lock clean named-stage \
 	set-up-run set-up-dev
 export PYTHON
 
@@ -44,6 +44,10 @@ lint: set-up-dev  ## Check style, types and import contracts only.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Needs the network: it asks PyPI. So it is not a part of `make test`; the example pipeline runs it.
+audit: set-up-run .venv-audit/.set-up  ## Check the packages that run for known vulnerabilities.
+	@$(BIN)/python -m openbooking.deployment.vulnerabilities
 
 # SUITE is a checkout of the OpenActive Test Suite; RUNS and FEATURES choose parts, OPTIONS adds options.
 certify: set-up-dev $(NODE_SET_UP)  ## Run the official test suite in SUITE in all its configurations.
@@ -93,11 +97,11 @@ set-up-run:
 set-up-dev:
 	@sh scripts/set-up.sh dev
 
-# checkov needs other versions than the tests do.
+# checkov and pip-audit need other versions than the tests do.
 .venv-audit/.set-up: requirements-audit.lock
 	@if $(BIN)/python -m venv .venv-audit && .venv-audit/bin/pip install --quiet --require-hashes -r $<; then touch $@; \
 	elif [ -n "$$CI" ]; then exit 1; \
-	else echo "pip could not install checkov; its tests are skipped." >&2; rm -rf .venv-audit; fi
+	else echo "pip could not install checkov and pip-audit; their tests are skipped." >&2; rm -rf .venv-audit; fi
 
 # Where npm cannot install, the tests that need it are skipped with a message; in CI that is a failure.
 tests/%/node_modules/.set-up: tests/%/package.json tests/%/package-lock.json

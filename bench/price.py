@@ -767,7 +767,7 @@ def page(counted: Mapping[str, Usage]) -> Iterator[str]:
     yield ""
     yield (
         "Of metrics, those that have values are charged: this counts 14 routes, 10 kinds of refusals, one currency. Three "
-        "dashboards are free. X-Ray, AWS Backup, more dashboards and messages to SQS (only after a day of failures) are in "
+        "dashboards are free. X-Ray, AWS Backup and WAF (by option), more dashboards and messages to SQS (only after a day of failures) are in "
         "the table of prices. DynamoDB's storage grows: the rows of a million bookings of earlier months are "
         f"{_dollars(of_bookings(counted, RECOMMENDED, 1_000_000)['DynamoDB storage and recovery'])} in each month."
     )

@@ -11,6 +11,7 @@ _DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/"
 _GATEWAY = "https://aws.amazon.com/api-gateway/pricing/"
 _CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
+_WAF = "https://aws.amazon.com/waf/pricing/"
 _CLOUDFRONT = "https://aws.amazon.com/cloudfront/pricing/pay-as-you-go/"
 
 
@@ -59,6 +60,9 @@ PRICES = {
     "sent": _price("Data to the internet, GB", "0.09", 1, "https://aws.amazon.com/ec2/pricing/on-demand/", "2026-09"),
     "edge requests": _price("CloudFront HTTPS requests, Europe", "0.0120", 10_000, _CLOUDFRONT),
     "edge sent": _price("CloudFront data to the internet, Europe, GB", "0.085", 1, _CLOUDFRONT),
+    "web ACLs": _price("WAF web ACLs", "5.00", 1, _WAF),
+    "WAF rules": _price("WAF rules", "1.00", 1, _WAF),
+    "WAF requests": _price("WAF requests", "0.60", _MILLION, _WAF),
     "weekly backups": _price("AWS Backup of DynamoDB, GB-month", "0.11886", 1, "https://aws.amazon.com/backup/pricing/"),
 }  # fmt: skip
 

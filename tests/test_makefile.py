@@ -16,6 +16,7 @@ COMMANDS = (
     "test",
     "prove",
     "lint",
+    "audit",
     "certify",
     "bench",
     "package",

@@ -327,4 +327,10 @@ def _base_url(request: Request) -> str:
     if path == "/" and not whole.endswith("/"):
         whole += "/"  # the stage without a trailing slash is the path "/" too
     stage = whole[: -len(path)] if path and whole.endswith(path) else ""
+    if not stage:
+        # With the base path of a custom domain, both have all of it. The route says what of that is ours.
+        parts, route = whole.strip("/").split("/"), str(context.get("resourcePath") or whole).strip("/")
+        stage = "".join(
+            f"/{part}" for part in parts[: max(0, len(parts) - len(route.split("/") if route else ()))]
+        )
     return f"{scheme}://{host}{stage.rstrip('/')}"

@@ -16,9 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from openbooking.cli.output import show
 from openbooking.cli.terminal import refuse
 from openbooking.deployment import project, smoke
-from openbooking.deployment.deploy import Aws, Deployed, OnDrift, lines_of
+from openbooking.deployment.deploy import Aws, OnDrift
 from openbooking.deployment.deploy import Stage as DeployedStage
 from openbooking.deployment.errors import DeploymentError
+from openbooking.deployment.outcome import Deployed, lines_of
 from openbooking.deployment.packaging import package as package_stage
 from openbooking.deployment.rehearsal import rehearse as rehearse_stage
 from openbooking.deployment.removal import remove as remove_stage
@@ -184,6 +185,7 @@ def remove(
 def _of_aws(stage: str) -> DeployedStage:
     # Chalice and the AWS command line read different variables; both of them work here.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = region or project.place_of(stage).region or None
     session = boto3.Session(region_name=region)
     if session.get_credentials() is None:
         raise NoCredentialsError

@@ -16,6 +16,8 @@ from openbooking.cli.pasteable import as_started
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from openbooking.deployment.project import Place
+
 DynamodbUrl = Annotated[
     str | None,
     typer.Option(
@@ -143,14 +145,21 @@ def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
     """
     import boto3
 
+    from openbooking.deployment.errors import DeploymentError
+    from openbooking.deployment.place import require_place
     from openbooking.local.stack import environment_variables
 
     if not _STAGE.fullmatch(stage):
         refuse(f"{stage!r} is not the name of a stage.")
     # boto3 itself reads AWS_DEFAULT_REGION and the profile only.
-    region = os.environ.get("AWS_REGION") or boto3.Session().region_name
+    place = _place_of(stage)
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name or place.region or None
     if region is None:
         refuse("No region is set. Set AWS_REGION, or AWS_PROFILE to a profile with a region.")
+    try:
+        require_place(stage, place, lambda service: boto3.client(service, region_name=region))
+    except DeploymentError as error:
+        refuse(str(error))
     prefix = table_prefix(f"openbooking-{stage}")
     name_tables(prefix, f"in {region}")
     variables: dict[str, str | None] = {
@@ -164,6 +173,19 @@ def on_stage(stage: str, *, signing_key: bool) -> Iterator[str]:
     }
     with environment_variables(variables):
         yield region
+
+
+def _place_of(stage: str) -> Place:
+    """The account and the region that .chalice/config.json names; none if it does not know the stage."""
+    from openbooking.deployment.errors import DeploymentError
+    from openbooking.deployment.project import Place, UnknownStageError, place_of
+
+    try:
+        return place_of(stage)
+    except UnknownStageError:
+        return Place()
+    except DeploymentError as error:
+        refuse(str(error))
 
 
 def _rules_of(stage: str) -> dict[str, str | None]:

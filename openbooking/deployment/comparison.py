@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openbooking.deployment.deploy import Deployed, Stage
+from openbooking.deployment.deploy import Stage
 from openbooking.deployment.errors import DeploymentError
+from openbooking.deployment.outcome import Deployed
 from openbooking.deployment.stage_state import drift, state_from
 from openbooking.infra import templates
-from openbooking.infra.alarms import ALARMS
+from openbooking.infra.alarms import alarms_with
 from openbooking.infra.templates import FUNCTIONS
 
 
@@ -106,7 +107,7 @@ def _alarms(stage: Stage) -> Iterator[str]:
     prefix = f"{templates.APP_NAME}-{stage.name}-"
     pages = stage.aws.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
     found = {each["AlarmName"]: each for page in pages for each in page["MetricAlarms"]}
-    for alarm in ALARMS:
+    for alarm in alarms_with(stage.stacks.watched_options()):
         current = found.pop(prefix + alarm.name, None)
         if current is None:
             if alarm.condition is None:

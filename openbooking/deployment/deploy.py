@@ -1,6 +1,6 @@
 """Deploys a stage, shows what that would change, and restores an earlier release.
 
-A deployment is: the data stack, then Chalice, then what Chalice cannot set, then the alarms. Every part checks first
+A deployment is: the data stack, then Chalice, then what Chalice cannot set, then what is in front of the API, then the alarms. Every part checks first
 and does only what is missing, so an interrupted deployment is completed by running it again.
 """
 
@@ -24,11 +24,21 @@ from typing import Any
 from openbooking.deployment import observation, packaging, planner, project
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.executor import Executor
+from openbooking.deployment.outcome import Deployed
+from openbooking.deployment.place import require_place
 from openbooking.deployment.planner import Step
 from openbooking.deployment.releases import Current, NoSuchReleaseError, Release, Releases
-from openbooking.deployment.stage_state import Difference, StageState, drift, keeping, state_from, state_to
+from openbooking.deployment.stacks import Stacks
+from openbooking.deployment.stage_state import (
+    Difference,
+    StageState,
+    by_others,
+    drift,
+    keeping,
+    state_from,
+    state_to,
+)
 from openbooking.infra import templates
-from openbooking.infra.alarms import alarms_template
 from openbooking.infra.templates import ACCESS_LOG_LAYOUT, FUNCTIONS, ROOT, RUNTIME_PYTHON
 
 
@@ -76,24 +86,6 @@ class Who:
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """The result of a deployment."""
-
-    rest_api_url: str
-    rest_api_id: str
-    exports: Mapping[str, str]
-    steps: list[Step]
-    """The steps in addition to Chalice's own."""
-    alarm_email: str
-    """The address that gets the alarms; empty if they are not sent."""
-    zip: Path
-    """The code of the functions."""
-    release: Release
-    drift: list[Difference]
-    """What others had set, and what was kept or repaired."""
-
-
-@dataclass(frozen=True)
 class Stage:
     """One stage of one account, and how to deploy it from `source`. `build` is where its project is assembled.
 
@@ -123,9 +115,12 @@ class Stage:
         """
         self.check("deploy")
         with self.locked("deploy") as releases:
-            stack_steps = self._data_steps(parameters or {})
+            stack_steps = self.stacks.data(parameters or {})
             self._executor.execute(stack_steps)
             exports = self._exports()
+            backup_steps = self.stacks.backups()
+            self._executor.execute(backup_steps)
+            stack_steps += backup_steps
             wanted = self._assemble(exports)
             made = self._build()
             return self._apply(
@@ -164,10 +159,13 @@ class Stage:
     ) -> list[str]:
         """What a deployment would do, a line for each change; changes nothing."""
         self.check("plan")
-        data = self._data_steps(parameters or {})
-        lines = [str(step) for step in (*self._releases_steps(), *data)]
+        data = self.stacks.data(parameters or {})
+        backups = self.stacks.backups()
+        lines = [str(step) for step in (*self.stacks.releases(), *data, *backups)]
         if any(isinstance(step, planner.CreateStack) for step in data):
-            return [*lines, "create the functions, the API and the schedule", "create the alarms"]
+            lines += ["create the functions, the API and the schedule"]
+            lines += [str(step) for step in self.stacks.front("", self._api_stage)]
+            return [*lines, "create the alarms"]
         exports = self._exports()
         wanted = self._assemble(exports)
         made = self._build()
@@ -175,16 +173,18 @@ class Stage:
         record = self.record(releases)
         found = observation.found_state(self.aws.client, self.name, self._api_stage, record)
         current = releases.current() if releases else None
-        drifted = drift(current.state, found) if current else []
+        drifted = by_others(drift(current.state, found), releases.attempts()) if releases and current else []
         lines += [f"drift: {each}" for each in drifted]
         wanted = current.keeping(wanted) if current else wanted
         lines += self._function_changes(made)
         deployed = observation.deployed_resources(record)
         lines += [str(step) for step in self._settings_steps(deployed, wanted)]
-        return lines + [str(step) for step in self._alarm_steps(alarm_parameters or {})]
+        lines += [str(step) for step in self._front_steps(deployed)]
+        return lines + [str(step) for step in self.stacks.alarms(alarm_parameters or {})]
 
     def releases(self) -> tuple[list[Release], str | None]:
         """All releases, oldest first, and the id of the current one."""
+        self.require_place()
         releases = self.open_releases()
         if releases is None:
             raise NotDeployedYetError(self.name)
@@ -193,6 +193,7 @@ class Stage:
 
     def unlock(self) -> Mapping[str, str] | None:
         """Release the lock of any holder; return the holder."""
+        self.require_place()
         releases = self.open_releases()
         holder = releases.holder() if releases else None
         if releases and holder:
@@ -218,21 +219,28 @@ class Stage:
         current = releases.current()
         if current and on_drift is not OnDrift.repair:
             wanted = current.keeping(wanted)
-        differences = drift(current.state, found) if current else self._unknown_concurrency(wanted, found)
+        differences = by_others(
+            drift(current.state, found) if current else self._unknown_concurrency(wanted, found),
+            releases.attempts(),
+        )
         wanted = self._decide(differences, wanted, on_drift)
         kept = frozenset((each.part, each.name) for each in differences) | (
             current.kept if current else set()
         )
         project.set_concurrency(self.build_dir, self.name, wanted.concurrency)
 
+        releases.begin(wanted)
         deployed = self._run_chalice(releases, record)
         if packaging.zips(self.build_dir) != [made]:
             raise packaging.BadPackageError("Chalice has deployed another zip than the one that was checked")
         steps = self._settings_steps(deployed, wanted)
         self._executor.execute(steps)
 
-        alarm_steps = self._alarm_steps(alarm_parameters) if release is None else []
-        self._executor.execute(alarm_steps)
+        # A release that is restored keeps what is in front of it, and its alarms.
+        if release is None:
+            for later in (self._front_steps(deployed), self.stacks.alarms(alarm_parameters)):
+                self._executor.execute(later)
+                steps += later
         if release is None:
             release = self._new_release(releases, made, wanted)
         kept = frozenset() if on_drift is OnDrift.repair else kept
@@ -245,11 +253,12 @@ class Stage:
             rest_api["rest_api_url"],
             rest_api["rest_api_id"],
             exports,
-            [*stack_steps, *steps, *alarm_steps],
+            [*stack_steps, *steps],
             alarms.parameters.get("AlarmEmail", "") if alarms else "",
             made,
             release,
             differences,
+            project.options_of(self.name, self.source).domain,
         )
 
     def _decide(self, differences: list[Difference], wanted: StageState, on_drift: OnDrift) -> StageState:
@@ -273,33 +282,9 @@ class Stage:
             if value is not None and value != wanted.concurrency.get(name)
         ]
 
-    def _data_steps(self, parameters: Mapping[str, str]) -> list[Step]:
-        name = templates.stack_name(self.name)
-        return self._stack_steps(name, templates.tables_template(), parameters, protected=True)
-
-    def _alarm_steps(self, parameters: Mapping[str, str]) -> list[Step]:
-        name = templates.alarms_stack_name(self.name)
-        found = observation.found_stack(self.aws.client("cloudformation"), name)
-        if found is None or "QuietHours" not in found.parameters:
-            # Only a stage in production is expected to have bookings at all times.
-            usual = "24" if project.is_production(self.name, self.source) else "0"
-            parameters = {"QuietHours": usual, **parameters}
-        return self._stack_steps(name, alarms_template(), parameters)
-
-    def _releases_steps(self) -> list[Step]:
-        name = templates.releases_stack_name(self.name)
-        return self._stack_steps(name, templates.releases_template(), {}, protected=True)
-
-    def _stack_steps(
-        self, name: str, template: Any, parameters: Mapping[str, str], *, protected: bool = False
-    ) -> list[Step]:
-        return planner.plan_stack(
-            name,
-            observation.canonical(template),
-            {"Stage": self.name, **parameters},
-            observation.found_stack(self.aws.client("cloudformation"), name),
-            protected=protected,
-        )
+    @property
+    def stacks(self) -> Stacks:
+        return Stacks(self.name, self.aws.client("cloudformation"), self.source)
 
     def _settings_steps(self, deployed: Mapping[str, Mapping[str, Any]], wanted: StageState) -> list[Step]:
         if "rest_api" not in deployed:
@@ -329,6 +314,11 @@ class Stage:
                 wanted.mappings, observation.found_mappings(self.aws.client("lambda"), deployed)
             ),
         ]
+
+    def _front_steps(self, deployed: Mapping[str, Mapping[str, Any]]) -> list[Step]:
+        if "rest_api" not in deployed:
+            return []
+        return self.stacks.front(deployed["rest_api"]["rest_api_id"], self._api_stage)
 
     def _access_logs(self, gateway: Any) -> tuple[str, str]:
         if not project.options_of(self.name, self.source).access_logs:
@@ -429,14 +419,20 @@ class Stage:
     # --- what all of them need ------------------------------------------------------------------
 
     def check(self, command: str) -> None:
-        """Raises UnknownStageError, WrongPythonError."""
+        """Raises UnknownStageError, WrongPythonError, BadOptionError, OtherAccountError, OtherRegionError."""
         project.require_stage(self.name, self.source)
         packaging.require_python(self.python, f"{command} STAGE={self.name}")
+        project.options_of(self.name, self.source)
+        self.require_place()
+
+    def require_place(self) -> None:
+        """Check that the credentials belong to the stage. Raises OtherAccountError, OtherRegionError."""
+        require_place(self.name, project.place_of(self.name, self.source), self.aws.client)
 
     @contextmanager
     def locked(self, doing: str) -> Iterator[Releases]:
         """Hold the lock of the stage. Raises LockedError."""
-        self._executor.execute(self._releases_steps())
+        self._executor.execute(self.stacks.releases())
         releases = self.open_releases()
         assert releases is not None
         with releases.locked(self.who.by, self.who.at, doing):
@@ -484,17 +480,3 @@ def _commit(source: Path) -> str:
 
     commit = git("rev-parse", "--short=12", "HEAD")
     return commit + "+" if commit and git("status", "--porcelain") else commit
-
-
-def lines_of(deployed: Deployed, stage: str) -> list[str]:
-    """What a deployment says at its end."""
-    url = deployed.rest_api_url
-    return [
-        f"Release {deployed.release.id} ({deployed.release.commit or 'no commit'})",
-        f"API: {url}api/openbooking",
-        f"Dataset site: {url}openactive",
-        f"Dashboard: openbooking-{stage} in CloudWatch",
-        f"Alarms go to {deployed.alarm_email}, once that address has confirmed."
-        if deployed.alarm_email
-        else f"No address receives the alarms: make deploy STAGE={stage} ALARM_EMAIL=you@example.org",
-    ]

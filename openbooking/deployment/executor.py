@@ -8,6 +8,8 @@ from typing import Any, assert_never
 
 from openbooking.deployment.planner import (
     CreateStack,
+    DeleteStack,
+    ProtectStack,
     PublishApi,
     PutGatewayResponse,
     ResetGatewayResponse,
@@ -23,6 +25,8 @@ from openbooking.infra.templates import StreamMapping, Throttle
 SETTLING_STATES = {"Creating", "Enabling", "Disabling", "Updating"}
 SETTLING_LOOKS = 60
 SETTLING_SECONDS = 2.0
+
+STACK_WAIT = {"Delay": 5, "MaxAttempts": 240}
 
 
 class Executor:
@@ -51,6 +55,16 @@ class Executor:
             case UpdateStack(name, template, parameters):
                 self._say(f"Updating the stack {name}")
                 self._stack("update", name, template, parameters)
+            case ProtectStack(name):
+                self._say(f"Protecting the stack {name}")
+                self._client("cloudformation").update_termination_protection(
+                    StackName=name, EnableTerminationProtection=True
+                )
+            case DeleteStack(name):
+                self._say(f"Deleting the stack {name}")
+                client = self._client("cloudformation")
+                client.delete_stack(StackName=name)
+                client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=STACK_WAIT)
             case PutGatewayResponse(rest_api_id, response):
                 self._say(f"Gateway response {response.response_type}: {response.status}")
                 self._client("apigateway").put_gateway_response(
@@ -109,11 +123,11 @@ class Executor:
             StackName=name,
             TemplateBody=template,
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            # That of the backups has a role.
+            Capabilities=["CAPABILITY_IAM"],
             **options,
         )
-        client.get_waiter(f"stack_{verb}_complete").wait(
-            StackName=name, WaiterConfig={"Delay": 5, "MaxAttempts": 240}
-        )
+        client.get_waiter(f"stack_{verb}_complete").wait(StackName=name, WaiterConfig=STACK_WAIT)
 
     def _update_mapping(self, uuid: str, mapping: StreamMapping) -> None:
         client = self._client("lambda")

@@ -1,4 +1,4 @@
-"""What can be put in front of the API in the template for a pipeline: an HTTP API, and CloudFront for the open feeds.
+"""What can be put in front of the functions: a firewall and a domain; by pipeline an HTTP API, and CloudFront for open feeds.
 
 Pure: resources are returned, not created. The REST API stays; what is not called costs nothing.
 """
@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from openbooking.deployment.project import Options
+from openbooking.infra.alarms import HTTP_API_ID
+from openbooking.infra.domain import domain_outputs, domain_resources
+from openbooking.infra.firewall import firewall_resources
 from openbooking.infra.templates import APP_NAME, FUNCTIONS, Throttle, throttles
 
 HTTP_API, HTTP_STAGE = "HttpApi", "HttpStage"
@@ -45,12 +48,59 @@ def add_front(document: dict[str, Any], options: Options, alias: str) -> None:
             "Description": "The URL of the HTTP API.",
             "Value": {"Fn::GetAtt": [HTTP_API, "ApiEndpoint"]},
         }
+        outputs[HTTP_API_ID] = {
+            "Description": "What the alarms select its metrics by.",
+            "Value": {"Ref": HTTP_API},
+            "Export": {"Name": {"Fn::Sub": f"{APP_NAME}-${{Stage}}-{HTTP_API_ID}"}},
+        }
     if options.cached_feeds:
         resources |= _cached_feeds(is_http=options.http_api)
         outputs["FeedsUrl"] = {
             "Description": "The value of OPEN_FEEDS_URL, unless a name of your own points at it.",
             "Value": {"Fn::Sub": "https://${FeedsDistribution.DomainName}"},
         }
+    if options.firewall:
+        # SAM's names of the API's stage: it must exist first.
+        resources |= firewall_resources("${RestAPI}", "${RestAPI.Stage}")
+    if options.domain is not None:
+        rest = {"Ref": "RestAPI"}, {"Ref": "RestAPI.Stage"}
+        http = {"Ref": HTTP_API}, {"Ref": HTTP_STAGE}
+        resources |= domain_resources(options.domain, *(http if options.http_api else rest))
+        outputs |= domain_outputs()
+
+
+def front_template(options: Options) -> dict[str, Any] | None:
+    """The template of the stack that a deployment from a laptop puts in front of its REST API; None if nothing is chosen."""
+    resources: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    if options.firewall:
+        resources |= firewall_resources("${RestApiId}", "${ApiStage}")
+    if options.domain is not None:
+        resources |= domain_resources(options.domain, {"Ref": "RestApiId"}, {"Ref": "ApiStage"})
+        outputs |= domain_outputs()
+    if not resources:
+        return None
+    parameters = {
+        "Stage": "The Chalice stage; part of every name.",
+        "RestApiId": "The id of its API, which Chalice has made.",
+        "ApiStage": "The stage of that API.",
+    }
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Open Booking: what is in front of the API of one stage that is deployed from a laptop.",
+        "Parameters": {
+            name: {"Type": "String", "Description": says}
+            for name, says in parameters.items()
+            if _is_used(name, resources)
+        },
+        "Resources": resources,
+        **({"Outputs": outputs} if outputs else {}),
+    }
+
+
+def _is_used(parameter: str, resources: Mapping[str, Any]) -> bool:
+    text = json.dumps(resources)
+    return f"${{{parameter}}}" in text or f'"Ref": "{parameter}"' in text
 
 
 def _http_api(resources: Mapping[str, Any], options: Options, alias: str) -> dict[str, Any]:

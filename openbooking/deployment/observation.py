@@ -39,6 +39,7 @@ def found_stack(cloudformation: Any, name: str) -> FoundStack | None:
         stack["StackStatus"],
         canonical(json.loads(template) if isinstance(template, str) else template),
         {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])},
+        bool(stack.get("EnableTerminationProtection")),
     )
 
 

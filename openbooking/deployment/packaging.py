@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email import message_from_string
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from openbooking.deployment import project
 from openbooking.deployment.bytecode import add_bytecode, bytecode_faults
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.pipeline import gradual
-from openbooking.infra.alarms import alarms_template
+from openbooking.infra.alarms import WATCHED_OPTIONS, alarms_template
+from openbooking.infra.backups import backups_template
 from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, gateway_template
 
 # The current interpreter. Chalice derives the functions' runtime from it.
@@ -45,6 +47,8 @@ CHALICE_VERSION = "1.34.0"
 CALLED_SERVICES = frozenset({"dynamodb", "kms"})
 # Building a package does not call AWS, but needs a region.
 FALLBACK_REGION = "eu-west-2"
+# Every package with the hashes of its files. requirements.txt has none, which Chalice hands to pip.
+LOCK = ROOT / "requirements-run.lock"
 # Lambda's limit for the unpacked size.
 UNPACKED_LIMIT = 250 * 1024 * 1024
 
@@ -96,32 +100,45 @@ def package(
     out = out or source / "dist"
     project.require_stage(stage, source)
     require_python(python, "package")
+    options = project.options_of(stage, source)
+    pinned = partial(_pinned_to, stage, project.place_of(stage, source))
     project.assemble(build, stage, source=source)
     merge = build / "merge.json"
-    merge.write_text(json.dumps(_pinned_to(stage, gateway_template())))
+    merge.write_text(json.dumps(pinned(gateway_template())))
     made = build_zip(
         build, stage, out / stage, "--merge-template", str(merge), source=source, environment=os.environ
     )
     template = out / stage / "sam.json"
-    document = gradual(json.loads(template.read_text()), project.options_of(stage, source))
+    document = gradual(json.loads(template.read_text()), options)
     template.write_text(json.dumps(document, indent=2) + "\n")
     plain = out / "openbooking.zip"
     for target in (out / stage / "deployment.zip", plain):
         shutil.copyfile(made, target)
     alarms = out / stage / "alarms.json"
-    alarms.write_text(json.dumps(_pinned_to(stage, alarms_template()), indent=2) + "\n")
+    watched = [name for name in sorted(WATCHED_OPTIONS) if getattr(options, name)]
+    alarms.write_text(json.dumps(pinned(alarms_template(watched)), indent=2) + "\n")
+    if options.backup_days is not None:
+        backups = out / stage / "backups.json"
+        backups.write_text(json.dumps(pinned(backups_template(options.backup_days)), indent=2) + "\n")
     bill = out / stage / "sbom.json"
     bill.write_text(json.dumps(bill_of_materials(made), indent=2) + "\n")
     return Package(template, plain, alarms, bill)
 
 
 def build_zip(
-    build: Path, stage: str, out: Path, *options: str, source: Path, environment: Mapping[str, str]
+    build: Path,
+    stage: str,
+    out: Path,
+    *options: str,
+    source: Path,
+    environment: Mapping[str, str],
+    lock: Path = LOCK,
 ) -> Path:
     """Makes the zip of the project in `build` and returns it; Chalice's templates go to `out`.
 
     Chalice names zips by a hash of their input and reuses existing ones. So the zip is completed where
-    Chalice stored it, and `chalice deploy` in the same project uploads it.
+    Chalice stored it, and `chalice deploy` in the same project uploads it. pip refuses a package whose hash is not
+    in `lock`.
     """
     if version("chalice") != CHALICE_VERSION:
         raise BadPackageError(f"built with Chalice {version('chalice')}, not {CHALICE_VERSION}")
@@ -129,7 +146,7 @@ def build_zip(
     out.mkdir(parents=True)
     project.run_chalice(
         build, "package", "--stage", stage, *options, str(out),
-        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **environment},
+        environment={"AWS_DEFAULT_REGION": FALLBACK_REGION, **environment, "PIP_CONSTRAINT": str(lock)},
     )  # fmt: skip
     copied = out / "deployment.zip"
     (made,) = (each for each in zips(build) if filecmp.cmp(each, copied, shallow=False))
@@ -209,11 +226,26 @@ def pins(requirements: str) -> dict[str, str]:
     return {_normal(name): number for name, number in pinned.items()}
 
 
-def _pinned_to(stage: str, template: dict[str, Any]) -> dict[str, Any]:
+def _pinned_to(stage: str, place: project.Place, template: dict[str, Any]) -> dict[str, Any]:
     # A package contains the names and the environment of its stage. A mistake in the pipeline's parameters must
-    # not deploy it as another stage.
+    # not deploy it as another stage, and one in its credentials not to the account of another.
     template["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
-    return template
+    rules = {
+        name: {
+            "Assertions": [
+                {
+                    "Assert": {"Fn::Equals": [{"Ref": reference}, wanted]},
+                    "AssertDescription": f"The stage {stage} is in {wanted} (.chalice/config.json).",
+                }
+            ]
+        }
+        for name, reference, wanted in (
+            ("RightAccount", "AWS::AccountId", place.account),
+            ("RightRegion", "AWS::Region", place.region),
+        )
+        if wanted
+    }
+    return {**template, "Rules": rules} if rules else template
 
 
 def _faults(archive: zipfile.ZipFile, requirements: str, machine: str) -> Iterator[str]:

@@ -54,6 +54,26 @@ class UpdateStack:
 
 
 @dataclass(frozen=True)
+class ProtectStack:
+    """Protect a stack from being deleted as a whole, which was switched off."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"protect the stack {self.name} from being deleted"
+
+
+@dataclass(frozen=True)
+class DeleteStack:
+    """Delete a stack for which no option of the stage asks any more."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"delete the stack {self.name}"
+
+
+@dataclass(frozen=True)
 class PutGatewayResponse:
     """Set one of the gateway's own responses."""
 
@@ -126,6 +146,8 @@ class UpdateStreamMapping:
 Step = (
     CreateStack
     | UpdateStack
+    | ProtectStack
+    | DeleteStack
     | PutGatewayResponse
     | ResetGatewayResponse
     | PublishApi
@@ -146,6 +168,8 @@ class FoundStack:
     template: str
     """Serialised in the same way as the wanted one, so that equal templates are equal texts."""
     parameters: Mapping[str, str]
+    protected: bool = False
+    """From being deleted as a whole."""
 
 
 @dataclass(frozen=True)
@@ -175,19 +199,29 @@ def plan_stack(
     *,
     protected: bool = False,
 ) -> list[Step]:
-    """The steps to the wanted stack; none if it exists already. A new one may be `protected`."""
+    """The steps to the wanted stack; none if it exists already. `protected`: from being deleted as a whole."""
     if found is None:
         return [CreateStack(name, template, parameters, protected)]
     if found.status not in _UPDATABLE:
         raise StackNeedsAttentionError(f"{name} is {found.status}")
+    protection: list[Step] = [ProtectStack(name)] if protected and not found.protected else []
     if found.template == template and parameters.items() <= found.parameters.items():
-        return []
+        return protection
     # A parameter that is not given keeps its value, so that a plain deployment never resets a
     # choice (deletion protection, retention of logs).
     kept = {
         key: value for key, value in found.parameters.items() if key in json.loads(template)["Parameters"]
     }
-    return [UpdateStack(name, template, kept | dict(parameters))]
+    return [*protection, UpdateStack(name, template, kept | dict(parameters))]
+
+
+def plan_no_stack(name: str, found: FoundStack | None) -> list[Step]:
+    """The steps to a stack that is not there."""
+    if found is None:
+        return []
+    if found.status not in _UPDATABLE:
+        raise StackNeedsAttentionError(f"{name} is {found.status}")
+    return [DeleteStack(name)]
 
 
 def plan_gateway(

@@ -7,6 +7,7 @@ documents. It therefore gets a clean copy, with the policies and the environment
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from openbooking.deployment.errors import DeploymentError
+from openbooking.infra.backups import LONGEST_DAYS, RECOVERY_DAYS
+from openbooking.infra.domain import Domain, domain_from
 from openbooking.infra.templates import ROOT
 
 SHIPPED = ("app.py", "requirements.txt")
@@ -43,11 +46,13 @@ def require_stage(stage: str, source: Path = ROOT) -> None:
 
 
 def variables_of(stage: str, source: Path = ROOT) -> dict[str, str]:
-    """The environment variables that .chalice/config.json sets for `stage`. Raises UnknownStageError."""
-    require_stage(stage, source)
-    config = json.loads((source / ".chalice" / "config.json").read_text())
-    variables: dict[str, str] = config["stages"][stage].get("environment_variables", {})
-    return variables
+    """The environment variables that .chalice/config.json sets for `stage`, and BASE_URL by its domain.
+
+    Raises UnknownStageError, BadOptionError.
+    """
+    variables: dict[str, str] = _config(source, stage)["stages"][stage].get("environment_variables", {})
+    domain = options_of(stage, source).domain
+    return variables if domain is None else {"BASE_URL": domain.url} | variables
 
 
 def is_production(stage: str, source: Path = ROOT) -> bool:
@@ -71,19 +76,68 @@ class Options:
     """By pipeline only: Lambda writes its three lines for each invocation."""
     gradual: str = "Canary10Percent5Minutes"
     """By pipeline only: how traffic moves to a new version; `AllAtOnce` to move it at once."""
+    firewall: bool = False
+    """AWS WAF refuses addresses that send too many requests."""
+    backup_days: int | None = None
+    """How long weekly backups are kept; 0: no more are made; None: there never were any."""
+    domain: Domain | None = None
+    """The stage's own domain name."""
 
 
 class UnknownOptionError(DeploymentError):
     sentence = "A stage of .chalice/config.json has an unknown option."
 
 
+class BadOptionError(DeploymentError):
+    sentence = "A stage of .chalice/config.json has an option that cannot be used:"
+
+
 def options_of(stage: str, source: Path = ROOT) -> Options:
-    """Raises UnknownStageError, UnknownOptionError."""
-    chosen = _config(source, stage)["stages"][stage].get("options", {})
-    known = {each.name for each in fields(Options)}
-    if unknown := sorted(chosen.keys() - known):
+    """Raises UnknownStageError, UnknownOptionError, BadOptionError."""
+    chosen = dict(_config(source, stage)["stages"][stage].get("options", {}))
+    known = {each.name: each for each in fields(Options)}
+    if unknown := sorted(chosen.keys() - known.keys()):
         raise UnknownOptionError(f"{', '.join(unknown)}; there are: {', '.join(sorted(known))}")
-    return Options(**chosen)
+    for name, value in chosen.items():
+        if isinstance(known[name].default, bool) and not isinstance(value, bool):
+            raise BadOptionError(f"{name} is {value!r}; write true or false.")
+    if chosen.get("domain") is not None:
+        try:
+            chosen["domain"] = domain_from(chosen["domain"])
+        except ValueError as fault:
+            raise BadOptionError(f"domain {fault}.") from None
+    options = Options(**chosen)
+    days = options.backup_days
+    if days is not None and days != 0 and not (type(days) is int and RECOVERY_DAYS < days <= LONGEST_DAYS):
+        raise BadOptionError(
+            f"backup_days is {days!r}; write a number from {RECOVERY_DAYS + 1} to {LONGEST_DAYS} (the last "
+            f"{RECOVERY_DAYS} days can be restored without it), or 0 to make no more."
+        )
+    if options.firewall and options.http_api:
+        raise BadOptionError(
+            "firewall and http_api. AWS WAF cannot protect an HTTP API, and its requests would not pass the firewall "
+            "of the REST API: choose one of them."
+        )
+    return options
+
+
+@dataclass(frozen=True)
+class Place:
+    """The AWS account and the region that a stage belongs to; empty where its entry names none."""
+
+    account: str = ""
+    region: str = ""
+
+
+def place_of(stage: str, source: Path = ROOT) -> Place:
+    """Raises UnknownStageError, BadOptionError."""
+    entry = _config(source, stage)["stages"][stage]
+    place = Place(str(entry.get("account", "")), str(entry.get("region", "")))
+    if place.account and not re.fullmatch(r"\d{12}", place.account):
+        raise BadOptionError(f"account is {place.account!r}; write the 12 digits of its id, in quotes.")
+    if place.region and not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", place.region):
+        raise BadOptionError(f"region is {place.region!r}, which does not read like eu-west-2.")
+    return place
 
 
 def api_stage_of(stage: str, source: Path = ROOT) -> str:
@@ -167,11 +221,11 @@ def assemble(
     stage's functions. Chalice's own files in `target` (downloaded wheels) are kept, so that a second build
     is quick.
     """
-    require_stage(stage, source)
-    config = json.loads((source / ".chalice" / "config.json").read_text())
+    config = _config(source, stage)
     config["stages"] = {stage: config["stages"][stage]}
-    config["stages"][stage]["environment_variables"] |= environment or {}
-    config["stages"][stage].pop("options", None)  # ours, unknown to Chalice
+    config["stages"][stage]["environment_variables"] = variables_of(stage, source) | dict(environment or {})
+    for ours in ("options", "account", "region"):  # unknown to Chalice
+        config["stages"][stage].pop(ours, None)
     traced = chosen(config, stage, "xray", default=False)
 
     target.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,10 @@ import boto3
 import botocore.session
 
 from openbooking.deployment import comparison, observation, project
-from openbooking.deployment.deploy import Aws, Deployed, DriftError, OnDrift, Stage, Who
+from openbooking.deployment.deploy import Aws, DriftError, OnDrift, Stage, Who
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.imitation import imitation_of_aws, without_aws
+from openbooking.deployment.outcome import Deployed
 from openbooking.deployment.packaging import PYTHON
 from openbooking.deployment.releases import LockedError, Releases
 from openbooking.deployment.removal import remove

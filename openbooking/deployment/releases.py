@@ -23,6 +23,7 @@ from openbooking.deployment.stage_state import Difference, StageState, keeping, 
 _LOCK = "lock.json"
 _RECORD = "chalice.json"
 _CURRENT = "current.json"
+_ATTEMPTS = "attempts.json"
 # Of the assembled project, what a release is made of.
 _PROJECT = ("app.py", "requirements.txt", "chalicelib", ".chalice")
 # Not a part of it: Chalice's record is shared by all releases, and wheels can be downloaded again.
@@ -127,7 +128,7 @@ class Releases:
 
     def forget(self) -> None:
         """Nothing is deployed any more; releases are kept."""
-        for key in (_RECORD, _CURRENT):
+        for key in (_RECORD, _CURRENT, _ATTEMPTS):
             self.s3.delete_object(Bucket=self.bucket, Key=key)
 
     # --- releases -----------------------------------------------------------------------------
@@ -153,6 +154,17 @@ class Releases:
             "kept": sorted(current.kept),
         }
         self._write(_CURRENT, document)
+        self.s3.delete_object(Bucket=self.bucket, Key=_ATTEMPTS)
+
+    def begin(self, wanted: StageState) -> None:
+        """Remember what a deployment is going to set, until one has finished."""
+        attempts = [state_to(each) for each in self.attempts()]
+        if state_to(wanted) not in attempts:
+            self._write(_ATTEMPTS, [*attempts, state_to(wanted)])
+
+    def attempts(self) -> list[StageState]:
+        """What deployments that were cut off since the last release were going to set, and may have set in part."""
+        return [state_from(each) for each in self._read(_ATTEMPTS) or ()]
 
     def next_id(self) -> str:
         existing = self.listed()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from openbooking.deployment import observation, project
+from openbooking.deployment import observation, planner, project
 from openbooking.deployment.deploy import Stage
+from openbooking.deployment.executor import STACK_WAIT, Executor
 from openbooking.infra import templates
-
-_WAIT = {"Delay": 5, "MaxAttempts": 240}
+from openbooking.infra.backups import backups_template
 
 
 def remove(stage: Stage, *, with_data: bool = False) -> None:
@@ -25,6 +25,8 @@ def remove(stage: Stage, *, with_data: bool = False) -> None:
     with stage.locked("remove the stage") as releases:
         # First: an alarm would report that the sweep is missing.
         _delete_stack(stage, templates.alarms_stack_name(stage.name))
+        # Before the API: a firewall and a domain belong to it.
+        _delete_stack(stage, templates.front_stack_name(stage.name))
         record = stage.record(releases)
         if record["resources"]:
             stage.say("Deleting the functions, their roles, the API and the schedule")
@@ -59,6 +61,7 @@ def _delete_data(stage: Stage) -> None:
     if found is None:
         return
     exports = observation.exports(cloudformation, name)
+    _stop_backups(stage)
     dynamodb = stage.aws.client("dynamodb")
     tables = list(_tables(dynamodb, f"{templates.APP_NAME}-{stage.name}"))
     for table in tables:
@@ -69,10 +72,36 @@ def _delete_data(stage: Stage) -> None:
         stage.say(f"Deleting the table {table}")
         with suppress(dynamodb.exceptions.ResourceNotFoundException):
             dynamodb.delete_table(TableName=table)
+    _delete_logs_and_queue(stage)
     key = exports[f"{templates.APP_NAME}-{stage.name}-SigningKeyArn"]
     kms = stage.aws.client("kms")
     with suppress(kms.exceptions.KMSInvalidStateException, kms.exceptions.NotFoundException):
         kms.schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=30)
+
+
+def _stop_backups(stage: Stage) -> None:
+    """Make no more backups, whose plan uses the tables' ARNs. Those that exist stay until their own end."""
+    name = templates.backups_stack_name(stage.name)
+    found = observation.found_stack(stage.aws.client("cloudformation"), name)
+    if found is not None:
+        wanted = observation.canonical(backups_template(0))
+        steps = planner.plan_stack(name, wanted, {"Stage": stage.name}, found)
+        Executor(stage.aws.client, stage.say).execute(steps)
+        stage.say(f"Kept: the backups in the vault {templates.APP_NAME}-{stage.name}, each until its end.")
+
+
+def _delete_logs_and_queue(stage: Stage) -> None:
+    resources = templates.tables_template()["Resources"].values()
+    logs, sqs = stage.aws.client("logs"), stage.aws.client("sqs")
+    for each in resources:
+        if each["Type"] == "AWS::Logs::LogGroup":
+            with suppress(logs.exceptions.ResourceNotFoundException):
+                group = templates.resolve(each["Properties"]["LogGroupName"], stage.name, {})
+                logs.delete_log_group(logGroupName=group)
+        if each["Type"] == "AWS::SQS::Queue":
+            with suppress(sqs.exceptions.QueueDoesNotExist):
+                queue = templates.resolve(each["Properties"]["QueueName"], stage.name, {})
+                sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=queue)["QueueUrl"])
 
 
 def _tables(dynamodb: Any, prefix: str) -> Iterator[str]:
@@ -88,4 +117,4 @@ def _delete_stack(stage: Stage, name: str) -> None:
     stage.say(f"Deleting the stack {name}")
     cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
     cloudformation.delete_stack(StackName=name)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=_WAIT)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=STACK_WAIT)

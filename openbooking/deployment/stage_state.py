@@ -6,7 +6,7 @@ A difference between what the last deployment set and what is there now was made
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -55,6 +55,23 @@ def drift(applied: StageState, found: StageState) -> list[Difference]:
         difference
         for part in _PARTS
         for difference in _differences(part, getattr(applied, part), getattr(found, part))
+    ]
+
+
+# Chalice replaces the API's definition, and with it the gateway's responses; and it removes reserved concurrency before it
+# sets another.
+_RESET_BY_CHALICE = ("responses", "concurrency")
+
+
+def by_others(differences: list[Difference], attempts: Sequence[StageState]) -> list[Difference]:
+    """Those that no deployment has made which was cut off. `attempts` are what these wanted to set."""
+    if not attempts:
+        return differences
+    return [
+        each
+        for each in differences
+        if not (each.found is None and each.part in _RESET_BY_CHALICE)
+        and all(getattr(attempt, each.part).get(each.name) != each.found for attempt in attempts)
     ]
 
 

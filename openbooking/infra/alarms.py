@@ -7,14 +7,16 @@ its alarms from the tables in `templates` and `infra/tables.json`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openbooking.infra import dashboard, templates
+from openbooking.infra import dashboard, firewall, templates
 from openbooking.infra.templates import APP_NAME, FUNCTIONS, Function
 
 STAGE = "${Stage}"
+# The export of the packaged template for the id of the HTTP API, by which alone AWS names its metrics.
+HTTP_API_ID = "HttpApiId"
 OWN = "OpenBooking"
 # Of every metric that the functions write.
 OWN_DIMENSIONS = {"service": "open-booking", "stage": STAGE}
@@ -60,6 +62,8 @@ class Alarm:
     silence: bool = False
     reports_end: bool = True
     condition: str | None = None
+    option: str = ""
+    """The option of a stage that makes what is watched; empty: it exists in every stage."""
 
     @property
     def logical_id(self) -> str:
@@ -77,6 +81,15 @@ def _of_function(name: str, function: Function) -> tuple[Watched, ...]:
 
 def _of_api(name: str) -> tuple[Watched, ...]:
     return (Watched("AWS/ApiGateway", name, {"ApiName": APP_NAME, "Stage": STAGE}),)
+
+
+def _of_http_api(name: str) -> tuple[Watched, ...]:
+    return (Watched("AWS/ApiGateway", name, {"ApiId": f"${{{HTTP_API_ID}}}"}),)
+
+
+def _of_firewall() -> tuple[Watched, ...]:
+    dimensions = {"WebACL": firewall.NAME, "Region": "${AWS::Region}", "Rule": "ALL"}
+    return (Watched("AWS/WAFV2", "BlockedRequests", dimensions),)
 
 
 def _of_functions() -> Iterator[Alarm]:
@@ -174,6 +187,36 @@ ALARMS: tuple[Alarm, ...] = (
         checks=3,
     ),
     Alarm(
+        "http-api-faults",
+        "api-faults",
+        "The HTTP API keeps answering with status 500 or above.",
+        _of_http_api("5xx"),
+        threshold=4,
+        checks=3,
+        of=2,
+        option="http_api",
+    ),
+    Alarm(
+        "http-api-slow",
+        "api-slow",
+        "One in a hundred requests to the HTTP API takes longer than three seconds.",
+        _of_http_api("Latency"),
+        statistic="p99",
+        threshold=3000,
+        checks=3,
+        option="http_api",
+    ),
+    Alarm(
+        "firewall-blocking",
+        "firewall-blocking",
+        "The firewall keeps refusing requests of addresses that send too many.",
+        _of_firewall(),
+        threshold=100,
+        checks=3,
+        of=2,
+        option="firewall",
+    ),
+    Alarm(
         "sweep-missing",
         "sweep-missing",
         "The sweep has not run for ten minutes: ended leases and unfinished work wait.",
@@ -245,18 +288,37 @@ ALARMS: tuple[Alarm, ...] = (
 )
 
 
-def alarms_template() -> dict[str, Any]:
-    """The template of the alarms stack: alarms, the topic that sends them, the dashboard and the budget."""
+# The options of a stage that have separate alarms.
+WATCHED_OPTIONS = frozenset(each.option for each in ALARMS if each.option)
+
+
+def alarms_with(options: Collection[str] = ()) -> list[Alarm]:
+    """The alarms of a stage with these options."""
+    return [each for each in ALARMS if not each.option or each.option in options]
+
+
+def alarms_template(options: Collection[str] = ()) -> dict[str, Any]:
+    """The template of the alarms stack: alarms, the topic that sends them, the dashboard and the budget.
+
+    `options` are those of the stage that have separate alarms.
+    """
     template: dict[str, Any] = json.loads(templates.ALARMS.read_text(encoding="utf-8"))
-    template["Resources"] |= {alarm.logical_id: _resource(alarm) for alarm in ALARMS}
+    alarms = alarms_with(options)
+    template["Resources"] |= {alarm.logical_id: _resource(alarm) for alarm in alarms}
+    body = json.dumps(dashboard.body([each.name for each in alarms], options))
+    imported = f"${{{HTTP_API_ID}}}" in body
     template["Resources"]["Dashboard"] = {
         "Type": "AWS::CloudWatch::Dashboard",
         "Properties": {
             "DashboardName": {"Fn::Sub": f"{APP_NAME}-{STAGE}"},
-            "DashboardBody": {"Fn::Sub": json.dumps(dashboard.body([each.name for each in ALARMS]))},
+            "DashboardBody": {"Fn::Sub": [body, {HTTP_API_ID: _http_api_id()}] if imported else body},
         },
     }
     return template
+
+
+def _http_api_id() -> dict[str, Any]:
+    return {"Fn::ImportValue": {"Fn::Sub": f"{APP_NAME}-{STAGE}-{HTTP_API_ID}"}}
 
 
 def _resource(alarm: Alarm) -> dict[str, Any]:
@@ -301,10 +363,15 @@ def _metric(watched: Watched) -> dict[str, Any]:
         "Namespace": watched.namespace,
         "MetricName": watched.name,
         "Dimensions": [
-            {"Name": name, "Value": {"Fn::Sub": value} if STAGE in value else value}
-            for name, value in watched.dimensions.items()
+            {"Name": name, "Value": _dimension(value)} for name, value in watched.dimensions.items()
         ],
     }
+
+
+def _dimension(value: str) -> Any:
+    if value == f"${{{HTTP_API_ID}}}":
+        return _http_api_id()
+    return {"Fn::Sub": value} if "${" in value else value
 
 
 def _number(value: int | str) -> Any:

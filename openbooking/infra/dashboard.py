@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from openbooking.infra import templates
+from openbooking.infra import firewall, templates
 from openbooking.infra.templates import APP_NAME, FUNCTIONS
 
 # Replaced by CloudFormation. Nothing else in the dashboard may contain `${`.
@@ -16,9 +16,12 @@ _OWN = ["OpenBooking", "{name}", "service", "open-booking", "stage", _STAGE]
 _HALF, _HEIGHT = 12, 6
 
 
-def body(alarms: Sequence[str]) -> dict[str, Any]:
-    """The dashboard's body, with `${Stage}` and the pseudo parameters of CloudFormation in its texts."""
-    widgets = [_alarms(alarms), *_graphs(), *_causes()]
+def body(alarms: Sequence[str], options: Collection[str] = ()) -> dict[str, Any]:
+    """The dashboard's body, with `${Stage}`, `${HttpApiId}` and the pseudo parameters of CloudFormation in its texts.
+
+    `options` are those of the stage that have separate graphs.
+    """
+    widgets = [_alarms(alarms), *_graphs(), *_graphs_of(options), *_causes()]
     return {"start": "-P1D", "periodOverride": "auto", "widgets": list(_placed(widgets))}
 
 
@@ -69,6 +72,26 @@ def _graphs() -> Iterator[dict[str, Any]]:
             for each in FUNCTIONS
         ],
     )
+
+
+def _graphs_of(options: Collection[str]) -> Iterator[dict[str, Any]]:
+    if "http_api" in options:
+        api = ["ApiId", "${HttpApiId}"]
+        yield _graph(
+            "HTTP API: requests, and those with errors",
+            [["AWS/ApiGateway", each, *api] for each in ("Count", "4xx", "5xx")],
+        )
+        yield _graph(
+            "HTTP API: latency (ms)",
+            [["AWS/ApiGateway", "Latency", *api, {"stat": each}] for each in ("p50", "p99")],
+        )
+    if "firewall" in options:
+        of_all = ["WebACL", firewall.NAME, "Region", _REGION]
+        rules = ["ALL", *(each.name for each in firewall.LIMITS)]
+        yield _graph(
+            "Firewall: refused requests",
+            [["AWS/WAFV2", "BlockedRequests", *of_all, "Rule", each] for each in rules],
+        )
 
 
 def _causes() -> Iterator[dict[str, Any]]:

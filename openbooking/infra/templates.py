@@ -18,6 +18,7 @@ TABLES = ROOT / "infra" / "tables.json"
 GATEWAY = ROOT / "infra" / "gateway.json"
 ALARMS = ROOT / "infra" / "alarms.json"
 RELEASES = ROOT / "infra" / "releases.json"
+BACKUPS = ROOT / "infra" / "backups.json"
 
 APP_NAME = "openbooking"
 
@@ -160,6 +161,21 @@ def stack_name(stage: str) -> str:
 def alarms_stack_name(stage: str) -> str:
     """The stack of a stage's alarms, and of the topic that sends them."""
     return f"{APP_NAME}-{stage}-alarms"
+
+
+def backups_stack_name(stage: str) -> str:
+    """The stack of a stage's backups beyond point-in-time recovery, if it has any."""
+    return f"{APP_NAME}-{stage}-backups"
+
+
+def front_stack_name(stage: str) -> str:
+    """From a laptop: the stack of what is in front of a stage's API, its firewall and its domain."""
+    return f"{APP_NAME}-{stage}-front"
+
+
+def tags() -> list[dict[str, Any]]:
+    """The tags of what belongs to a stage; budgets count by them."""
+    return [{"Key": "application", "Value": APP_NAME}, {"Key": "stage", "Value": {"Ref": "Stage"}}]
 
 
 def releases_stack_name(stage: str) -> str:

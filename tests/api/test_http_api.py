@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,37 @@ def test_answers_are_those_of_a_rest_api(world: World) -> None:
         one, other = (app.app(event(path, route, version=version), None) for version in ("1.0", None))
         assert one == other
         assert one["statusCode"] == 200
+
+
+@pytest.mark.parametrize("base", ["", "/sports", "/sports/booking"])
+@pytest.mark.parametrize("version", ["1.0", None])
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/feeds/scheduled-sessions", "/feeds/{name}"),
+        ("/openactive", "/openactive"),
+        ("/", "/"),
+        ("/auth/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"),
+    ],
+)
+def test_links_lead_through_the_base_path_of_a_custom_domain(
+    world: World, base: str, version: str | None, path: str, route: str
+) -> None:
+    """Both kinds of API put the base path before the path, in both places, and name no stage."""
+    world.set(authentication="openid")
+    whole = (base + path).rstrip("/") or "/"
+    asked = event(whole, route, version=version)
+    asked["requestContext"] |= {"domainName": "booking.example.org", "stage": "prod"}
+    answer = app.app(asked, None)
+    here = f"https://booking.example.org{base}"
+    if path == "/":
+        assert answer["headers"]["Location"] == f"{here}/openactive"
+        return
+    assert answer["statusCode"] == 200
+    links = set(re.findall(r"https://booking\.example\.org[^\"'< ]*", answer["body"]))
+    assert links and all(link.startswith(f"{here}/") or link == here for link in links), links
+    if route == "/feeds/{name}":
+        assert json.loads(answer["body"])["next"] == f"{here}/feeds/scheduled-sessions"
 
 
 @pytest.mark.parametrize(

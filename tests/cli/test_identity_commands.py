@@ -20,6 +20,8 @@ from chalicelib.runtime.settings import Settings, read_settings, rules_in
 from chalicelib.storage.vault import KmsVault
 from openbooking.cli.main import app
 from openbooking.cli.terminal import attached
+from openbooking.deployment import project
+from openbooking.deployment.project import Place
 from openbooking.local.discovery import StackAddress, announce
 from openbooking.local.embedded import EmbeddedEngine
 from openbooking.local.stack import TABLE_PREFIX, environment_variables
@@ -407,6 +409,22 @@ def test_a_stage_that_lacks_something_is_a_sentence(aws: None) -> None:
     with environment_variables({"AWS_REGION": None, "AWS_DEFAULT_REGION": None}):
         result = CliRunner().invoke(app, ["partners", "list", "--stage", "dev"])
     assert (result.exit_code, "No region is set" in result.stderr) == (1, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        (Place(account="210987654321"), "dev is in 210987654321, and they are of 123456789012"),
+        (Place(region="eu-north-1"), f"dev is in eu-north-1, not in {REGION}: set AWS_REGION=eu-north-1"),
+    ],
+)
+def test_a_stage_of_another_account_or_region_is_a_sentence(
+    aws: None, monkeypatch: pytest.MonkeyPatch, place: Place, says: str
+) -> None:
+    monkeypatch.setattr(project, "place_of", lambda stage: place)
+    result = CliRunner().invoke(app, ["partners", "list", "--stage", "dev"])
+    assert (result.exit_code, says in result.stderr, result.stdout) == (1, True, ""), result.output
+    assert "Tables:" not in result.stderr
 
 
 def test_without_credentials_a_stage_is_refused(aws: None, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from openbooking.deployment.front import add_front
 from openbooking.deployment.pipeline import ALIAS, gradual
 from openbooking.deployment.project import Options
 from openbooking.infra import templates
+from openbooking.infra.domain import Domain
 
 PATHS = ("/", "/feeds/{name}", "/auth/token", "/auth/authorize", "/api/openbooking/orders/{uuid}")
 
@@ -121,7 +122,27 @@ def test_cloudfront_keeps_open_feeds_and_nothing_else(template: dict[str, Any], 
 
 def test_the_urls_are_outputs(template: dict[str, Any]) -> None:
     document = gradual(template, Options(http_api=True, cached_feeds=True))
-    assert document["Outputs"].keys() == {"HttpApiUrl", "FeedsUrl"}
+    assert document["Outputs"].keys() == {"HttpApiUrl", "HttpApiId", "FeedsUrl"}
+    # The alarms stack imports it.
+    export = document["Outputs"]["HttpApiId"]["Export"]["Name"]
+    assert templates.resolve(export, "dev", {}) == "openbooking-dev-HttpApiId"
+
+
+DOMAIN = Domain("booking.example.org", "arn:aws:acm:eu-west-2:123456789012:certificate/1", "sports")
+
+
+def test_the_domain_leads_to_the_http_api_if_there_is_one(template: dict[str, Any]) -> None:
+    rest = fronted(template, domain=DOMAIN)["DomainMapping"]["Properties"]
+    assert (rest["ApiId"], rest["Stage"]) == ({"Ref": "RestAPI"}, {"Ref": "RestAPI.Stage"})
+    http = fronted(template, domain=DOMAIN, http_api=True)["DomainMapping"]["Properties"]
+    assert (http["ApiId"], http["Stage"]) == ({"Ref": "HttpApi"}, {"Ref": "HttpStage"})
+    assert "DomainTarget" in gradual(template, Options(domain=DOMAIN))["Outputs"]
+
+
+def test_the_firewall_is_of_the_stage_of_the_rest_api(template: dict[str, Any]) -> None:
+    association = fronted(template, firewall=True)["FirewallOfApi"]["Properties"]
+    assert association["ResourceArn"]["Fn::Sub"].endswith("::/restapis/${RestAPI}/stages/${RestAPI.Stage}")
+    assert association["WebACLArn"] == {"Fn::GetAtt": ["Firewall", "Arn"]}
 
 
 def test_lambdas_own_lines_can_be_left_out(template: dict[str, Any]) -> None:

@@ -60,14 +60,16 @@ from openbooking.deployment.packaging import (
     BadPackageError,
     Package,
     WrongPythonError,
+    _pinned_to,
     check,
     package,
     pins,
 )
 from openbooking.deployment.pipeline import gradual
-from openbooking.deployment.project import Options
+from openbooking.deployment.project import Options, Place
 from openbooking.infra import templates
 from openbooking.infra.alarms import alarms_template
+from openbooking.infra.domain import Domain
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
@@ -1124,6 +1126,43 @@ def test_options_of_a_stage_change_its_template(template: Any, monkeypatch: pyte
     assert resources["APIHandler"]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert "SnapStart" not in resources["OrdersStream"]["Properties"]
     assert template["Resources"]["APIHandler"]["Properties"].get("SnapStart") is None
+
+
+DOMAIN = Domain("booking.example.org", "arn:aws:acm:eu-west-2:123456789012:certificate/1", "sports", "Z12345")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [Options(firewall=True, domain=DOMAIN), Options(http_api=True, domain=DOMAIN)],
+    ids=["rest", "http"],
+)
+def test_what_is_in_front_belongs_to_the_stage_that_is_published(
+    template: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Options
+) -> None:
+    document = gradual(template, chosen)
+    resources = translated(document, monkeypatch)
+    (stage,) = (name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Stage")
+    mapping = resources["DomainMapping"]["Properties"]
+    if chosen.http_api:
+        assert mapping["Stage"] == {"Ref": "HttpStage"}
+    else:
+        assert mapping["Stage"] == {"Ref": stage}
+        arn = resources["FirewallOfApi"]["Properties"]["ResourceArn"]["Fn::Sub"]
+        assert arn.endswith(f"::/restapis/${{RestAPI}}/stages/${{{stage}}}")
+    document = _pinned_to(STAGE, Place("123456789012", "eu-west-2"), document)
+    assert document["Rules"].keys() == {"RightAccount", "RightRegion"}
+    written = tmp_path / "sam.json"
+    written.write_text(json.dumps(document))
+    linted = subprocess.run(
+        [
+            *(sys.executable, "-c", "from cfnlint.runner import main; main()"),
+            *("--regions", "eu-west-2", "--", str(written)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
 
 
 def test_streams_and_sweep_have_their_own_concurrency(template: Any) -> None:

@@ -10,8 +10,10 @@ import pytest
 from openbooking.deployment import observation, planner
 from openbooking.deployment.planner import (
     CreateStack,
+    DeleteStack,
     FoundMapping,
     FoundStack,
+    ProtectStack,
     PublishApi,
     PutGatewayResponse,
     ResetGatewayResponse,
@@ -51,6 +53,25 @@ def test_a_changed_parameter_is_an_update() -> None:
     found = FoundStack("CREATE_COMPLETE", TEMPLATE, {"Stage": "dev", "DeletionProtection": "true"})
     wanted = {"Stage": "dev", "DeletionProtection": "false"}
     assert planner.plan_stack("s", TEMPLATE, wanted, found) == [UpdateStack("s", TEMPLATE, wanted)]
+
+
+def test_a_stack_that_is_not_protected_any_more_is_protected_before_it_is_changed() -> None:
+    found = FoundStack("CREATE_COMPLETE", TEMPLATE, {"Stage": "dev"})
+    wanted = {"Stage": "dev"}
+    assert planner.plan_stack("s", TEMPLATE, wanted, found, protected=True) == [ProtectStack("s")]
+    assert planner.plan_stack("s", TEMPLATE, wanted, replace(found, protected=True), protected=True) == []
+    other = replace(found, template="{}")
+    assert planner.plan_stack("s", TEMPLATE, wanted, other, protected=True) == [
+        ProtectStack("s"),
+        UpdateStack("s", TEMPLATE, wanted),
+    ]
+
+
+def test_a_stack_for_which_no_option_asks_is_deleted_once() -> None:
+    assert planner.plan_no_stack("s", None) == []
+    assert planner.plan_no_stack("s", FoundStack("CREATE_COMPLETE", TEMPLATE, {})) == [DeleteStack("s")]
+    with pytest.raises(planner.StackNeedsAttentionError):
+        planner.plan_no_stack("s", FoundStack("DELETE_IN_PROGRESS", TEMPLATE, {}))
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_IN_PROGRESS", "DELETE_FAILED"])

@@ -55,7 +55,7 @@ def test_an_unknown_option_is_refused_with_those_that_exist(source: Path) -> Non
     choose(source, options={"snapstart": True})
     with pytest.raises(
         project.UnknownOptionError,
-        match=r"snapstart; there are: access_logs, cached_feeds, gradual, http_api, platform_logs, snap_start",
+        match=r"snapstart; there are: access_logs, backup_days, cached_feeds, domain, firewall, gradual, http_api",
     ):
         project.options_of("dev", source)
 
@@ -104,3 +104,53 @@ def test_libraries_must_be_of_the_architecture_of_the_stage(
 ) -> None:
     choose(source, lambda_architecture=architecture)
     assert _runs_on_lambda(platform, MACHINES[project.architecture_of("dev", source)]) is runs
+
+
+CERTIFICATE = "arn:aws:acm:eu-west-2:123456789012:certificate/1"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"firewall": "yes"}, "firewall is 'yes'; write true or false"),
+        ({"firewall": True, "http_api": True}, "firewall and http_api. AWS WAF cannot protect an HTTP API"),
+        ({"backup_days": 35}, "backup_days is 35; write a number from 36 to 36500"),
+        ({"backup_days": True}, "backup_days is True"),
+        ({"backup_days": "400"}, "backup_days is '400'"),
+        ({"domain": {"name": "a.example"}}, "domain has no certificate"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused_with_the_reason(
+    source: Path, options: Any, says: str
+) -> None:
+    choose(source, options=options)
+    with pytest.raises(project.BadOptionError, match=says):
+        project.options_of("dev", source)
+
+
+@pytest.mark.parametrize("days", [36, 36_500, 0])
+def test_backups_may_be_kept_for_longer_than_recovery_reaches_or_end(source: Path, days: int) -> None:
+    choose(source, options={"backup_days": days})
+    assert project.options_of("dev", source).backup_days == days
+
+
+def test_the_domain_sets_the_base_url_unless_the_stage_does(source: Path, tmp_path: Path) -> None:
+    choose(source, options={"domain": {"name": "a.example", "certificate": CERTIFICATE, "base_path": "b"}})
+    assert project.variables_of("dev", source)["BASE_URL"] == "https://a.example/b"
+    assert project.variables_in(assembled(source, tmp_path), "dev")["BASE_URL"] == "https://a.example/b"
+    assert "BASE_URL" not in project.variables_of("prod", source)
+    variables = {**project.variables_of("dev", source), "BASE_URL": "https://old.example"}
+    choose(source, environment_variables=variables)
+    assert project.variables_of("dev", source)["BASE_URL"] == "https://old.example"
+
+
+def test_a_place_is_an_account_and_a_region_and_does_not_reach_chalice(source: Path, tmp_path: Path) -> None:
+    assert project.place_of("dev", source) == project.Place()
+    choose(source, account="123456789012", region="eu-west-2")
+    assert project.place_of("dev", source) == project.Place("123456789012", "eu-west-2")
+    config = json.loads((assembled(source, tmp_path) / ".chalice" / "config.json").read_text())
+    assert not config["stages"]["dev"].keys() & {"account", "region", "options"}
+    for wrong in ({"account": "1234"}, {"region": "London"}):
+        choose(source, **{"account": "123456789012", "region": "eu-west-2"} | wrong)
+        with pytest.raises(project.BadOptionError, match=f"{next(iter(wrong))} is '"):
+            project.place_of("dev", source)

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from openbooking.deployment.releases import Current, LockedError, NoSuchReleaseError, Release, Releases
-from openbooking.deployment.stage_state import StageState, drift, keeping, state_from, state_to
+from openbooking.deployment.stage_state import StageState, by_others, drift, keeping, state_from, state_to
 from openbooking.infra.templates import GatewayResponse, StreamMapping, Throttle
 
 STREAM = StreamMapping("arn:s", "arn:q", -1, 86400, True, True, window=1, filters=("{}",))
@@ -199,3 +199,34 @@ def test_what_was_kept_stays_in_later_deployments_which_change_the_rest() -> Non
 
 def test_a_deleted_response_stays_deleted_when_it_is_kept() -> None:
     assert keeping(STATE, drift(STATE, replace(STATE, responses={}))).responses == {}
+
+
+# --- deployments that were cut off -----------------------------------------------------------------
+
+
+def test_what_deployments_were_going_to_set_is_known_until_one_has_finished(releases: Releases) -> None:
+    assert releases.attempts() == []
+    for wanted in (STATE, CHANGED, STATE):
+        releases.begin(wanted)
+    assert releases.attempts() == [STATE, CHANGED]
+    releases.set_current(Current("0002", CHANGED))
+    assert releases.attempts() == []
+    releases.begin(STATE)
+    releases.forget()
+    assert releases.attempts() == []
+
+
+def test_what_a_deployment_has_set_before_it_was_cut_off_is_no_change_by_others() -> None:
+    concurrency = {"orders_stream": 20, "api_handler": None}
+    wanted = replace(STATE, concurrency=concurrency)
+    for found in (
+        replace(STATE, concurrency=concurrency),
+        # Chalice has removed both, and was cut off before they were set again.
+        replace(STATE, concurrency={"orders_stream": None, "api_handler": None}, responses={}),
+    ):
+        assert drift(STATE, found) != []
+        assert by_others(drift(STATE, found), [wanted]) == []
+    # Anything else is: a person has set 7, and has changed a response.
+    assert len(by_others(drift(STATE, CHANGED), [wanted])) == len(drift(STATE, CHANGED))
+    found = replace(STATE, concurrency=concurrency)
+    assert by_others(drift(STATE, found), []) == drift(STATE, found)

@@ -17,11 +17,12 @@ from chalicelib.runtime.settings import read_settings
 from openbooking.cli.main import load
 from openbooking.deployment import observation
 from openbooking.infra import templates
-from openbooking.infra.alarms import alarms_template
+from openbooking.infra.alarms import WATCHED_OPTIONS, alarms_template
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
-TEMPLATE = alarms_template()
+# With the alarms of all options.
+TEMPLATE = alarms_template(WATCHED_OPTIONS)
 ALARMS = {
     name: resource["Properties"]
     for name, resource in TEMPLATE["Resources"].items()
@@ -32,8 +33,11 @@ OF_AWS = {
     "AWS/Lambda": ({"Errors", "Throttles", "IteratorAge"}, {"FunctionName"}),
     "AWS/SQS": ({"ApproximateNumberOfMessagesVisible"}, {"QueueName"}),
     "AWS/ApiGateway": ({"5XXError", "Latency"}, {"ApiName", "Stage"}),
+    "AWS/WAFV2": ({"BlockedRequests"}, {"WebACL", "Region", "Rule"}),
     "AWS/DynamoDB": ({"ReadThrottleEvents", "WriteThrottleEvents"}, {"TableName"}),
 }
+# An HTTP API is named by its id only, which the packaged template exports for its own stage.
+OF_HTTP_API = {"ApiId": "arn:dev:HttpApiId"}
 FUNCTIONS = {each.deployed_name("dev") for each in templates.FUNCTIONS}
 
 
@@ -67,9 +71,11 @@ def of_dev(value: Any) -> Any:
         return [of_dev(each) for each in value]
     if isinstance(value, dict) and "Ref" in value:
         return {"Stage": "dev", "AlarmTopic": "the topic"}[value["Ref"]]
-    if isinstance(value, dict) and "Fn::Sub" not in value:
+    if isinstance(value, dict) and not value.keys() & {"Fn::Sub", "Fn::ImportValue"}:
         return {key: of_dev(each) for key, each in value.items()}
-    return templates.resolve(value, "dev", {})
+    if isinstance(value, dict) and value == {"Fn::Sub": "${AWS::Region}"}:
+        return "eu-west-2"
+    return templates.resolve(value, "dev", {"openbooking-dev-HttpApiId": OF_HTTP_API["ApiId"]})
 
 
 def dimensions(alarm: Any) -> dict[str, str]:
@@ -84,6 +90,8 @@ def test_an_alarm_watches_a_metric_that_exists_and_of_its_own_stage_only(name: s
             stage = read_settings({"TABLE_PREFIX": "openbooking-dev"}).stage
             assert dimensions(metric) == {"service": telemetry.SERVICE, "stage": stage}
             assert telemetry.METRICS[metric["MetricName"]].by == ()
+        elif dimensions(metric) == OF_HTTP_API:
+            assert metric["MetricName"] in {"5xx", "Latency"}
         else:
             metrics, names = OF_AWS[metric["Namespace"]]
             assert metric["MetricName"] in metrics
@@ -129,7 +137,7 @@ def test_what_the_system_must_say_has_an_alarm() -> None:
         *("RecordsParked", "Sweeps", "PendingWorkWaiting", "PendingWorkFailed", "PendingWorkSetAside"),
         *("PartnerAtLimit", "Bookings", "KeyFailures", "SourcesOverdue"),
         *("Errors", "Throttles", "IteratorAge", "ApproximateNumberOfMessagesVisible", "5XXError"),
-        *("Latency", "ReadThrottleEvents", "WriteThrottleEvents"),
+        *("Latency", "ReadThrottleEvents", "WriteThrottleEvents", "5xx", "BlockedRequests"),
     }
 
 
@@ -183,6 +191,16 @@ def test_every_command_of_the_runbook_exists_with_its_options() -> None:
         assert {word for word in words if word.startswith("--")} <= known, command
 
 
+def test_a_stage_has_the_alarms_and_graphs_of_its_options_only() -> None:
+    def names(*options: str) -> set[str]:
+        return set(alarms_template(options)["Resources"])
+
+    assert names("firewall") - names() == {"FirewallBlocking"}
+    assert names("http_api") - names() == {"HttpApiFaults", "HttpApiSlow"}
+    assert "HttpApiId" not in json.dumps(alarms_template())
+    assert {"firewall", "http_api"} == WATCHED_OPTIONS
+
+
 def test_the_topic_is_encrypted_with_a_key_that_cloudwatch_may_use() -> None:
     resources = TEMPLATE["Resources"]
     assert resources["AlarmTopic"]["Properties"]["KmsMasterKeyId"] == {"Ref": "AlarmKey"}
@@ -195,7 +213,9 @@ def test_the_topic_is_encrypted_with_a_key_that_cloudwatch_may_use() -> None:
 
 
 def graphs() -> list[Any]:
-    body = json.loads(TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    text, values = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert of_dev(values["HttpApiId"]) == OF_HTTP_API["ApiId"]
+    body = json.loads(text)
     return [each["properties"] for each in body["widgets"]]
 
 

@@ -26,7 +26,7 @@ from chalicelib.services import following
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.pending import PendingWork, due_at
 from openbooking.infra import templates
-from openbooking.infra.alarms import ALARMS, OWN, alarms_template
+from openbooking.infra.alarms import ALARMS, OWN, WATCHED_OPTIONS, alarms_template
 from openbooking.infra.templates import resolve
 from tests.support.alarming import CloudWatch
 from tests.support.memory import MemoryPending
@@ -34,7 +34,7 @@ from tests.support.world import Broker, World
 
 STAGE = "dev"
 QUIET_HOURS = 3
-TEMPLATE = alarms_template()["Resources"]
+TEMPLATE = alarms_template(WATCHED_OPTIONS)["Resources"]
 OF_OURS = [each.name for each in ALARMS if each.metrics[0].namespace == OWN]
 OF_AWS = [each.name for each in ALARMS if each.metrics[0].namespace != OWN]
 
@@ -47,9 +47,11 @@ def properties(name: str) -> dict[str, Any]:
             return [resolved(each) for each in value]
         if isinstance(value, dict) and value.keys() == {"Ref"}:
             return {"QuietHours": QUIET_HOURS, "AlarmTopic": "topic"}[value["Ref"]]
-        if isinstance(value, dict) and "Fn::Sub" not in value:
+        if value == {"Fn::Sub": "${AWS::Region}"}:
+            return "eu-west-2"
+        if isinstance(value, dict) and not value.keys() & {"Fn::Sub", "Fn::ImportValue"}:
             return {key: resolved(each) for key, each in value.items()}
-        return resolve(value, STAGE, {})
+        return resolve(value, STAGE, {f"openbooking-{STAGE}-HttpApiId": "a1b2c3"})
 
     (alarm,) = (each for each in ALARMS if each.name == name)
     found: dict[str, Any] = resolved(TEMPLATE[alarm.logical_id]["Properties"])
@@ -234,6 +236,8 @@ MEASURED = {
     "Latency": (9_000.0, 200.0),
     "ReadThrottleEvents": (30.0, 0.0),
     "WriteThrottleEvents": (30.0, 0.0),
+    "5xx": (9.0, 2.0),
+    "BlockedRequests": (500.0, 20.0),
 }
 
 

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from openbooking.deployment.front import front_template
+from openbooking.deployment.project import Options
 from openbooking.infra import templates
-from openbooking.infra.alarms import alarms_template
+from openbooking.infra.alarms import WATCHED_OPTIONS, alarms_template
+from openbooking.infra.backups import backups_template
+from openbooking.infra.domain import Domain
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOV = ROOT / ".venv-audit" / "bin" / "checkov"
@@ -30,7 +34,13 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     directory = tmp_path_factory.mktemp("templates")
     for path in (templates.TABLES, templates.RELEASES, ROOT / "infra" / "pipeline" / "role.json"):
         (directory / path.name).write_text(path.read_text())
-    (directory / "alarms.json").write_text(json.dumps(alarms_template()))
+    domain = Domain("booking.example.org", "arn:aws:acm:eu-west-2:123456789012:certificate/1", "a", "Z12345")
+    for name, template in {
+        "alarms": alarms_template(WATCHED_OPTIONS),
+        "backups": backups_template(400),
+        "front": front_template(Options(firewall=True, domain=domain)),
+    }.items():
+        (directory / f"{name}.json").write_text(json.dumps(template))
     options = ["--framework", "cloudformation", "--compact", "--quiet", "--output", "json"]
     done = subprocess.run(
         [str(CHECKOV), "--directory", str(directory), *options],

@@ -13,7 +13,12 @@ import pytest
 import yaml
 
 from openbooking.cli.stage import app as commands
+from openbooking.deployment.front import front_template
+from openbooking.deployment.project import Options
 from openbooking.infra import templates
+from openbooking.infra.alarms import alarms_template
+from openbooking.infra.backups import backups_template
+from openbooking.infra.domain import Domain
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = ROOT / "infra" / "pipeline" / "github-actions.yml"
@@ -23,7 +28,7 @@ WORKFLOW: Any = yaml.safe_load(TEXT)
 STEPS = {name: job["steps"] for name, job in WORKFLOW["jobs"].items()}
 RUNS = [step["run"] for step in STEPS["deploy"] if "run" in step]
 # What `make package` leaves in dist/ for a stage.
-PACKAGED = {"sam.json", "alarms.json", "sbom.json", "deployment.zip"}
+PACKAGED = {"sam.json", "alarms.json", "backups.json", "sbom.json", "deployment.zip"}
 
 
 def test_no_key_is_stored_and_only_the_deployment_may_ask_for_credentials() -> None:
@@ -52,9 +57,29 @@ def test_it_runs_on_the_python_of_the_functions_and_after_the_tests() -> None:
         for step in steps
         if "setup-python" in step.get("uses", "")
     ]
-    assert versions == [python, python]
-    assert WORKFLOW["jobs"]["deploy"]["needs"] == "test"
+    assert versions == [python] * len(STEPS)
+    assert WORKFLOW["jobs"]["deploy"]["needs"] == ["test", "vulnerabilities"]
     assert {"run": "make test"} in STEPS["test"]
+
+
+def test_vulnerabilities_are_looked_for_on_each_push_and_every_week_and_stop_the_deployment() -> None:
+    assert {"run": "make audit"} in STEPS["vulnerabilities"]
+    job = WORKFLOW["jobs"]["vulnerabilities"]
+    assert job["permissions"] == {"contents": "read"}
+    assert "if" not in job and "continue-on-error" not in TEXT
+    # YAML reads the key `on` as true.
+    events = WORKFLOW[True]
+    assert events["push"] == {"branches": ["main"]}
+    ((schedule,),) = (each.values() for each in events["schedule"])
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule), "not once a week"
+    # By the schedule nothing is deployed: `deploy` needs `test`, which is skipped.
+    assert WORKFLOW["jobs"]["test"]["if"] == "github.event_name != 'schedule'"
+
+
+def test_tests_ask_no_database_of_vulnerabilities() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (rule,) = re.findall(r"^test:(.*?)\n\n", makefile, re.MULTILINE | re.DOTALL)
+    assert "audit " not in rule.replace(".venv-audit", "") and "vulnerabilities" not in rule
 
 
 def test_two_deployments_never_overlap() -> None:
@@ -72,9 +97,39 @@ def test_every_command_exists() -> None:
 
 def test_stacks_are_deployed_in_the_order_in_which_they_need_each_other() -> None:
     stacks = [m[1] for run in RUNS if (m := re.search(r"cloudformation deploy --stack-name (\S+)", run))]
-    assert stacks == ["openbooking-$STAGE-data", "openbooking-$STAGE", "openbooking-$STAGE-alarms"]
-    assert templates.stack_name("$STAGE") == stacks[0]
-    assert templates.alarms_stack_name("$STAGE") == stacks[2]
+    assert stacks == [
+        templates.stack_name("$STAGE"),
+        templates.backups_stack_name("$STAGE"),
+        "openbooking-$STAGE",
+        templates.alarms_stack_name("$STAGE"),
+    ]
+
+
+def test_the_data_and_its_backups_are_protected_from_being_deleted_as_a_whole() -> None:
+    protected = [
+        m[1] for run in RUNS for m in re.finditer(r"update-termination-protection --stack-name (\S+)", run)
+    ]
+    assert protected == [templates.stack_name("$STAGE"), templates.backups_stack_name("$STAGE")]
+
+
+def test_the_role_may_make_all_that_the_templates_contain() -> None:
+    statements = json.loads(ROLE.read_text())["Resources"]["DeployRole"]["Properties"]["Policies"][0][
+        "PolicyDocument"
+    ]["Statement"]
+    (allowed,) = (each["Action"] for each in statements if each["Sid"] == "Resources")
+    domain = Domain("a.example", "arn:aws:acm:eu-west-2:123456789012:certificate/1", "", "Z12345")
+    front = front_template(Options(firewall=True, domain=domain))
+    assert front is not None
+    documents = [front, backups_template(400), alarms_template(), templates.tables_template()]
+    services = {
+        each["Type"].split("::")[1].lower()
+        for document in documents
+        for each in document["Resources"].values()
+    }
+    names = {"apigatewayv2": "apigateway", "iam": ""}
+    assert {f"{names.get(each, each)}:*" for each in services} - {":*"} <= set(allowed)
+    # In front of the functions by pipeline, and the code itself.
+    assert {"cloudfront:*", "codedeploy:*", "lambda:*", "events:*"} <= set(allowed)
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if "--template-file" in run])
