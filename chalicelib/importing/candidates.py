@@ -226,7 +226,7 @@ class Candidates:
         found = self._find("count(*)", "held_by = ? AND role = 'child' AND silent = 1", holder_id)
         return int(found[0]) if found else 0
 
-    def count(self, role: str) -> int:
+    def number_of(self, role: str) -> int:
         """How many there are of a role: `parent`, `unit`, `child` or `ancestor`."""
         found = self._find("count(*)", "role = ?", role)
         return int(found[0])

@@ -197,7 +197,7 @@ class _Reading:
             elif candidate.kind not in WHOLES:
                 take_child(document)
         self._holders.clear()  # some of them are lost now
-        not_read_again, number = 0, self._found.count("child")
+        not_read_again, number = 0, self._found.number_of("child")
         sub_events: dict[str, list[str]] = {}
         for done, child in enumerate(self._found.undecoded_children()):
             if done % _ITEMS_AT_ONCE == 0:

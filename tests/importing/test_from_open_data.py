@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chalicelib.domain.parties import Json
+from chalicelib.importing.defaults_file import read_text
 from chalicelib.runtime.system import install
 from openbooking.broker.demo import run_demo
 from openbooking.cli.main import app
@@ -64,6 +65,18 @@ def steps(stack: LocalStack, *arguments: str) -> str:
     return result.output
 
 
+def examples() -> list[str]:
+    """The files of defaults on the page."""
+    found = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    return ["\n".join(line.removeprefix("   ") for line in each.splitlines()) for each in found]
+
+
+def test_each_example_of_defaults_is_accepted() -> None:
+    assert len(examples()) > 1
+    for example in examples():
+        assert read_text(example) != read_text("")
+
+
 def test_the_page_leads_from_open_data_to_a_booked_session(stack: LocalStack, tmp_path: Path) -> None:
     site = plain_site()
     with served(site):
@@ -75,9 +88,9 @@ def test_the_page_leads_from_open_data_to_a_booked_session(stack: LocalStack, tm
         assert "set taxMode in [seller] of --defaults" in first
         assert "no taxMode" in (tmp_path / "first.csv").read_text()
 
-        [example] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+        example, *_ = examples()
         defaults = tmp_path / "operator.toml"
-        defaults.write_text("\n".join(line.removeprefix("   ") for line in example.splitlines()))
+        defaults.write_text(example)
         again = steps(stack, site.url, "--defaults", str(defaults), "--dry-run")
         assert "Left out:" not in again and "not bookable:" not in again
         steps(stack, site.url, "--defaults", str(defaults))
