@@ -134,7 +134,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidRule(f"{name!r} is not a time zone such as Europe/London") from None
+        raise InvalidRule(f"{name!r} is not a time zone") from None
 
 
 def instant(day: date, at: time, zone: str) -> datetime:
