@@ -16,10 +16,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from typer.testing import CliRunner
@@ -37,18 +38,18 @@ _PAYMENT = {"@type": "Payment", "identifier": "payment"}
 
 def timetable(seller: str) -> str:
     """Four sessions of a Seller: three of them for anyone, one that needs approval."""
-    day = date.today() + timedelta(days=7)  # noqa: DTZ011 - any day of the next weeks
+    now = datetime.now(ZoneInfo("Europe/London"))
+    # The first one is soon, so that it can be recorded who came.
+    starts = [now + timedelta(minutes=90), *(now + timedelta(days=7, hours=n) for n in range(1, 6))]
+    days = [f"{start:%Y-%m-%d},{start:%H:%M}" for start in starts]
     rows = [
         f"site,centre,{seller} Centre,12 Meadow Lane,Bristol,BS4 3QQ,,,,,,,,,,",
         "price,adult,Adult,,,,7.50,,,,,,,,,",
         "terms,ask,,,,,,yes,,,,,,,,",
         "price,asking,Adult,,,,7.50,,ask,,,,,,,",
+        *(f"session,yoga{n},Yoga {seller} {n},,,,,,,Yoga,centre,{days[n]},60,40,adult" for n in range(4)),
         *(
-            f"session,yoga{n},Yoga {seller} {n},,,,,,,Yoga,centre,{day},{10 + n}:00,60,40,adult"
-            for n in range(4)
-        ),
-        *(
-            f"session,asking{n},Asking {seller} {n},,,,,,,Yoga,centre,{day},{16 + n}:00,60,40,asking"
+            f"session,asking{n},Asking {seller} {n},,,,,,,Yoga,centre,{days[4 + n]},60,40,asking"
             for n in range(2)
         ),
     ]
