@@ -65,6 +65,8 @@ def set_access(
         refuse("Give either --session or --booking.")
     if channel is None and code is None and not (new_code or new_passes):
         refuse("Nothing would change: give --channel, --code, --new-code or --new-passes.")
+    if code is not None and not code.strip():
+        refuse("--code is empty.")
     if code is not None and new_code:
         refuse("Give either --code or --new-code.")
     if session is not None and items:

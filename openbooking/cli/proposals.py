@@ -62,7 +62,8 @@ def list_proposals(
             if status is Waiting.waiting
             else f"No proposal is {status.value}."
         )
-        options.show_page(page, none, without=("seller", "partner", "status", "since"))
+        term = "answer_by" if status is Waiting.accepted else "book_by"  # the other one is shown
+        options.show_page(page, none, without=("seller", "partner", "status", "since", term))
 
 
 @app.command("show", epilog="Example: openbooking proposals show UUID --seller acme")

@@ -126,13 +126,18 @@ def _mark(
             )
         refused = {key.uuid: reason for key, reason in done.refused.items()}
         if options.as_json:
-            typer.echo(as_json({"marked": done.orders, "refused": refused}))
+            typer.echo(as_json({"marked": done.orders, "already": done.already, "refused": refused}))
         else:
             would = "would be" if options.dry_run else "are" if done.orders != 1 else "is"
             what = "attended" if event is ItemEvent.attends else "absent"
             typer.echo(
                 f"{counted(done.orders, 'booking', 'bookings').capitalize()} {would} marked as {what}."
             )
+            if done.already:
+                are = "are" if done.already != 1 else "is"
+                typer.echo(
+                    f"{counted(done.already, 'booking', 'bookings').capitalize()} {are} marked so already."
+                )
             for uuid, reason in refused.items():
                 typer.echo(f"{uuid}: {reason}", err=True)
     if refused:

@@ -146,6 +146,10 @@ def move_session(
     Proposals on it end if time or place change. A timetable that is imported again does not move it back.
     """
     address = {"streetAddress": street, "addressLocality": locality, "postalCode": postcode}
+    texts = {"name": name, "place": place, "street": street, "locality": locality, "postcode": postcode}
+    for option, text in texts.items():
+        if text is not None and not text.strip():
+            refuse(f"--{option} is empty.")
     with options.acting() as (admin, actor):
         change = Move(
             moment(start, zone),

@@ -136,9 +136,13 @@ def degrees(most: int) -> Callable[[str], float]:
     return read
 
 
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+
+
 def amount(cell: str) -> Decimal:
-    """A price, without its currency."""
-    found = read_amount(cell.removeprefix("£").replace(",", ""))
+    """A price, without its currency. A comma is read where it divides thousands only: 7,50 may be 7.50 or 750."""
+    bare = cell.removeprefix("£").strip()
+    found = read_amount(bare.replace(",", "") if _THOUSANDS.fullmatch(bare) else bare)
     if found is None or not 0 <= found <= 1_000_000:
         raise Wrong(f"{cell[:40]!r} is not a price: write an amount such as 7.50, or 0 if it is free")
     return found

@@ -102,6 +102,14 @@ def test_what_is_no_session_cannot_be_cancelled(desk: Terminal, world: World) ->
     assert "is a series of sessions" in desk.refuses("sessions", "cancel", series, "--yes")
 
 
+def test_an_empty_text_is_no_change(desk: Terminal, world: World) -> None:
+    yoga = world.session()
+    order(world, yoga, 4)
+    assert desk.refuses("access", "set", "--session", yoga.id, "--code", " ") == "--code is empty."
+    for option in ("--name", "--place", "--street", "--locality", "--postcode"):
+        assert desk.refuses("sessions", "move", yoga.id, option, "") == f"{option} is empty."
+
+
 def test_a_session_is_cancelled_once(desk: Terminal, world: World) -> None:
     yoga = world.session()
     desk.says("sessions", "cancel", yoga.id, "--message", "Flooded.", "--yes")

@@ -245,6 +245,7 @@ class SellerLists:
         """One OrderProposal, as it counts now, with its items. Raises NotFound."""
         order = as_of(self.belongings.proposal(actor, uuid, partner), self.clock())
         details = booking_details(order, self.belongings.ids)
+        del details["booked"]  # it is not yet
         return {**details, **proposal_row(order, self.belongings.ids), "items": details["items"]}
 
     def register(

@@ -7,7 +7,7 @@ from datetime import UTC, timedelta, tzinfo
 
 from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.capacity import HoldState
-from chalicelib.domain.lifecycle import ItemEvent, ProposalEvent, ProposalStatus
+from chalicelib.domain.lifecycle import ItemEvent, OrderItemStatus, ProposalEvent, ProposalStatus
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
 from chalicelib.domain.parties import Json
@@ -26,6 +26,10 @@ _HOLDS = 1000
 # People may come that much earlier, also on the day before a session soon after midnight.
 _BEFORE_START = timedelta(hours=2)
 
+_MARKS = {
+    ItemEvent.attends: OrderItemStatus.AttendeeAttended,
+    ItemEvent.is_absent: OrderItemStatus.AttendeeAbsent,
+}
 _ANSWERS = {
     ProposalEvent.accept: (SellerActions.accept, "accepted"),
     ProposalEvent.seller_rejects: (SellerActions.reject, "rejected"),
@@ -34,10 +38,11 @@ _ANSWERS = {
 
 @dataclass(frozen=True)
 class Marked:
-    """How many Orders were marked, and why others were not, by the key of the Order."""
+    """How many Orders were marked, and why others were not, by the key of the Order. `already`: those so marked before."""
 
     orders: int
     refused: dict[OrderKey, str]
+    already: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,11 +149,15 @@ class SellerOrders:
         ):
             raise NotFound("item of this booking", unknown[0])
         refused: dict[OrderKey, str] = {}
-        marked = 0
+        marked = already = 0
         for rehearses in (True, False) if uuids and not dry_run else (dry_run,):
-            marked = 0
+            marked = already = 0
             for key, own in items.items():
-                chosen = [each for each in own if item_ids is None or each in item_ids]
+                meant = [each for each in own if item_ids is None or each in item_ids]
+                chosen = [each for each in meant if own[each] is not _MARKS[event]]
+                if meant and not chosen:
+                    already += 1
+                    continue
                 try:
                     marked += self._mark(key, event, chosen, rehearses)
                 except NotPossible as error:
@@ -160,7 +169,7 @@ class SellerOrders:
         if marked and not dry_run:
             shown = self.acting.belongings.ids.shown(listing.opportunity.id)
             self.acting.note(actor, f"attendance recorded: {event}", opportunity=shown)
-        return Marked(marked, refused)
+        return Marked(marked, refused, already)
 
     def _check_has_come(self, opportunity: Opportunity, zone: tzinfo) -> None:
         """Raises NotPossible before the day on which it starts; early in the day, before two hours before its start."""
@@ -181,12 +190,14 @@ class SellerOrders:
             self.acting.on_orders(dry_run=dry_run).actions.record_attendance(key, event, item_ids=item_ids)
         return 1
 
-    def _items_of(self, keys: Sequence[OrderKey], opportunity_id: str) -> dict[OrderKey, list[str]]:
-        """The items of the bookings on a session."""
+    def _items_of(
+        self, keys: Sequence[OrderKey], opportunity_id: str
+    ) -> dict[OrderKey, dict[str, OrderItemStatus | None]]:
+        """The items of the bookings on a session, with their states."""
         store = self.acting.belongings.store
         orders = self.acting.belongings.patiently(lambda: store.orders(keys)) if keys else {}
         return {
-            key: items_on(order, opportunity_id)
+            key: {item.id: item.status for item in order.items if item.id in items_on(order, opportunity_id)}
             for key in keys
             if isinstance(order := orders.get(key), Order) and order.kind is OrderKind.Order
         }
@@ -352,7 +363,9 @@ def offer_of(listing: Listing, wanted: str | None, meant: Callable[[str], list[s
     if wanted is None:
         if len(offers) == 1:
             return offers[0].id
-        raise InvalidValue(f"It has {len(offers) or 'no'} offers: choose one ({listed}).")
+        if not offers:
+            raise InvalidValue("It has no offers.")
+        raise InvalidValue(f"It has {len(offers)} offers: choose one with --offer ({listed}).")
     for offer in offers:
         if offer.id in meant(wanted):
             return offer.id

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
-from chalicelib.domain.lifecycle import CANCELLED, OrderItemStatus
+from chalicelib.domain.lifecycle import CANCELLED, OrderItemStatus, ProposalStatus
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.domain.parties import Json
@@ -38,6 +38,10 @@ def session_details(listing: Listing, capacity: Capacity, ids: SellerIds, now: d
         **session_row(listing, capacity, ids, now),
         "ends": opportunity.ends_at,
         "place": place_of(opportunity),
+        # Booked, or held for a proposal.
+        "taken": None
+        if capacity.is_unlimited
+        else capacity.spaces_total - capacity.spaces_left - capacity.spaces_leased,
         "reserved": capacity.spaces_leased,
         "requested": capacity.spaces_requested,
         "online": opportunity.access_channel,
@@ -123,12 +127,15 @@ def item_row(item: OrderItem, ids: SellerIds) -> Json:
 def proposal_row(order: Order, ids: SellerIds) -> Json:
     """An OrderProposal in a list, with the Customer's note."""
     proposal = order.proposal
+    is_accepted = _is_accepted(order)
     return {
         "uuid": order.key.uuid,
         "partner": order.key.partner_id,
         "seller": ids.shown(order.seller_id),
         "since": order.created_at,
-        "answer_by": order.ends_at,
+        # Until it is answered; then until it is booked.
+        "answer_by": None if is_accepted else order.ends_at,
+        "book_by": order.ends_at if is_accepted else None,
         "status": proposal.status.value if proposal else None,
         "customer": customer_of(order),
         "items": summary(order.items),
@@ -149,9 +156,11 @@ def holder_rows(key: OrderKey, hold: Hold, order: Order | None, opportunity_id: 
             "partner": key.partner_id,
             "item": None,
             "spaces": hold.spaces,
-            "name": "",
+            "name": customer_of(order) if order else "",
             "customer": customer_of(order) if order else "",
-            "status": hold.state.value,
+            "status": ProposalStatus.SellerAccepted.value
+            if order is not None and _is_accepted(order)
+            else hold.state.value,
             "code": "",
             "until": hold.expires_at,
         }
@@ -159,6 +168,10 @@ def holder_rows(key: OrderKey, hold: Hold, order: Order | None, opportunity_id: 
     for item in order.items:
         if item.opportunity and item.opportunity.id == opportunity_id:
             yield place_row(key, order, item)
+
+
+def _is_accepted(order: Order) -> bool:
+    return order.proposal is not None and order.proposal.status is ProposalStatus.SellerAccepted
 
 
 def place_row(key: OrderKey, order: Order, item: OrderItem) -> Json:

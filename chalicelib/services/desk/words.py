@@ -12,7 +12,7 @@ _WORDS = {
     "AttendeeAbsent": "absent",
     # orderProposalStatus
     "AwaitingSellerConfirmation": "waits for your answer",
-    "SellerAccepted": "accepted",
+    "SellerAccepted": "accepted, not booked yet",
     "SellerRejected": "rejected by you, or ended",
     "CustomerRejected": "withdrawn by the customer",
     # how an Order holds spaces

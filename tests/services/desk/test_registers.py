@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +14,9 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services.actors import Actor
 from chalicelib.services.desk import lists
 from chalicelib.services.desk.lists import Kind
+from chalicelib.services.desk.orders import Marked
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
+from chalicelib.services.journal import Wanted
 from tests.support.builders import CUSTOMER
 from tests.support.inventory import BASE_URL, Bookable
 from tests.support.world import API, PAYMENT, Broker, World
@@ -140,7 +143,12 @@ def test_of_the_bookings_named_all_are_marked_or_none(
     with pytest.raises(NotFound, match="no item of this booking 'x'"):
         mark(actor, yoga.id, attends, uuids=[first], item_ids=["x"])
     assert {str(order(world, uuid).items[0].status) for uuid in (first, second)} == {"OrderItemConfirmed"}
-    assert mark(actor, yoga.id, attends, uuids=[first, first.upper(), second]).orders == 2
+    assert mark(actor, yoga.id, attends, uuids=[first, first.upper()]).orders == 1
+    assert mark(actor, yoga.id, attends, uuids=[first, second]) == Marked(1, {}, already=1)
+    noted = len(desk.journal.page(Wanted(), 100)[0])
+    assert mark(actor, yoga.id, attends) == Marked(0, {}, already=2)
+    assert len(desk.journal.page(Wanted(), 100)[0]) == noted
+    assert mark(actor, yoga.id, ItemEvent.is_absent, uuids=[first]).orders == 1
 
 
 def test_too_few_characters_of_a_uuid_are_refused_with_those_that_begin_so(
@@ -188,6 +196,24 @@ def proposed(world: World, session: Bookable) -> str:
     )
     assert broker.send("PUT", f"{API}/order-proposals/{UUID}50", body).status == 201
     return f"{UUID}50"
+
+
+def test_a_proposal_says_for_whom_it_holds_its_space_and_until_when(
+    world: World, desk: Administration, actor: Actor
+) -> None:
+    asking = world.session(offer=NEGOTIABLE)
+    uuid = proposed(world, asking)
+
+    def seen() -> tuple[Any, ...]:
+        (row,) = desk.seller_lists.register(actor, asking.id).rows
+        details = desk.seller_lists.proposal(actor, uuid)
+        assert "booked" not in details
+        assert desk.seller_lists.session(actor, asking.id)["taken"] == 1
+        return row["name"], row["status"], details["answer_by"] is None, details["book_by"] is None
+
+    assert seen() == ("geoff@example.com", "proposed", False, True)
+    desk.seller_orders.accept(actor, uuid)
+    assert seen() == ("geoff@example.com", "SellerAccepted", True, False)
 
 
 def test_an_amendment_names_each_term_that_is_different(
