@@ -697,6 +697,11 @@ def page(counted: Mapping[str, Usage]) -> Iterator[str]:
         sums = (_dollars(total(of_bookings(counted, each, number))) for each in SET_UPS)
         yield f"| {number:,} | " + " | ".join(sums) + " |"
     yield ""
+    yield (
+        "To each of these comes what a stage costs without a request, and what partners cost that only read feeds: both "
+        "are below. The option `firewall` cannot be combined with `http_api`."
+    )
+    yield ""
     yield "### What was cut"
     yield ""
     yield "The sum for a million bookings after each cut, one after the other, down to the recommended set-up."

@@ -85,7 +85,7 @@ class Options:
 
 
 class UnknownOptionError(DeploymentError):
-    sentence = "A stage of .chalice/config.json has an unknown option."
+    sentence = "A stage of .chalice/config.json has an unknown option:"
 
 
 class BadOptionError(DeploymentError):
@@ -97,25 +97,25 @@ def options_of(stage: str, source: Path = ROOT) -> Options:
     chosen = dict(_config(source, stage)["stages"][stage].get("options", {}))
     known = {each.name: each for each in fields(Options)}
     if unknown := sorted(chosen.keys() - known.keys()):
-        raise UnknownOptionError(f"{', '.join(unknown)}; there are: {', '.join(sorted(known))}")
+        raise UnknownOptionError(f"{stage} has {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
     for name, value in chosen.items():
         if isinstance(known[name].default, bool) and not isinstance(value, bool):
-            raise BadOptionError(f"{name} is {value!r}; write true or false.")
+            raise BadOptionError(f"{stage}: {name} is {value!r}; write true or false.")
     if chosen.get("domain") is not None:
         try:
             chosen["domain"] = domain_from(chosen["domain"])
         except ValueError as fault:
-            raise BadOptionError(f"domain {fault}.") from None
+            raise BadOptionError(f"{stage}: domain {fault}.") from None
     options = Options(**chosen)
     days = options.backup_days
     if days is not None and days != 0 and not (type(days) is int and RECOVERY_DAYS < days <= LONGEST_DAYS):
         raise BadOptionError(
-            f"backup_days is {days!r}; write a number from {RECOVERY_DAYS + 1} to {LONGEST_DAYS} (the last "
+            f"{stage}: backup_days is {days!r}; write a number from {RECOVERY_DAYS + 1} to {LONGEST_DAYS} (the last "
             f"{RECOVERY_DAYS} days can be restored without it), or 0 to make no more."
         )
     if options.firewall and options.http_api:
         raise BadOptionError(
-            "firewall and http_api. AWS WAF cannot protect an HTTP API, and its requests would not pass the firewall "
+            f"{stage}: firewall and http_api. AWS WAF cannot protect an HTTP API, and its requests would not pass the firewall "
             "of the REST API: choose one of them."
         )
     return options
@@ -134,9 +134,11 @@ def place_of(stage: str, source: Path = ROOT) -> Place:
     entry = _config(source, stage)["stages"][stage]
     place = Place(str(entry.get("account", "")), str(entry.get("region", "")))
     if place.account and not re.fullmatch(r"\d{12}", place.account):
-        raise BadOptionError(f"account is {place.account!r}; write the 12 digits of its id, in quotes.")
+        raise BadOptionError(
+            f"{stage}: account is {place.account!r}; write the 12 digits of its id, in quotes."
+        )
     if place.region and not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", place.region):
-        raise BadOptionError(f"region is {place.region!r}, which does not read like eu-west-2.")
+        raise BadOptionError(f"{stage}: region is {place.region!r}, which does not read like eu-west-2.")
     return place
 
 

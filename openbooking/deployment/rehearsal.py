@@ -140,6 +140,7 @@ class Rehearsal:
         self.say("")
         for line in lines:
             self.say(line)
+        self._part("The rehearsal succeeded: each step did what it should.")
         return lines
 
     def _stage(self, *, build: str = "build", source: Path | None = None) -> Stage:

@@ -212,7 +212,7 @@ def test_a_proposal_says_for_whom_it_holds_its_space_and_until_when(
         return row["name"], row["status"], details["answer_by"] is None, details["book_by"] is None
 
     assert seen() == ("geoff@example.com", "proposed", False, True)
-    desk.seller_orders.accept(actor, uuid)
+    desk.seller_orders.decide(actor, uuid)
     assert seen() == ("geoff@example.com", "SellerAccepted", True, False)
 
 
