@@ -7,7 +7,13 @@ from datetime import UTC, timedelta, tzinfo
 
 from chalicelib.booking.proposal_ends import as_of
 from chalicelib.domain.capacity import HoldState
-from chalicelib.domain.lifecycle import ItemEvent, OrderItemStatus, ProposalEvent, ProposalStatus
+from chalicelib.domain.lifecycle import (
+    ItemEvent,
+    OrderItemStatus,
+    ProposalEvent,
+    ProposalStatus,
+    next_item_status,
+)
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey, OrderKind
 from chalicelib.domain.parties import Json
@@ -26,10 +32,6 @@ _HOLDS = 1000
 # People may come that much earlier, also on the day before a session soon after midnight.
 _BEFORE_START = timedelta(hours=2)
 
-_MARKS = {
-    ItemEvent.attends: OrderItemStatus.AttendeeAttended,
-    ItemEvent.is_absent: OrderItemStatus.AttendeeAbsent,
-}
 _ANSWERS = {
     ProposalEvent.accept: (SellerActions.accept, "accepted"),
     ProposalEvent.seller_rejects: (SellerActions.reject, "rejected"),
@@ -149,12 +151,13 @@ class SellerOrders:
         ):
             raise NotFound("item of this booking", unknown[0])
         refused: dict[OrderKey, str] = {}
+        mark = next_item_status(OrderItemStatus.OrderItemConfirmed, event)
         marked = already = 0
         for rehearses in (True, False) if uuids and not dry_run else (dry_run,):
             marked = already = 0
             for key, own in items.items():
                 meant = [each for each in own if item_ids is None or each in item_ids]
-                chosen = [each for each in meant if own[each] is not _MARKS[event]]
+                chosen = [each for each in meant if own[each] is not mark]
                 if meant and not chosen:
                     already += 1
                     continue

@@ -35,21 +35,6 @@ ASKING = {
 }
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def desk(world: World) -> Administration:
-    return Administration(world.system, by="sam", base_url=BASE_URL)
-
-
-@pytest.fixture
-def actor(desk: Administration) -> Actor:
-    return desk.actor("1")
-
-
 def booked(world: World, session: Bookable, number: int = 1, places: int = 1, **options: Any) -> str:
     items = [session.item(position) for position in range(places)]
     answer = Broker(world, **options).b(f"{UUID}{number:02}", *items, due=10 * places)

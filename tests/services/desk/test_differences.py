@@ -15,28 +15,13 @@ from chalicelib.services.desk.places import place_named, places_in
 from chalicelib.services.desk.sessions import Move
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
 from chalicelib.services.journal import Wanted
-from tests.support.inventory import BASE_URL, Bookable, seller_id
+from tests.support.inventory import Bookable, seller_id
 from tests.support.world import Broker, World
 
 UUID = "30000000-0000-4000-8000-00000000000"
 SITE: Json = {"@type": "Place", "@id": "https://x.example/places/centre", "name": "Centre", "telephone": "1"}
 HERE: Json = {"@type": "Place", "@id": f"{SITE['@id']}/studio-1", "name": "Studio 1, Centre"}
 ROOM: Json = {**HERE, "containedInPlace": {term: SITE[term] for term in ("@type", "@id", "name")}}
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def desk(world: World) -> Administration:
-    return Administration(world.system, by="sam", base_url=BASE_URL)
-
-
-@pytest.fixture
-def actor(desk: Administration) -> Actor:
-    return desk.actor("1")
 
 
 def booked(world: World, session: Bookable, number: int = 1) -> str:

@@ -18,7 +18,7 @@ from chalicelib.services.desk.orders import Marked
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
 from chalicelib.services.journal import Wanted
 from tests.support.builders import CUSTOMER
-from tests.support.inventory import BASE_URL, Bookable
+from tests.support.inventory import Bookable
 from tests.support.world import API, PAYMENT, Broker, World
 
 UUID = "30000000-0000-4000-8000-0000000000"
@@ -29,21 +29,6 @@ NEGOTIABLE = {
         "https://openactive.io/OpenBookingNegotiation",
     ]
 }
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def desk(world: World) -> Administration:
-    return Administration(world.system, by="sam", base_url=BASE_URL)
-
-
-@pytest.fixture
-def actor(desk: Administration) -> Actor:
-    return desk.actor("1")
 
 
 def booked(world: World, session: Bookable, number: int, places: int = 1) -> str:
