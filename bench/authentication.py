@@ -1,7 +1,6 @@
 """Measures authentication: the check of an access token, compared with the whole of B with that token."""
 
 import time
-from dataclasses import replace
 from statistics import median
 
 from bench.handler_time import output_to_nowhere
@@ -9,6 +8,7 @@ from bench.installation import Installation, ask, booking, new_uuid
 from chalicelib.identity.scopes import BOOKING
 from chalicelib.runtime.system import install
 from chalicelib.runtime.telemetry import Telemetry
+from chalicelib.values import replace
 from tests.support.engines import Calls
 from tests.support.inventory import BASE_URL, seller_id
 

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +21,7 @@ from chalicelib.runtime.administration import Administration
 from chalicelib.services.desk.lists import Page
 from chalicelib.storage.dynamodb import rows
 from chalicelib.storage.dynamodb.tables import CAPACITY
+from chalicelib.values import dataclass, field, replace
 from openbooking.local.engine import dynamodb_client
 from tests.support import engines
 
@@ -38,9 +38,12 @@ class Units:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        self._events = self.client.meta.events
         self._events.register("before-parameter-build.dynamodb", self._ask)
         self._events.register("after-call.dynamodb", self._count)
+
+    @property
+    def _events(self) -> Any:
+        return self.client.meta.events
 
     def stop(self) -> None:
         self._events.unregister("before-parameter-build.dynamodb", self._ask)

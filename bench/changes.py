@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +28,7 @@ from chalicelib.importing import rpde
 from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.values import dataclass, replace
 from tests.importing.site import SELLER, OperatorSite, series, served, session
 from tests.support import engines
 from tests.support.builders import BROKER, CUSTOMER

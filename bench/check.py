@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.checking.check import Report
 from chalicelib.storage.dynamodb.rows import hold_row, order_row
 from chalicelib.storage.dynamodb.tables import CAPACITY
+from chalicelib.values import dataclass, replace
 from tests.support import engines
 from tests.support.inventory import Bookable
 from tests.support.streams import streams_of

@@ -20,7 +20,6 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import files as files_of
 from pathlib import Path
@@ -33,6 +32,7 @@ from bench.installation import Installation, Request, ask, booking, cancellation
 from chalicelib.domain.parties import Json
 from chalicelib.identity.scopes import BOOKING
 from chalicelib.storage.dynamodb.tables import DETAILS
+from chalicelib.values import dataclass, replace
 from openbooking.deployment.packaging import PYTHON, package
 from openbooking.infra.templates import environment
 from openbooking.local.delivery import lambda_record

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from bench.installation import Answer, Installation, Request, ask, booking, canc
 from bench.race import RACERS, Run, is_refused_as_full, race
 from chalicelib.runtime.system import install
 from chalicelib.services.checking.inventory import InventoryLook
+from chalicelib.values import dataclass, replace
 from tests.support import engines
 from tests.support.inventory import Bookable
 

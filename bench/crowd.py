@@ -13,7 +13,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.rows import read_order
 from chalicelib.storage.dynamodb.store import DynamoStore
+from chalicelib.values import dataclass, field, replace
 from openbooking.local.delivery import DeadLetters
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.pump import Pump, StreamPump

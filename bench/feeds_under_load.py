@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import median, quantiles
@@ -27,6 +26,7 @@ from chalicelib.storage.dynamodb.records import DynamoRecords
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.feeds import MAX_ENTRIES
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 from openbooking.local.delivery import DeadLetters
 from openbooking.local.engine import dynamodb_client, streams_client
 from openbooking.local.pump import StreamPump

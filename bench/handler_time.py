@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -23,6 +22,7 @@ from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.names import orders_feed
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import Telemetry
+from chalicelib.values import dataclass, replace
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
 from tests.support.engines import Calls
 from tests.support.inventory import Bookable

@@ -4,12 +4,12 @@ In `python -m bench.hoarding`, a partner leases all it can at C1 and at C2, then
 Afterwards another partner tries to book one place of each session.
 """
 
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from bench.installation import Answer, Installation, Request, ask, booking, new_uuid, quote
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass, field, replace
 from tests.support import engines
 from tests.support.inventory import Bookable
 

@@ -7,7 +7,6 @@ session. It prints the figures for docs/scale.md.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.runtime.system import install
 from chalicelib.services import following
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 from tests.support import engines
 from tests.support.inventory import Bookable

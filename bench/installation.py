@@ -6,7 +6,6 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -21,6 +20,7 @@ from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client
 from openbooking.local.tables import create_tables
 from tests.support.builders import BROKER, CUSTOMER

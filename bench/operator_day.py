@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +25,7 @@ import httpx
 from typer.testing import CliRunner
 
 from chalicelib.runtime.system import installed
+from chalicelib.values import dataclass, field
 from openbooking.cli.main import app
 from openbooking.local.stack import LocalStack, environment_variables
 from tests.support import engines

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +28,7 @@ from chalicelib.identity.scopes import BOOKING, ORDERS_FEED
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.telemetry import METRICS, Telemetry
 from chalicelib.services.partners import new_partner
+from chalicelib.values import dataclass, field, fields, replace
 from openbooking.infra.alarms import ALARMS
 from tests.support import engines
 from tests.support.inventory import BASE_URL, Bookable, seller_id

@@ -4,8 +4,9 @@ AWS changes prices; each has the month in which it was last looked up, and the p
 is applied but CloudFront's, which is permanent and has a separate line.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from chalicelib.values import dataclass
 
 _DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/"

@@ -6,7 +6,6 @@ In `python -m bench.race`, 20 processes book the last 5 spaces of a session at o
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -17,6 +16,7 @@ from chalicelib.booking.decisions import Change
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX, Tables
+from chalicelib.values import dataclass
 from tests.support import engines
 from tests.support.inventory import Bookable
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -27,6 +26,7 @@ from chalicelib.services.reports.payments import Reconciliation
 from chalicelib.services.reports.reading import Period, Reports
 from chalicelib.storage.dynamodb import rows
 from chalicelib.storage.pending import RETENTION, PendingWork
+from chalicelib.values import dataclass, field, replace
 from tests.support import engines
 from tests.support.inventory import seller_id
 

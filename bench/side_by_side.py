@@ -12,12 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.installation import Installation, Request, booking, cancellation, new_uuid, quote
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 from openbooking.infra.templates import ROOT
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client, streams_client

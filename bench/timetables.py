@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import date
 from datetime import time as clock_time
 from typing import Any
@@ -24,6 +23,7 @@ from chalicelib.services.timetables.plans import Plan, Unit, own_id
 from chalicelib.services.timetables.publishing import Child
 from chalicelib.services.timetables.recurrence import Hours, Opening, Span
 from chalicelib.storage.dynamodb import rows
+from chalicelib.values import replace
 from tests.support import engines
 from tests.support.inventory import BADMINTON, PLACE, Bookable, a_seller_document, seller_id
 

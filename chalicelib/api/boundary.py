@@ -4,7 +4,6 @@ import base64
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from chalicelib.runtime.settings import SettingsError
 from chalicelib.runtime.system import System, installed
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
+from chalicelib.values import dataclass, field, replace
 from chalicelib.wire import links
 from chalicelib.wire.errors import error_document
 from chalicelib.wire.jsonld import BOOKING_MEDIA_TYPE, write

@@ -3,12 +3,11 @@
 Codes and passes are created here. A channel never is: only the Seller knows where an online session is held.
 """
 
-from dataclasses import replace
-
 from chalicelib.booking.decisions import Moment
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import AccessMethod, Json
+from chalicelib.values import replace
 
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without letters and digits that look alike
 

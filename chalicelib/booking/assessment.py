@@ -5,7 +5,6 @@ Checks run in the order of ERR-09, those of one item in the order of ERR-08.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 
 from chalicelib.booking.decisions import Moment, Policy, Snapshot
@@ -32,6 +31,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, order_state
 from chalicelib.domain.parties import BrokerRole, Seller, check_broker, check_customer, is_business
 from chalicelib.domain.pricing import Totals, UnitPrice, payment_conflicts, total, unit_price
+from chalicelib.values import dataclass, replace
 
 # These two report missing details; the place is available and counts in the totals (C1-07).
 _STILL_COUNTS = (IncompleteAttendeeDetailsError, IncompleteIntakeFormError)

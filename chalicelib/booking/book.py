@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 from chalicelib.booking.access import with_all_access
 from chalicelib.booking.assessment import Assessment, assess, check_parties
@@ -49,6 +48,7 @@ from chalicelib.domain.orders import (
     spaces_wanted,
 )
 from chalicelib.domain.pricing import Totals, check_payment, check_reconciliation, is_due
+from chalicelib.values import replace
 
 Render = Callable[[Order], str]
 

@@ -1,6 +1,5 @@
 """Order Cancellation and Order Deletion: release some or all spaces of an Order."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.assessment import remaining_total
@@ -16,6 +15,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.lifecycle import CANCELLED, ItemEvent, OrderEvent, TransitionRefused, next_item_status
 from chalicelib.domain.limits import MAX_NOTES, check_text
 from chalicelib.domain.orders import DeletedOrder, Order, OrderItem
+from chalicelib.values import replace
 
 
 def cancel_items(

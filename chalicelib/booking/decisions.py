@@ -4,7 +4,6 @@ Nothing is written before a decision is complete, and nothing is decided after i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
@@ -16,6 +15,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, next_version
 from chalicelib.domain.parties import Json, Seller
 from chalicelib.domain.partner_limits import PartnerCounters, PartnerLimits, Usage, counted, shard_of
+from chalicelib.values import dataclass, field
 
 
 @dataclass(frozen=True)

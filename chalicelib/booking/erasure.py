@@ -4,7 +4,6 @@ Items, their states, prices, totals, and the identifier of the payment are kept:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from chalicelib.booking.decisions import Decision, Moment, Snapshot, save_order
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import Json
 from chalicelib.domain.people import Traces, all_traces
+from chalicelib.values import dataclass, replace
 
 T = TypeVar("T")
 

@@ -1,13 +1,13 @@
 """The moves from the spaces that an Order holds now to those that it should hold."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import MoveHold, Snapshot
 from chalicelib.domain.capacity import Hold, HoldState, LeaseKind
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.partner_limits import PartnerLimits
+from chalicelib.values import replace
 
 
 def holds_before(snapshot: Snapshot, now: datetime) -> dict[str, Hold]:

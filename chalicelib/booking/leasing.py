@@ -1,6 +1,5 @@
 """Whether a quote gets a lease, and until when; and whether a partner may propose: the limits of decision 21."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import Moment, Snapshot
@@ -10,6 +9,7 @@ from chalicelib.domain.errors import TooManyRequestsError
 from chalicelib.domain.lifecycle import OrderState
 from chalicelib.domain.orders import Order, order_state
 from chalicelib.domain.partner_limits import Held, LimitName, Usage, held_by
+from chalicelib.values import replace
 
 # A Seller may take any time to answer: an earlier retry rarely succeeds.
 _RETRY_SECONDS = 60

@@ -5,7 +5,6 @@ there was: several changes in a row need one write, and repeating it changes not
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -31,6 +30,7 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.limits import MAX_MOVES, MAX_OPPORTUNITIES_KEPT
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
+from chalicelib.values import dataclass, replace
 
 # Instants in notices.
 _INSTANT = "%d %B %Y, %H:%M UTC"

@@ -5,7 +5,6 @@ The first request that needs to write does so; for the others, the sweep does.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.decisions import Change, Decision, Moment, Snapshot, save_order
@@ -13,6 +12,7 @@ from chalicelib.booking.holding import lease_end, moves
 from chalicelib.domain.lifecycle import ProposalEvent, ProposalStatus, next_proposal_status
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity
 from chalicelib.domain.orders import Order, OrderItem, Proposal
+from chalicelib.values import replace
 
 # The notes on proposals that end without a decision.
 UNANSWERED_NOTE = "The seller did not answer in time."

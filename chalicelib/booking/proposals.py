@@ -1,7 +1,6 @@
 """Changes of an OrderProposal between P and B: the Seller accepts, rejects or amends; the Customer rejects."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from chalicelib.booking.book import may_exchange_messages
 from chalicelib.booking.cancel import change_items
@@ -23,6 +22,7 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.limits import check_text
 from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.orders import Order, OrderItem, Proposal
+from chalicelib.values import replace
 
 _ENDED = "This proposal has ended: it was not decided or booked in time."
 

@@ -1,7 +1,6 @@
 """C1, C2 and OrderQuote Deletion: prices, availability, and leases."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.assessment import Assessment, assess, check_parties, remaining_total
@@ -24,6 +23,7 @@ from chalicelib.domain.capacity import HoldState
 from chalicelib.domain.lifecycle import OrderEvent, OrderState, next_order_state
 from chalicelib.domain.orders import Order, OrderItem, OrderKind, next_version, order_state
 from chalicelib.domain.pricing import check_reconciliation
+from chalicelib.values import replace
 
 
 def quote(

@@ -1,11 +1,11 @@
 """A Broker's requests as values: read from the wire, not yet checked."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import BrokerRole, Json
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

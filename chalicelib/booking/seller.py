@@ -6,7 +6,6 @@ RequestTooLargeError where a notice or message is too long, or one too many.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from chalicelib.booking.access import (
@@ -38,6 +37,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, spaces_wanted
 from chalicelib.domain.parties import Json
 from chalicelib.domain.pricing import unit_price
+from chalicelib.values import replace
 
 _Change: TypeAlias = Callable[[OrderItem], OrderItem]
 

@@ -5,12 +5,12 @@ on condition; where it is refused, the next snapshot contains those that were sh
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.booking.decisions import OpportunitySnapshot, Snapshot
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.orders import OrderItem
+from chalicelib.values import replace
 
 
 def as_taken(

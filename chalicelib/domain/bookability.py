@@ -3,10 +3,10 @@
 What a source does not state, or states in words that are not known, is a barrier: it is never taken as permission.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.domain.limits import MAX_OPPORTUNITIES
+from chalicelib.values import dataclass
 
 
 class Reason(StrEnum):

@@ -7,7 +7,6 @@ without a limit has UNLIMITED spaces in all, so that the same arithmetic applies
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +17,7 @@ from chalicelib.domain.errors import (
     OpportunityIsFullError,
     OrderItemError,
 )
+from chalicelib.values import dataclass, field
 
 # `spaces_total` of an Opportunity that any number of people can book: more than any other can state.
 UNLIMITED = 10**12

@@ -5,7 +5,6 @@ pair is refused, and final states are written as `{}`. The table of Order UUIDs 
 each refusal has its own error.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.domain.errors import (
@@ -15,6 +14,7 @@ from chalicelib.domain.errors import (
     OrderCreationFailedError,
     UnknownOrderError,
 )
+from chalicelib.values import dataclass
 
 
 class OrderState(StrEnum):

@@ -4,11 +4,11 @@ Sizes are bytes of compact JSON in UTF-8, unless a limit says otherwise.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import RequestTooLargeError
 from chalicelib.domain.identifiers import BASE
+from chalicelib.values import dataclass
 
 # Lambda takes and returns 6 MB for a synchronous call, less than the 10 MB of API Gateway.
 MAX_BODY_BYTES = 6 * 1024 * 1024

@@ -1,12 +1,12 @@
 """An Offer: its price, when it can be bought, and when a booking made with it can be cancelled."""
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from chalicelib.domain.bookability import Barrier
 from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.values import dataclass, field
 
 
 class Prepayment(StrEnum):

@@ -1,7 +1,6 @@
 """An Opportunity: what can be booked, by which Offers, and until when."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,6 +10,7 @@ from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass, field, replace
 
 
 class EventStatus(StrEnum):

@@ -8,12 +8,12 @@ and tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass, field
 
 OPENACTIVE = "https://openactive.io/"
 SCHEMA_ORG = "https://schema.org/"

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -13,6 +12,7 @@ from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.parties import AccessMethod, BrokerRole, Json
 from chalicelib.domain.pricing import Totals, UnitPrice
+from chalicelib.values import dataclass, replace
 
 
 class OrderKind(StrEnum):

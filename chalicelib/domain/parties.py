@@ -3,12 +3,12 @@
 Details are stored as they were sent (DETAILS-02); only properties that a rule needs are read.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from chalicelib.domain.errors import IncompleteBrokerDetailsError, IncompleteCustomerDetailsError
+from chalicelib.values import dataclass
 
 Json: TypeAlias = dict[str, Any]
 

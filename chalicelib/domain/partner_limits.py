@@ -6,12 +6,12 @@ needs to remove what has ended (decision 21).
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.values import dataclass, field
 
 # One row would be written by every request of a partner. Each row is read by C1, C2 and P.
 SHARDS = 4

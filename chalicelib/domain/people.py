@@ -5,10 +5,10 @@ Brokers may send any property (DETAILS-02), and a note is free text, so every te
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 
 # The last digits of a telephone number: what is before them is written in several ways (0, +44, 0044).
 _DIGITS_COMPARED = 9

@@ -1,7 +1,6 @@
 """What an Order costs: unit prices, tax, totals and whether a payment is due. All in Decimal."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from chalicelib.domain.currencies import rounded
@@ -13,6 +12,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.offers import Offer, Prepayment
 from chalicelib.domain.parties import Json, Seller, TaxMode
+from chalicelib.values import dataclass
 
 ZERO = Decimal("0.00")
 

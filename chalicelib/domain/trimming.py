@@ -4,7 +4,6 @@ What people have booked, who they are and what it costs is never left out; only 
 Offer are described. No rule requires a description inside an Order (requirements 3.3).
 """
 
-from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order
 from chalicelib.domain.parties import Json
+from chalicelib.values import replace
 
 
 class Detail(IntEnum):

@@ -8,7 +8,6 @@ several at a time, so that a feed that is busy or has large items does not delay
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from chalicelib.feeds.parked import ParkedRecord, ParkedRecords
 from chalicelib.storage.errors import LaterFormat, StillBusy, StoreBusy
 from chalicelib.storage.records import Record, RecordReader
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, field
 
 BUSY = (StillBusy, StoreBusy)
 
@@ -84,9 +84,10 @@ class Batch:
     outlet: Outlet
     _parked: list[ParkedRecord] = field(default_factory=list)
     _retried: dict[int, BaseException] = field(default_factory=dict)
+    _index: dict[int, int] = field(default_factory=dict)
+    _began: float = 0.0
 
     def __post_init__(self) -> None:
-        self._index: dict[int, int] = {}
         for index, record in enumerate(self.records):
             self._index.setdefault(id(record), index)
         self._began = self.outlet.retry.clock()

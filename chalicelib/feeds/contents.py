@@ -4,7 +4,6 @@ The stream handlers publish changes as they arrive; this module returns the stat
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from chalicelib.domain.capacity import Capacity
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
@@ -13,6 +12,7 @@ from chalicelib.feeds.ledger import FeedItem
 from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.feeds.order_items import order_data
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.opportunities import feed_data
 
 IsRevoked = Callable[[str, str], bool]

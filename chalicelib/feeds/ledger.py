@@ -7,13 +7,13 @@ from: an item that arrives twice, late or out of order changes nothing.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json
 from chalicelib.storage.errors import EntryRefused, FeedMoved, StillBusy, StoreBusy, StoreContended
 from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass
 from chalicelib.wire.rpde import item_text
 
 # DynamoDB accepts 4 MB in one transaction.

@@ -1,9 +1,9 @@
 """A page of a feed, as it is sent to its readers."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.storage.feeds import FeedStore
+from chalicelib.values import dataclass
 from chalicelib.wire.rpde import PAGE_SIZE, cache_control, item_without_prepayment, next_url, page_text
 
 

@@ -9,7 +9,6 @@ import base64
 import traceback
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
 
@@ -18,6 +17,7 @@ from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import CommitRefused
 from chalicelib.storage.pending import PendingStore, PendingWork
 from chalicelib.storage.records import Record
+from chalicelib.values import dataclass, replace
 
 STREAMS = ("orders", "inventory")
 

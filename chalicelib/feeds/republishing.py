@@ -5,7 +5,6 @@ readers have seen since must still be replaced, at a higher change number.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.feeds.contents import FeedContents
@@ -13,6 +12,7 @@ from chalicelib.feeds.ledger import FeedItem
 from chalicelib.storage.errors import EntryRefused, FeedMoved, StoreBusy
 from chalicelib.storage.feeds import MAX_ENTRIES, FeedEntry, FeedState, FeedStore
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass
 from chalicelib.wire.rpde import item_text
 
 # DynamoDB accepts 4 MB in one transaction.

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.domain.capacity import Capacity
@@ -17,6 +16,7 @@ from chalicelib.feeds.order_items import order_data
 from chalicelib.storage.errors import StoreBusy, UnreadableRow
 from chalicelib.storage.records import OrderChange, Record
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass
 
 IsRevoked = Callable[[str, str], bool]
 

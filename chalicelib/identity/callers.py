@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from chalicelib.identity.entries import ApiKey, Authorisation, Partner, SellerSt
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import Register
 from chalicelib.identity.scopes import BOOKING, ORDERS_FEED
+from chalicelib.values import dataclass, field
 
 CLIENT_HEADER = "x-openactive-test-client-id"
 SELLER_HEADER = "x-openactive-test-seller-id"

@@ -4,7 +4,6 @@ The stream handlers load this module to check for revoked authorisations, so it 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, TypeAlias
 
@@ -14,6 +13,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.pending import FEED_REVIEW, PendingWork
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 
 # Logs what was done: a text, and ids as keyword arguments.
 Note: TypeAlias = Callable[..., None]

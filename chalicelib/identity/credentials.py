@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from chalicelib.identity.entries import Invitation, Partner
 from chalicelib.identity.hashing import digest, same
 from chalicelib.identity.register import Register
+from chalicelib.values import dataclass
 
 # The characters of a URI and of an OAuth parameter (RFC 6749, appendix A), with the space.
 VISIBLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")

@@ -4,20 +4,21 @@ No secret is stored in plain text: random secrets are stored as SHA-256, passwor
 Field names are the names in the rows.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from chalicelib.values import dataclass, field
 
 Key: TypeAlias = tuple[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One row. `version` is the version of the row it was read from; 0 if it is new."""
 
     KIND: ClassVar[str]
 
-    version: int = field(default=0, kw_only=True)
+    version: int = 0
 
     @property
     def key(self) -> Key:

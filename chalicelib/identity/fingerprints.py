@@ -3,13 +3,14 @@
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 from chalicelib.identity.entries import Key, Lasting, Single
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,15 @@ class Fingerprints:
     register: Register
     retry: RetryPolicy
     new_secret: Callable[[], str]
-    _secret: str | None = field(default=None, repr=False)
 
     def digest(self, text: str) -> str:
         """Raises StillBusy."""
-        if self._secret is None:
-            self._secret = self.retry.run(self._read_or_make, on=(RecordChanged, StoreBusy)).secret
-        return hmac.new(bytes.fromhex(self._secret), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+    @cached_property
+    def _key(self) -> bytes:
+        entry = self.retry.run(self._read_or_make, on=(RecordChanged, StoreBusy))
+        return bytes.fromhex(entry.secret)
 
     def _read_or_make(self) -> FingerprintKey:
         found = self.register.find(FingerprintKey, FingerprintKey.key_of())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.identity.consent import Consent, Note
@@ -10,6 +9,7 @@ from chalicelib.identity.entries import Authorisation, AuthorisationCode, Grant
 from chalicelib.identity.hashing import digest, mark, new_secret, same
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import dataclass, replace
 
 _CODE_LIVES = timedelta(minutes=2)
 _LEEWAY = timedelta(seconds=30)

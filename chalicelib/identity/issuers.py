@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from chalicelib.identity.claims import CLIENT_ID, SELLER_ID, Claims, audience, a
 from chalicelib.identity.fetching import fetch
 from chalicelib.identity.keys import KeyRing
 from chalicelib.identity.tokens import ACCESS_TOKEN, Keys, UnknownKey, check_claims
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Makes and signs access tokens and ID tokens, with the claims of AUTH-08 and AUTH-09."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from chalicelib.identity.claims import Claims, audience, authority_url
 from chalicelib.identity.keys import KeyRing
 from chalicelib.identity.scopes import IDENTITY
 from chalicelib.identity.tokens import ACCESS_TOKEN, ID_TOKEN
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The keys that sign our tokens: creation, publication, rotation, removal. The vault seals private keys."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from chalicelib.identity.tokens import Keys, Signer, UnknownKey, make_key
 from chalicelib.storage.errors import RecordChanged, StillBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.vault import Vault
+from chalicelib.values import dataclass, field, replace
 
 # A new key is published this long before it signs, so that all cached copies of the key set contain it by then.
 SHOWN_BEFORE = timedelta(minutes=15)

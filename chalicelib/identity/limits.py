@@ -1,13 +1,13 @@
 """Rate limits, counted across all instances of the function (RATE-01)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from threading import Lock
 
 from chalicelib.domain.errors import TooManyRequestsError
 from chalicelib.storage.identities import IdentityStore
+from chalicelib.values import dataclass, field
 
 _MINUTE = timedelta(minutes=1)
 

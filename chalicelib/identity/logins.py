@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
@@ -14,6 +13,7 @@ from chalicelib.identity.limits import AttemptLimit
 from chalicelib.identity.passwords import Passwords
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged, StoreBusy
+from chalicelib.values import dataclass
 
 # How long a browser is known after a login was used in it.
 KNOWN_FOR = timedelta(days=180)

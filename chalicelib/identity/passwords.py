@@ -4,7 +4,8 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

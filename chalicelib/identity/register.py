@@ -1,13 +1,13 @@
 """The register: reads and writes entries as rows. It does not know what they mean."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from chalicelib.identity.entries import Authorisation, Entry, JournalEntry, Key
 from chalicelib.storage import codec
 from chalicelib.storage.identities import IdentityStore, Record
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import replace
 
 E = TypeVar("E", bound=Entry)
 

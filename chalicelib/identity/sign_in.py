@@ -3,7 +3,6 @@
 Nothing is stored before a login, so that unauthenticated requests cannot fill a table.
 """
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
@@ -13,6 +12,7 @@ from chalicelib.identity.keys import KeyRing
 from chalicelib.identity.register import Register
 from chalicelib.identity.tokens import LEEWAY_SECONDS, UnknownKey, check_claims
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import dataclass, field
 
 _TICKET = "sign-in+jwt"
 _LIVES = timedelta(minutes=15)

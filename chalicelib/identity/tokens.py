@@ -6,13 +6,13 @@ load it.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.errors import InvalidAuthorizationDetailsError
 from chalicelib.identity.claims import Claims
+from chalicelib.values import dataclass
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey

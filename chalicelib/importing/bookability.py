@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.bookability import Barrier, Reason, barrier
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.parties import Seller
+from chalicelib.values import dataclass
 from chalicelib.wire.reading import why_full
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, cast
 
@@ -26,6 +25,7 @@ from chalicelib.importing.harvest import Feed, Harvest, Item
 from chalicelib.importing.spool import Spool, SpooledList, packed, unpacked
 from chalicelib.importing.stored import digest_of
 from chalicelib.storage import codec
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.documents import objects, read_document, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.links import is_identifier

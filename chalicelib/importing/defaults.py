@@ -7,7 +7,6 @@ contradicts what the source states of it, the import is refused, because one of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.domain.opportunity_types import OPPORTUNITY_TYPES, OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json, TaxRate
 from chalicelib.domain.source_counts import CounterMode
+from chalicelib.values import dataclass, field, replace
 from chalicelib.wire.documents import levels, member, types_of
 from chalicelib.wire.jsonld import read_amount
 from chalicelib.wire.sellers import SELLER_TERMS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, overload
 
@@ -13,6 +12,7 @@ from chalicelib.importing.spool import Spool
 from chalicelib.importing.stored import Kept
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
+from chalicelib.values import dataclass
 from chalicelib.wire.opportunities import Published
 
 _COLUMNS = "digest, spaces, opportunity"

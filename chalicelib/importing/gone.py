@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap, Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -19,6 +18,7 @@ from chalicelib.services.inventory import Inventory, is_same_content
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass
 from chalicelib.wire.unreadable import Cause
 
 T = TypeVar("T")

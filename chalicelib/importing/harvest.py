@@ -7,7 +7,6 @@ end has failed, because the items that are missing would seem to be deleted; the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
@@ -18,6 +17,7 @@ from chalicelib.importing.last_pages import Answer, LastPages
 from chalicelib.importing.page import json_ld_blocks
 from chalicelib.importing.spool import Spool, SpooledMap
 from chalicelib.importing.web import NotUnderstood, SiteError, Validity, Web, parse_json
+from chalicelib.values import dataclass, field
 from chalicelib.wire.rpde import OPEN_FEED_MEDIA_TYPE
 
 # Types that are read only for what others inherit from them.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
@@ -39,6 +38,7 @@ from chalicelib.importing.stored import Stored, digest_of, digest_of_terms
 from chalicelib.importing.unmatched import NamesInUse, Unmatched, categories
 from chalicelib.services.inventory import Document
 from chalicelib.storage import codec
+from chalicelib.values import dataclass, field, fields, replace
 from chalicelib.wire.documents import levels, objects, types_of
 from chalicelib.wire.jsonld import reference
 from chalicelib.wire.opportunities import Published, too_large
@@ -524,7 +524,8 @@ def _digest(published: Published, of_parent: str) -> str:
     not change this child, and a new revision would refuse Brokers that are booking it now.
     """
     opportunity = published.opportunity
-    others = {term: value for term, value in vars(opportunity).items() if term not in ("document", "parent")}
+    names = (each.name for each in fields(opportunity))
+    others = {name: getattr(opportunity, name) for name in names if name not in ("document", "parent")}
     limit = "unlimited" if published.spaces == UNLIMITED else ""
     kept = codec.canonical(others).decode()
     return digest_of(_digest_of_document(opportunity.document), of_parent, kept, limit)

@@ -7,11 +7,11 @@ The last page of an RPDE feed is the one that is polled. A site says by its cach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chalicelib.importing.web import Validity
+from chalicelib.values import dataclass
 
 Answer = tuple[list[Any], str]
 """The items of a page, and the URL of the next one."""

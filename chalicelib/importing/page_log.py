@@ -10,13 +10,13 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import count
 
 from chalicelib.importing.harvest import Page
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.pending import PAGES, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, field
 
 # Of the text of one row; DynamoDB takes 400 KB.
 _ROW_CHARACTERS = 300_000

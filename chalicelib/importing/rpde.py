@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +33,7 @@ from chalicelib.importing.web import SiteError, Web
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, field
 from chalicelib.wire.documents import member, read_document
 
 Show = Callable[[str, int, int | None], None]

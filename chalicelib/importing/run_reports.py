@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.importing.rpde import Imported
+from chalicelib.values import dataclass
 
 _REASONS_KEPT = 20
 

@@ -6,13 +6,13 @@ A source that suddenly has nothing, or far less, is more often broken than close
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
 from chalicelib.domain.parties import Seller
 from chalicelib.importing.bookability import why_not_bookable
+from chalicelib.values import dataclass
 
 MAX_LEAVING = Decimal("0.10")
 

@@ -7,11 +7,11 @@ with every import.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from chalicelib.domain.parties import Json, Seller, TaxRate, missing_details
 from chalicelib.importing.defaults import Defaults
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.sellers import seller_in
 
 # What each answer must show of a Seller (MODEL-01, MODEL-02).

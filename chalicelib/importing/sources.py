@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -37,6 +36,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.errors import RecordChanged, StillBusy, StoreBusy
 from chalicelib.storage.pending import IMPORT, PendingStore, PendingWork, due_at
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 
 KIND = IMPORT
 

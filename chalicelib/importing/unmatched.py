@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from chalicelib.domain.parties import Json
 from chalicelib.importing.defaults import NESTED_TERMS, Defaults
+from chalicelib.values import dataclass
 from chalicelib.wire.documents import objects
 from chalicelib.wire.sellers import SELLER_TERMS
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -38,6 +37,7 @@ from chalicelib.services.inventory import Document, Inventory, Outcome, outcome_
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass, field
 from chalicelib.wire.unreadable import Cause
 
 OnProgress = Callable[[int, int], None]
@@ -106,6 +106,9 @@ class Changes:
     """Withdrawn by this import or an earlier one, not over yet, and with valid Orders."""
 
 
+_OURS = Counting()
+
+
 class TooMuchLeaves(Exception):
     """More would leave sale than the limit allows; nothing was changed. The message gives the numbers."""
 
@@ -122,7 +125,7 @@ def update_inventory(
     deleted_means_cancelled: Collection[str] = (),
     max_leaving: Decimal | None = None,
     shared_sellers: Collection[str] = (),
-    counting: Counting = Counting(),
+    counting: Counting = _OURS,
     dry_run: bool = False,
     on_progress: OnProgress = lambda done, total: None,
     on_compared: Callable[[int], None] = lambda done: None,

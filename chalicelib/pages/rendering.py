@@ -8,10 +8,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from chalicelib.values import dataclass
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -5,11 +5,11 @@ nothing from other hosts, and texts from partners are escaped.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.domain.errors import OpenBookingError, TemporarilyUnavailableError
 from chalicelib.pages.rendering import Page, Service, render
+from chalicelib.values import dataclass
 
 # Each scope in words for people who do not know scopes; scopes that need no explanation are not here.
 _MEANINGS = {

@@ -1,6 +1,5 @@
 """The services for the administration of one installation, for one user. Wiring only."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from chalicelib.services.seller_ids import SellerIds
 from chalicelib.services.sellers import Sellers
 from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
+from chalicelib.values import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,13 +5,14 @@ meanings. They are read when first needed, never on import.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
 from datetime import date, timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from chalicelib.domain.partner_limits import PartnerLimits
+from chalicelib.values import dataclass, fields
 
+_LIMITS = PartnerLimits()
 WAYS = ("openid", "issuer", "api-keys", "headers")
 
 
@@ -19,144 +20,140 @@ class SettingsError(Exception):
     """A setting has an invalid value."""
 
 
-def _setting(meaning: str, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
-
-
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one installation."""
+    """The settings of one installation, each with its meaning."""
 
-    table_prefix: str = _setting("Prefix of the tables' names.", "openbooking-local")
-    aws_region: str = _setting("The AWS region of the tables. Lambda sets it.", "eu-west-2")
-    dynamodb_url: str = _setting("DynamoDB endpoint. If empty, the one of the region.", "")
-    base_url: str = _setting(
-        "Scheme, host and stage of the service's URL. If empty, taken from each request.", ""
-    )
-    authentication: str = _setting(
+    table_prefix: Annotated[str, "Prefix of the tables' names."] = "openbooking-local"
+    aws_region: Annotated[str, "The AWS region of the tables. Lambda sets it."] = "eu-west-2"
+    dynamodb_url: Annotated[str, "DynamoDB endpoint. If empty, the one of the region."] = ""
+    base_url: Annotated[
+        str, "Scheme, host and stage of the service's URL. If empty, taken from each request."
+    ] = ""
+    authentication: Annotated[
+        str,
         "How callers authenticate, separated by commas: `openid` (tokens of the built-in provider), `issuer` "
         "(tokens of another provider), `api-keys`, and `headers` (any caller named in "
         "X-OpenActive-Test-Client-Id and -Seller-Id, without a check; never in production).",
-        "openid",
-    )
-    signing_kms_key: str = _setting("The KMS key that seals the signing keys. The deployment sets it.", "")
-    access_token_seconds: int = _setting("Lifetime of an access token, in seconds.", 900)
-    refresh_token_days: int = _setting("Lifetime of an unused refresh token, in days.", 180)
-    issuer: str = _setting("With `issuer`: its URL, as in its tokens and its discovery document.", "")
-    issuer_audience: str = _setting("With `issuer`: the audience of its tokens.", "")
-    issuer_audience_claim: str = _setting("The claim with the audience; Cognito: `token_use`.", "aud")
-    issuer_client_claim: str = _setting("The claim with the booking partner's id.", "client_id")
-    issuer_seller_claim: str = _setting("The claim with the Seller's id.", "https://openactive.io/sellerId")
-    issuer_scope_claim: str = _setting("The claim with the token's scopes.", "scope")
-    rate_limit: int = _setting("Requests a minute for each booking partner; 0: no limit.", 0)
-    rate_limits: str = _setting("Limits for single partners: `partner-id=number`, separated by commas.", "")
-    anonymous_leasing: bool = _setting("Lease spaces at C1.", True)
-    named_leasing: bool = _setting("Lease spaces at C2.", True)
-    lease_seconds: int = _setting("Duration of a lease, in seconds.", 900)
-    lease_longest_seconds: int = _setting(
+    ] = "openid"
+    signing_kms_key: Annotated[str, "The KMS key that seals the signing keys. The deployment sets it."] = ""
+    access_token_seconds: Annotated[int, "Lifetime of an access token, in seconds."] = 900
+    refresh_token_days: Annotated[int, "Lifetime of an unused refresh token, in days."] = 180
+    issuer: Annotated[str, "With `issuer`: its URL, as in its tokens and its discovery document."] = ""
+    issuer_audience: Annotated[str, "With `issuer`: the audience of its tokens."] = ""
+    issuer_audience_claim: Annotated[str, "The claim with the audience; Cognito: `token_use`."] = "aud"
+    issuer_client_claim: Annotated[str, "The claim with the booking partner's id."] = "client_id"
+    issuer_seller_claim: Annotated[str, "The claim with the Seller's id."] = "https://openactive.io/sellerId"
+    issuer_scope_claim: Annotated[str, "The claim with the token's scopes."] = "scope"
+    rate_limit: Annotated[int, "Requests a minute for each booking partner; 0: no limit."] = 0
+    rate_limits: Annotated[str, "Limits for single partners: `partner-id=number`, separated by commas."] = ""
+    anonymous_leasing: Annotated[bool, "Lease spaces at C1."] = True
+    named_leasing: Annotated[bool, "Lease spaces at C2."] = True
+    lease_seconds: Annotated[int, "Duration of a lease, in seconds."] = 900
+    lease_longest_seconds: Annotated[
+        int,
         "The longest life of a lease, in seconds from the first one under its Order UUID, however often it is "
         "renewed; at least LEASE_SECONDS. 0: twice LEASE_SECONDS.",
-        0,
-    )
-    anonymous_lease_spaces: int = _setting(
+    ] = 0
+    anonymous_lease_spaces: Annotated[
+        int,
         "Spaces of one Opportunity that one booking partner may lease at C1, without a Customer; 0: no limit.",
-        PartnerLimits.anonymous_lease_spaces,
-    )
-    lease_spaces: int = _setting(
-        "Spaces of one Opportunity that one booking partner may lease altogether; 0: no limit.",
-        PartnerLimits.lease_spaces,
-    )
-    partner_leases: int = _setting(
-        "Order UUIDs with a lease that one booking partner may have; approximate. 0: no limit.",
-        PartnerLimits.partner_leases,
-    )
-    partner_proposals: int = _setting(
+    ] = _LIMITS.anonymous_lease_spaces
+    lease_spaces: Annotated[
+        int, "Spaces of one Opportunity that one booking partner may lease altogether; 0: no limit."
+    ] = _LIMITS.lease_spaces
+    partner_leases: Annotated[
+        int, "Order UUIDs with a lease that one booking partner may have; approximate. 0: no limit."
+    ] = _LIMITS.partner_leases
+    partner_proposals: Annotated[
+        int,
         "OrderProposals of one booking partner that may wait for their Sellers; approximate. 0: no limit.",
-        PartnerLimits.partner_proposals,
-    )
-    partner_spaces: int = _setting(
-        "Spaces that one booking partner may hold by all of these together; approximate. 0: no limit.",
-        PartnerLimits.partner_spaces,
-    )
-    proposal_answer_seconds: int = _setting(
+    ] = _LIMITS.partner_proposals
+    partner_spaces: Annotated[
+        int, "Spaces that one booking partner may hold by all of these together; approximate. 0: no limit."
+    ] = _LIMITS.partner_spaces
+    proposal_answer_seconds: Annotated[
+        int,
         "How long a Seller has to answer an OrderProposal, in seconds, and never beyond the start of its earliest "
         "Opportunity. After that it is rejected.",
-        172_800,
-    )
-    proposal_booking_seconds: int = _setting(
+    ] = 172_800
+    proposal_booking_seconds: Annotated[
+        int,
         "How long a Broker has to book an accepted OrderProposal, in seconds, and never beyond that start. After "
         "that it is rejected.",
-        86_400,
-    )
-    prepayment: bool = _setting(
+    ] = 86_400
+    prepayment: Annotated[
+        bool,
         "Support `openBookingPrepayment`: each Offer states whether the Broker takes the payment. If false, no "
         "answer and no feed contains it, and a payment is due for everything that is not free.",
-        True,
-    )
-    business_tax: bool = _setting("Calculate tax between businesses too.", True)
-    reconciliation_name: str = _setting("The `name` that every payment must have. If empty, any.", "")
-    reconciliation_account_id: str = _setting(
-        "The `accountId` that every payment must have. If empty, any.", ""
-    )
-    reconciliation_payment_provider_id: str = _setting(
-        "The `paymentProviderId` that every payment must have. If empty, any.", ""
-    )
-    pass_base_url: str = _setting(
-        "Base URL for images of passes. If empty, the base URL. Customers' phones need https.", ""
-    )
-    open_feeds_url: str = _setting(
+    ] = True
+    business_tax: Annotated[bool, "Calculate tax between businesses too."] = True
+    reconciliation_name: Annotated[str, "The `name` that every payment must have. If empty, any."] = ""
+    reconciliation_account_id: Annotated[
+        str, "The `accountId` that every payment must have. If empty, any."
+    ] = ""
+    reconciliation_payment_provider_id: Annotated[
+        str, "The `paymentProviderId` that every payment must have. If empty, any."
+    ] = ""
+    pass_base_url: Annotated[
+        str, "Base URL for images of passes. If empty, the base URL. Customers' phones need https."
+    ] = ""
+    open_feeds_url: Annotated[
+        str,
         "Base URL of the open feeds, where another server such as CloudFront is in front of them. If empty, the base URL.",
-        "",
-    )
-    row_dictionary: bool = _setting(
+    ] = ""
+    row_dictionary: Annotated[
+        bool,
         "Compress rows with a dictionary, which release 0.1.0 cannot read. false while its functions run beside this release.",
-        True,
-    )
-    test_interface: bool = _setting("Enable the OpenActive Test Interface. Never in production.", False)
-    production: bool = _setting("Refuse settings for development and tests.", False)
-    service_name: str = _setting("Name of the booking service, shown to customers.", "Open Booking")
-    service_url: str = _setting("Its website.", "")
-    service_support: str = _setting(
+    ] = True
+    test_interface: Annotated[bool, "Enable the OpenActive Test Interface. Never in production."] = False
+    production: Annotated[bool, "Refuse settings for development and tests."] = False
+    service_name: Annotated[str, "Name of the booking service, shown to customers."] = "Open Booking"
+    service_url: Annotated[str, "Its website."] = ""
+    service_support: Annotated[
+        str,
         "Contact for help, shown on the login pages: an email address, a URL, or text such as a phone number. "
         "If empty, PUBLISHER_EMAIL.",
-        "",
+    ] = ""
+    service_terms_url: Annotated[str, "Its terms of use (https)."] = ""
+    service_terms_consent: Annotated[bool, "Customers must agree to its terms expressly."] = False
+    service_terms_date: Annotated[
+        str, "The day on which its terms last changed, such as 2026-01-31; needed with SERVICE_TERMS_CONSENT."
+    ] = ""
+    dataset_name: Annotated[str, "Name of the open dataset."] = "Sessions and facilities"
+    dataset_description: Annotated[str, "Description of the open dataset."] = (
+        "Sessions and facilities that can be booked."
     )
-    service_terms_url: str = _setting("Its terms of use (https).", "")
-    service_terms_consent: bool = _setting("Customers must agree to its terms expressly.", False)
-    service_terms_date: str = _setting(
-        "The day on which its terms last changed, such as 2026-01-31; needed with SERVICE_TERMS_CONSENT.", ""
+    publisher_name: Annotated[str, "The publisher of the dataset. If empty, SERVICE_NAME."] = ""
+    publisher_legal_name: Annotated[str, "The publisher's legal name. If empty, its name."] = ""
+    publisher_url: Annotated[str, "The publisher's website. If empty, SERVICE_URL, or else the base URL."] = (
+        ""
     )
-    dataset_name: str = _setting("Name of the open dataset.", "Sessions and facilities")
-    dataset_description: str = _setting(
-        "Description of the open dataset.", "Sessions and facilities that can be booked."
+    publisher_email: Annotated[str, "Email address for questions about the dataset."] = ""
+    publisher_logo_url: Annotated[str, "The publisher's logo. If empty, the icon of this service."] = ""
+    discussion_url: Annotated[str, "URL for questions about the dataset."] = (
+        "https://github.com/openactive/open-booking-api/issues"
     )
-    publisher_name: str = _setting("The publisher of the dataset. If empty, SERVICE_NAME.", "")
-    publisher_legal_name: str = _setting("The publisher's legal name. If empty, its name.", "")
-    publisher_url: str = _setting("The publisher's website. If empty, SERVICE_URL, or else the base URL.", "")
-    publisher_email: str = _setting("Email address for questions about the dataset.", "")
-    publisher_logo_url: str = _setting("The publisher's logo. If empty, the icon of this service.", "")
-    discussion_url: str = _setting(
-        "URL for questions about the dataset.",
-        "https://github.com/openactive/open-booking-api/issues",
-    )
-    certificate_url: str = _setting(
-        "URL of the conformance certificate of the OpenActive Test Suite, linked from the dataset site.", ""
-    )
-    parked_days: int = _setting(
-        "How many days a stream record that cannot be published is kept, with its content.", 30
-    )
-    journal_days: int = _setting("How many days the entries of the journal are kept.", 400)
-    people_days: int = _setting(
+    certificate_url: Annotated[
+        str, "URL of the conformance certificate of the OpenActive Test Suite, linked from the dataset site."
+    ] = ""
+    parked_days: Annotated[
+        int, "How many days a stream record that cannot be published is kept, with its content."
+    ] = 30
+    journal_days: Annotated[int, "How many days the entries of the journal are kept."] = 400
+    people_days: Annotated[
+        int,
         "How many days after the last of its sessions has ended an Order keeps the details of people. After that they "
         "are erased; what was booked and paid is kept. 0: until they are erased by command.",
-        730,
+    ] = 730
+    report_days: Annotated[
+        int, "How many days the daily reports of each Seller are kept. 0: none are made."
+    ] = 400
+    time_zone: Annotated[str, "The time zone of the days in reports, such as Europe/London."] = (
+        "Europe/London"
     )
-    report_days: int = _setting(
-        "How many days the daily reports of each Seller are kept. 0: none are made.", 400
-    )
-    time_zone: str = _setting("The time zone of the days in reports, such as Europe/London.", "Europe/London")
-    log_level: str = _setting("Lowest level that is logged.", "INFO")
-    metrics: bool = _setting("Write metrics to the log in CloudWatch's format.", True)
+    log_level: Annotated[str, "Lowest level that is logged."] = "INFO"
+    metrics: Annotated[bool, "Write metrics to the log in CloudWatch's format."] = True
 
     @property
     def stage(self) -> str:

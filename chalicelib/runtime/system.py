@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +39,7 @@ from chalicelib.storage.pending import (
 from chalicelib.storage.records import Record
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass
 
 # A function loads only what it uses: a booking needs no streams and no pending work, a stream no tokens.
 if TYPE_CHECKING:

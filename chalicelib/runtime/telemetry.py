@@ -9,12 +9,13 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
+
+from chalicelib.values import dataclass
 
 if TYPE_CHECKING:
     from chalicelib.domain.orders import Order

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 from chalicelib.feeds.contents import FeedContents
@@ -12,6 +11,7 @@ from chalicelib.services.checking.check import PAUSE_SECONDS, Check
 from chalicelib.services.checking.repair import Repair
 from chalicelib.services.pending import Worker
 from chalicelib.services.rebuilding import Rebuild, Rebuilder
+from chalicelib.values import dataclass
 
 
 @dataclass

@@ -1,11 +1,11 @@
 """The features that an Opportunity needs for each criterion of the official test suite: one line each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.parties import TaxMode
+from chalicelib.values import dataclass
 
 # A run takes about an hour, and the suite needs two more hours before and after every limit.
 _STARTS_IN = timedelta(days=7)

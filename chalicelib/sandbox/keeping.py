@@ -8,7 +8,6 @@ entry contains the numbers of its Opportunities before these are published.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from operator import add
 
@@ -28,6 +27,7 @@ from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import astuple, dataclass, replace
 from chalicelib.wire.opportunities import Published
 
 KIND = "sandbox"

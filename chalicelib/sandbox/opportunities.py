@@ -4,7 +4,6 @@ The time and the ids are passed in; publishing is done by the caller.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from chalicelib.domain.opportunity_types import DAYS, EVENTS, UNIT_TYPES, Opport
 from chalicelib.domain.parties import Json
 from chalicelib.sandbox.criteria import CRITERIA, Features
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.values import dataclass
 from chalicelib.wire.jsonld import CONTEXT, term_iri
 from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import kind_of, read_opportunity

@@ -5,7 +5,6 @@ Decides nothing about when they are made or replaced.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,6 +13,7 @@ from chalicelib.domain.parties import Json, Seller, TaxMode
 from chalicelib.sandbox.criteria import CRITERIA
 from chalicelib.sandbox.opportunities import TestOpportunity, build_opportunity
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.values import dataclass
 
 # How many Opportunities of each criterion the official test suite uses for one type and one flow: what its
 # test data generator counts with every feature on.

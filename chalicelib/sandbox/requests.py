@@ -1,9 +1,9 @@
 """What an Opportunity for tests must be: its type, its Seller, its criterion and its booking flow."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.values import dataclass
 
 
 class TestInterfaceRefused(Exception):

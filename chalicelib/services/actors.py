@@ -1,7 +1,8 @@
 """Who acts for a Seller. Each action of a Seller gets an Actor and refuses what belongs to another Seller."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chalicelib.values import dataclass
 
 
 class Via(StrEnum):

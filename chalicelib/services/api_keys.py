@@ -1,7 +1,6 @@
 """Create, list and revoke API keys of booking partners (AUTH-10)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json
@@ -13,6 +12,7 @@ from chalicelib.services.authorisations import Authorisations
 from chalicelib.services.entries import SHOWN_OF_A_DIGEST, Entries
 from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
+from chalicelib.values import dataclass
 
 
 def new_api_key(

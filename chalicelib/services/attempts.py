@@ -1,7 +1,6 @@
 """Read, decide, commit; and retry with a new snapshot if another request was faster. Attempts are limited."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from chalicelib.storage.errors import (
 )
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, replace
 
 T = TypeVar("T")
 

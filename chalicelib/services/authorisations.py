@@ -1,7 +1,6 @@
 """Authorisations of booking partners that an operator gives and revokes in a Seller's name (AUTH-06)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from chalicelib.identity.consent import Consent
 from chalicelib.identity.entries import Authorisation, Partner
@@ -10,6 +9,7 @@ from chalicelib.services.entries import Entries
 from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
+from chalicelib.values import dataclass, replace
 
 # The giver of an authorisation that was not given by a login.
 _OPERATOR = "operator"

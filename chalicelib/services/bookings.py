@@ -1,7 +1,6 @@
 """The stages of a booking, each as one call. Each reads, decides, commits, and retries after a lost race."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chalicelib.booking.book import Render, book, book_proposal, propose
 from chalicelib.booking.cancel import cancel_items, delete_order
@@ -21,6 +20,7 @@ from chalicelib.domain.partner_limits import Usage
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.row_size import within_row
 from chalicelib.storage.store import KEYS_IN_ONE_READ, KEYS_OF_AN_ORDER, KEYS_OF_ONE_OPPORTUNITY
+from chalicelib.values import dataclass
 from chalicelib.wire.links import is_identifier
 
 

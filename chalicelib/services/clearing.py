@@ -8,7 +8,6 @@ names is removed.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.booking.cancel import erase
@@ -22,6 +21,7 @@ from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.pending import CLEARING, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import MAX_ACTIONS, Store
+from chalicelib.values import dataclass
 
 KIND = CLEARING
 

@@ -1,7 +1,6 @@
 """Read and write entries of the register; retry if the store is busy or another caller was faster."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from chalicelib.identity.register import Register
 from chalicelib.services.errors import AlreadyExists, ChangedMeanwhile, InvalidValue, NotFound
 from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 
 E = TypeVar("E", bound=Entry)
 P = TypeVar("P", ApiKey, Invitation)

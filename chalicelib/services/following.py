@@ -7,7 +7,6 @@ that cannot be written becomes a separate entry, so that it does not delay the o
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from chalicelib.booking.decisions import Decision, Moment, MoveHold, Snapshot, Wanted
 from chalicelib.booking.opportunity_changes import OpportunityChange, follow
@@ -27,6 +26,7 @@ from chalicelib.storage.pending import (
 )
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass
 
 KIND = OPPORTUNITY_CHANGE
 # For one holder of an Opportunity to which the change could not be applied.

@@ -6,7 +6,6 @@ Order that cannot be written is set aside and does not delay the others.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 from chalicelib.booking.decisions import Decision, Moment, Snapshot, Wanted
 from chalicelib.booking.seller import notify_customer, renew_access
@@ -19,6 +18,7 @@ from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.pending import HOLDER_MESSAGE, SET_ASIDE, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, replace
 
 KIND = HOLDER_MESSAGE
 

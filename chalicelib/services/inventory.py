@@ -7,7 +7,6 @@ follow is written together with its pending work.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -31,6 +30,7 @@ from chalicelib.storage.errors import CommitRefused, OpportunityChanged, OrderTo
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Packed, SellerEntry, Store
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.logistics import cancelled
 from chalicelib.wire.opportunities import Published, too_large
 

@@ -1,7 +1,6 @@
 """Invitations: initial access tokens with which a booking partner registers itself (RFC 7591)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json
@@ -9,6 +8,7 @@ from chalicelib.identity.entries import Invitation
 from chalicelib.identity.hashing import digest, new_secret
 from chalicelib.services.entries import SHOWN_OF_A_DIGEST, Entries
 from chalicelib.services.journal import Journal
+from chalicelib.values import dataclass
 
 
 def new_invitation(

@@ -8,7 +8,6 @@ that call them; a test tries every command that writes.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json
@@ -18,6 +17,7 @@ from chalicelib.services.entries import Entries
 from chalicelib.services.errors import AdministrationError, AlreadyExists, InvalidValue
 from chalicelib.services.seller_ids import SHORTEST_UUID, SellerIds
 from chalicelib.storage.errors import StillBusy
+from chalicelib.values import dataclass, field
 
 # An address says more about a person than an id does, so it is kept for the time in which it may explain an attack.
 _ADDRESSES_KEPT_FOR = timedelta(days=90)

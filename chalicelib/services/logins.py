@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
@@ -15,6 +14,7 @@ from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound, No
 from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
 from chalicelib.services.suspension import Suspendable
+from chalicelib.values import dataclass, replace
 
 _SHORTEST, _LONGEST = 12, 200
 

@@ -1,7 +1,6 @@
 """List, replay and discard parked stream records, for operators."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from chalicelib.domain.parties import Json
 from chalicelib.feeds.batches import BUSY
@@ -11,6 +10,7 @@ from chalicelib.services.errors import NotFound, NotPossible
 from chalicelib.services.journal import Journal
 from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import StillBusy
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

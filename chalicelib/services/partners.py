@@ -1,7 +1,6 @@
 """Booking partners: their details, secrets and registration (AUTH-05)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
 from chalicelib.services.suspension import Suspendable
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import dataclass, replace
 
 
 def new_partner(

@@ -7,7 +7,6 @@ blocks the other entries nor is lost.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork, due_before
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 
 # Failed runs after which an entry is set aside: some minutes, with a run each minute.
 MAX_ATTEMPTS = 5

@@ -5,7 +5,6 @@ was interrupted is continued by the same command, which finds what is left.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.records import RecordReader
 from chalicelib.storage.scans import BrokenRow, ScanPage
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, field, replace
 from chalicelib.wire.answers import ANSWERS
 from chalicelib.wire.orders import order_document
 

@@ -5,7 +5,6 @@ and is then retried.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar
@@ -26,6 +25,7 @@ from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, field, replace
 
 # Items in one step.
 STEP = 200

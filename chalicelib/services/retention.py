@@ -6,7 +6,6 @@ What else has an end is removed by DynamoDB's TTL: quotes, parked records, the j
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.booking.decisions import Moment, Wanted
@@ -19,6 +18,7 @@ from chalicelib.services.pending import Step
 from chalicelib.storage import codec
 from chalicelib.storage.pending import RETENTION, PendingStore, PendingWork
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass
 from chalicelib.wire.answers import ANSWERS
 
 KIND = RETENTION

@@ -5,7 +5,6 @@ published, and given notices and new passes: its size never prevents that.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.booking.book import Render, as_booked
@@ -23,6 +22,7 @@ from chalicelib.domain.limits import (
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.trimming import MINIMAL_OFFER_BYTES, MINIMAL_OPPORTUNITY_BYTES, Detail, trimmed
 from chalicelib.storage.order_documents import fits
+from chalicelib.values import replace
 
 # Names, references and statuses that are added to one item; and a reserve for compression.
 _AROUND_AN_ITEM_BYTES = 100

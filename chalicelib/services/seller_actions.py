@@ -1,7 +1,6 @@
 """A Seller's actions on bookings: on one Order, one OrderProposal, or all holders of an Opportunity."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 
 from chalicelib.booking.decisions import Decision, Moment, Snapshot
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
@@ -21,6 +20,7 @@ from chalicelib.services.attempts import Attempts
 from chalicelib.services.informing import HolderMessage
 from chalicelib.services.inventory import Inventory
 from chalicelib.services.pending import Worker
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 
 # The Opportunity and the Offer that replace those of an OrderItem, by the item's id.

@@ -1,10 +1,10 @@
 """Ids of Sellers and of their sessions as people write and read them, and as they are stored."""
 
 import hashlib
-from dataclasses import dataclass
 
 from chalicelib.domain import identifiers
 from chalicelib.domain.opportunity_types import OpportunityType
+from chalicelib.values import dataclass
 from chalicelib.wire import links
 
 # As many characters of a UUID are enough to name an Order, if no other begins like this.

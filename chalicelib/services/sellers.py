@@ -1,7 +1,6 @@
 """Sellers: their details, and whether partners may act for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from chalicelib.services.journal import Journal
 from chalicelib.services.seller_ids import SellerIds
 from chalicelib.services.suspension import Suspendable
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, replace
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import CONTEXT
 from chalicelib.wire.sellers import read_seller

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chalicelib.domain.parties import Json
 from chalicelib.services import leases, pending
@@ -11,6 +10,7 @@ from chalicelib.services.journal import Journal
 from chalicelib.services.sweep import SHARES
 from chalicelib.storage.errors import CommitRefused
 from chalicelib.storage.pending import SET_ASIDE, PendingStore, PendingWork
+from chalicelib.values import dataclass
 
 _ON_ONE_PAGE = 100
 

@@ -1,27 +1,26 @@
 """Suspend and resume booking partners, Sellers and logins."""
 
-from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar
 
 from chalicelib.identity.entries import Login, Partner, SellerStanding
 from chalicelib.services.entries import Entries
 from chalicelib.services.errors import NotPossible
 from chalicelib.services.journal import Journal
+from chalicelib.values import replace
 
 S = TypeVar("S", Partner, SellerStanding, Login)
 
 
-class Suspendable(ABC, Generic[S]):
+class Suspendable(Generic[S]):
     """A service whose entries can be suspended. `kind` is the word for an entry in the journal."""
 
     kind: ClassVar[str]
     entries: Entries
     journal: Journal
 
-    @abstractmethod
     def _suspendable(self, known_as: str) -> tuple[S, str, str]:
         """The entry, its name for messages, and its id for the journal. Raises NotFound."""
+        raise NotImplementedError
 
     def suspend(self, known_as: str) -> S:
         """Suspend an entry until it is resumed. Raises NotFound; NotPossible if it is suspended already."""

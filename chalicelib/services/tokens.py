@@ -1,7 +1,6 @@
 """Refresh tokens and signing keys: list, revoke and rotate them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.domain.parties import Json
@@ -11,6 +10,7 @@ from chalicelib.services.entries import Entries
 from chalicelib.services.errors import InvalidValue, NotFound
 from chalicelib.services.journal import Journal
 from chalicelib.services.sellers import Sellers
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Safe to repeat and to interrupt: a row is written only if it is missing from its
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import Part, ScanPage
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass
 
 T = TypeVar("T")
 

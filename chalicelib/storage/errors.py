@@ -1,9 +1,9 @@
 """The errors of a store: conditions that did not hold, and temporary failures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chalicelib.domain.orders import OrderKey
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ A feed has a counter, its items by change number, and for each item a pointer to
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+from chalicelib.values import dataclass, field
 
 # Three rows for each item (the new one, the old one, the pointer) and the counter: 100 in a transaction.
 MAX_ENTRIES = 33

@@ -1,11 +1,11 @@
 """The interface of an identity store: small documents with optimistic locking, and bounded counters."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import dataclass
 
 
 @dataclass(frozen=True)

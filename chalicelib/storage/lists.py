@@ -5,7 +5,6 @@ consistent: a row appears in its list a moment after it was written. The rows th
 consistently.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -13,6 +12,7 @@ from typing import Generic, TypeVar
 
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.values import dataclass
 
 T = TypeVar("T")
 

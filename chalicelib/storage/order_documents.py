@@ -1,12 +1,11 @@
 """The document of an Order's row: compressed, and never larger than the row allows."""
 
-from dataclasses import replace
-
 from chalicelib.domain.limits import MAX_ROW_BYTES
 from chalicelib.domain.orders import Order
 from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.storage import codec
 from chalicelib.storage.errors import OrderTooLarge
+from chalicelib.values import replace
 
 
 def pack_order(order: Order) -> bytes:

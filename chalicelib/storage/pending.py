@@ -4,13 +4,13 @@ What each kind of work does and how often it is tried is defined in `services.pe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Protocol
 
 from chalicelib.domain.orders import OrderKey
 from chalicelib.storage import codec
+from chalicelib.values import dataclass
 
 # The prefix of the kind of an entry that was set aside: it could not be handled and waits for an operator.
 SET_ASIDE = "set-aside#"

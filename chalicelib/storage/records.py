@@ -1,10 +1,10 @@
 """The records of the tables' streams, independent of the engine that wrote them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from chalicelib.domain.orders import DeletedOrder, Order
+from chalicelib.values import dataclass
 
 # One change of one row, as JSON. Its shape is known to the implementation only.
 Record: TypeAlias = dict[str, Any]

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TypeVar
 
 from chalicelib.storage.errors import StillBusy, StoreBusy, StoreContended
+from chalicelib.values import dataclass
 
 T = TypeVar("T")
 

@@ -1,7 +1,8 @@
 """Reading whole tables a page at a time: pages, parts that are read in parallel, and damaged rows."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from chalicelib.values import dataclass
 
 T = TypeVar("T")
 

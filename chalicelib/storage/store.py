@@ -1,7 +1,6 @@
 """The interface of the store of inventory and orders. Its errors are in `storage.errors`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import WHOLE, BrokenRow, Part, ScanPage
+from chalicelib.values import dataclass, field
 
 # Rows that one commit can write: DynamoDB accepts no more in one transaction.
 MAX_ACTIONS = 100
@@ -50,7 +50,7 @@ class Listing:
     source: str | None = None
     source_digest: str | None = None
     closed: bool = False
-    packed: Packed | None = field(default=None, compare=False, repr=False)
+    packed: Packed | None = field(default=None, compare=False)
 
     @property
     def packed_opportunity(self) -> bytes:

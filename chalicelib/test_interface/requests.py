@@ -1,6 +1,5 @@
 """Requests to the Test Interface: an Opportunity that meets a criterion, or a Seller's action."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ from chalicelib.domain.orders import OrderKind
 from chalicelib.domain.parties import Json
 from chalicelib.sandbox.criteria import CRITERIA, ILLEGAL_CRITERIA
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.values import dataclass
 from chalicelib.wire.jsonld import CONTEXT, reference
 from chalicelib.wire.links import is_identifier, order_id, parse_uuid
 

@@ -4,10 +4,9 @@ Decides its shape; the publisher is passed in as `DatasetDetails`. Knows nothing
 or feeds except their addresses.
 """
 
-from dataclasses import dataclass
-
 from chalicelib.domain.opportunity_types import OPENACTIVE, OPPORTUNITY_TYPES
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 from chalicelib.wire.rpde import LICENSE, OPEN_FEED_MEDIA_TYPE
 
 SPECIFICATION = "https://openactive.io/open-booking-api/EditorsDraft/1.0CR3/"

@@ -1,10 +1,10 @@
 """A change of name, time or place in the published document of an Opportunity (NOTIF-04)."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, EventStatus, Opportunity, without_terms
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.orders import instant
 
 

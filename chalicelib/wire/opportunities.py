@@ -1,12 +1,12 @@
 """Opportunities as published JSON-LD: showing one in a feed or inside an OrderItem."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from chalicelib.domain.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES, MAX_OPPORTUNITY_BYTES, json_bytes
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, Opportunity, without_terms
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 from chalicelib.wire.jsonld import CONTEXT, number
 
 # What an Offer shows in open data only (OPEN-03).

@@ -5,7 +5,6 @@ from, or what a source's defaults add to them.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -16,6 +15,7 @@ from chalicelib.domain.capacity import UNLIMITED
 from chalicelib.domain.opportunities import NOT_IN_ORDERS, EventStatus, Opportunity, without_terms
 from chalicelib.domain.opportunity_types import SPACES_TERMS, OpportunityType
 from chalicelib.domain.parties import Json, Seller
+from chalicelib.values import replace
 from chalicelib.wire.documents import MAX_LEVELS, SCHEMA, levels, member, read_document, types_of
 from chalicelib.wire.opportunities import Published, too_large
 from chalicelib.wire.reading_offers import (

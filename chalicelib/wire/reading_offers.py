@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +18,7 @@ from chalicelib.domain.currencies import DECIMAL_PLACES, rounded
 from chalicelib.domain.limits import MAX_ID_BYTES
 from chalicelib.domain.offers import FlowRequirement, Offer, Prepayment
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 from chalicelib.wire.documents import member, objects, types_of
 from chalicelib.wire.jsonld import number, read_amount
 from chalicelib.wire.links import is_identifier

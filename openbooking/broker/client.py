@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import isodate
 
 from chalicelib.domain.parties import Json
 from chalicelib.importing.page import json_ld_blocks
+from chalicelib.values import dataclass
 
 MEDIA_TYPE = "application/vnd.openactive.booking+json; version=1"
 BOOKING_PARTNER = "booking-partner-1"
@@ -236,8 +236,11 @@ class Wanted:
         return not needs and fits and _is_sold_now(offer, starts, now)
 
 
+_ANY = Wanted()
+
+
 def choices(
-    series: dict[str, Json], sessions: dict[str, Json], now: datetime, wanted: Wanted = Wanted()
+    series: dict[str, Json], sessions: dict[str, Json], now: datetime, wanted: Wanted = _ANY
 ) -> Iterator[Choice]:
     """The sessions that are wanted, and need no details of attendees or forms; paid ones first."""
     found = []
@@ -265,9 +268,7 @@ def something_to_book(url: str, now: datetime) -> Choice | None:
             return None
 
 
-def find_session(
-    broker: Broker, site: Site, now: datetime, wanted: Wanted = Wanted()
-) -> tuple[Choice, int, int]:
+def find_session(broker: Broker, site: Site, now: datetime, wanted: Wanted = _ANY) -> tuple[Choice, int, int]:
     """(what to book, series read, sessions read) from the open feeds."""
     series = current(broker.harvest("SessionSeries", site.feeds["SessionSeries"])[0])
     sessions = current(broker.harvest("ScheduledSession", site.feeds["ScheduledSession"])[0])

@@ -42,7 +42,7 @@ def sandbox() -> None:
 def fill(
     each: Annotated[
         int, typer.Option(min=1, max=100, help="How many of each criterion, type and flow.")
-    ] = Size.each,
+    ] = Size().each,
     for_suite: Annotated[
         bool, typer.Option("--for-suite", help="As many as the official test suite needs in random mode.")
     ] = False,

@@ -8,7 +8,6 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ from chalicelib.domain.parties import Json
 from chalicelib.domain.source_counts import CounterMode
 from chalicelib.services import following
 from chalicelib.storage.errors import StillBusy, StoreBusy
+from chalicelib.values import replace
 from openbooking.cli.administration import AsJson, By, Stage, changing, reading
 from openbooking.cli.import_report import print_summary, progress
 from openbooking.cli.output import show, show_details, text_of

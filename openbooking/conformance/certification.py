@@ -17,13 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.parties import Json
 from chalicelib.runtime.settings import Settings
+from chalicelib.values import fields
 from openbooking.conformance.checkout import CertificationError, Checkout
 from openbooking.conformance.profiles import profile
 from openbooking.conformance.results import Result, Run, counts, finished, is_same, save

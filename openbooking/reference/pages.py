@@ -6,13 +6,14 @@
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import Field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from chalicelib.domain import errors
 from chalicelib.domain.errors import OpenBookingError
 from chalicelib.runtime.settings import Settings
+from chalicelib.values import fields
 from openbooking.reference.columns import columns_page
 from openbooking.reference.limits import limits_page
 
@@ -303,6 +304,13 @@ def endpoint_of(verb: str, path: str) -> str | None:
     return None
 
 
+def _settings() -> Iterator[tuple[Field[Any], str]]:
+    annotations = get_type_hints(Settings, include_extras=True)
+    for item in fields(Settings):
+        (meaning,) = annotations[item.name].__metadata__
+        yield item, meaning
+
+
 def settings_page() -> str:
     """The text of docs/settings.md."""
     return "\n".join(
@@ -316,8 +324,8 @@ def settings_page() -> str:
             "| Variable | Default | Meaning |",
             "|---|---|---|",
             *(
-                f"| `{item.name.upper()}` | {_default(item.default)} | {item.metadata['meaning']} |"
-                for item in fields(Settings)
+                f"| `{item.name.upper()}` | {_default(item.default)} | {meaning} |"
+                for item, meaning in _settings()
             ),
             "",
         ]

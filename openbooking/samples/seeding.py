@@ -1,13 +1,13 @@
 """Loads the sample inventory of two Sellers into an empty store."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from chalicelib.domain.parties import AccessMethod, Json
 from chalicelib.importing.catalogue import vat
 from chalicelib.services.inventory import Document, Inventory
+from chalicelib.values import replace
 from chalicelib.wire.reading import kind_of, read_opportunity
 from chalicelib.wire.sellers import read_seller
 from openbooking.samples.inventory import SampleOpportunity, sample_inventory

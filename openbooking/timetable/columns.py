@@ -6,12 +6,12 @@ One table: files are read by it, the template is written from it, and docs/timet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.offers import Prepayment
+from chalicelib.values import dataclass
 from openbooking.timetable import values
 from openbooking.timetable.concepts import ACTIVITIES, FACILITY_TYPES
 from openbooking.timetable.values import Reader

@@ -10,12 +10,12 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.parties import Json
+from chalicelib.values import dataclass
 
 LISTS = Path(__file__).parent / "lists"
 ACTIVITIES = "activity-list"

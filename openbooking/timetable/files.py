@@ -10,11 +10,11 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chalicelib.services.errors import AdministrationError
+from chalicelib.values import dataclass
 from openbooking.timetable.columns import TYPE_COLUMN, row_type
 
 MAX_FILE_BYTES = 50 * 1024 * 1024

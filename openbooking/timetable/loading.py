@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.plans import Plan, PlanEntry
 from chalicelib.services.timetables.publishing import Published
 from chalicelib.services.timetables.timetable import Applied, Each, Timetable
+from chalicelib.values import dataclass, field
 from openbooking.timetable.columns import COURSE
 from openbooking.timetable.reading import Row
 

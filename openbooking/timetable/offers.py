@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from chalicelib.domain.currencies import rounded
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.parties import Json, TaxRate
+from chalicelib.values import dataclass, field
 from chalicelib.wire.jsonld import CONTEXT, number, term_iri
 from openbooking.timetable.columns import PREPAYMENTS
 from openbooking.timetable.reading import Row, Unread

@@ -7,7 +7,6 @@ problem is not taken either, because its sessions would be at the wrong place or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.domain.parties import Json, Seller
@@ -15,6 +14,7 @@ from chalicelib.services.errors import AdministrationError
 from chalicelib.services.timetables.documents import child_document, parent_document
 from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.recurrence import Occurrence, Span, local_date
+from chalicelib.values import dataclass
 from chalicelib.wire.unreadable import Unreadable
 from openbooking.timetable.columns import (
     ACCESS,

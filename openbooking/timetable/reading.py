@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.values import dataclass, field, replace
 from openbooking.timetable.columns import ROW_TYPES, RowType, row_type
 from openbooking.timetable.files import RawRow
 from openbooking.timetable.values import Wrong

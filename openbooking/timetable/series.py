@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from chalicelib.services.timetables.recurrence import (
     slots,
     zone_of,
 )
+from chalicelib.values import dataclass, replace
 from openbooking.timetable.columns import MAX_SOLD_SINGLY, MAX_WEEKS, OPEN_ENDED_WEEKS, WHERE
 from openbooking.timetable.offers import Mismatch, PriceList, age_range, check_ages, together
 from openbooking.timetable.reading import Row

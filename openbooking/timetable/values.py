@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from chalicelib.domain.currencies import DECIMAL_PLACES
 from chalicelib.services.timetables.recurrence import InvalidRule, Move, zone_of
+from chalicelib.values import dataclass
 from chalicelib.wire.jsonld import read_amount
 from openbooking.timetable.concepts import concept_list
 

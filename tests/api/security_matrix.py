@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from chalicelib.identity.hashing import digest
 from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.identity.tokens import ACCESS_TOKEN, Signer
 from chalicelib.runtime.system import System, install
+from chalicelib.values import replace
 from openbooking.reference.pages import ENDPOINTS
 from tests.support.builders import CUSTOMER
 from tests.support.memory import MemoryFeeds, MemoryIdentities, MemoryStore

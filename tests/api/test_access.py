@@ -1,7 +1,6 @@
 """How a Customer gets in, over the wire: what the Seller gave, what follows, and what the Broker brings."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from chalicelib.domain.lifecycle import ProposalEvent
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.services.inventory import Document
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics
 from chalicelib.wire.opportunities import Published, feed_data
 from chalicelib.wire.orders import feed_document

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -19,6 +18,7 @@ from chalicelib.identity.hashing import digest
 from chalicelib.identity.issuers import ExternalTokens
 from chalicelib.identity.scopes import SCOPES
 from chalicelib.runtime.system import System, install
+from chalicelib.values import replace
 from tests.support.oauth import (
     CALLBACK,
     CHALLENGE,

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from chalicelib.runtime import system
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.errors import CommitRefused, OrderChanged, OrderTooLarge, StoreBusy
 from chalicelib.storage.feeds import PageRows
+from chalicelib.values import replace
 from tests.support.builders import KEY
 from tests.support.memory import MemoryFeeds, MemoryStore
 from tests.support.world import API, MEDIA_TYPE, Answer, Broker, World, outer, seller_id

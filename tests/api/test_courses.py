@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from chalicelib.domain.limits import MAX_OPPORTUNITIES
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.services import following
 from chalicelib.services.checking.inventory import InventoryLook
+from chalicelib.values import replace
 from tests.api.test_proposals import b, p
 from tests.support.world import API, BASE_URL, Bookable, Broker, World
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from chalicelib.sandbox.requests import BookingFlow, TestOpportunityRequest
 from chalicelib.services import following
 from chalicelib.services.checking.inventory import InventoryLook
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import read_opportunity
 from tests.api.test_feeds import inventory_changed, orders_changed, walk

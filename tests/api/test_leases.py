@@ -1,11 +1,11 @@
 """Leases over the wire. No sweep runs here: they end by the clock alone."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.services.leases import sweep
+from chalicelib.values import replace
 from tests.support.builders import NOW, Observed
 from tests.support.world import Answer, Bookable, Broker, World
 

@@ -1,7 +1,7 @@
 """Leases and proposals under every setting of leasing, over the wire: what the open feed would show at each stage."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 from tests.support.builders import CUSTOMER
 from tests.support.engines import Calls, moto, new_tables

@@ -6,7 +6,6 @@ docs/openid.md has the requirements that apply, each with its test here or in a 
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from chalicelib.identity.entries import Authorisation, AuthorisationCode, Grant
 from chalicelib.identity.oauth.authorisation import PARAMETERS
 from chalicelib.runtime.system import System, install
+from chalicelib.values import replace
 from tests.support.oauth import (
     CALLBACK,
     CHALLENGE,

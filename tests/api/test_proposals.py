@@ -1,7 +1,6 @@
 """P, OrderProposal Update, and B of an accepted proposal, over the wire."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from chalicelib.domain.errors import OpportunityIsFullError, UnacceptableOfferEr
 from chalicelib.domain.lifecycle import ProposalEvent
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
 from chalicelib.wire.orders import feed_document
 from tests.support.builders import CUSTOMER

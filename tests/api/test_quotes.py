@@ -1,7 +1,6 @@
 """C1, C2 and OrderQuote Deletion over the wire."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from chalicelib.booking.decisions import Snapshot, Wanted
 from chalicelib.domain.partner_limits import SHARDS
+from chalicelib.values import replace
 from tests.support.builders import BUSINESS, CUSTOMER
 from tests.support.memory import MemoryStore
 from tests.support.world import API, BASE_URL, MEDIA_TYPE, Answer, Broker, World, outer, seller_id

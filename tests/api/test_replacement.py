@@ -1,7 +1,6 @@
 """A Seller puts another Opportunity in the place of a booked one: never at the Customer's cost."""
 
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +16,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.parties import AccessMethod, TaxRate
+from chalicelib.values import replace
 from chalicelib.wire.orders import feed_document
 from tests.api.test_access import CHANNEL, ONLINE, give, give_codes
 from tests.api.test_proposals import p as propose

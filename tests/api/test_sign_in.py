@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,6 +15,7 @@ from chalicelib.identity.sign_in import Ticket, write_ticket
 from chalicelib.runtime.system import System, install
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.identities import Record
+from chalicelib.values import replace
 from tests.support.memory import MemoryIdentities
 from tests.support.oauth import (
     CALLBACK,

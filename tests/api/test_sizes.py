@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -32,6 +32,7 @@ from chalicelib.runtime.system import install
 from chalicelib.storage.codec import pack_texts
 from chalicelib.storage.errors import OrderTooLarge
 from chalicelib.storage.order_documents import pack_order, packed
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics
 from tests.support.builders import CUSTOMER
 from tests.support.large import free, noise, places, prose

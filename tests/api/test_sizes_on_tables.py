@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from chalicelib.storage.dynamodb.pending import DynamoPending
 from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.order_documents import packed
+from chalicelib.values import replace
 from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, dynoxide, moto, new_tables
 from tests.support.large import free, noise, places, prose
 from tests.support.world import API, Broker, World

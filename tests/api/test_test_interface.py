@@ -1,6 +1,5 @@
 """The Test Interface over the wire: Opportunities to measure, and each action as a Seller's own."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from chalicelib.services.inventory import Outcome
 from chalicelib.storage import codec
 from chalicelib.storage.pending import PendingWork
 from chalicelib.test_interface.requests import SimulatedAction
+from chalicelib.values import replace
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, PAYMENT, Answer, Broker, World, outer, seller_id
 

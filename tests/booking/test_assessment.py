@@ -1,6 +1,5 @@
 """What is wrong with each item, in which order, and what the rest comes to."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,6 +24,7 @@ from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import BrokerRole
+from chalicelib.values import replace
 from tests.support.builders import (
     BUSINESS,
     CYCLING,

@@ -1,6 +1,5 @@
 """B as a decision."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +26,7 @@ from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.offers import FlowRequirement, Prepayment
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.domain.parties import BrokerRole
+from chalicelib.values import replace
 from tests.support.builders import (
     CYCLING,
     KEY,

@@ -1,6 +1,5 @@
 """Order Cancellation, Deletion and Status as decisions."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.values import replace
 from tests.support.builders import (
     CYCLING,
     KEY,

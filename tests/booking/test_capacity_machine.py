@@ -245,11 +245,15 @@ class Spaces(SpacesMachine):
 
     @invariant()
     def what_was_promised_is_held(self) -> None:
+        """A lease that has ended holds nothing, also if no sweep has removed it since."""
+        now = self.clock()
         for key, (spaces, until) in self.promised.items():
-            if until is not None and until <= self.clock():
+            if until is not None and until <= now:
                 continue
             for opportunity_id in SPACES:
                 hold = self.store.holds(opportunity_id).get(key)
+                if hold is not None and hold.has_expired(now):
+                    hold = None
                 assert (hold.spaces if hold else 0) == spaces[opportunity_id]
 
 

@@ -4,7 +4,6 @@ A place in the course is a place in each session. Requests name the course only 
 """
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,6 +29,7 @@ from chalicelib.domain.partner_limits import PartnerLimits
 from chalicelib.services.attempts import carry_out
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from tests.support.builders import (
     SELLER_ID,
     Clock,

@@ -6,7 +6,7 @@ with it, whether or not the sweep has run: what is answered, what the feed shows
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey, OrderKind, order_state
 from chalicelib.runtime.system import install
 from chalicelib.storage.pending import PROPOSAL_END
+from chalicelib.values import replace
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, BASE_URL, PAYMENT, Answer, Bookable, Broker, World, order_record
 

@@ -1,6 +1,5 @@
 """People are erased from an Order; what was sold, and that B was made, is kept."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.people import sought
 from chalicelib.storage import codec
+from chalicelib.values import replace
 from chalicelib.wire.answers import ANSWERS
 from chalicelib.wire.orders import order_text
 from tests.support.builders import (

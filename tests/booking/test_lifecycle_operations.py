@@ -6,7 +6,7 @@ or granted where it is so already, and changes nothing at all.
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from chalicelib.domain.lifecycle import (
 )
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
 from chalicelib.runtime.system import install
+from chalicelib.values import replace
 from tests.support.builders import CUSTOMER
 from tests.support.world import API, BASE_URL, PAYMENT, Answer, Broker, World, capacity_record, order_record
 

@@ -9,7 +9,7 @@ next request must answer. It never looks at the rows to decide this. After every
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -40,6 +40,7 @@ from chalicelib.runtime.system import install
 from chalicelib.services import following
 from chalicelib.storage.pending import DAILY, PROPOSAL_END
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from tests.support.builders import (
     NOW,
     SELLER_ID,

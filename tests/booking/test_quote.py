@@ -1,6 +1,5 @@
 """C1, C2 and OrderQuote Deletion as decisions."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +16,7 @@ from chalicelib.domain.errors import (
     OrderAlreadyExistsError,
 )
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
+from chalicelib.values import replace
 from tests.support.builders import (
     CUSTOMER,
     CYCLING,

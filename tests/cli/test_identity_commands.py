@@ -334,7 +334,7 @@ def test_a_command_follows_the_rules_of_the_server_and_not_of_its_shell(
     with environment_variables(shell), attached(engine.url if named else None):
         settings = read_settings(os.environ)
     assert (settings.lease_seconds, settings.named_leasing) == (10, False)
-    assert settings.lease_spaces == Settings.lease_spaces
+    assert settings.lease_spaces == Settings().lease_spaces
 
 
 def test_without_an_installation_a_command_says_so(tmp_path: Path, engine: EmbeddedEngine) -> None:

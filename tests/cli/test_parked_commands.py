@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from chalicelib.services import following, leases
 from chalicelib.storage.dynamodb.rows import order_row
 from chalicelib.storage.dynamodb.tables import FORMAT
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
+from chalicelib.values import replace
 from tests.support.builders import KEY, NOW
 from tests.support.orders import an_order
 from tests.support.terminal import Terminal

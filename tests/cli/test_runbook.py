@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from chalicelib.runtime.system import from_environment
 from chalicelib.services import following
 from chalicelib.storage.dynamodb.tables import FORMAT
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 from openbooking.infra.templates import FUNCTIONS, ROOT, stack_name, tables_template
 from openbooking.local.stack import environment_variables

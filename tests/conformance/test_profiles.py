@@ -1,7 +1,6 @@
 """The configuration for the official test suite agrees with itself and with this system's settings."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from chalicelib.domain.identifiers import outward
 from chalicelib.runtime.settings import Settings, read_settings
 from chalicelib.runtime.system import install
+from chalicelib.values import fields
 from openbooking.conformance.profiles import PROFILES, UnknownOverlayError, add_identities, overlays, profile
 from tests.support.oauth import CHEAP
 from tests.support.world import World
@@ -133,7 +133,7 @@ def test_with_openid_those_are_known_whom_the_suite_calls_as(tmp_path: Path) -> 
     world = World()
     world.set(authentication="openid")
     system = world.system
-    object.__setattr__(system, "passwords", CHEAP)
+    system.passwords = CHEAP
     for _ in range(2):  # an engine that keeps data is seeded at every start
         add_identities(made, system)
     install(None)

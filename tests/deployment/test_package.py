@@ -19,7 +19,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
+import msgspec
 import pytest
 
 import app
@@ -48,6 +49,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Engine, Tables
 from chalicelib.storage.pending import DAILY, PROPOSAL_END, PendingWork
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import replace
 from chalicelib.wire.reading import read_opportunity
 from chalicelib.wire.sellers import read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
@@ -381,7 +383,7 @@ def own_id(iri: str) -> str:
 
 @pytest.fixture
 def choice(inventory: Inventory) -> Choice:
-    translated = json.loads(own_id(json.dumps(vars(inventory.choice))))
+    translated = json.loads(own_id(json.dumps(msgspec.structs.asdict(inventory.choice))))
     return Choice(**translated)
 
 

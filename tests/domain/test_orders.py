@@ -1,6 +1,5 @@
 """Orders as values: what they hold, and when they lapse."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderItem, OrderKind, spaces_wanted
 from chalicelib.domain.parties import BrokerRole
 from chalicelib.domain.pricing import Totals
+from chalicelib.values import replace
 from tests.support.builders import KEY, NOW, SELLER_ID, an_opportunity
 
 YOGA, CYCLING = an_opportunity("https://a.example/yoga"), an_opportunity("https://a.example/cycling")

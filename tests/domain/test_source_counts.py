@@ -1,12 +1,11 @@
 """Whose counter counts: never below what is held, and what the source has sold is never sold again."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.capacity import Capacity, SourceCount
 from chalicelib.domain.source_counts import CounterMode, must_recount, recount
+from chalicelib.values import replace
 
 SPACES = st.integers(0, 20)
 

@@ -1,6 +1,5 @@
 """Less detail of Opportunities and Offers: what is left out first, and what never is."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from chalicelib.domain.trimming import (
     Detail,
     trimmed,
 )
+from chalicelib.values import replace
 from tests.support.builders import a_moment, a_request, a_snapshot, an_offer, an_opportunity
 
 Json = dict[str, Any]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.booking.decisions import SaveOrder
@@ -14,6 +12,7 @@ from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.feeds.contents import FeedContents, is_known, partner_of
 from chalicelib.feeds.names import orders_feed, proposals_feed
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.orders import feed_document
 from tests.feeds.test_streams import a_proposal, an_order
 from tests.support.builders import KEY, SESSION_ID, an_opportunity

@@ -10,7 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import replace
 from chalicelib.wire.orders import feed_document
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import streams_client

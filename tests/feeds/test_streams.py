@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +24,7 @@ from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.records import OrderChange
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from tests.support.builders import (
     KEY,
     NOW,

@@ -1,6 +1,5 @@
 """Who calls, and for whom they may act."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from chalicelib.identity.callers import ApiKeys, BearerTokens, Caller, Developme
 from chalicelib.identity.entries import ApiKey, Authorisation, Partner, SellerStanding
 from chalicelib.identity.hashing import digest
 from chalicelib.identity.register import Register
+from chalicelib.values import replace
 from tests.support.builders import NOW, SELLER_ID, Clock
 from tests.support.memory import MemoryIdentities
 

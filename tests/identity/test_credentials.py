@@ -1,6 +1,5 @@
 """Booking partners by their secrets, and invitations (AUTH-05)."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from chalicelib.identity.hashing import digest
 from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import System
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import replace
 from tests.support.builders import NOW, Clock
 from tests.support.oauth import add_partner, change
 from tests.support.world import World

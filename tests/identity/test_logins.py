@@ -8,6 +8,7 @@ from chalicelib.identity.entries import KnownBrowser, Login, SellerStanding
 from chalicelib.identity.logins import SignInRefused, TooManyAttempts, network_of
 from chalicelib.identity.passwords import Passwords
 from chalicelib.runtime.system import System
+from chalicelib.values import replace
 from tests.support.builders import Clock
 from tests.support.oauth import PASSWORD, USERNAME, add_login, change, open_provider
 from tests.support.world import World, seller_id
@@ -194,7 +195,7 @@ def test_no_password_is_tried_once_there_were_too_many(system: System) -> None:
 def test_nothing_that_was_typed_is_logged(world: World) -> None:
     noted: list[Any] = []
     system = open_provider(world)
-    object.__setattr__(system.logins, "note", lambda what, **ids: noted.append((what, ids)))
+    system.logins = replace(system.logins, note=lambda what, **ids: noted.append((what, ids)))
     system.logins.sign_in(USERNAME, PASSWORD, "192.0.2.1")
     with pytest.raises(SignInRefused):
         system.logins.sign_in(USERNAME, "wrong-password", "192.0.2.1")

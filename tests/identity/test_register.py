@@ -1,6 +1,5 @@
 """Entries survive the way into the store and back, and none is found under another's key."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from chalicelib.identity.entries import (
 )
 from chalicelib.identity.register import Register
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import replace
 from tests.support.builders import NOW, SELLER_ID
 from tests.support.memory import MemoryIdentities
 

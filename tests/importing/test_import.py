@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +38,7 @@ from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import replace
 from chalicelib.wire.sellers import read_seller
 from openbooking.cli.imports import import_rpde
 from tests.importing.site import (

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from chalicelib.importing.rpde import ImportRefused
 from chalicelib.importing.sources import KIND, Held, Settings, Source, Sources
 from chalicelib.services.pending import Worker
 from chalicelib.storage.errors import StoreBusy
+from chalicelib.values import replace
 from openbooking.cli.sources import follow_source
 from tests.importing.site import SELLER, OperatorSite, series, session
 from tests.support.builders import AT_ONCE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from chalicelib.importing.defaults import Defaults
 from chalicelib.importing.rpde import Imported, ImportOptions, import_rpde
 from chalicelib.importing.stored import digest_of_terms
 from chalicelib.services.inventory import Outcome
+from chalicelib.values import replace
 from tests.importing.site import (
     BASE,
     SELLER,

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from openbooking.cli.import_report import progress
 from openbooking.cli.imports import import_rpde
 from tests.importing.site import OperatorSite, series, session

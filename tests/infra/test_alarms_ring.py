@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from chalicelib.runtime.telemetry import SERVICE, Telemetry
 from chalicelib.services import following
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.pending import PendingWork, due_at
+from chalicelib.values import replace
 from openbooking.infra import templates
 from openbooking.infra.alarms import ALARMS, OWN, WATCHED_OPTIONS, alarms_template
 from openbooking.infra.templates import resolve

@@ -1,6 +1,5 @@
 """The model of the price: its arithmetic, and that nothing is missing in it."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +8,7 @@ import app
 from bench import price
 from bench.price import CUTS, HANDLERS, LAPTOP, RECOMMENDED, ROUTES, Month, SetUp, Usage
 from bench.prices import PRICES
+from chalicelib.values import replace
 from openbooking.infra.templates import FUNCTIONS
 from tests.support.engines import DYNOXIDE, WITHOUT_DYNOXIDE, dynoxide
 

@@ -1,7 +1,6 @@
 """The dataset site as people and their browsers meet it."""
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from chalicelib.pages.dataset_site import dataset_page
 from chalicelib.pages.rendering import Service
+from chalicelib.values import replace
 from chalicelib.wire.dataset import FEEDS, DatasetDetails, dataset_document
 from tests.wire.test_dataset import BASE_URL, DETAILS, full_details
 

@@ -115,7 +115,7 @@ def test_production_refuses_what_belongs_to_development(unsafe: dict[str, str]) 
 def test_limits_of_partners_have_defaults_and_can_be_turned_off() -> None:
     assert read_settings({}).partner_limits == PartnerLimits()
     off = dict.fromkeys(("ANONYMOUS_LEASE_SPACES", "LEASE_SPACES", "PARTNER_LEASES", "PARTNER_SPACES"), "0")
-    assert read_settings(off).partner_limits == PartnerLimits(0, 0, 0, PartnerLimits.partner_proposals, 0)
+    assert read_settings(off).partner_limits == PartnerLimits(0, 0, 0, PartnerLimits().partner_proposals, 0)
     assert read_settings({"LEASE_SECONDS": "60"}).lease_longest == timedelta(seconds=120)
     longest = {"LEASE_SECONDS": "60", "LEASE_LONGEST_SECONDS": "90"}
     assert read_settings(longest).lease_longest == timedelta(seconds=90)

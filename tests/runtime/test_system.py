@@ -1,7 +1,6 @@
 """An installation put together."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -17,6 +16,7 @@ from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.services import following
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import replace
 from tests.support.memory import MemoryPending
 from tests.support.world import World
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -29,6 +28,7 @@ from chalicelib.sandbox.requests import BookingFlow
 from chalicelib.services.checking.findings import Damage
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from tests.support.inventory import BASE_URL
 from tests.support.world import API, PAYMENT, Broker, Json, World
 

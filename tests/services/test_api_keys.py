@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.identity.entries import ApiKey
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import AdministrationError
+from chalicelib.values import replace
 from tests.support.administering import (
     a_partner,
     done,

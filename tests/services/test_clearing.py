@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -21,6 +20,7 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.pending import PROPOSAL_END
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from tests.support.builders import (
     NOW,
     SELLER_ID,

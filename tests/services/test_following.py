@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from threading import Event
@@ -26,6 +25,7 @@ from chalicelib.storage.errors import CommitRefused, OrderTooLarge
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, cancelled, with_logistics
 from chalicelib.wire.opportunities import Published
 from tests.support.builders import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from chalicelib.services.actors import Actor, Via
 from chalicelib.services.errors import AdministrationError
 from chalicelib.services.journal import Wanted
 from chalicelib.storage.errors import RecordChanged
+from chalicelib.values import replace
 from tests.support.administering import (
     Identities,
     a_partner,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from chalicelib.identity.entries import Partner
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import AdministrationError
+from chalicelib.values import replace
 from tests.support.administering import (
     BOOKING,
     a_partner,

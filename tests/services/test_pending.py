@@ -1,7 +1,6 @@
 """The worker: each kind of work and each entry is isolated, bounded, and never lost."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -11,6 +10,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import replace
 from tests.support.builders import NOW, Observed
 from tests.support.memory import MemoryPending
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from chalicelib.runtime.system import System, install
 from chalicelib.services import reviews
 from chalicelib.storage.dynamodb.rows import order_row
 from chalicelib.storage.dynamodb.tables import Engine, Tables
+from chalicelib.values import replace
 from tests.support.world import Broker, World, seller_id
 
 TABLES = Tables(Engine("test", "eu-west-2", "http://127.0.0.1:1", "test", "test"))

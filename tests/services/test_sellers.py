@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import AdministrationError
+from chalicelib.values import replace
 from tests.support.administering import (
     BOOKING,
     a_partner,

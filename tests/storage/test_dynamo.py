@@ -1,6 +1,5 @@
 """What only the store on DynamoDB has: how often it asks, and what its rows carry beside the values."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.feeds import FeedEntry
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Reclaimed
+from chalicelib.values import replace
 from tests.support.builders import (
     KEY,
     NOW,

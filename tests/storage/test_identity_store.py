@@ -1,7 +1,6 @@
 """The contract of `IdentityStore`, kept by every one of them; and what only DynamoDB's has to see to."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from chalicelib.storage.dynamodb.identities import DynamoIdentities
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.identities import IdentityStore, Record
+from chalicelib.values import replace
 from tests.support.builders import NOW
 from tests.support.engines import Calls, clear, throttled, timed_out
 from tests.support.memory import MemoryIdentities

@@ -1,6 +1,5 @@
 """The lists of Sellers, in every store; and the rows of DynamoDB that lack a place in them."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +19,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.lists import ListPage, OrderList
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import replace
 from tests.support.builders import (
     AT_ONCE,
     CUSTOMER,

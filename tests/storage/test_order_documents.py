@@ -1,6 +1,5 @@
 """The document of an Order's row: whole where it fits, read in every form that was ever written."""
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,6 +12,7 @@ from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.storage import codec
 from chalicelib.storage.errors import OrderTooLarge
 from chalicelib.storage.order_documents import pack_order, packed, unpack_order
+from chalicelib.values import replace
 from tests.support.builders import a_moment, a_request, a_snapshot, an_item, an_opportunity, saved_order
 
 

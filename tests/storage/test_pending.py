@@ -1,6 +1,5 @@
 """The contract of `storage.pending.PendingStore`, kept by every store."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from chalicelib.storage.pending import (
     due_before,
     proposal_end,
 )
+from chalicelib.values import replace
 from tests.storage.conftest import Stores
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -8,7 +8,6 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +46,7 @@ from chalicelib.storage.dynamodb.store import DynamoStore
 from chalicelib.storage.dynamodb.tables import FORMAT, Tables
 from chalicelib.storage.errors import UnreadableRow
 from chalicelib.storage.store import Listing, SellerEntry
+from chalicelib.values import replace
 from tests.support.builders import NOW
 from tests.support.world import API, BASE_URL, PAYMENT, Bookable, Broker, World, capacity_record, order_record
 

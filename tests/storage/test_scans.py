@@ -1,6 +1,5 @@
 """Listing whole tables, corrections, and walks over feeds: kept by every store."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from chalicelib.storage.feeds import FeedEntry, FeedStore, Pointer, StoredItem
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import HoldCorrection, Store
+from chalicelib.values import replace
 from tests.storage.conftest import Stores
 from tests.storage.test_store import BOOKED, an_order, capacity, counts, key, leased, publish, taken
 from tests.support.builders import KEY, NOW, SESSION_ID

@@ -1,7 +1,6 @@
 """The contract of `storage.store.Store`, kept by every store."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -38,6 +37,7 @@ from chalicelib.storage.errors import (
 from chalicelib.storage.pending import PROPOSAL_END, PendingWork, proposal_end
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, SellerEntry, Store, StoredProposal
+from chalicelib.values import replace
 from tests.storage.conftest import Stores
 from tests.support.builders import (
     KEY,

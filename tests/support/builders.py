@@ -1,7 +1,6 @@
 """Small values to test with: each takes only what a test is about, the rest is ordinary."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKey
 from chalicelib.domain.parties import BrokerRole, Json, Seller, TaxMode, TaxRate
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import replace
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SELLER_ID = "https://base.invalid/api/identifiers/sellers/1"

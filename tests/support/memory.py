@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from threading import RLock
 from typing import TypeVar
@@ -59,6 +58,7 @@ from chalicelib.storage.store import (
     SellerEntry,
     StoredProposal,
 )
+from chalicelib.values import replace
 
 
 class MemoryStore:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -18,6 +18,7 @@ from chalicelib.runtime.system import System
 from chalicelib.services.invitations import new_invitation
 from chalicelib.services.logins import new_login
 from chalicelib.services.partners import new_partner
+from chalicelib.values import replace
 from tests.support.tokens import quick_key
 from tests.support.world import BASE_URL, HOST, Answer, Json, World, outer, seller_id
 

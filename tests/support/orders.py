@@ -1,11 +1,11 @@
 """Orders as they are kept."""
 
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.booking.quote import quote
 from chalicelib.domain.lifecycle import OrderItemStatus
 from chalicelib.domain.orders import Order, OrderKind
+from chalicelib.values import replace
 from tests.support.builders import a_moment, a_request, a_snapshot
 
 

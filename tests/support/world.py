@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -21,6 +20,7 @@ from chalicelib.storage.feeds import FeedStore
 from chalicelib.storage.identities import IdentityStore
 from chalicelib.storage.pending import PendingStore
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, field, replace
 from tests.support import errors_seen
 from tests.support.builders import AT_ONCE, BROKER, CUSTOMER, Clock, sequential_ids
 from tests.support.inventory import (

@@ -5,7 +5,6 @@ documents are valid, that nothing is in them by accident, and that the system it
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
@@ -19,6 +18,7 @@ from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.sandbox.criteria import CRITERIA
 from chalicelib.sandbox.opportunities import TestOpportunity, build_opportunity
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
+from chalicelib.values import replace
 from chalicelib.wire.opportunities import feed_data
 from tests.support.validator import Validator, start_or_skip
 

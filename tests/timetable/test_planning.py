@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -18,6 +17,7 @@ from chalicelib.services.inventory import Outcome
 from chalicelib.services.timetables.documents import child_document, parent_document
 from chalicelib.services.timetables.plans import Plan
 from chalicelib.services.timetables.recurrence import Span
+from chalicelib.values import replace
 from chalicelib.wire.sellers import read_seller
 from openbooking.timetable.columns import ROW_TYPES
 from openbooking.timetable.files import RawRow

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
+from chalicelib.values import replace
 from chalicelib.wire.dataset import FEEDS, DatasetDetails, dataset_document
 from tests.support.validator import Validator, start_or_skip
 

@@ -1,6 +1,5 @@
 """Reading published Opportunities and showing them again."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from chalicelib.domain.opportunities import EventStatus
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import TaxMode
 from chalicelib.domain.pricing import unit_price
+from chalicelib.values import replace
 from chalicelib.wire.opportunities import accepted_offer, feed_data, ordered_item, ordered_item_in_feed
 from chalicelib.wire.reading import read_opportunity
 from chalicelib.wire.sellers import read_seller

@@ -1,6 +1,5 @@
 """What each answer holds: the tables of requirements 3.1 and 3.2, cell by cell where this flow has them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from chalicelib.domain.offers import Prepayment
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.parties import BrokerRole
 from chalicelib.domain.pricing import Totals, total, unit_price
+from chalicelib.values import replace
 from chalicelib.wire.orders import feed_document, instant, order_document
 from tests.support.builders import BROKER, CUSTOMER, KEY, NOW, SELLER_ID, a_seller, an_offer, an_opportunity
 

@@ -1,7 +1,6 @@
 """What the protocol needs from this system: partners, what Sellers allow, and what may be issued."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.identity.consent import Consent
@@ -9,6 +8,7 @@ from chalicelib.identity.credentials import Credentials
 from chalicelib.identity.entries import Invitation, Partner
 from chalicelib.identity.grants import Grants
 from chalicelib.identity.issuing import TokenIssuer
+from chalicelib.values import dataclass
 
 
 class Registration(Protocol):

@@ -1,7 +1,6 @@
 """The authorization code grant, always with PKCE (RFC 6749, section 4.1; RFC 7636)."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from chalicelib.identity.hashing import new_secret
 from chalicelib.identity.oauth.backend import HasBackend
 from chalicelib.identity.oauth.clients import Client
 from chalicelib.identity.oauth.metadata import CLIENT_AUTHENTICATION, CODE_CHALLENGE
+from chalicelib.values import dataclass
 
 # A SHA-256 digest in base64url, and the code verifier it is made from (RFC 7636, sections 4.1 and 4.2).
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")

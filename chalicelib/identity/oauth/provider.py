@@ -1,7 +1,6 @@
 """The provider's endpoints, independent of HTTP. Errors are answers in the protocol's form."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from chalicelib.identity.oauth.code_grant import Allowed
 from chalicelib.identity.oauth.id_tokens import hinted_seller
 from chalicelib.identity.oauth.requests import Answered, Asked
 from chalicelib.identity.oauth.server import Server
+from chalicelib.values import dataclass
 
 __all__ = ["PARAMETERS", "AuthorisationRequest", "OAuthError", "Provider"]
 
@@ -39,7 +39,7 @@ class AuthorisationRequest:
     prompts: frozenset[str]
     username: str | None
     seller_id: str | None
-    grant: Any = field(repr=False)
+    grant: Any
 
 
 class Provider:

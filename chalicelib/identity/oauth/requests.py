@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 from authlib.oauth2 import OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidRequestError, JsonRequest
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload, JsonPayload
+
+from chalicelib.values import dataclass, field
 
 # Authlib checks the scheme. The gateway has already checked that the request uses TLS.
 _SECURE_URI = "https://provider.invalid/"

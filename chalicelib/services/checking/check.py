@@ -8,7 +8,6 @@ strongly consistent, and reported if it is still the same.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from threading import Lock
@@ -35,6 +34,7 @@ from chalicelib.storage.pending import PAGES, SET_ASIDE, PendingStore, PendingWo
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.scans import BrokenRow, Part
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, field
 
 T = TypeVar("T")
 
@@ -87,20 +87,23 @@ class Check:
     pause_seconds: float = PAUSE_SECONDS
     parts: int = 4
     max_named: int = MAX_NAMED
+    _lock: Lock = field(default_factory=Lock)
+    _suspected: dict[Damage, dict[Finding, None]] = field(default_factory=dict)
+    _restless: set[str] = field(default_factory=set)
+    _report: Report = field(default_factory=Report)
+    # Of the check that runs; without one, of the contents as they are.
+    _cached_look: FeedLook | None = None
 
-    def __post_init__(self) -> None:
-        self._lock = Lock()
-        self._suspected: dict[Damage, dict[Finding, None]] = {}
-        self._restless: set[str] = set()
-        self._report = Report()
-        self._feed_look = FeedLook(self.feeds, self.contents)
+    @property
+    def _feed_look(self) -> FeedLook:
+        return self._cached_look or FeedLook(self.feeds, self.contents)
 
     def run(self) -> Report:
         """All current damage. Raises StillBusy."""
         self._report, self._suspected, self._restless = Report(), {}, set()
         # During the whole read, each partner's revocation by a Seller is read once.
         known = FeedContents(self.contents.store, cache(self.contents.is_revoked))
-        self._feed_look = FeedLook(self.feeds, known)
+        self._cached_look = FeedLook(self.feeds, known)
         for scan in (self._scan_orders, self._scan_opportunities):
             with ThreadPoolExecutor(self.parts) as pool:
                 list(pool.map(scan, [Part(number, self.parts) for number in range(self.parts)]))
@@ -109,7 +112,7 @@ class Check:
             list(pool.map(self._walk_feed, filter(is_known, feed_ids)))
         self._suspect(self._calmly(lambda: list(self._work())))
         self._suspect(self._calmly(lambda: list(self._leases())))
-        self._feed_look = FeedLook(self.feeds, self.contents)
+        self._cached_look = None
         self._suspect(self.look_again(Subject("opportunity", each) for each in sorted(self._restless)))
         found = [finding for kind in self._suspected.values() for finding in kind]
         self._report.findings = self.confirmed(found)

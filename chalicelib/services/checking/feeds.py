@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.orders import DeletedOrder
@@ -11,6 +10,7 @@ from chalicelib.feeds.ledger import FeedItem
 from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.services.checking.inventory import StoredOrder
 from chalicelib.storage.feeds import FeedStore, Pointer, StoredItem
+from chalicelib.values import dataclass
 from chalicelib.wire.jsonld import write
 
 

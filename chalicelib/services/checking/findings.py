@@ -1,9 +1,10 @@
 """The kinds of damage that a check reports: what each means for users, and how to repair it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+
+from chalicelib.values import dataclass, field
 
 
 class Damage(StrEnum):

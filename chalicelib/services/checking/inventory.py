@@ -1,7 +1,6 @@
 """Check Opportunities and Orders: counters, leases, holds, Sellers and parents."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from chalicelib.domain.capacity import Capacity, Hold, HoldState, Share, share_key
@@ -12,6 +11,7 @@ from chalicelib.services.checking.findings import Damage, Finding, Subject
 from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.scans import BrokenRow
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass, field
 from chalicelib.wire.documents import types_of
 
 StoredOrder = Order | DeletedOrder

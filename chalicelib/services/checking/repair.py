@@ -1,7 +1,6 @@
 """Repair the findings of a check if that is safe: each write requires that the rows are as they were read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from chalicelib.domain.capacity import Capacity, Hold
 from chalicelib.domain.orders import Order, OrderKey
@@ -15,6 +14,7 @@ from chalicelib.services.proposals import scheduled_end
 from chalicelib.services.rebuilding import note_shown
 from chalicelib.storage.errors import CommitRefused, OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.storage.store import HoldCorrection
+from chalicelib.values import dataclass, replace
 
 # Two rows each in a transaction of 100, with the counters.
 _AT_ONCE = 40

@@ -1,7 +1,6 @@
 """What all actions of a Seller share: the actions themselves, a dry run of them, and the journal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from chalicelib.services.desk.belongings import Belongings
 from chalicelib.services.journal import Journal
 from chalicelib.services.seller_actions import SellerActions
 from chalicelib.storage.store import Reclaimed, Store
+from chalicelib.values import dataclass, replace
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Finds what belongs to the Seller of an actor. What belongs to another Seller is not found."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from chalicelib.storage.errors import StoreBusy
 from chalicelib.storage.lists import OrderList
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass
 from chalicelib.wire.links import parse_uuid
 
 T = TypeVar("T")

@@ -6,7 +6,6 @@ shown is read consistently, and the register is.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -35,6 +34,7 @@ from chalicelib.storage.codec import Undecodable
 from chalicelib.storage.errors import UnreadableRow
 from chalicelib.storage.lists import OrderList, place_of_opportunity
 from chalicelib.storage.store import Listing, Store
+from chalicelib.values import dataclass, replace
 
 T = TypeVar("T")
 

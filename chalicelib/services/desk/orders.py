@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 
 from chalicelib.booking.proposal_ends import as_of
@@ -27,6 +26,7 @@ from chalicelib.services.errors import InvalidValue, NotFound, NotPossible, NotU
 from chalicelib.services.informing import items_on
 from chalicelib.services.seller_actions import Choices, SellerActions
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass
 
 _HOLDS = 1000
 # People may come that much earlier, also on the day before a session soon after midnight.

@@ -4,7 +4,6 @@ There is no Broker, and the price is taxed as for a Person. The Customer may be 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chalicelib.booking.assessment import assess
@@ -24,6 +23,7 @@ from chalicelib.services.desk.refusals import as_refusals, sentence
 from chalicelib.services.desk.rows import booking_details, money
 from chalicelib.services.errors import InvalidValue, NotPossible
 from chalicelib.services.row_size import within_row
+from chalicelib.values import dataclass, replace
 from chalicelib.wire.links import parse_uuid
 
 

@@ -6,7 +6,6 @@ continues.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from chalicelib.services.informing import HolderMessage
 from chalicelib.services.inventory import NotListed
 from chalicelib.storage.errors import CommitRefused, StillBusy, StoreBusy
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass, field, replace
 from chalicelib.wire.logistics import Logistics, with_logistics, with_sub_event
 from chalicelib.wire.opportunities import too_large
 

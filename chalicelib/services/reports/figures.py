@@ -5,7 +5,6 @@ Sums by group add up to the sums of the Orders, because both count the same item
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +16,7 @@ from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem
 from chalicelib.domain.parties import Json
 from chalicelib.domain.pricing import ZERO
+from chalicelib.values import dataclass, field
 
 
 class By(StrEnum):

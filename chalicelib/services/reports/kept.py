@@ -1,7 +1,6 @@
 """Daily reports: what each Seller sold on a day, made by the schedule after the day and kept with the Seller."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ from chalicelib.storage.errors import RecordChanged
 from chalicelib.storage.pending import REPORTS, PendingStore, PendingWork
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass
 
 KIND = REPORTS
 

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -11,6 +10,7 @@ from chalicelib.domain.orders import Order
 from chalicelib.domain.parties import Json
 from chalicelib.domain.pricing import ZERO
 from chalicelib.services.errors import InvalidValue
+from chalicelib.values import dataclass, field
 
 # The columns of a statement; `currency` may be missing.
 COLUMNS = ("payment", "amount", "currency")

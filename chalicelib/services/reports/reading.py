@@ -1,7 +1,6 @@
 """Reads the Orders and sessions of one Seller for reports: a page at a time, from the lists that it has."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ from chalicelib.storage.errors import StoreBusy, UnreadableRow
 from chalicelib.storage.lists import OrderList
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Store
+from chalicelib.values import dataclass, field
 
 T = TypeVar("T")
 

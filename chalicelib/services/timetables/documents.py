@@ -1,7 +1,6 @@
 """From a plan to the documents that are published: the series, course or facility, and its sessions or slots."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.opportunities import NOT_TAKING_PLACE, Opportunity
@@ -12,6 +11,7 @@ from chalicelib.services.timetables.plans import Plan, Unit, Whole
 from chalicelib.services.timetables.recurrence import Occurrence
 from chalicelib.storage import codec
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.opportunities import Published
 from chalicelib.wire.reading import kind_of, read_opportunity
 from chalicelib.wire.unreadable import Cause, Unreadable

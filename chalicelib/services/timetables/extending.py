@@ -1,7 +1,6 @@
 """Extends plans as time passes: a kind of pending work, a step of which publishes some dates of one plan."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from chalicelib.identity.register import Register
@@ -13,6 +12,7 @@ from chalicelib.services.timetables.publishing import Child, Publisher
 from chalicelib.storage.errors import CommitRefused, RecordChanged, StoreBusy
 from chalicelib.storage.pending import PendingWork
 from chalicelib.storage.retry import RetryPolicy
+from chalicelib.values import dataclass, replace
 
 # Sessions or slots in one step; it ends with the date on which this number is reached.
 _IN_A_STEP = 200

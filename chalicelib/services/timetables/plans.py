@@ -5,7 +5,6 @@ the plan: published documents, terms and times. The row is an entry of the regis
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import ClassVar
@@ -27,6 +26,7 @@ from chalicelib.services.timetables.recurrence import (
     slots,
 )
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import dataclass, field
 
 # The longest time ahead for which sessions and slots are published.
 MAX_DAYS_AHEAD = 400

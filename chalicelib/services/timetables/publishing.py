@@ -6,7 +6,6 @@ A session or slot that is booked is never withdrawn.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -26,6 +25,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.errors import CommitRefused, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass, field
 
 T = TypeVar("T")
 Child: TypeAlias = tuple[str, Unit, Occurrence]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
@@ -16,6 +15,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.errors import RecordChanged, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
 from chalicelib.storage.store import Listing
+from chalicelib.values import dataclass, field, replace
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -5,7 +5,6 @@ places are read as long as upgrades from 0.1.0 are supported.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.expressions.operand import Path
@@ -13,6 +12,7 @@ from pynamodb.expressions.operand import Path
 from chalicelib.storage.dynamodb.calls import passing_faults, row_name
 from chalicelib.storage.dynamodb.tables import Tables
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import dataclass
 
 # Partitions of the inventory table that did not belong to an Opportunity, and one of the identity table.
 _CHANGES = "changes"

@@ -1,7 +1,6 @@
 """The identity table: small documents with optimistic locking, and counters that never pass a limit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from chalicelib.storage.dynamodb.transaction import Transaction
 from chalicelib.storage.errors import CommitRefused, RecordChanged
 from chalicelib.storage.identities import Record
 from chalicelib.storage.pending import PendingWork
+from chalicelib.values import replace
 
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 

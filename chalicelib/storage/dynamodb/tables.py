@@ -4,7 +4,6 @@ The tables are created from `infra/tables.json`, not here. Models are made for a
 endpoint at run time, so that importing uses neither the environment nor AWS.
 """
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from pynamodb.attributes import (
@@ -18,6 +17,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjec
 from pynamodb.models import Model
 
 from chalicelib.storage.dynamodb.client import RowConnection
+from chalicelib.values import dataclass
 
 DETAILS = "details"
 CAPACITY = "capacity"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from chalicelib.feeds.names import orders_feed
 from chalicelib.runtime.system import System
 from chalicelib.runtime.upkeep import Upkeep
 from chalicelib.services.checking.check import Check, Report
+from chalicelib.values import replace
 from openbooking.local.pump import Pump
 from tests.support.inventory import Bookable
 from tests.support.streams import streams_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from chalicelib.storage import codec
 from chalicelib.storage.dynamodb.rows import to_seconds
 from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX
 from chalicelib.storage.pending import PendingWork, proposal_end
+from chalicelib.values import replace
 from tests.services.checking.site import FEED, PARTNER, SESSIONS, Site, site
 from tests.support.engines import Rows, put_back, rows_of, running_engine
 from tests.support.inventory import seller_id

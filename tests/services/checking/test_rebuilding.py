@@ -17,6 +17,7 @@ from chalicelib.feeds.republishing import Republisher
 from chalicelib.services.checking.repair import Repair
 from chalicelib.services.rebuilding import EPOCH, Rebuild, number_beyond_all
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
+from chalicelib.values import dataclass, field
 from openbooking.deployment.restoring import NotACopyError, TableMissingError, restore
 from openbooking.local.tables import create_tables
 from tests.services.checking.site import FEED, PARTNER, SESSIONS, Site, site
@@ -282,13 +283,16 @@ def test_a_copy_with_another_key_is_refused(here: Site) -> None:
 # --- beside the streams ----------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class Meanwhile(FeedContents):
     """Somebody changes an Order between the reading of the store and the write, and the stream brings it."""
 
+    meanwhile: list[Site] = field(default_factory=list)
+
     def current(self, feed_id: str, item_ids: Sequence[str]) -> Mapping[str, FeedItem]:
         found = super().current(feed_id, item_ids)
-        here: Site | None = vars(self).pop("here", None)
-        if here is not None:
+        if self.meanwhile:
+            here = self.meanwhile.pop()
             here.cancel("more 2")
             here.pump.drain()
         return found
@@ -302,8 +306,7 @@ def test_a_change_that_comes_while_its_item_is_written_again_is_not_lost(here: S
     here.pump.drain()
     if ahead:
         here.tables.feeds(FEED, f"item#{uuid}", change_number=0, version=ahead).save()
-    contents = Meanwhile(here.system.store, here.system.consent.is_revoked)
-    vars(contents)["here"] = here
+    contents = Meanwhile(here.system.store, here.system.consent.is_revoked, [here])
     Republisher(here.system.feeds, contents, here.system.retry).publish(FEED, [uuid], here.system.now())
     known = Reader(FEED).read(here.system).known
     assert known == in_store(here.system, [FEED])[FEED]

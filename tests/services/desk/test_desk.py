@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound, No
 from chalicelib.services.informing import HolderMessage
 from chalicelib.services.inventory import Document, Outcome
 from chalicelib.storage.pending import SET_ASIDE
+from chalicelib.values import replace
 from chalicelib.wire.opportunities import Published
 from tests.support.builders import CUSTOMER
 from tests.support.inventory import BASE_URL, Bookable, seller_id

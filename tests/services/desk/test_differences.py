@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from chalicelib.services.desk.places import place_named, places_in
 from chalicelib.services.desk.sessions import Move
 from chalicelib.services.errors import InvalidValue, NotFound, NotPossible
 from chalicelib.services.journal import Wanted
+from chalicelib.values import replace
 from tests.support.inventory import Bookable, seller_id
 from tests.support.world import Broker, World
 

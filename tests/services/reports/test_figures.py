@@ -1,7 +1,6 @@
 """Figures add up: sums by any groups are the sums of the Orders, whatever was cancelled."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -17,6 +16,7 @@ from chalicelib.domain.orders import Order, OrderItem, OrderKey
 from chalicelib.domain.pricing import ZERO, unit_price
 from chalicelib.services.reports.figures import ONLINE, UNKNOWN, By, Occupancy, Sales, activity_of, site_of
 from chalicelib.services.reports.payments import payment_of
+from chalicelib.values import replace
 from tests.support.builders import NOW, a_seller, an_offer, an_opportunity
 from tests.support.orders import an_order
 

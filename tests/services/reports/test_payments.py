@@ -1,12 +1,12 @@
 """A Broker's statement: read, added up, and compared with the Orders."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from chalicelib.services.errors import InvalidValue
 from chalicelib.services.reports.payments import Agreement, Payment, Reconciliation, read_statement
+from chalicelib.values import replace
 
 PAID = Payment("broker", "1", "p-1", None, "GBP", Decimal("20.00"), Decimal("5.00"))
 

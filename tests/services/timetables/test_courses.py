@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from chalicelib.services.timetables.recurrence import Move, Recurrence
 from chalicelib.services.timetables.timetable import Applied
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 from tests.services.timetables.test_timetable import MONDAY, PRICE, UUID, Desk, Watched, sweep
 from tests.support.inventory import PLACE, YOGA, Bookable, a_seller_document, seller_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from chalicelib.services.timetables.timetable import Applied, Timetable
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.pending import SET_ASIDE, PendingWork
 from chalicelib.storage.store import Listing
+from chalicelib.values import replace
 from chalicelib.wire.logistics import Logistics, with_logistics
 from chalicelib.wire.reading import read_opportunity
 from tests.support.inventory import BADMINTON, PLACE, YOGA, Bookable, a_seller_document, seller_id
