@@ -190,8 +190,11 @@ def place_row(key: OrderKey, order: Order, item: OrderItem) -> Json:
 
 
 def name_of(opportunity: Opportunity) -> str:
-    """What people call it."""
-    return opportunity.name or opportunity.type.value
+    """What people call it; a court together with its facility, because several facilities have a Court 1."""
+    name = opportunity.name or opportunity.type.value
+    facility = (opportunity.parent or {}).get("aggregateFacilityUse")
+    whole = facility.get("name") if isinstance(facility, dict) else None
+    return f"{whole}, {name}" if isinstance(whole, str) and whole and whole != name else name
 
 
 def place_of(opportunity: Opportunity) -> str:

@@ -14,6 +14,7 @@ from chalicelib.feeds.contents import listing_item
 from chalicelib.runtime.administration import Administration
 from chalicelib.services import informing
 from chalicelib.services.actors import Actor, Via
+from chalicelib.services.desk.rows import name_of
 from chalicelib.services.desk.sales import Line
 from chalicelib.services.desk.sessions import Move
 from chalicelib.services.errors import AlreadyExists, InvalidValue, NotFound, NotPossible, NotUnique
@@ -370,3 +371,12 @@ def test_the_ids_of_desks_are_not_given_to_brokers(desk: Administration) -> None
 def test_an_actor_owns_the_rows_of_its_seller_only(desk: Administration, actor: Actor) -> None:
     assert actor == Actor("sam", Via.command_line, seller_id(1))
     assert actor.owns(seller_id(1)) and not actor.owns(seller_id(2))
+
+
+def test_a_court_is_named_with_its_facility(world: World) -> None:
+    slot = world.slot()
+    listing, _ = world.store.listings([slot.id])[slot.id]
+    assert name_of(listing.opportunity) == "Badminton, Court 1"
+    session = world.session()
+    listing, _ = world.store.listings([session.id])[session.id]
+    assert name_of(listing.opportunity) == listing.opportunity.name
