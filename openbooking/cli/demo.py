@@ -57,7 +57,10 @@ def _running(dynamodb_url: str | None) -> str:
     """The URL of the local stack. Ends the command if none is running, or none on the engine that was named."""
     stacks = running_stacks()
     if not stacks:
-        refuse("No local stack is running. Start one with `make run`, or name a system with --url or --port.")
+        refuse(
+            "No local stack is running. Start one with `make run` and wait until it prints its URL, or name a system "
+            "with --url or --port."
+        )
     found = next((each for each in stacks if dynamodb_url in (None, each.dynamodb_url)), None)
     if found is None:
         refuse(

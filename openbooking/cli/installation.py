@@ -43,10 +43,14 @@ def check_reachable(system: System) -> None:
         table = f"{system.settings.table_prefix}-identity"
         where = system.settings.dynamodb_url or system.settings.aws_region
         if "ResourceNotFoundException" in str(error):
-            made_by = "make run" if system.settings.dynamodb_url else "make deploy"
-            raise Unreachable(
-                f"There are no tables {system.settings.table_prefix}-* at {where}: `{made_by}` makes them."
-            ) from None
+            prefix = system.settings.table_prefix
+            stage = prefix.removeprefix("openbooking-")
+            made_by = (
+                "`make run` makes them"
+                if system.settings.dynamodb_url
+                else f"`make deploy STAGE={stage}` makes them, and AWS_REGION names another region"
+            )
+            raise Unreachable(f"There are no tables {prefix}-* at {where}: {made_by}.") from None
         raise Unreachable(f"The table {table} at {where} cannot be read: {error}.") from None
 
 

@@ -129,7 +129,10 @@ def attached(dynamodb_url: str | None) -> Iterator[str]:
             (each for each in running_stacks() if (each.dynamodb_url, each.table_prefix) == served), None
         )
     else:
-        refuse("No local stack is running. Start one with `make run`, or give an engine with --dynamodb-url.")
+        refuse(
+            "No local stack is running. Start one with `make run` and wait until it prints its URL, or give an engine "
+            "with --dynamodb-url."
+        )
     name_tables(prefix, f"at {dynamodb_url}")
     rules = stack.rules if stack is not None else {}
     with environment_variables({**environment(dynamodb_url), "TABLE_PREFIX": prefix, **rules}):
