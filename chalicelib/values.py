@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dataclasses import astuple, dataclass, field, fields, replace
 else:
-    from functools import cached_property, partial
+    from functools import cache, cached_property, partial
     from operator import attrgetter
 
     import msgspec
-    from msgspec.structs import astuple, fields, replace
+    from msgspec import structs
+    from msgspec.structs import astuple, replace
 
     class _Uncompared:
         """A field that does not count when two values are compared."""
 
         def __init__(self, field):
             self.field = field
+
+    _fields_of = cache(structs.fields)  # it evaluates the annotations: 0.1 ms for a class
+
+    def fields(value):
+        return _fields_of(value if isinstance(value, type) else type(value))
 
     def field(*, compare=True, **default):
         made = msgspec.field(**default)
