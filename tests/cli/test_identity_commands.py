@@ -401,7 +401,13 @@ def test_a_key_made_for_a_stage_is_sealed_by_its_kms_key(stage: Terminal) -> Non
 
 def test_a_stage_that_lacks_something_is_a_sentence(aws: None) -> None:
     for said, *command in (
-        ("There are no tables openbooking-none-* at eu-west-2", "partners", "list", "--stage", "none"),
+        (
+            "openbooking-none-* at eu-west-2: `make deploy STAGE=none` makes them",
+            "partners",
+            "list",
+            "--stage",
+            "none",
+        ),
         ("The stack openbooking-old-data cannot be read", "tokens", "rotate-keys", "--stage", "old"),
     ):
         result = CliRunner().invoke(app, command)

@@ -91,19 +91,19 @@ class Check:
     _suspected: dict[Damage, dict[Finding, None]] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
     _report: Report = field(default_factory=Report)
-    # Of the check that runs; without one, of the contents as they are.
-    _cached_look: FeedLook | None = None
+    # None outside a run: then the contents are read as they are.
+    _look_of_this_run: FeedLook | None = None
 
     @property
     def _feed_look(self) -> FeedLook:
-        return self._cached_look or FeedLook(self.feeds, self.contents)
+        return self._look_of_this_run or FeedLook(self.feeds, self.contents)
 
     def run(self) -> Report:
         """All current damage. Raises StillBusy."""
         self._report, self._suspected, self._restless = Report(), {}, set()
         # During the whole read, each partner's revocation by a Seller is read once.
         known = FeedContents(self.contents.store, cache(self.contents.is_revoked))
-        self._cached_look = FeedLook(self.feeds, known)
+        self._look_of_this_run = FeedLook(self.feeds, known)
         for scan in (self._scan_orders, self._scan_opportunities):
             with ThreadPoolExecutor(self.parts) as pool:
                 list(pool.map(scan, [Part(number, self.parts) for number in range(self.parts)]))
@@ -112,7 +112,7 @@ class Check:
             list(pool.map(self._walk_feed, filter(is_known, feed_ids)))
         self._suspect(self._calmly(lambda: list(self._work())))
         self._suspect(self._calmly(lambda: list(self._leases())))
-        self._cached_look = None
+        self._look_of_this_run = None
         self._suspect(self.look_again(Subject("opportunity", each) for each in sorted(self._restless)))
         found = [finding for kind in self._suspected.values() for finding in kind]
         self._report.findings = self.confirmed(found)
