@@ -4,10 +4,10 @@ import functools
 import os
 import sys
 from collections.abc import Generator
-from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
-from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 
 from openbooking.infra.templates import RUNTIME_PYTHON
@@ -20,17 +20,9 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
-# Each of the many clients that tests make has a session of its own, which would parse the models of AWS's services anew:
-# a third of the time of a test of a command.
-_load_file = JSONFileLoader.load_file
-
-
-@functools.cache
-def _loaded(path: str) -> Any:
-    return _load_file(JSONFileLoader(), path)
-
-
-JSONFileLoader.load_file = lambda self, path: _loaded(path)
+# Each of the many clients that tests make has a session of its own, which would look for the models of AWS's services and
+# parse them anew: a third of the time of a test of a command.
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 # How long an example takes says more about what else the machine is doing than about the code.
 settings.register_profile(

@@ -238,6 +238,9 @@ def _offer(offer_id: str, request: TestOpportunityRequest, features: Features, n
     offer: Json = {
         "@type": "Offer",
         "@id": offer_id,
+        # A sub-event's Offer takes the place of the whole's, which has the same identifier: readers that merge the
+        # Offers of both, such as the official suite, would try to book the sub-event at that of the whole.
+        "identifier": "standard",
         "name": "Standard",
         "price": _PRICE if is_paid else 0,
         "priceCurrency": "GBP",

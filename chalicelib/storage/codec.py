@@ -84,31 +84,31 @@ def pack_texts(*texts: str) -> bytes:
 @lru_cache(maxsize=1)  # a large Order is packed to see whether its row has space for it, and then to store it
 def _pack_large(whole: str) -> bytes:
     known: dict[str, str] = {}
-    # An order of 100 places has 50,000 strings, but few different objects: each is looked at once.
-    again: dict[str, str] = {}
+    # An order of 100 places has few different objects: one that comes again is looked at once more, and not
+    # a third time.
+    again: dict[str, str | None] = {}
     pieces = whole.split(_NESTED)
     for place, piece in enumerate(pieces):
-        if piece in again:
-            pieces[place] = again[piece]
+        if piece not in again:
+            again[piece] = None
+            pieces[place] = _with_references(piece, known)
         else:
-            pieces[place], again[piece] = _with_references(piece, known)
+            if (repeated := again[piece]) is None:
+                again[piece] = repeated = _with_references(piece, known)
+            pieces[place] = repeated
     return _MARK + _compressed(_NESTED.join(pieces).encode())
 
 
-def _with_references(text: str, known: dict[str, str]) -> tuple[str, str]:
-    """The text with a reference for each long string that was there before; and as it is where it comes again.
-
-    Its own long strings are added to `known`.
-    """
+def _with_references(text: str, known: dict[str, str]) -> str:
+    """The text with a reference for each long string that was there before; its other ones are added to `known`."""
     parts = text.split('"')
-    again = parts.copy()
-    for place in [place for place, part in enumerate(parts) if len(part) >= _SHARED_FROM]:
-        part = parts[place]
-        if part in known:
-            parts[place] = again[place] = known[part]
-        else:
-            known[part] = again[place] = f"{_SHARED}{len(known)}"
-    return '"'.join(parts), '"'.join(again)
+    for place, part in enumerate(parts):
+        if len(part) >= _SHARED_FROM:
+            if part in known:
+                parts[place] = known[part]
+            else:
+                known[part] = f"{_SHARED}{len(known)}"
+    return '"'.join(parts)
 
 
 # A stream of zlib begins with two bytes, of which one bit says that the checksum of a dictionary follows.

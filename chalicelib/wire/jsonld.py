@@ -8,6 +8,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any, NoReturn
 
+import msgspec
+
 from chalicelib.domain.errors import MalformedRequestError
 from chalicelib.domain.parties import Json
 
@@ -20,8 +22,7 @@ _PREPAYMENT = frozenset({"openBookingPrepayment", "prepayment"})
 
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
-# `json.dumps` would make a new encoder for each call.
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_COMPACT = msgspec.json.Encoder(decimal_format="number")
 
 # No document of this API is nested more than about ten levels deep.
 MAX_DEPTH = 32
@@ -52,7 +53,7 @@ def read_body(body: bytes | str) -> Json:
 
 def write(document: Any) -> str:
     """The document as compact JSON."""
-    return _COMPACT.encode(document)
+    return _COMPACT.encode(document).decode()
 
 
 def without_empty(value: Any) -> Any:

@@ -170,6 +170,13 @@ class _Shown:
             self._known[key] = self.pruned(accepted_offer(offer, price.amount if price else None))
         return self._known[key]
 
+    def taxes(self, price: UnitPrice) -> list[Json]:
+        key = id(price), UnitPrice
+        if key not in self._known:
+            self._known[key] = self.pruned({"unitTaxSpecification": [_tax(charge) for charge in price.taxes]})
+        taxes: list[Json] = self._known[key].get("unitTaxSpecification", [])
+        return taxes
+
 
 def _item(
     order: Order,
@@ -184,29 +191,24 @@ def _item(
     document: Json = {"@type": "OrderItem"}
     if is_made and item.id:
         document["@id"] = order_item_id(order.key.uuid, item.id)
-        if order.kind is OrderKind.Order:  # T8: items of a proposal do not show it
-            document["orderItemStatus"] = term_iri(item.status) if item.status else None
-    if with_position:
+        if order.kind is OrderKind.Order and item.status:  # T8: items of a proposal do not show it
+            document["orderItemStatus"] = term_iri(item.status)
+    if with_position and item.position is not None:
         document["position"] = item.position
     # A reference that could not be resolved is returned as it was received.
-    references = {
+    shared = {
         "orderedItem": shown.opportunity(opportunity, item.spaces_remaining)
         if opportunity
         else item.opportunity_id,
         "acceptedOffer": shown.offer(offer, price) if offer else item.offer_id,
+        "unitTaxSpecification": shown.taxes(price) if price else None,
     }
-    own: Json = {}
-    if price is not None:
-        own["unitTaxSpecification"] = [_tax(charge) for charge in price.taxes]
-    own |= _details(item)
+    document |= {term: value for term, value in shared.items() if value}
+    own = _details(item)
     if is_made:
         own |= _changeable(item)
     own["error"] = [item_error(error) for error in errors]
-    return {
-        **shown.pruned(document),
-        **{term: value for term, value in references.items() if value},
-        **shown.pruned(own),
-    }
+    return document | shown.pruned(own)
 
 
 def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:

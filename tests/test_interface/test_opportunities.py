@@ -203,6 +203,16 @@ def test_a_whole_takes_a_space_of_the_sub_event_that_is_made_with_it(parent: str
     assert whole.opportunity.why_not_bookable(whole.opportunity.offers[0], NOW) is None
 
 
+@pytest.mark.parametrize("parent", ["HeadlineEvent", "CourseInstance"])
+@pytest.mark.parametrize("criteria", CRITERIA)
+def test_a_reader_that_merges_offers_books_a_sub_event_at_its_own(criteria: str, parent: str) -> None:
+    """The official suite merges the Offers of both by their identifier, and takes any of them."""
+    made = build(criteria, (OpportunityType.Event, parent))
+    assert made.parent is not None
+    own = {offer["identifier"] for offer in made.document["offers"]}
+    assert [offer for offer in made.parent["offers"] if offer["identifier"] not in own] == []
+
+
 def test_what_can_be_used_at_any_time_has_neither_a_limit_nor_a_start() -> None:
     (free_for_all,) = build("TestOpportunityBookable", ON_DEMAND).published()
     assert free_for_all.spaces == UNLIMITED

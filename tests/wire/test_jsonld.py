@@ -89,6 +89,13 @@ def test_body_comes_back_as_it_was_written(document: dict[str, Any]) -> None:
     assert read_body(write(document).encode()) == without_empty(document)
 
 
+def test_what_is_written_is_compact_and_keeps_what_json_can_hold() -> None:
+    document = {"a": [10**30, 0.1, Decimal("7.50"), True, None], "é": '"\\\n\x7f'}
+    assert (
+        write(document) == '{"a":[1000000000000000000000000000000,0.1,7.50,true,null],"é":"\\"\\\\\\n\x7f"}'
+    )
+
+
 def test_extensions_are_dropped_at_every_level() -> None:
     """GEN-10, MEDIA-07."""
     document = {"name": "Acme", "acme:colour": "red", "address": [{"acme:x": 1, "postalCode": "OX1"}]}
