@@ -3,13 +3,17 @@
 import functools
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 import botocore.loaders
 import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
+from openbooking.deployment import imitation
 from openbooking.infra.templates import RUNTIME_PYTHON
 from tests.support import errors_seen
 
@@ -23,6 +27,32 @@ os.environ.update(
 # Each of the many clients that tests make has a session of its own, which would look for the models of AWS's services and
 # parse them anew: a third of the time of a test of a command.
 botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+
+# Coverage follows each line of every library too, which takes a third of the time of all tests. So it looks away while moto
+# answers, and in processes that run nothing of the checkout: the simulated AWS, and Chalice on an assembled project.
+_without_aws = imitation.without_aws
+
+
+def _untraced(answer: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(answer)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        trace = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return answer(*arguments, **options)
+        finally:
+            sys.settrace(trace)
+
+    return wrapper
+
+
+def _without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in _without_aws(environment).items() if "COVERAGE" not in name}
+
+
+for _kind in (BotocoreStubber, DomainDispatcherApplication):
+    _kind.__call__ = _untraced(_kind.__call__)
+imitation.without_aws = _without_coverage
 
 # How long an example takes says more about what else the machine is doing than about the code.
 settings.register_profile(
