@@ -20,15 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from openbooking.deployment import deploy, observation, packaging, project, rehearsal
+from openbooking.deployment import deploy, observation, packaging, project, rehearsal, removal
 from openbooking.deployment.deploy import Aws
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.stage_state import StageState, by_others, drift
 from openbooking.infra.templates import FUNCTIONS, ROOT
 from tests.support.cutting import Cutter, cutting
+from tests.support.permissions import Policy
 
 STAGE = "dev"
+FUNCTION = "aws:lambda:eu-west-2:123456789012:function"
 
 
 @dataclass(frozen=True)
@@ -293,6 +296,36 @@ def test_new_code_runs_with_old_settings_and_the_next_deployment_completes_it(st
 
     story.deploy("B")
     assert story.state() == wanted
+
+
+def test_the_policies_for_people_allow_what_the_commands_ask_and_no_more(story: Story) -> None:
+    template = json.loads((ROOT / "infra" / "deployer.json").read_text())
+    cutter = story.cutter
+    cutter.policy, cutter.denied = Policy(template, STAGE, "Deploy"), set()
+    try:
+        for mark in "AB":
+            story.deploy(mark)
+        stage = story.stages["B"]
+        stage.plan()
+        stage.rollback()
+        removal.remove(stage)
+        assert cutter.denied == set()
+
+        # Data is deleted by those only who may.
+        with pytest.raises(ClientError):
+            removal.remove(stage, with_data=True)
+        assert {action for action, _ in cutter.denied} == {"dynamodb:DescribeTable"}
+        cutter.policy, cutter.denied = Policy(template, STAGE, "Deploy", "DeleteData"), set()
+        stage.unlock()
+        removal.remove(stage, with_data=True)
+        assert cutter.denied == set()
+
+        # And nobody may do it to another stage.
+        other = Policy(template, "prod", "Deploy", "DeleteData")
+        assert not other.allows("lambda:UpdateFunctionCode", f"arn:{FUNCTION}:openbooking-dev-orders_stream")
+        assert other.allows("lambda:UpdateFunctionCode", f"arn:{FUNCTION}:openbooking-prod-orders_stream")
+    finally:
+        cutter.policy = None
 
 
 @pytest.mark.proof

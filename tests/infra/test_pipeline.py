@@ -23,6 +23,7 @@ from openbooking.infra.domain import Domain
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = ROOT / "infra" / "pipeline" / "github-actions.yml"
 ROLE = ROOT / "infra" / "pipeline" / "role.json"
+DEPLOYER = ROOT / "infra" / "deployer.json"
 TEXT = PIPELINE.read_text(encoding="utf-8")
 WORKFLOW: Any = yaml.safe_load(TEXT)
 STEPS = {name: job["steps"] for name, job in WORKFLOW["jobs"].items()}
@@ -112,24 +113,39 @@ def test_the_data_and_its_backups_are_protected_from_being_deleted_as_a_whole() 
     assert protected == [templates.stack_name("$STAGE"), templates.backups_stack_name("$STAGE")]
 
 
-def test_the_role_may_make_all_that_the_templates_contain() -> None:
-    statements = json.loads(ROLE.read_text())["Resources"]["DeployRole"]["Properties"]["Policies"][0][
-        "PolicyDocument"
-    ]["Statement"]
-    (allowed,) = (each["Action"] for each in statements if each["Sid"] == "Resources")
+def by_cloudformation(statements: list[Any]) -> set[str]:
+    (actions,) = (each["Action"] for each in statements if "CalledVia" in json.dumps(each.get("Condition")))
+    return set(actions)
+
+
+def statements_of(policy: Any) -> list[Any]:
+    statements: list[Any] = policy["PolicyDocument"]["Statement"]
+    # The roles have names, so they are a statement of their own.
+    return [each for each in statements if not str(each["Action"]).startswith("['iam:")]
+
+
+def test_role_and_policy_may_make_all_that_the_templates_contain() -> None:
     domain = Domain("a.example", "arn:aws:acm:eu-west-2:123456789012:certificate/1", "", "Z12345")
     front = front_template(Options(firewall=True, domain=domain))
     assert front is not None
-    documents = [front, backups_template(400), alarms_template(), templates.tables_template()]
+    releases = templates.releases_template()
+    documents = [front, backups_template(400), alarms_template(), templates.tables_template(), releases]
     services = {
         each["Type"].split("::")[1].lower()
         for document in documents
         for each in document["Resources"].values()
     }
-    names = {"apigatewayv2": "apigateway", "iam": ""}
-    assert {f"{names.get(each, each)}:*" for each in services} - {":*"} <= set(allowed)
+    names = {"apigatewayv2": "apigateway"}
+    wanted = {f"{names.get(each, each)}:*" for each in services - {"iam"}}
+    role = json.loads(ROLE.read_text())["Resources"]["DeployRole"]["Properties"]["Policies"][0]
+    by_pipeline = by_cloudformation(statements_of(role))
+    assert wanted <= by_pipeline
     # In front of the functions by pipeline, and the code itself.
-    assert {"cloudfront:*", "codedeploy:*", "lambda:*", "events:*"} <= set(allowed)
+    assert {"cloudfront:*", "codedeploy:*", "lambda:*", "events:*"} <= by_pipeline
+    person = json.loads(DEPLOYER.read_text())["Resources"]["Deploy"]["Properties"]
+    from_laptop = by_cloudformation(statements_of(person))
+    assert wanted <= from_laptop
+    assert from_laptop < by_pipeline
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if "--template-file" in run])
@@ -165,7 +181,7 @@ def test_only_jobs_of_one_environment_of_one_repository_get_the_role() -> None:
             }
 
 
-@pytest.mark.parametrize("template", [ROLE, templates.RELEASES], ids=lambda path: path.name)
+@pytest.mark.parametrize("template", [ROLE, DEPLOYER, templates.RELEASES], ids=lambda path: path.name)
 def test_cloudformation_would_take_the_template(template: Path) -> None:
     linted = subprocess.run(
         [sys.executable, "-c", "from cfnlint.runner import main; main()", str(template)],

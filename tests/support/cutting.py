@@ -1,4 +1,7 @@
-"""A proxy in front of a simulated AWS that counts the calls that change something, and refuses all after the n-th."""
+"""A proxy in front of a simulated AWS that counts the calls that change something, and refuses all after the n-th.
+
+It also refuses what the caller has no permission for, which moto does not check.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.permissions import Call, Policy, asked, signed_for
 
 READING = re.compile(r"(Describe|List|Get|Head|Lookup)")
 
@@ -23,11 +28,21 @@ class Cutter:
     """None: no end."""
     calls: list[str] = field(default_factory=list)
     """The changing calls since the last `begin`."""
+    policy: Policy | None = None
+    """What the caller may do; None: everything."""
+    denied: set[tuple[str, str]] = field(default_factory=set)
+    """The actions that were refused because of the policy, with the ARNs that they were to act on."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, left: int | None = None) -> None:
         with self._lock:
             self.left, self.calls = left, []
+
+    def permits(self, call: Call) -> bool:
+        if self.policy is None or self.policy.allows(*asked(call)):
+            return True
+        self.denied.add(asked(call))
+        return False
 
     def passes(self, call: str, *, changes: bool) -> bool:
         with self._lock:
@@ -60,7 +75,12 @@ def cutting(upstream: str) -> Iterator[tuple[str, Cutter]]:
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            call, changes = call_of(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
+            target = self.headers.get("X-Amz-Target", "")
+            service = signed_for(self.headers.get("Authorization", ""))
+            if not cutter.permits(Call(service, self.command, self.path, target, body)):
+                self.reply(403, {"Content-Type": "application/json"}, b'{"__type": "AccessDeniedException"}')
+                return
+            call, changes = call_of(self.command, self.path, target, body)
             if not cutter.passes(call, changes=changes):
                 self.reply(403, {"Content-Type": "application/json"}, b'{"__type": "ExpiredTokenException"}')
                 return
