@@ -13,7 +13,7 @@ import typer
 from openbooking.cli.terminal import refuse
 from openbooking.conformance.certification import Certification, answers
 from openbooking.conformance.checkout import CertificationError, Checkout, read_checkout, seed_vocabularies
-from openbooking.conformance.results import RUNS, Result, as_markdown, as_text, chosen
+from openbooking.conformance.results import NAMED_RUNS, Result, as_markdown, as_text, chosen
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,7 +55,7 @@ def certify(
     try:
         wanted = chosen(runs or [])
     except KeyError as error:
-        names = ", ".join(run.name for run in RUNS)
+        names = ", ".join(run.name for run in NAMED_RUNS)
         refuse(f"There is no run {error.args[0]!r}. Choose from: {names}.")
     try:
         checkout = _seeded(read_checkout(suite, node=node, any_commit=any_commit))

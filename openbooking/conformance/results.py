@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # The profiles of the reference implementation's CI, with our overlays for them (tests/suite). As there, callers
 # authenticate with OpenID except in the two profiles without it.
-PROFILES: Mapping[str, tuple[str, ...]] = {
+PROFILES: dict[str, tuple[str, ...]] = {
     "all-features": ("openid", "change-of-logistics"),
     "single-seller": ("single-seller",),
     "no-payment-reconciliation": ("openid", "no-payment-reconciliation"),
@@ -19,6 +19,9 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "prepayment-always-required": ("openid", "prepayment-always-required"),
     "facilityuse-has-slots": ("openid", "facility-use-slots"),
 }
+# Profiles of our own, in controlled mode and only where they are named: in random mode the suite would need a surplus of
+# each type.
+MORE_PROFILES: dict[str, tuple[str, ...]] = {"every-type": ("every-type",)}
 MODES = ("controlled", "random")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -43,7 +46,7 @@ class Run:
 
     @property
     def overlays(self) -> tuple[str, ...]:
-        return (*PROFILES[self.profile], *(["random"] if self.is_random else []))
+        return (*(PROFILES | MORE_PROFILES)[self.profile], *(["random"] if self.is_random else []))
 
     @property
     def is_random(self) -> bool:
@@ -55,6 +58,7 @@ class Run:
 
 
 RUNS = tuple(Run(mode, profile) for profile in PROFILES for mode in MODES)
+NAMED_RUNS = (*RUNS, *(Run("controlled", profile) for profile in MORE_PROFILES))
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,17 @@ class Result:
 
 
 def chosen(names: Sequence[str]) -> list[Run]:
-    """The runs with these names; a mode or a profile alone means all its runs. Raises KeyError with an unknown name."""
+    """The runs with these names; a mode or a profile alone means all its runs, those of the reference only.
+
+    Raises KeyError with an unknown name.
+    """
     if not names:
         return list(RUNS)
     found = []
     for name in names:
-        matching = [run for run in RUNS if name in (run.name, run.mode, run.profile)]
+        matching = [run for run in RUNS if name in (run.name, run.mode, run.profile)] or [
+            run for run in NAMED_RUNS if name in (run.name, run.profile)
+        ]
         if not matching:
             raise KeyError(name)
         found += matching

@@ -207,6 +207,15 @@ def test_each_run_has_its_own_address_for_its_certificate(certifier: Certifier) 
     assert "https://booking.example/random.no-auth/" in addresses
 
 
+def test_every_type_is_tested_where_it_is_named() -> None:
+    every_type = Run("controlled", "every-type")
+    assert every_type not in chosen([]) + chosen(["controlled"])
+    assert chosen(["every-type"]) == chosen(["controlled.every-type"]) == [every_type]
+    assert every_type.overlays == ("every-type",)
+    with pytest.raises(KeyError):
+        chosen(["random.every-type"])
+
+
 def test_openid_needs_its_port(suite: Path, node: Callable[[str], Path], tmp_path: Path) -> None:
     with socket.socket() as taken:
         with suppress(OSError):  # it is in use already
