@@ -19,7 +19,7 @@ PROFILES: dict[str, tuple[str, ...]] = {
     "prepayment-always-required": ("openid", "prepayment-always-required"),
     "facilityuse-has-slots": ("openid", "facility-use-slots"),
 }
-# Profiles of our own, in controlled mode and only where they are named: in random mode the suite would need a surplus of
+# Further profiles, in controlled mode and only where they are named: in random mode the suite would need a surplus of
 # each type.
 MORE_PROFILES: dict[str, tuple[str, ...]] = {"every-type": ("every-type",)}
 MODES = ("controlled", "random")
