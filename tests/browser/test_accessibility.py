@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -16,7 +17,15 @@ pytestmark = in_chromium
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 INSTALL = "npm ci --prefix tests/browser"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-SCREENS = {"wide": (1280, 800), "phone": (390, 844)}
+Colours = Literal["light", "dark"]
+WIDE, PHONE = (1280, 800), (390, 844)
+# No rule of the style sheet combines width and colours, so that the other two combinations are left to `make prove`.
+SCREENS = [
+    pytest.param(WIDE, "light", id="light-wide"),
+    pytest.param(PHONE, "dark", id="dark-phone"),
+    pytest.param(WIDE, "dark", id="dark-wide", marks=pytest.mark.proof),
+    pytest.param(PHONE, "light", id="light-phone", marks=pytest.mark.proof),
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +35,14 @@ def axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
-@pytest.fixture(params=SCREENS)
-def size(request: pytest.FixtureRequest) -> tuple[int, int]:
-    return SCREENS[request.param]
+on_screens = pytest.mark.parametrize(("size", "colours"), SCREENS)
 
 
-@pytest.fixture(params=["light", "dark"])
-def fresh(request: pytest.FixtureRequest, chromium: Browser, size: tuple[int, int]) -> Iterator[Page]:
+@pytest.fixture
+def fresh(chromium: Browser, size: tuple[int, int], colours: Colours) -> Iterator[Page]:
     """A browser that fails the test where a page breaks its own Content-Security-Policy."""
     width, height = size
-    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=request.param)
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=colours)
     page, complaints = context.new_page(), list[str]()
     page.on("console", lambda message: complaints.append(message.text))
     yield page
@@ -56,12 +63,14 @@ def logged_in(page: Page, username: str, password: str) -> None:
         sign_in(page, password, username)
 
 
+@on_screens
 def test_dataset_site(fresh: Page, url: str, axe: str) -> None:
     fresh.goto(url)
     assert fresh.url == f"{url}/openactive"
     assert violations(fresh, axe) == []
 
 
+@on_screens
 @pytest.mark.parametrize(
     ("username", "password", "heading"),
     [
@@ -87,6 +96,7 @@ def expired(page: Page, url: str, partner: Partner) -> None:
     logged_in(page, "test1", "test1")
 
 
+@on_screens
 def test_login(fresh: Page, url: str, partner: Partner, axe: str) -> None:
     begin(fresh, url, partner)
     assert fresh.get_by_role("heading").all_inner_texts() == ["Log in to Avonmead Bookings"]
@@ -99,6 +109,7 @@ REFUSALS: dict[str, Callable[[Page, str, Partner], None]] = {
 }
 
 
+@on_screens
 @pytest.mark.parametrize("heading", REFUSALS)
 def test_refusals(fresh: Page, url: str, partner: Partner, axe: str, heading: str) -> None:
     REFUSALS[heading](fresh, url, partner)
@@ -106,6 +117,7 @@ def test_refusals(fresh: Page, url: str, partner: Partner, axe: str, heading: st
     assert violations(fresh, axe) == []
 
 
+@on_screens
 def test_axe_finds_what_is_wrong(fresh: Page, axe: str) -> None:
     """Or the tests above would show nothing."""
     fresh.set_content("<html><body><input><p style='color: #999; background: #aaa'>Faint</p></body></html>")

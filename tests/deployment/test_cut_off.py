@@ -1,7 +1,8 @@
 """A deployment that is cut off between any two of its calls: what runs then, and that the next one completes it.
 
 Chalice's calls are among them: it changes a function's code before its settings, so that for a moment new code runs with
-old settings. The whole series is a proof (`make prove`); the ordinary suite cuts at the calls that matter most.
+old settings. Both are proofs (`make prove`): each deployment takes some seconds. The ordinary suite has what these calls
+need: the permissions of those who deploy.
 """
 
 from __future__ import annotations
@@ -274,6 +275,7 @@ def whole(story: Story) -> tuple[list[str], Any]:
     return story.cutter.calls, story.state()
 
 
+@pytest.mark.proof
 def test_new_code_runs_with_old_settings_and_the_next_deployment_completes_it(story: Story) -> None:
     calls, wanted = whole(story)
     code = next(n for n, call in enumerate(calls, 1) if call.endswith("/code"))
