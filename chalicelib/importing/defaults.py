@@ -135,7 +135,7 @@ class Defaults:
             elif self.spaces is not None:
                 changed[family.spaces_term] = self.spaces
         if kind.is_bookable and not has_offers and self.offers:
-            changed["offers"] = [dict(each) for each in self.offers]
+            changed["offers"] = [self._with_offer(each) for each in self.offers]
         return {**document, **changed} if changed else document
 
     def tax_for(self, offer: Json, categories: Sequence[str]) -> TaxRate | None:

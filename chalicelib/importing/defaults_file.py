@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -32,13 +34,32 @@ _FIELDS = {
 }
 
 
+_TABLES = ("seller", "sellers", "offer", "opportunity", "vat", "intake_form")
+_SINGLE_VALUES = (
+    *("vat_rate", "attendee_details", "access_methods", "time_zone", "max_leaving", "counter", "known_after"),
+)
+
+# What the parser of TOML says of mistakes that are common, and what to do about them.
+_TWICE = re.compile(r"Cannot (?:declare|overwrite) \((.*?),?\) twice")
+
+
+def _in_words(error: ValueError) -> str:
+    text = str(error)
+    if found := _TWICE.search(text):
+        table = ".".join(part.strip(" '\"") for part in found[1].split(","))
+        return f"{text.replace(found[0], f'[{table}] is there twice')}: put all its lines below the first one"
+    return f"{text}: a text needs quotes" if text.startswith("Invalid value") else text
+
+
 def read_defaults(path: Path) -> Defaults:
     """The defaults in a TOML file. Raises DefaultsError, which names what is wrong in it."""
     try:
         text = path.read_text(encoding="utf-8")
         tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise DefaultsError(f"The defaults cannot be read from {path}: {error}.") from None
+    except OSError as error:
+        raise DefaultsError(f"The defaults cannot be read from {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise DefaultsError(f"The defaults cannot be read from {path}: {_in_words(error)}.") from None
     try:
         return read_text(text)
     except DefaultsError as error:
@@ -50,7 +71,7 @@ def read_text(text: str) -> Defaults:
     try:
         raw = tomllib.loads(text)
     except ValueError as error:
-        raise DefaultsError(f"The defaults are not TOML: {error}.") from None
+        raise DefaultsError(f"The defaults are not TOML: {_in_words(error)}.") from None
     return _File(raw).read()
 
 
@@ -72,14 +93,7 @@ class _File:
         self._raw = raw
 
     def read(self) -> Defaults:
-        _only(
-            self._raw,
-            "the file",
-            (
-                "seller", "sellers", "offer", "opportunity", "vat", "vat_rate", "attendee_details", "intake_form",
-                "access_methods", "time_zone", "max_leaving", "counter", "known_after",
-            ),
-        )  # fmt: skip
+        _only(self._raw, "the file", (*_TABLES, *_SINGLE_VALUES))
         sellers = _table(self._raw, "sellers")
         for seller_id in sellers:
             if not is_identifier(seller_id):
@@ -99,7 +113,7 @@ class _File:
             ),
             access_methods=tuple(self._access_methods()),
             offer=_offer(_table(self._raw, "offer"), "[offer]"),
-            offers=tuple(_new_offers(opportunity.get("offers", []))),
+            offers=tuple(_new_offers(opportunity.get("offers", []), _table(self._raw, "offer"))),
             spaces=_spaces(opportunity.get("spaces")),
             maximum_is_free=opportunity.get("spaces") == "maximum",
             no_limit=opportunity.get("spaces") == "unlimited",
@@ -220,7 +234,8 @@ def _offer(raw: Json, where: str, more: tuple[str, ...] = ()) -> Json:
     return found
 
 
-def _new_offers(raw: Any) -> Iterator[Json]:
+def _new_offers(raw: Any, of_all: Json) -> Iterator[Json]:
+    """The Offers for what has none; what `of_all` states need not be repeated in them."""
     where = "[[opportunity.offers]]"
     for each in _tables(raw, where):
         offer = _offer(each, where, ("name", "price"))
@@ -232,8 +247,8 @@ def _new_offers(raw: Any) -> Iterator[Json]:
             price = Decimal(-1)
         if not price.is_finite() or price < 0 or isinstance(each["price"], bool):
             raise DefaultsError(f"{where} price must be an amount such as 5.50, not {each['price']!r}.")
-        if price and "priceCurrency" not in each:
-            raise DefaultsError(f"{where} needs a priceCurrency.")
+        if price and "priceCurrency" not in {**of_all, **each}:
+            raise DefaultsError(f"{where} needs a priceCurrency, its own or in [offer].")
         completed: Json = read_document({"@type": "Offer", **offer, "price": str(price)})
         yield completed
 
@@ -307,8 +322,17 @@ def read_share(raw: Any) -> Decimal:
 
 
 def _only(raw: Json, where: str, known: tuple[str, ...]) -> None:
-    if unknown := sorted(set(raw) - set(known)):
-        raise DefaultsError(f"{where} has the unknown {', '.join(unknown)}; known are {', '.join(known)}.")
+    unknown = sorted(set(raw) - set(known))
+    if not unknown:
+        return
+    if where != "the file" and (misplaced := [each for each in unknown if each in _SINGLE_VALUES]):
+        raise DefaultsError(
+            f"{where} has {', '.join(misplaced)}, which belongs at the top of the file, before the first table."
+        )
+    meant = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(unknown[0].casefold(), meant, 1)
+    hint = f" Did you mean {meant[close[0]]}?" if close else ""
+    raise DefaultsError(f"{where} has the unknown {', '.join(unknown)}; known are {', '.join(known)}.{hint}")
 
 
 def _table(raw: Json, name: str) -> Json:

@@ -149,12 +149,18 @@ def import_rpde(
     except (SiteError, DefaultsError) as error:
         raise ImportRefused(f"{error} Nothing was changed.") from None
     except TooMuchLeaves as error:
+        forgotten = "" if options.defaults != Defaults() else f" {_WITHOUT_DEFAULTS}"
         raise ImportRefused(
-            f"{error} Nothing was changed. --dry-run shows why. If the source is right, import it again with --confirm-leaving."
+            f"{error} Nothing was changed. --dry-run shows why.{forgotten} If the source is right, import it again with --confirm-leaving."
         ) from None
     except (StillBusy, StoreBusy) as error:
         raise ImportRefused(interrupted(error)) from error
     return Imported(harvested, intake, changes)
+
+
+_WITHOUT_DEFAULTS = (
+    "This import had no defaults: where an earlier one had a file of them, give it again with --defaults."
+)
 
 
 def _limit(options: ImportOptions) -> Decimal:
@@ -214,7 +220,7 @@ def source_name(url: str) -> str:
         parts = urlsplit("")
     host = parts.netloc.rpartition("@")[2].lower()
     if parts.scheme.lower() not in ("http", "https") or not host:
-        raise ImportRefused(f"{url} is not an http or https URL.")
+        raise ImportRefused(f"{url} is not an http or https URL: it must begin with https://, or http://.")
     return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
 
 

@@ -178,8 +178,12 @@ class Web:
         except httpx.TimeoutException:
             raise _Passing("does not answer in time") from None
         except httpx.UnsupportedProtocol:
-            raise SiteError(f"{url} is not an http or https URL.") from None
+            raise SiteError(
+                f"{url} is not an http or https URL: it must begin with https://, or http://."
+            ) from None
         except httpx.TransportError as error:
+            if "WRONG_VERSION_NUMBER" in str(error):
+                raise SiteError(f"{url} is not served by https: is it http?") from None
             raise _Passing(f"cannot be reached ({error or type(error).__name__})") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SiteError(f"{url} cannot be read: {error or type(error).__name__}.") from None
@@ -203,7 +207,7 @@ class Web:
     def _check_address(self, target: httpx.URL, *, is_redirect: bool) -> None:
         """Raises SiteError for an address that the operator has not chosen, and that is not public."""
         if target.scheme not in ("http", "https") or not target.host:
-            raise SiteError(f"{target} is not an http or https URL.")
+            raise SiteError(f"{target} is not an http or https URL: it must begin with https://, or http://.")
         place = (target.host, target.port)
         if self._chosen is None:
             self._chosen = place

@@ -12,8 +12,9 @@ SHORTEST_UUID = 4
 # As many are shown at least.
 SHOWN_UUID = 8
 
-_SELLERS = f"{identifiers.IDENTIFIERS}/sellers/"
-_IDENTIFIERS_PATH = identifiers.IDENTIFIERS.removeprefix(identifiers.BASE) + "/"
+_IDENTIFIERS = f"{identifiers.IDENTIFIERS}/"
+_SELLERS = f"{_IDENTIFIERS}sellers/"
+_IDENTIFIERS_PATH = _IDENTIFIERS.removeprefix(identifiers.BASE)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def type_of(opportunity_id: str) -> OpportunityType | None:
 _BY_FEED = {kind.traits.feed: kind for kind in OpportunityType}
 
 
-def _own_part(any_id: str) -> str | None:
-    """What follows our own beginning of an id, under any host; None for the id of another system."""
-    _, ours, rest = any_id.partition(_IDENTIFIERS_PATH)
-    return rest if ours else None
+def _own_part(opportunity_id: str) -> str | None:
+    """What follows our own beginning of a stored id; None for the id of another system, whose path may be like ours."""
+    rest = opportunity_id.removeprefix(_IDENTIFIERS)
+    return rest if rest != opportunity_id else None

@@ -48,15 +48,17 @@ def run_demo(
     pause: Callable[[], None] = lambda: time.sleep(0.2),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     transport: httpx.BaseTransport | None = None,
-) -> None:
-    """Book and cancel one session at the system with this dataset site; print the steps with `out`.
+) -> str:
+    """Book and cancel one session at the system with this dataset site; print the steps with `out`, return its Seller's id.
 
     `keep`: do not cancel it.
     `pause` is called between two reads of the Orders feed; `transport` sends the requests.
     Raises UnexpectedAnswer.
     """
     with httpx.Client(timeout=30, follow_redirects=True, transport=transport) as client:
-        _play(Broker(client, record), base_url, out, pause, now, Wanted(cancellable=not keep, seller=seller))
+        return _play(
+            Broker(client, record), base_url, out, pause, now, Wanted(cancellable=not keep, seller=seller)
+        )
 
 
 def run_proposal(
@@ -67,8 +69,10 @@ def run_proposal(
     record: Callable[[Exchange], None] = lambda _: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     transport: httpx.BaseTransport | None = None,
-) -> str:
-    """Propose to book one session that needs the Seller's approval; print the steps with `out`, return the UUID.
+) -> tuple[str, str]:
+    """Propose to book one session that needs the Seller's approval; print the steps with `out`.
+
+    Returns the Order UUID and the Seller's id.
 
     Raises UnexpectedAnswer.
     """
@@ -90,7 +94,7 @@ def run_proposal(
             request["payment"] = _payment(order)
         broker.call("P", "PUT", proposals, choice, request, 201)
         say.result(201, f"{order}: the Seller answers it now")
-        return order
+        return order, str(choice.seller["@id"])
 
 
 def _choose(
@@ -105,7 +109,9 @@ def _choose(
     say.result(200, f"{series} SessionSeries, {sessions} ScheduledSessions")
     left = choice.session["remainingAttendeeCapacity"]
     say.note(f"chosen: {choice.name}, {choice.session['startDate']}, {_price(choice.offer)}")
-    say.note(f"{left} spaces left, sold by {choice.seller.get('name', choice.seller['@id'])}")
+    say.note(
+        f"{left} {'space' if left == 1 else 'spaces'} left, sold by {choice.seller.get('name', choice.seller['@id'])}"
+    )
     return site, choice
 
 
@@ -116,7 +122,7 @@ def _play(
     pause: Callable[[], None],
     now: Callable[[], datetime],
     wanted: Wanted,
-) -> None:
+) -> str:
     say = _Script(out)
     site, choice = _choose(broker, base_url, say, now(), wanted)
 
@@ -157,7 +163,7 @@ def _play(
     if not wanted.cancellable:
         out("")
         out(f"It stays booked: {order}")
-        return
+        return str(choice.seller["@id"])
     feed = f"{site.endpoint}/orders-rpde"
     say.step("Read the Orders feed to its end", "GET", feed)
     before, following = broker.harvest("OrdersFeed", feed, partner_headers())
@@ -186,6 +192,7 @@ def _play(
     say.result(200, f"{_status(item)}, nothing left to pay; seen at look {looks}")
     out("")
     out("All answers were as expected.")
+    return str(choice.seller["@id"])
 
 
 def _await_in_feed(broker: Broker, url: str, order: str, pause: Callable[[], None]) -> tuple[Json, int]:

@@ -8,6 +8,7 @@ import typer
 
 from openbooking.broker.client import UnexpectedAnswer
 from openbooking.broker.demo import run_demo, run_proposal
+from openbooking.cli.pasteable import command, on_installation
 from openbooking.cli.terminal import DynamodbUrl, OptionalPort, refuse
 from openbooking.local.discovery import running_stacks
 
@@ -42,13 +43,14 @@ def demo(
         refuse("Give either --keep or --propose.")
     try:
         if propose:
-            order = run_proposal(url, typer.echo, seller=seller)
-            of = f" --seller {seller}" if seller else ""
-            typer.echo(f"\nTo answer: openbooking proposals accept {order}{of}")
+            order, of = run_proposal(url, typer.echo, seller=seller)
+            with on_installation(None, dynamodb_url):
+                typer.echo(f"\nTo answer: {command('proposals', 'accept', order, '--seller', seller or of)}")
         else:
-            run_demo(url, typer.echo, seller=seller, keep=keep)
+            of = run_demo(url, typer.echo, seller=seller, keep=keep)
             if keep:
-                typer.echo(f"To see it: openbooking bookings list{f' --seller {seller}' if seller else ''}")
+                with on_installation(None, dynamodb_url):
+                    typer.echo(f"To see it: {command('bookings', 'list', '--seller', seller or of)}")
     except UnexpectedAnswer as error:
         refuse(str(error))
 

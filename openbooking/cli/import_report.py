@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from chalicelib.domain.parties import TaxMode
 from chalicelib.importing.advice import FOR_CAUSE, SELLER_GAPS, advice_for
 from chalicelib.importing.bookability import NotBookable
 from chalicelib.importing.intake import Intake
@@ -26,6 +27,7 @@ from openbooking.cli.output import Row, lines_of_rows, lines_of_text
 from openbooking.cli.pasteable import command
 
 _EXAMPLES = 3
+_SELLERS_SHOWN = 20
 # Reasons that differ only in the ids and values they quote are grouped.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|https?://\S+|\b\d+\b")
 
@@ -170,6 +172,15 @@ def _rows(imported: Imported) -> list[Row]:
 def _print_sellers(console: Console, intake: Intake, changes: Changes, *, is_dry_run: bool) -> None:
     counts = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(changes.sellers.items()))
     _say(console, f"Sellers: {counts or 'none'}.")
+    if is_dry_run:
+        for seller in sorted(intake.sellers, key=lambda each: each.id)[:_SELLERS_SHOWN]:
+            taxed = "prices include tax" if seller.tax_mode is TaxMode.TaxGross else "tax is added to prices"
+            _say(
+                console,
+                f"  {seller.id}: {_short(str(seller.document.get('name') or 'without a name'))}, {taxed}",
+            )
+        if len(intake.sellers) > _SELLERS_SHOWN:
+            _say(console, f"  and {len(intake.sellers) - _SELLERS_SHOWN} more")
     for seller_id in changes.others_sellers:
         _say(console, f"  {seller_id} is not changed: it existed before, and is not from this site")
     # Once, when it is new or has changed: unless an import is tried out, nothing has changed about the others.

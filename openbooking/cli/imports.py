@@ -152,6 +152,9 @@ def rpde_command(
         raise typer.Exit(1)
 
 
+_SPREADSHEETS = (".ods", ".xls", ".xlsx")
+
+
 def import_rpde(
     inventory: Inventory,
     options: ImportOptions,
@@ -170,6 +173,8 @@ def import_rpde(
     Raises ImportRefused.
     """
     rpde.checked_source(options)
+    if report is not None and report.suffix.lower() in _SPREADSHEETS:
+        raise ImportRefused(f"The report cannot be a {report.suffix} file. Spreadsheets open .csv.")
     _reach(inventory)
     with ExitStack() as opened:
         try:

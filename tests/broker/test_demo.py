@@ -69,13 +69,14 @@ def test_a_proposal_waits_for_its_seller(stack: LocalStack) -> None:
     """It is of a session of that Seller that needs approval."""
     exchanges: list[Exchange] = []
     lines: list[str] = []
-    order = run_proposal(stack.url, lines.append, seller="1", record=exchanges.append)
+    order, of = run_proposal(stack.url, lines.append, seller="1", record=exchanges.append)
     assert "4. P: propose to book it" in lines
     last = exchanges[-1]
     assert (last.step, last.status, last.url.rpartition("/")[2]) == ("P", 201, order)
     proposal = json.loads(last.body)
     assert proposal["orderProposalStatus"] == "https://openactive.io/AwaitingSellerConfirmation"
-    assert proposal["seller"]["@id"].endswith("/sellers/1")
+    assert proposal["seller"]["@id"] == of
+    assert of.endswith("/sellers/1")
 
 
 def test_of_a_seller_without_such_a_session_there_is_none(stack: LocalStack) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import AccessMethod, Json
 from chalicelib.importing.defaults import DefaultsError
 from chalicelib.importing.defaults_file import read_defaults
@@ -225,6 +226,35 @@ def test_sessions_without_offers_get_those_of_the_file(tmp_path: Path) -> None:
     assert here.book(SESSION).status == 201
 
 
+def test_offers_of_the_file_have_the_terms_for_all_offers_and_their_own_come_first(tmp_path: Path) -> None:
+    text = """
+        [offer]
+        priceCurrency = "GBP"
+        openBookingPrepayment = "Required"
+        latestCancellationBeforeStartDate = "P1D"
+        allowCustomerCancellationFullRefund = true
+
+        [[opportunity.offers]]
+        name = "Adult"
+        price = "5.50"
+
+        [[opportunity.offers]]
+        name = "Free"
+        price = 0
+        latestCancellationBeforeStartDate = "PT2H"
+    """
+    made = read_defaults(written(tmp_path, text)).completed_opportunity(
+        {"@type": "ScheduledSession"}, OpportunityType.ScheduledSession, has_offers=False
+    )
+    adult, free = made["offers"]
+    assert adult["priceCurrency"] == "GBP"
+    assert adult["latestCancellationBeforeStartDate"] == "P1D"
+    assert adult["allowCustomerCancellationFullRefund"] is True
+    assert adult["openBookingPrepayment"].endswith("Required")
+    assert free["latestCancellationBeforeStartDate"] == "PT2H"
+    assert "openBookingPrepayment" not in free
+
+
 def test_tax_may_depend_on_the_offer_or_the_category(tmp_path: Path) -> None:
     offers = [
         {"@type": "Offer", "name": name, "price": 12, "priceCurrency": "GBP"} for name in ("Adult", "Junior")
@@ -343,6 +373,14 @@ def test_defaults_apply_to_what_is_embedded(tmp_path: Path) -> None:
         ('max_leaving = "2"', "must be a share from 0 to 1"),
         ('max_leaving = "much"', "must be a share from 0 to 1"),
         ("[", "cannot be read"),
+        ('[seller]\nname = "a"\n[offer]\n[seller]', r"\[seller\] is there twice .*: put all its lines below"),
+        ("[offer]\npriceCurrency = GBP", "a text needs quotes"),
+        (
+            '[offer]\nattendee_details = ["email"]',
+            "has attendee_details, which belongs at the top of the file",
+        ),
+        ('[seller]\ntaxmode = "TaxNet"', "Did you mean taxMode?"),
+        ('[ofer]\npriceCurrency = "GBP"', "Did you mean offer?"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -351,7 +389,9 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str
 
 
 def test_a_file_that_is_missing_refuses_the_import(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefused, match="cannot be read"):
+    with pytest.raises(
+        ImportRefused, match=r"cannot be read from \S+/nothing.toml: No such file or directory"
+    ):
         read_or_refuse(tmp_path / "nothing.toml")
 
 

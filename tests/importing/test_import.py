@@ -326,6 +326,15 @@ def test_what_is_no_url_of_a_site_is_refused(url: str) -> None:
         source_name(url)
 
 
+@pytest.mark.parametrize("name", ["report.xlsx", "report.ODS"])
+def test_a_report_that_no_spreadsheet_could_open_is_refused(
+    store: DynamoStore, site: OperatorSite, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ImportRefused, match=r"Spreadsheets open \.csv"):
+        run(store, site, report=tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_engine_without_the_tables_is_said_before_anything_is_read(site: OperatorSite) -> None:
     with mock_aws():
         tables = new_tables("imported")

@@ -70,7 +70,8 @@ def test_a_source_that_suddenly_sells_nothing_must_be_confirmed(
     said = refused(here, site)
     assert said == (
         "10 of the 10 opportunities on sale (100 %) would leave sale, more than 10 %. Nothing was changed."
-        " --dry-run shows why. If the source is right, import it again with --confirm-leaving."
+        " --dry-run shows why. This import had no defaults: where an earlier one had a file of them, give it again with"
+        " --defaults. If the source is right, import it again with --confirm-leaving."
     )
     printed = here.take(site, is_dry_run=True)
     assert "It would be refused: 10 of the 10 opportunities on sale (100 %) would leave sale" in printed
@@ -154,7 +155,9 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(here: Installation, sit
 
 def test_a_dry_run_of_a_new_source_writes_no_seller(site: OperatorSite) -> None:
     here = Installation()
-    assert "Sellers: 1 added." in here.take(site, is_dry_run=True)
+    tried = here.take(site, is_dry_run=True)
+    assert "Sellers: 1 added." in tried
+    assert "prices include tax" in tried
     assert here.world.store.seller(SELLER["@id"]) is None
 
 

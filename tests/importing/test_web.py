@@ -40,6 +40,13 @@ def test_a_fault_that_passes_is_tried_again_after_growing_pauses() -> None:
     assert answers.pauses == [1, 2, 4]
 
 
+def test_http_behind_a_url_of_https_is_said_at_once() -> None:
+    answers = Answers(httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"))
+    with closing(answers.web()) as site, pytest.raises(SiteError, match="not served by https: is it http"):
+        site.get(URL, "*/*")
+    assert answers.pauses == []
+
+
 def test_a_site_may_ask_for_a_longer_pause() -> None:
     answers = Answers(
         httpx.Response(429, headers={"Retry-After": "30"}),

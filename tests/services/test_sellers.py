@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.identifiers import IDENTIFIERS
+from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.administration import Administration
 from chalicelib.services.errors import AdministrationError
+from chalicelib.services.seller_ids import type_of
 from chalicelib.values import replace
 from tests.support.administering import (
     BOOKING,
@@ -111,6 +114,17 @@ def test_a_seller_is_found_by_its_id_in_every_form_in_which_it_is_seen(
 def test_what_is_no_seller_is_refused(desk: Administration, text: str) -> None:
     with pytest.raises(AdministrationError, match="no Seller"):
         desk.sellers.find(text)
+
+
+def test_an_id_of_another_system_is_neither_shortened_nor_read_as_ours(world: World) -> None:
+    """Its path may be like ours, and begin with the type of its parent: a slot in a facility."""
+    theirs = "https://operator.example/api/identifiers/facility-uses/1/slots/2"
+    ids = Administration(world.system).seller_ids
+    assert type_of(theirs) is None
+    assert ids.short(theirs, seller_id(1)) == theirs
+    ours = f"{IDENTIFIERS}/slots/1/2"
+    assert type_of(ours) is OpportunityType.Slot
+    assert ids.short(ours, seller_id(1)) == "2"
 
 
 def test_without_a_known_url_ids_of_ours_are_shown_short(world: World) -> None:
