@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from pynamodb.attributes import NumberAttribute
-
 from chalicelib.booking.decisions import Change, MoveHold, RemoveOrder, SaveOrder
 from chalicelib.domain.capacity import Share, share_key
 from chalicelib.domain.partner_limits import SHARDS, PartnerCounters, shard_of
 from chalicelib.storage.dynamodb.calls import Raw
-from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX, Tables
+from chalicelib.storage.dynamodb.tables import ANONYMOUS_PREFIX, SHARE_PREFIX, Tables, WholeNumber
 from chalicelib.storage.dynamodb.transaction import Transaction
 
 _COUNTERS = "holdings#"
@@ -108,21 +106,19 @@ def count(transaction: Transaction, tables: Tables, changes: Iterable[Change]) -
         if isinstance(change, SaveOrder):
             outdated.setdefault(row, {}).update(dict.fromkeys(change.outdated))
     for (partner_id, shard), numbers in counts.items():
-        actions: list[Any] = [_counter(name).add(number) for name, number in numbers.items()]
-        removed = outdated.get((partner_id, shard), {})
-        actions += [_counter(name).remove() for name in removed if name not in numbers]
-        raw = _key(partner_id, shard)
-        transaction.update(tables.identity(raw["principal"]["S"], raw["part"]["S"]), actions)
+        removed = [name for name in outdated.get((partner_id, shard), {}) if name not in numbers]
+        transaction.count(
+            tables.identity,
+            _key(partner_id, shard),
+            {_NAME + name: number for name, number in numbers.items()},
+            [_NAME + name for name in removed],
+        )
 
 
 def _key(partner_id: str, shard: int) -> Raw:
     return {"principal": {"S": _COUNTERS + partner_id}, "part": {"S": str(shard)}}
 
 
-def _counter(name: str) -> NumberAttribute:
-    return NumberAttribute(attr_name=_NAME + name)
-
-
 @lru_cache(maxsize=1000)
-def _attributes(key: str) -> tuple[NumberAttribute, NumberAttribute]:
-    return NumberAttribute(attr_name=SHARE_PREFIX + key), NumberAttribute(attr_name=ANONYMOUS_PREFIX + key)
+def _attributes(key: str) -> tuple[WholeNumber, WholeNumber]:
+    return WholeNumber(attr_name=SHARE_PREFIX + key), WholeNumber(attr_name=ANONYMOUS_PREFIX + key)

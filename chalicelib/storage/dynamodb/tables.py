@@ -36,8 +36,15 @@ FORMAT = 2
 EXPIRY_SHARDS = 8
 
 
+class WholeNumber(NumberAttribute):
+    """A whole number. PynamoDB would call the JSON encoder for each, of which a booking has twenty."""
+
+    def serialize(self, value: int) -> str:
+        return str(value)
+
+
 class _Row(Model):
-    row_format = NumberAttribute(null=True, default_for_new=FORMAT)
+    row_format = WholeNumber(null=True, default_for_new=FORMAT)
 
 
 class BySeller(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
@@ -67,7 +74,7 @@ class DetailsRow(_InventoryRow):
     """
 
     document = BinaryAttribute(legacy_encoding=False)
-    version = NumberAttribute()
+    version = WholeNumber()
     deleted = BooleanAttribute(default=False)
     source = UnicodeAttribute(null=True)
     source_digest = UnicodeAttribute(null=True)
@@ -77,18 +84,18 @@ class DetailsRow(_InventoryRow):
 class CapacityRow(_InventoryRow):
     """The counters of one Opportunity: the hot row, kept under 1 KB. Also the `shares` of partners."""
 
-    spaces_total = NumberAttribute()
-    spaces_left = NumberAttribute()
-    spaces_leased = NumberAttribute(default=0)
-    revision = NumberAttribute()
-    version = NumberAttribute()
+    spaces_total = WholeNumber()
+    spaces_left = WholeNumber()
+    spaces_leased = WholeNumber(default=0)
+    revision = WholeNumber()
+    version = WholeNumber()
     open_for_booking = BooleanAttribute()
-    next_expiry_at = NumberAttribute(null=True)
-    spaces_requested = NumberAttribute(null=True)
+    next_expiry_at = WholeNumber(null=True)
+    spaces_requested = WholeNumber(null=True)
     # Of an Opportunity that an import has brought in: see `domain.capacity.SourceCount`.
-    source_stated = NumberAttribute(null=True)
-    source_unknown = NumberAttribute(null=True)
-    oversold = NumberAttribute(null=True)
+    source_stated = WholeNumber(null=True)
+    source_unknown = WholeNumber(null=True)
+    oversold = WholeNumber(null=True)
 
 
 class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
@@ -99,7 +106,7 @@ class ByExpiry(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
         projection = AllProjection()
 
     expiry_shard = UnicodeAttribute(hash_key=True)
-    lease_expires_at = NumberAttribute(range_key=True)
+    lease_expires_at = WholeNumber(range_key=True)
 
 
 class ByLeaseEnd(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
@@ -110,15 +117,15 @@ class ByLeaseEnd(LocalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
         projection = AllProjection()
 
     opportunity_id = UnicodeAttribute(hash_key=True)
-    lease_expires_at = NumberAttribute(range_key=True)
+    lease_expires_at = WholeNumber(range_key=True)
 
 
 class HoldRow(_InventoryRow):
     """Who holds how many spaces, and in which state. Only a lease has an end and is in the two indexes."""
 
-    spaces = NumberAttribute()
+    spaces = WholeNumber()
     state = UnicodeAttribute()
-    lease_expires_at = NumberAttribute(null=True)
+    lease_expires_at = WholeNumber(null=True)
     lease_kind = UnicodeAttribute(null=True)
     expiry_shard = UnicodeAttribute(null=True)
     by_expiry = ByExpiry()
@@ -130,11 +137,11 @@ class OrderRow(_Row):
 
     order_key = UnicodeAttribute(hash_key=True)
     kind = UnicodeAttribute()
-    version = NumberAttribute()
+    version = WholeNumber()
     published = BooleanAttribute()
     seller_id = UnicodeAttribute()
     document = BinaryAttribute(legacy_encoding=False, null=True)
-    expires_at = NumberAttribute(null=True)  # TTL; it only removes what readers already ignore
+    expires_at = WholeNumber(null=True)  # TTL; it only removes what readers already ignore
     seller_list = UnicodeAttribute(null=True)
     listed_at = UnicodeAttribute(null=True)
     by_seller = BySeller()
@@ -147,12 +154,12 @@ class FeedRow(_Row):
     entry = UnicodeAttribute(range_key=True)
     # Of an item: its text, compressed, until the item moves. Release 0.1.0 wrote it as a string.
     item = BinaryAttribute(legacy_encoding=False, null=True)
-    written_at = NumberAttribute(null=True)  # of an item
-    change_number = NumberAttribute(null=True)  # of a pointer and of the counter
-    version = NumberAttribute(null=True)  # of a pointer
+    written_at = WholeNumber(null=True)  # of an item
+    change_number = WholeNumber(null=True)  # of a pointer and of the counter
+    version = WholeNumber(null=True)  # of a pointer
     turn_of = UnicodeAttribute(null=True)  # of the counter
-    turn_ends_at = NumberAttribute(null=True)  # of the counter, in milliseconds
-    expires_at = NumberAttribute(null=True)  # TTL
+    turn_ends_at = WholeNumber(null=True)  # of the counter, in milliseconds
+    expires_at = WholeNumber(null=True)  # TTL
 
 
 class IdentityRow(_Row):
@@ -162,9 +169,9 @@ class IdentityRow(_Row):
     part = UnicodeAttribute(range_key=True)
     document = UnicodeAttribute(null=True)  # of all but a counter
     source = UnicodeAttribute(null=True)  # of a Seller: the import that owns it
-    version = NumberAttribute(null=True)  # of an entry about a caller
-    counted = NumberAttribute(null=True)  # of a counter
-    expires_at = NumberAttribute(null=True)  # TTL
+    version = WholeNumber(null=True)  # of an entry about a caller
+    counted = WholeNumber(null=True)  # of a counter
+    expires_at = WholeNumber(null=True)  # TTL
 
 
 class PendingRow(_Row):
@@ -174,11 +181,11 @@ class PendingRow(_Row):
     id = UnicodeAttribute(range_key=True)
     document = UnicodeAttribute()
     progress = UnicodeAttribute()
-    attempts = NumberAttribute()
-    revision = NumberAttribute(null=True)
+    attempts = WholeNumber()
+    revision = WholeNumber(null=True)
     error = UnicodeAttribute(null=True)
-    failed_at = NumberAttribute(null=True)
-    expires_at = NumberAttribute(null=True)  # TTL
+    failed_at = WholeNumber(null=True)
+    expires_at = WholeNumber(null=True)  # TTL
 
 
 _M = TypeVar("_M", bound=Model)
