@@ -23,9 +23,11 @@ from chalicelib.importing.seller_details import SellerGap
 from chalicelib.importing.update import Changes
 from chalicelib.services.inventory import Outcome
 from openbooking.cli.import_files import COLUMNS, feed_rows
-from openbooking.cli.output import Row, lines_of_rows, lines_of_text
+from openbooking.cli.output import Row, fits, lines_of_rows, lines_of_text
 from openbooking.cli.pasteable import command
 
+# The columns that say what is still to be done.
+_ALWAYS = ("harvested", "left out", "not bookable")
 _EXAMPLES = 3
 _SELLERS_SHOWN = 20
 # Reasons that differ only in the ids and values they quote are grouped.
@@ -108,7 +110,8 @@ def print_summary(console: Console, imported: Imported, *, is_dry_run: bool = Fa
     left_out = chain(intake.left_out, changes.left_out)
     _say(console, "")
     _say(console, imported.harvest.site.url)
-    for line in lines_of_rows(_rows(imported), console.width if console.is_terminal else None):
+    width = console.width if console.is_terminal else None
+    for line in lines_of_rows(_rows(imported, width), width):
         _say(console, line)
     if is_dry_run:
         _say(console, "Dry run: nothing was written. This is what an import would do now.")
@@ -165,8 +168,15 @@ def _not_bookable_entry(each: NotBookable) -> _Entry:
     return _Entry(each.kind, each.offer_id or each.id, each.text, advice_for(each))
 
 
-def _rows(imported: Imported) -> list[Row]:
-    return [{"feed": row.kind, **dict(zip(COLUMNS, row.counts, strict=True))} for row in feed_rows(imported)]
+def _rows(imported: Imported, width: int | None) -> list[Row]:
+    """A row for each feed; where these are too wide, without the pages and the outcomes that none has."""
+    counts = {row.kind: dict(zip(COLUMNS, row.counts, strict=True)) for row in feed_rows(imported)}
+    rows: list[Row] = [{"feed": kind, **each} for kind, each in counts.items()]
+    if width is None or not rows or fits(rows, width):
+        return rows
+    some = {name for each in counts.values() for name, count in each.items() if count}
+    kept = [name for name in COLUMNS if name in _ALWAYS or (name in some and name != "pages")]
+    return [{"feed": kind, **{name: each[name] for name in kept}} for kind, each in counts.items()]
 
 
 def _print_sellers(console: Console, intake: Intake, changes: Changes, *, is_dry_run: bool) -> None:

@@ -105,6 +105,13 @@ def lines_of_rows(rows: Sequence[Row], width: int | None) -> Iterator[str]:
         yield from lines_of(row, width)
 
 
+def fits(rows: Sequence[Row], width: int) -> bool:
+    """Whether rows are a table at this width."""
+    cells = [[text_of(value, "\n") for value in row.values()] for row in rows]
+    columns = list(zip([_readable(name) for name in rows[0]], *cells, strict=True))
+    return _fitting(columns, width) is not None
+
+
 def lines_of(values: Row, width: int | None, *, empty: str | None = None) -> Iterator[str]:
     """Values by name, a line for each; at the end what has several values, indented below its name.
 

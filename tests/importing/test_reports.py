@@ -140,6 +140,21 @@ def test_the_table_can_be_read_on_a_terminal(site: OperatorSite, width: int) -> 
     assert max(map(len, said.split("The feed of")[0].splitlines())) <= width
 
 
+def test_on_a_narrow_terminal_the_table_leaves_out_what_no_feed_has(site: OperatorSite) -> None:
+    printed = io.StringIO()
+    console = Console(file=printed, width=80, force_terminal=True, color_system=None)
+    inventory = Installation().world.system.inventory
+    imported = import_feeds(inventory, ImportOptions(site.url), retry=AT_ONCE, web=site.web, now=lambda: NOW)
+    print_summary(console, imported)
+    lines = printed.getvalue().splitlines()
+    (place,) = (n for n, line in enumerate(lines) if line.startswith("feed "))
+    head = lines[place]
+    assert head.split()[:3] == ["feed", "harvested", "added"]
+    assert "pages" not in head and "withdrawn" not in head
+    assert "left" in head and "not" in head
+    assert "bookable" in head + lines[place + 1]
+
+
 # --- Sellers -------------------------------------------------------------------------------
 
 
