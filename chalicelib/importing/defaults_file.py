@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -329,8 +328,10 @@ def _only(raw: Json, where: str, known: tuple[str, ...]) -> None:
         raise DefaultsError(
             f"{where} has {', '.join(misplaced)}, which belongs at the top of the file, before the first table."
         )
+    from difflib import get_close_matches  # the schedule of imports starts without it
+
     meant = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(unknown[0].casefold(), meant, 1)
+    close = get_close_matches(unknown[0].casefold(), meant, 1)
     hint = f" Did you mean {meant[close[0]]}?" if close else ""
     raise DefaultsError(f"{where} has the unknown {', '.join(unknown)}; known are {', '.join(known)}.{hint}")
 
