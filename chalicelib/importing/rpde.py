@@ -29,7 +29,7 @@ from chalicelib.importing.sale import MAX_LEAVING
 from chalicelib.importing.spool import Spool
 from chalicelib.importing.stored import read_stored
 from chalicelib.importing.update import Changes, Counting, TooMuchLeaves, update_inventory
-from chalicelib.importing.web import SiteError, Web
+from chalicelib.importing.web import SiteError, Web, not_of_the_web
 from chalicelib.services.inventory import Inventory
 from chalicelib.storage.errors import StillBusy, StoreBusy
 from chalicelib.storage.retry import RetryPolicy
@@ -220,7 +220,7 @@ def source_name(url: str) -> str:
         parts = urlsplit("")
     host = parts.netloc.rpartition("@")[2].lower()
     if parts.scheme.lower() not in ("http", "https") or not host:
-        raise ImportRefused(f"{url} is not an http or https URL: it must begin with https://, or http://.")
+        raise ImportRefused(not_of_the_web(url))
     return urlunsplit((parts.scheme.lower(), host, parts.path.rstrip("/"), parts.query, ""))
 
 

@@ -178,9 +178,7 @@ class Web:
         except httpx.TimeoutException:
             raise _Passing("does not answer in time") from None
         except httpx.UnsupportedProtocol:
-            raise SiteError(
-                f"{url} is not an http or https URL: it must begin with https://, or http://."
-            ) from None
+            raise SiteError(not_of_the_web(url)) from None
         except httpx.TransportError as error:
             if "WRONG_VERSION_NUMBER" in str(error):
                 raise SiteError(f"{url} is not served by https: is it http?") from None
@@ -207,7 +205,7 @@ class Web:
     def _check_address(self, target: httpx.URL, *, is_redirect: bool) -> None:
         """Raises SiteError for an address that the operator has not chosen, and that is not public."""
         if target.scheme not in ("http", "https") or not target.host:
-            raise SiteError(f"{target} is not an http or https URL: it must begin with https://, or http://.")
+            raise SiteError(not_of_the_web(str(target)))
         place = (target.host, target.port)
         if self._chosen is None:
             self._chosen = place
@@ -269,6 +267,11 @@ class Web:
         except ValueError:
             return 0.0
         return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - self._now()).total_seconds())
+
+
+def not_of_the_web(url: str) -> str:
+    """What is said of a URL that cannot be that of a site."""
+    return f"{url} is not an http or https URL: it must begin with https://, or http://."
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -82,6 +82,10 @@ class Choice:
     def name(self) -> str:
         return str(self.session.get("name") or self.series.get("name"))
 
+    @property
+    def seller_id(self) -> str:
+        return str(self.seller["@id"])
+
     def order_item(self, position: int = 0) -> Json:
         return {
             "@type": "OrderItem",

@@ -94,7 +94,7 @@ def run_proposal(
             request["payment"] = _payment(order)
         broker.call("P", "PUT", proposals, choice, request, 201)
         say.result(201, f"{order}: the Seller answers it now")
-        return order, str(choice.seller["@id"])
+        return order, choice.seller_id
 
 
 def _choose(
@@ -163,7 +163,7 @@ def _play(
     if not wanted.cancellable:
         out("")
         out(f"It stays booked: {order}")
-        return str(choice.seller["@id"])
+        return choice.seller_id
     feed = f"{site.endpoint}/orders-rpde"
     say.step("Read the Orders feed to its end", "GET", feed)
     before, following = broker.harvest("OrdersFeed", feed, partner_headers())
@@ -192,7 +192,7 @@ def _play(
     say.result(200, f"{_status(item)}, nothing left to pay; seen at look {looks}")
     out("")
     out("All answers were as expected.")
-    return str(choice.seller["@id"])
+    return choice.seller_id
 
 
 def _await_in_feed(broker: Broker, url: str, order: str, pause: Callable[[], None]) -> tuple[Json, int]:

@@ -91,12 +91,10 @@ def terminal_width() -> int | None:
 
 def lines_of_rows(rows: Sequence[Row], width: int | None) -> Iterator[str]:
     """A table, or where that is too wide a list of values for each row. `width` None: without a bound."""
-    names = [_readable(name) for name in rows[0]]
-    between = "; " if width is None else "\n"
-    cells = [[text_of(value, between) for value in row.values()] for row in rows]
-    columns = list(zip(names, *cells, strict=True))
+    columns = _columns(rows, "; " if width is None else "\n")
     widths = _fitting(columns, width)
     if widths is not None:
+        names, *cells = zip(*columns, strict=True)
         yield from _table(names, cells, widths)
         return
     for number, row in enumerate(rows):
@@ -105,11 +103,15 @@ def lines_of_rows(rows: Sequence[Row], width: int | None) -> Iterator[str]:
         yield from lines_of(row, width)
 
 
+def _columns(rows: Sequence[Row], between: str) -> list[tuple[str, ...]]:
+    """The texts of each column, its name first; `between` divides the parts of a value."""
+    cells = [[text_of(value, between) for value in row.values()] for row in rows]
+    return list(zip([_readable(name) for name in rows[0]], *cells, strict=True))
+
+
 def fits(rows: Sequence[Row], width: int) -> bool:
     """Whether rows are a table at this width."""
-    cells = [[text_of(value, "\n") for value in row.values()] for row in rows]
-    columns = list(zip([_readable(name) for name in rows[0]], *cells, strict=True))
-    return _fitting(columns, width) is not None
+    return _fitting(_columns(rows, "\n"), width) is not None
 
 
 def lines_of(values: Row, width: int | None, *, empty: str | None = None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -140,9 +140,5 @@ def _resolved(value: Any, values: Mapping[str, str]) -> Any:
 
 def signed_for(authorization: str) -> str:
     """The service in a signature of version 4."""
-    return next(_signed(authorization), "")
-
-
-def _signed(authorization: str) -> Iterator[str]:
-    for found in re.finditer(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", authorization):
-        yield found[1]
+    found = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", authorization)
+    return found[1] if found else ""
