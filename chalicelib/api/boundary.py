@@ -4,7 +4,7 @@ import base64
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -60,11 +60,11 @@ class Call:
     params: dict[str, str]
     log_ids: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def headers(self) -> Mapping[str, str]:
         return {name.lower(): value for name, value in self.request.headers.items()}
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         """Scheme, host and stage as the caller sees them."""
         return self.system.settings.base_url or _base_url(self.request)

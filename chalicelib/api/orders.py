@@ -17,7 +17,9 @@ from chalicelib.domain.errors import (
     TemporarilyUnableToProduceOrderQuoteError,
     TemporarilyUnableToUpdateOrderError,
 )
+from chalicelib.domain.identifiers import outward
 from chalicelib.domain.orders import Order, OrderKey, OrderKind
+from chalicelib.domain.shared_text import whole
 from chalicelib.wire import links
 from chalicelib.wire.jsonld import read_body
 from chalicelib.wire.orders import order_text
@@ -77,7 +79,11 @@ def b(call: Call) -> Reply:
 
 
 def _renderer(call: Call) -> Render:
-    return lambda order: _text(call, order)
+    """What makes the body of an answer as it is stored: with each value once."""
+    system = call.system
+    return lambda order: order_text(
+        order, system.booking_service(), with_prepayment=system.settings.prepayment
+    )
 
 
 def _text(
@@ -87,19 +93,22 @@ def _text(
     *,
     with_positions: bool = True,
 ) -> str:
-    return order_text(
+    text = order_text(
         order,
         call.system.booking_service(),
         errors,
         with_positions=with_positions,
         with_prepayment=call.system.settings.prepayment,
     )
+    return whole(text)
 
 
 def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
     if answer.errors:
         _note_errors(call, answer)
         return Reply(409, _text(call, answer.order, answer.errors))
+    # Translated while its values are there once.
+    body = whole(outward(body or "", call.base_url))
     return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
 
 

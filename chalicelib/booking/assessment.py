@@ -324,15 +324,14 @@ def _beyond(items: Sequence[OrderItem], most: int) -> set[str]:
     """The Opportunities of items with which the Order takes spaces of more than `most`."""
     taken: set[str] = set()
     beyond: set[str] = set()
-    for item in items:
-        if item.opportunity is None or item.opportunity.id in beyond:
-            continue
-        if len(item.takes) > MAX_OPPORTUNITIES:
+    wanted = {item.opportunity.id: item.takes for item in items if item.opportunity is not None}
+    for opportunity_id, takes in wanted.items():
+        if len(takes) > MAX_OPPORTUNITIES:
             continue  # it cannot be booked in any Order, which is its error
-        if len(taken.union(item.takes)) > most:
-            beyond.add(item.opportunity.id)
+        if len(taken.union(takes)) > most:
+            beyond.add(opportunity_id)
         else:
-            taken.update(item.takes)
+            taken.update(takes)
     return beyond
 
 

@@ -279,17 +279,19 @@ def _place(
 def _answered(order: Order, assessment: Assessment, *, takes_spaces: bool) -> Order:
     """The Order as its answer shows it: with the spaces that remain after it (C1-09 excludes leases, not bookings)."""
     taken = spaces_wanted(order.items) if takes_spaces else {}
-
-    def remaining(assessed: OrderItem) -> int | None:
-        if assessed.spaces_remaining is None:
-            return None
-        return assessed.spaces_remaining - max((taken.get(each, 0) for each in assessed.takes), default=0)
-
+    remaining: dict[str, int | None] = {}
+    for each in assessment.items:
+        if each.opportunity is not None and each.opportunity.id not in remaining:
+            left = each.spaces_remaining
+            most = max((taken.get(key, 0) for key in each.takes), default=0)
+            remaining[each.opportunity.id] = None if left is None else left - most
     return replace(
         order,
         items=tuple(
-            replace(item, spaces_remaining=remaining(assessed))
-            for item, assessed in zip(order.items, assessment.items, strict=True)
+            item
+            if item.opportunity is None
+            else replace(item, spaces_remaining=remaining[item.opportunity.id])
+            for item in order.items
         ),
     )
 

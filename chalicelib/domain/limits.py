@@ -142,6 +142,15 @@ def carried_bytes(text: str) -> int:
     return len(text.encode()) + text.count('"') + text.count("\\") + 64 * text.count(BASE)
 
 
+# Four bytes of UTF-8 for a character, or two for an escaped one, and a longer base URL instead of `BASE`.
+_MOST_FOR_A_CHARACTER = 4 + -(-64 // len(BASE))
+
+
+def is_carried(text: str) -> bool:
+    """Whether Lambda's answer can carry a text; short ones need not be searched to see that."""
+    return len(text) * _MOST_FOR_A_CHARACTER <= MAX_ANSWER_BYTES or carried_bytes(text) <= MAX_ANSWER_BYTES
+
+
 def check_bytes(name: str, size: int, most: int) -> None:
     """Raises RequestTooLargeError, which names the property and its bound."""
     if size > most:

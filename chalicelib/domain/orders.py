@@ -100,9 +100,9 @@ class Order:
 
     `published`: it has entered its partner's Orders feed (OFEED-02). `fingerprint` identifies items and
     customer of a repeated request (T22); `answer` is the body of the first answer, `proposal_answer` the
-    one of P if this was a proposal before. `version` counts the changes of the stored row.
-    `leased_since` is when the first lease under this UUID was made. `created_at` is the time of P, or of B without
-    one; `booked_at` that of B after P. `erased_at` is when its people were erased.
+    one of P if this was a proposal before, both with their values once if they are long (`shared_text`). `version`
+    counts the changes of the stored row. `leased_since` is when the first lease under this UUID was made. `created_at`
+    is the time of P, or of B without one; `booked_at` that of B after P. `erased_at` is when its people were erased.
     """
 
     key: OrderKey

@@ -4,12 +4,14 @@ Fields that a newer version adds have defaults, so that older rows can still be 
 """
 
 import zlib
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from chalicelib.storage.dictionary import CURRENT, DICTIONARIES
+from chalicelib.values import astuple
 
 T = TypeVar("T")
 
@@ -21,6 +23,21 @@ class Undecodable(ValueError):
 def to_json(value: Any) -> str:
     """The value as JSON; Decimals become strings, instants RFC 3339, durations ISO 8601."""
     return msgspec.json.encode(value).decode()
+
+
+def to_short_json(values: Sequence[Any]) -> str:
+    """Values of one class as a JSON list, without what they have by default. `from_json` adds it again."""
+    if not values:
+        return "[]"
+    kind: Any = type(values[0])
+    short = _without_defaults(kind)
+    return to_json([short(*astuple(value)) for value in values])
+
+
+@cache
+def _without_defaults(kind: Any) -> Any:
+    """The class, of which only the encoding differs."""
+    return msgspec.defstruct(kind.__name__, (), bases=(kind,), omit_defaults=True)
 
 
 def canonical(value: Any) -> bytes:
@@ -62,6 +79,8 @@ def unpack(data: bytes, kind: type[T]) -> T:
 
 # Beyond this distance, zlib no longer finds repeated text.
 WINDOW_BYTES = 32_768
+# In texts of this size together it finds most, and what it does not find is never much.
+_PLAIN_BYTES = 2 * WINDOW_BYTES
 
 # No JSON text has these two characters outside an escape.
 _SHARED, _BETWEEN = "\x01", "\x02"
@@ -71,12 +90,12 @@ _SHARED_FROM = 24  # characters; shorter texts are not shared
 
 
 def pack_texts(*texts: str) -> bytes:
-    """JSON texts, compressed together. Each long string in them is kept once, at any distance.
+    """JSON texts, compressed together. Where they are large, each long string is kept once, at any distance.
 
     An order repeats the same description for each place, at distances beyond what zlib searches.
     """
     whole = _BETWEEN.join(texts)
-    if len(whole) <= WINDOW_BYTES and len(plain := whole.encode()) <= WINDOW_BYTES:
+    if len(whole) <= _PLAIN_BYTES and len(plain := whole.encode()) <= _PLAIN_BYTES:
         return _compressed(plain)
     return _pack_large(whole)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib.booking.erasure import Answers, Erasure
 from chalicelib.domain.parties import Json
+from chalicelib.domain.shared_text import whole
 from chalicelib.wire.jsonld import write
 
 # Properties that may name people: gone with their Customer or attendee, or only where they name an erased person.
@@ -15,7 +16,7 @@ _IN_AN_ITEM = ("accessCode", "accessChannel", "customerNotice", "cancellationMes
 
 
 def _texts(answer: str) -> Any:
-    document = json.loads(answer)
+    document = json.loads(whole(answer))
     return [
         *(document.get(name) for name in (*_OF_THE_CUSTOMER, *_IN_AN_ORDER, "payment")),
         *(item.get(name) for item in _items(document) for name in (*_OF_AN_ATTENDEE, *_IN_AN_ITEM)),
@@ -23,7 +24,7 @@ def _texts(answer: str) -> Any:
 
 
 def _without(answer: str, erasure: Erasure) -> str:
-    document = json.loads(answer)
+    document = json.loads(whole(answer))
     _remove(document, _OF_THE_CUSTOMER, _IN_AN_ORDER, erasure, is_gone=erasure.everyone)
     if "payment" in document:
         document["payment"] = erasure.payment_kept(document["payment"])

@@ -24,6 +24,8 @@ _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 _COMPACT = msgspec.json.Encoder(decimal_format="number")
 
+_NESTED = (dict, list)
+
 # No document of this API is nested more than about ten levels deep.
 MAX_DEPTH = 32
 
@@ -45,15 +47,26 @@ def read_body(body: bytes | str) -> Json:
         raise MalformedRequestError("The body is not JSON.") from None
     if not isinstance(value, dict):
         raise MalformedRequestError("The body is not a JSON object.")
-    if _depth(value) > MAX_DEPTH:
+    depth, has_empty = _looked_through(value)
+    if depth > MAX_DEPTH:
         raise MalformedRequestError(f"The body is nested more than {MAX_DEPTH} levels deep.")
-    pruned: Json = without_empty(value)
+    pruned: Json = without_empty(value) if has_empty else value
     return pruned
 
 
 def write(document: Any) -> str:
     """The document as compact JSON."""
     return _COMPACT.encode(document).decode()
+
+
+def size(document: Any) -> int:
+    """The bytes of the document as compact JSON in UTF-8."""
+    return len(_COMPACT.encode(document))
+
+
+def as_text(text: str) -> Any:
+    """A value that `write` writes as this text."""
+    return msgspec.Raw(text)
 
 
 def without_empty(value: Any) -> Any:
@@ -137,14 +150,19 @@ def _finite(number: str) -> float:
     return value
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
+def _looked_through(value: Json) -> tuple[int, bool]:
+    """How deep the value is, and whether anything in it is null, "" or []."""
+    depth, has_empty = 0, False
+    level: list[Any] = [value]
     while level:
         depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return depth
+        following: list[Any] = []
+        for outer in level:
+            for inner in outer.values() if isinstance(outer, dict) else outer:
+                if isinstance(inner, _NESTED):
+                    following.append(inner)
+                    has_empty = has_empty or inner == []
+                elif inner is None or inner == "":
+                    has_empty = True
+        level = following
+    return depth, has_empty

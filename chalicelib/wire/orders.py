@@ -6,17 +6,20 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.domain.errors import OrderItemError
-from chalicelib.domain.limits import MAX_ANSWER_BYTES, carried_bytes
+from chalicelib.domain.lifecycle import OrderItemStatus
+from chalicelib.domain.limits import is_carried
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
+from chalicelib.domain.shared_text import SHARED_FROM, again, first, whole
 from chalicelib.domain.trimming import Detail, trimmed
 from chalicelib.wire.errors import item_error
 from chalicelib.wire.jsonld import (
     BETA_CONTEXT,
     CONTEXT,
+    as_text,
     number,
     term_iri,
     without_empty,
@@ -25,6 +28,9 @@ from chalicelib.wire.jsonld import (
 )
 from chalicelib.wire.links import order_id, order_item_id, proposal_version_id
 from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_item_in_feed
+
+# The answer of so few items is never so long that its values are written once.
+_FEW_ITEMS = 8
 
 
 def order_document(
@@ -41,8 +47,19 @@ def order_document(
     have neither id nor status. Without `with_prepayment` the answer contains no `openBookingPrepayment`
     (PAY-02).
     """
-    is_made = order.kind is not OrderKind.OrderQuote and not errors
     shown = _Shown(with_prepayment=with_prepayment)
+    return _document(order, booking_service, errors or {}, shown, with_positions=with_positions)
+
+
+def _document(
+    order: Order,
+    booking_service: Json,
+    errors: Mapping[int, tuple[OrderItemError, ...]],
+    shown: "_Shown",
+    *,
+    with_positions: bool,
+) -> Json:
+    is_made = order.kind is not OrderKind.OrderQuote and not errors
     before: Json = {
         "@context": _context(order),
         "@type": order.kind.value,
@@ -54,7 +71,7 @@ def order_document(
         "bookingService": booking_service,
     }
     items = [
-        _item(order, item, (errors or {}).get(n, ()), shown, is_made=is_made, with_position=with_positions)
+        _item(order, item, errors.get(n, ()), shown, is_made=is_made, with_position=with_positions)
         for n, item in enumerate(order.items)
     ]
     after: Json = {
@@ -80,20 +97,21 @@ def order_text(
     with_positions: bool = True,
     with_prepayment: bool = True,
 ) -> str:
-    """The same as text, with as much detail of its Opportunities as an answer can carry."""
+    """The same as text, with as much detail of its Opportunities as an answer can carry.
+
+    A long text of many items has each Opportunity and Offer once (`domain.shared_text`).
+    """
     text = ""
     for detail in Detail:
-        shown = trimmed(order, detail)
-        document = order_document(
-            shown,
-            booking_service,
-            errors,
-            with_positions=with_positions,
-            with_prepayment=with_prepayment,
+        shown = _Shown(with_prepayment=with_prepayment, once=len(order.items) > _FEW_ITEMS)
+        text = write(
+            _document(
+                trimmed(order, detail), booking_service, errors or {}, shown, with_positions=with_positions
+            )
         )
-        text = write(document)
-        if carried_bytes(text) <= MAX_ANSWER_BYTES:
-            break
+        as_sent = whole(text)
+        if is_carried(as_sent):
+            return text if len(as_sent) > SHARED_FROM else as_sent
     return text
 
 
@@ -146,36 +164,48 @@ def instant(value: datetime) -> str:
 class _Shown:
     """What an answer shows of Opportunities and Offers. The items that share one have the same document.
 
-    They are recognised as the same values, so this lives no longer than the Order that it shows.
+    They are recognised as the same values, so this lives no longer than the Order that it shows. With `once` each
+    document is text already: written out where it comes first.
     """
 
-    def __init__(self, *, with_prepayment: bool) -> None:
+    def __init__(self, *, with_prepayment: bool, once: bool = False) -> None:
         self._with_prepayment = with_prepayment
-        self._known: dict[tuple[int, Any], Json] = {}
+        self._once = once
+        self._written = 0
+        self._known: dict[tuple[int, Any], Any] = {}
 
     def pruned(self, document: Json) -> Json:
         """The document without empty properties, and without all that an answer must not contain."""
         pruned: Json = without_empty(document if self._with_prepayment else without_prepayment(document))
         return pruned
 
-    def opportunity(self, opportunity: Opportunity, spaces_remaining: int | None) -> Json:
+    def opportunity(self, opportunity: Opportunity, spaces_remaining: int | None) -> Any:
         key = id(opportunity), spaces_remaining
-        if key not in self._known:
-            self._known[key] = self.pruned(ordered_item(opportunity, spaces_remaining))
-        return self._known[key]
+        return self._known.get(key) or self._new(
+            key, self.pruned(ordered_item(opportunity, spaces_remaining))
+        )
 
-    def offer(self, offer: Offer, price: UnitPrice | None) -> Json:
+    def offer(self, offer: Offer, price: UnitPrice | None) -> Any:
         key = id(offer), price and price.amount
-        if key not in self._known:
-            self._known[key] = self.pruned(accepted_offer(offer, price.amount if price else None))
-        return self._known[key]
+        return self._known.get(key) or self._new(
+            key, self.pruned(accepted_offer(offer, price.amount if price else None))
+        )
 
-    def taxes(self, price: UnitPrice) -> list[Json]:
+    def taxes(self, price: UnitPrice) -> Any:
         key = id(price), UnitPrice
-        if key not in self._known:
-            self._known[key] = self.pruned({"unitTaxSpecification": [_tax(charge) for charge in price.taxes]})
-        taxes: list[Json] = self._known[key].get("unitTaxSpecification", [])
-        return taxes
+        return self._known.get(key) or self._new(key, without_empty([_tax(charge) for charge in price.taxes]))
+
+    def status(self, status: OrderItemStatus) -> Any:
+        key = 0, status
+        return self._known.get(key) or self._new(key, term_iri(status))
+
+    def _new(self, key: tuple[int, Any], document: Any) -> Any:
+        if not self._once or not document:
+            self._known[key] = document
+            return document
+        self._known[key] = as_text(again(self._written))
+        self._written += 1
+        return as_text(first(write(document)))
 
 
 def _item(
@@ -192,23 +222,23 @@ def _item(
     if is_made and item.id:
         document["@id"] = order_item_id(order.key.uuid, item.id)
         if order.kind is OrderKind.Order and item.status:  # T8: items of a proposal do not show it
-            document["orderItemStatus"] = term_iri(item.status)
+            document["orderItemStatus"] = shown.status(item.status)
     if with_position and item.position is not None:
         document["position"] = item.position
     # A reference that could not be resolved is returned as it was received.
-    shared = {
-        "orderedItem": shown.opportunity(opportunity, item.spaces_remaining)
-        if opportunity
-        else item.opportunity_id,
-        "acceptedOffer": shown.offer(offer, price) if offer else item.offer_id,
-        "unitTaxSpecification": shown.taxes(price) if price else None,
-    }
-    document |= {term: value for term, value in shared.items() if value}
+    ordered = shown.opportunity(opportunity, item.spaces_remaining) if opportunity else item.opportunity_id
+    if ordered:
+        document["orderedItem"] = ordered
+    if accepted := shown.offer(offer, price) if offer else item.offer_id:
+        document["acceptedOffer"] = accepted
+    if taxes := shown.taxes(price) if price else None:
+        document["unitTaxSpecification"] = taxes
     own = _details(item)
     if is_made:
         own |= _changeable(item)
-    own["error"] = [item_error(error) for error in errors]
-    return document | shown.pruned(own)
+    if errors:
+        own["error"] = [item_error(error) for error in errors]
+    return document | shown.pruned(own) if own else document
 
 
 def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
@@ -232,16 +262,17 @@ def _details(item: OrderItem) -> Json:
     Not in feeds, although the specification has them in those of proposals (OFEED-09): the official suite
     validates these feeds in the mode for Orders, in which they are a failure.
     """
-    opportunity = item.opportunity
-    asked: Json = {}
-    if opportunity is not None:
-        asked["attendeeDetailsRequired"] = list(opportunity.attendee_details_required)
-        asked["orderItemIntakeForm"] = list(opportunity.intake_form)
-    return {
-        **asked,
-        "attendee": item.attendee,
-        "orderItemIntakeFormResponse": list(item.intake_answers),
-    }
+    details: Json = {}
+    if (opportunity := item.opportunity) is not None:
+        if opportunity.attendee_details_required:
+            details["attendeeDetailsRequired"] = list(opportunity.attendee_details_required)
+        if opportunity.intake_form:
+            details["orderItemIntakeForm"] = list(opportunity.intake_form)
+    if item.attendee:
+        details["attendee"] = item.attendee
+    if item.intake_answers:
+        details["orderItemIntakeFormResponse"] = list(item.intake_answers)
+    return details
 
 
 def _proposal(order: Order, *, in_feed: bool = False) -> Json:
@@ -263,13 +294,18 @@ def _proposal(order: Order, *, in_feed: bool = False) -> Json:
 
 def _changeable(item: OrderItem) -> Json:
     """What may change after B, and then reaches the Broker through the feed (NOTIF)."""
-    return {
-        "accessCode": list(item.access_codes),
-        "accessPass": list(item.access_passes),
-        "accessChannel": item.access_channel,
-        "customerNotice": item.customer_notice,
-        "cancellationMessage": item.cancellation_message,
-    }
+    changeable: Json = {}
+    if item.access_codes:
+        changeable["accessCode"] = list(item.access_codes)
+    if item.access_passes:
+        changeable["accessPass"] = list(item.access_passes)
+    if item.access_channel:
+        changeable["accessChannel"] = item.access_channel
+    if item.customer_notice:
+        changeable["customerNotice"] = item.customer_notice
+    if item.cancellation_message:
+        changeable["cancellationMessage"] = item.cancellation_message
+    return changeable
 
 
 def _total(totals: Totals) -> Json:

@@ -1,6 +1,7 @@
 """Reads the body of a request into values. The rules are checked in `booking`."""
 
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -37,7 +38,6 @@ from chalicelib.domain.limits import (
     MAX_PAYMENT_BYTES,
     check_bytes,
     check_text,
-    json_bytes,
 )
 from chalicelib.domain.orders import OrderKey, OrderKind
 from chalicelib.domain.parties import BrokerRole, Json
@@ -47,6 +47,7 @@ from chalicelib.wire.jsonld import (
     only,
     read_amount,
     reference,
+    size,
     term_iri,
     without_extensions,
 )
@@ -104,24 +105,31 @@ def check_sizes(request: OrderRequest) -> None:
 
     Raises RequestTooLargeError, which names the property and its bound.
     """
-    sizes = {
-        "customer": (_size(request.customer), MAX_CUSTOMER_BYTES),
-        "broker": (_size(request.broker), MAX_BROKER_BYTES),
-    }
-    for n, item in enumerate(request.items):
-        sizes |= {
-            f"orderedItem[{n}].attendee": (_size(item.attendee), MAX_ATTENDEE_BYTES),
-            f"orderedItem[{n}].orderItemIntakeFormResponse": (_size(item.intake_answers), MAX_ANSWERS_BYTES),
-            f"orderedItem[{n}].accessPass": (_size(item.access_passes), MAX_PASSES_BYTES),
-        }
-    for name, (size, most) in sizes.items():
-        check_bytes(name, size, most)
-    whole = sum(size for size, _ in sizes.values())
+    whole = 0
+    for name, value, most in _details(request):
+        found = size(value)
+        check_bytes(name, found, most)
+        whole += found
     if whole > MAX_DETAILS_BYTES:
         raise RequestTooLargeError(
             f"The details of the customer, the broker and {len(request.items)} items have {whole:,} bytes together; "
             f"they may have at most {MAX_DETAILS_BYTES:,}."
         )
+
+
+def _details(request: OrderRequest) -> Iterator[tuple[str, Any, int]]:
+    """Name, value and bound of each part of the request that says who takes part."""
+    if request.customer:
+        yield "customer", request.customer, MAX_CUSTOMER_BYTES
+    if request.broker:
+        yield "broker", request.broker, MAX_BROKER_BYTES
+    for n, item in enumerate(request.items):
+        if item.attendee:
+            yield f"orderedItem[{n}].attendee", item.attendee, MAX_ATTENDEE_BYTES
+        if item.intake_answers:
+            yield f"orderedItem[{n}].orderItemIntakeFormResponse", item.intake_answers, MAX_ANSWERS_BYTES
+        if item.access_passes:
+            yield f"orderedItem[{n}].accessPass", item.access_passes, MAX_PASSES_BYTES
 
 
 def read_booking(body: Json, key: OrderKey, base_url: str) -> OrderRequest | ProposalBookingRequest:
@@ -299,12 +307,8 @@ def _payment(body: Json) -> Json | None:
     if not isinstance(payment, dict):
         return None
     payment = only(payment, _PAYMENT_TERMS)
-    check_bytes("payment", json_bytes(payment), MAX_PAYMENT_BYTES)
+    check_bytes("payment", size(payment), MAX_PAYMENT_BYTES)
     return payment
-
-
-def _size(value: object) -> int:
-    return json_bytes(value) if value else 0
 
 
 def _read_answer(document: Json, base_url: str) -> Json:

@@ -28,6 +28,7 @@ from chalicelib.domain.limits import (
 )
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.parties import AccessMethod
+from chalicelib.domain.shared_text import SHARED_FROM, is_shared, whole
 from chalicelib.runtime.system import install
 from chalicelib.storage.codec import pack_texts
 from chalicelib.storage.errors import OrderTooLarge
@@ -103,6 +104,25 @@ def test_cancellation_in_an_order_of_many_places_reaches_the_feed(shop: Shop, co
     assert booked.status == 201
     assert shop.broker.cancel(UUID, booked.json["orderedItem"][0]["@id"]).status == 204
     shop.publish()
+
+
+@pytest.mark.parametrize("count", [8, 9, 40, 100])
+def test_an_answer_that_is_stored_with_its_values_once_is_sent_whole(shop: Shop, count: int) -> None:
+    session = free(shop.world, prose(900))
+    items = places([session], count)
+    quoted = shop.broker.c2(UUID, *items)
+    booked = shop.broker.b(UUID, *items, due=0)
+    assert booked.status == 201
+    opportunity = {**quoted.json["orderedItem"][0]["orderedItem"], "remainingAttendeeCapacity": 0}
+    for item in booked.json["orderedItem"]:
+        assert {**item["orderedItem"], "remainingAttendeeCapacity": 0} == opportunity
+        assert item["orderItemStatus"] == "https://openactive.io/OrderItemConfirmed"
+    assert shop.broker.b(UUID, *items, due=0).body == booked.body
+    shown = shop.broker.status(UUID).json["orderedItem"]
+    assert [item["@id"] for item in shown] == [item["@id"] for item in booked.json["orderedItem"]]
+    kept = shop.stored().answer or ""
+    assert is_shared(kept) is (len(booked.body) > SHARED_FROM)
+    assert outer(whole(kept)) == booked.body.decode()
 
 
 @pytest.mark.parametrize("size", [3_000, 30_000])
