@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from bench.installation import Installation, ask, booking, new_uuid
+from bench.installation import Installation, ask, booking, new_uuid, write_rows
 from chalicelib.domain.capacity import Hold, HoldState
 from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.orders import Order, OrderKey, OrderKind, Proposal
@@ -26,7 +26,7 @@ from openbooking.local.engine import dynamodb_client
 from tests.support import engines
 
 BOOKINGS, SESSIONS, PROPOSALS = 100_000, 1_000, 200
-_BATCH, _THREADS, _PAGE = 25, 4, 100
+_THREADS, _PAGE = 4, 100
 
 
 @dataclass
@@ -85,7 +85,7 @@ def fill(installation: Installation, bookings: int, sessions: int) -> None:
         inventory, orders = tables.details.Meta.table_name, tables.orders.Meta.table_name
         yield (
             inventory,
-            rows.details_row(tables, replace(listing, opportunity=opportunity)).serialize(),
+            rows.details_row(replace(listing, opportunity=opportunity)),
         )
         counters = tables.capacity(
             opportunity.id,
@@ -103,9 +103,9 @@ def fill(installation: Installation, bookings: int, sessions: int) -> None:
             item = replace(made.items[0], opportunity_id=opportunity.id, opportunity=opportunity)
             at = made.created_at - timedelta(seconds=number * spaces + place)
             order = replace(made, key=key, items=(item,), created_at=at)
-            yield orders, rows.order_row(tables, order).serialize()
-            hold = rows.hold_row(tables, opportunity.id, key, Hold(1, HoldState.booked))
-            yield inventory, hold.serialize()
+            yield orders, rows.order_row(order)
+            hold = rows.hold_row(opportunity.id, key, Hold(1, HoldState.booked))
+            yield inventory, hold
 
     def proposals() -> Iterator[tuple[str, dict[str, Any]]]:
         """Proposals that wait, and many more that were rejected."""
@@ -120,24 +120,14 @@ def fill(installation: Installation, bookings: int, sessions: int) -> None:
                 proposal=Proposal(new_uuid(), status, ends_at=made.created_at + timedelta(days=2)),
                 created_at=made.created_at + timedelta(seconds=number),
             )
-            yield tables.orders.Meta.table_name, rows.order_row(tables, order).serialize()
+            yield tables.orders.Meta.table_name, rows.order_row(order)
 
     assert installation.url is not None
     client = dynamodb_client(installation.url)  # more patient than that of the app
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(lambda number: _write(client, copies(number)), range(1, sessions + 1)))
-    _write(client, proposals())
+        list(threads.map(lambda number: write_rows(client, copies(number)), range(1, sessions + 1)))
+    write_rows(client, proposals())
     client.close()
-
-
-def _write(client: Any, found: Iterator[tuple[str, dict[str, Any]]]) -> None:
-    requests = [(table, {"PutRequest": {"Item": item}}) for table, item in found]
-    for start in range(0, len(requests), _BATCH):
-        left: dict[str, list[Any]] = {}
-        for table, request in requests[start : start + _BATCH]:
-            left.setdefault(table, []).append(request)
-        while left:
-            left = client.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
 
 
 def measure(name: str, units: Units, read: Callable[[str], Page]) -> None:

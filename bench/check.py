@@ -16,7 +16,17 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.crew import Crew
-from bench.installation import Answer, Installation, Request, ask, booking, cancellation, new_uuid, quote
+from bench.installation import (
+    Answer,
+    Installation,
+    Request,
+    ask,
+    booking,
+    cancellation,
+    new_uuid,
+    quote,
+    write_rows,
+)
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.runtime.system import System, install
 from chalicelib.runtime.upkeep import Upkeep
@@ -180,12 +190,10 @@ def fill(installation: Installation, orders: int) -> None:
         keys = [OrderKey(f"partner-{number % 10}", new_uuid()) for number in range(count)]
         made = [replace(booked, key=key, published=n % 10 == 0) for n, key in enumerate(keys)]
         hold = booked.holds()[session.id]
-        with tables.orders.batch_write() as rows:
-            for order in made:
-                rows.save(order_row(tables, order))
-        with tables.holds.batch_write() as rows:
-            for order in made:
-                rows.save(hold_row(tables, session.id, order.key, hold))
+        client = tables.connection.client
+        write_rows(client, ((tables.name("orders"), order_row(order)) for order in made))
+        inventory = tables.name("inventory")
+        write_rows(client, ((inventory, hold_row(session.id, order.key, hold)) for order in made))
         capacity = tables.capacity
         capacity(session.id, CAPACITY).update([capacity.spaces_left.add(-count), capacity.version.add(1)])
 

@@ -5,9 +5,10 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import app
 from chalicelib.domain.parties import Json
@@ -27,6 +28,7 @@ from tests.support.builders import BROKER, CUSTOMER
 from tests.support.inventory import HOST, Bookable, PublishedInventory, outer, seller_id
 
 PRICE = 10
+_IN_ONE_CALL = 25  # the most that BatchWriteItem takes
 PAYMENT: Json = {"@type": "Payment", "identifier": "payment-1"}
 _HEADERS = {
     "Host": HOST,
@@ -192,3 +194,14 @@ class Installation(PublishedInventory):
     def close(self) -> None:
         install(None)
         self.tables.connection.client.close()
+
+
+def write_rows(client: Any, found: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Rows of tables by their names, in DynamoDB's own format, without a condition."""
+    requests = [(table, {"PutRequest": {"Item": row}}) for table, row in found]
+    for start in range(0, len(requests), _IN_ONE_CALL):
+        left: dict[str, list[Any]] = {}
+        for table, request in requests[start : start + _IN_ONE_CALL]:
+            left.setdefault(table, []).append(request)
+        while left:
+            left = client.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}

@@ -16,7 +16,7 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from bench.installation import Installation, ask, booking, new_uuid
+from bench.installation import Installation, ask, booking, new_uuid, write_rows
 from chalicelib.domain.orders import Order, OrderKey
 from chalicelib.domain.people import sought
 from chalicelib.runtime.administration import Administration
@@ -87,7 +87,7 @@ def copies(installation: Installation, count: int) -> None:
     tables = installation.tables
     now = installation.now()
 
-    def made(number: int) -> Any:
+    def made(number: int) -> tuple[str, Any]:
         order = booked[number % len(booked)]
         copy = replace(
             order,
@@ -95,12 +95,11 @@ def copies(installation: Installation, count: int) -> None:
             created_at=now - timedelta(days=number % _DAYS, seconds=number),
             payment={"@type": "Payment", "identifier": f"payment-{number}"},
         )
-        return rows.order_row(tables, copy)
+        return tables.orders.Meta.table_name, rows.order_row(copy)
 
     def write(start: int) -> None:
-        with tables.orders.batch_write() as batch:
-            for number in range(start, min(start + _BATCH, count)):
-                batch.save(made(number))
+        client = tables.connection.client
+        write_rows(client, (made(number) for number in range(start, min(start + _BATCH, count))))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(write, range(0, count, _BATCH)))

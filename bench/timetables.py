@@ -14,7 +14,7 @@ from datetime import date
 from datetime import time as clock_time
 from typing import Any
 
-from bench.installation import PRICE, Installation, ask, booking, new_uuid
+from bench.installation import PRICE, Installation, ask, booking, new_uuid, write_rows
 from chalicelib.domain.opportunity_types import OpportunityType
 from chalicelib.runtime.administration import Administration
 from chalicelib.runtime.system import install
@@ -88,14 +88,14 @@ def bare_rate(installation: Installation, sample: Sequence[str], count: int) -> 
     tables = installation.store._tables
     client = tables.connection.client
     table = tables.name("inventory")
-    requests: list[Any] = []
+    made: list[tuple[str, Any]] = []
     for number in range(count):
         listing, capacity = listings[number % len(listings)]
         assert capacity is not None
         copy = replace(
             listing, opportunity=replace(listing.opportunity, id=f"{listing.opportunity.id}/copy{number}")
         )
-        details = rows.details_row(tables, copy)
+        details = rows.details_row(copy)
         counters = tables.capacity(
             copy.opportunity.id,
             "capacity",
@@ -106,17 +106,12 @@ def bare_rate(installation: Installation, sample: Sequence[str], count: int) -> 
             version=1,
             open_for_booking=True,
         )
-        requests += [{"PutRequest": {"Item": row.to_dynamodb_dict()}} for row in (details, counters)]
-    batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
-
-    def write(batch: list[Any]) -> None:
-        left = {table: batch}
-        while left:
-            left = client.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
+        made += [(table, details), (table, counters.serialize())]
+    batches = [made[start : start + _BATCH] for start in range(0, len(made), _BATCH)]
 
     began = time.perf_counter()
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(write, batches))
+        list(threads.map(lambda batch: write_rows(client, batch), batches))
     return count / (time.perf_counter() - began)
 
 

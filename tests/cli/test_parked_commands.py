@@ -26,7 +26,7 @@ FEED = orders_feed(KEY.partner_id)
 
 def record(terminal: Terminal, number: int, version: int = 1) -> Record:
     order = an_order(version=version)
-    image = order_row(terminal.system.store._tables, order).to_dynamodb_dict()  # type: ignore[attr-defined]
+    image = order_row(order)
     data = image["document"]["B"]
     image["document"] = {"B": data if isinstance(data, str) else base64.b64encode(data).decode()}
     keys = {"order_key": {"S": str(order.key)}}

@@ -102,13 +102,13 @@ def a_proposal(status: ProposalStatus = ProposalStatus.SellerAccepted, **changes
 def record(
     order: Order | DeletedOrder, number: int = 1, *, old: Order | None = None, as_json: bool = False
 ) -> Record:
-    image = order_row(TABLES, order).to_dynamodb_dict()
+    image = order_row(order)
     if as_json and "document" in image:
         # Lambda hands a batch over as JSON, in which bytes are base64.
         data = image["document"]["B"]
         raw = data if isinstance(data, bytes) else base64.b64decode(data)
         image["document"] = {"B": base64.b64encode(raw).decode()}
-    images = {"NewImage": image} | ({"OldImage": order_row(TABLES, old).to_dynamodb_dict()} if old else {})
+    images = {"NewImage": image} | ({"OldImage": order_row(old)} if old else {})
     return {"dynamodb": {"Keys": {}, **images, "SequenceNumber": str(number)}}
 
 

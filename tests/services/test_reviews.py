@@ -50,7 +50,7 @@ def publish(world: World, *uuids: str) -> None:
     for uuid in uuids:
         order = world.order(uuid)
         assert order is not None
-        image = order_row(TABLES, order).to_dynamodb_dict()
+        image = order_row(order)
         records.append(
             {
                 "eventName": "MODIFY",

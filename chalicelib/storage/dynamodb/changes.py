@@ -33,13 +33,12 @@ def add_changes(transaction: Transaction, tables: Tables, changes: Sequence[Chan
         match change:
             case SaveOrder():
                 is_version = _is_version(tables, change.replaces)
-                transaction.put(
-                    rows.order_row(tables, change.order), is_version, OrderChanged(change.order.key)
-                )
+                row = rows.order_row(change.order)
+                transaction.put_row(tables.orders, row, is_version, OrderChanged(change.order.key))
                 _schedule(transaction, tables, change)
             case RemoveOrder():
-                row = tables.orders(str(change.key))
-                transaction.delete(row, _is_version(tables, change.replaces), OrderChanged(change.key))
+                stored = tables.orders(str(change.key))
+                transaction.delete(stored, _is_version(tables, change.replaces), OrderChanged(change.key))
             case MoveHold():
                 _move_hold(transaction, tables, change)
                 if change.after is None:
@@ -90,11 +89,11 @@ def _move_hold(transaction: Transaction, tables: Tables, move: MoveHold) -> None
     unchanged = hold_as_read(tables, move.before)
     reason = HoldChanged(move.opportunity_id)
     if after is None:
-        row = holds(move.opportunity_id, rows.hold_part(move.order))
-        transaction.delete(row, unchanged, reason)
+        held = holds(move.opportunity_id, rows.hold_part(move.order))
+        transaction.delete(held, unchanged, reason)
     else:
-        row = rows.hold_row(tables, move.opportunity_id, move.order, after)
-        transaction.put(row, unchanged, reason)
+        row = rows.hold_row(move.opportunity_id, move.order, after)
+        transaction.put_row(holds, row, unchanged, reason)
 
 
 def _release(

@@ -88,7 +88,8 @@ def _add_hold(transaction: Transaction, tables: Tables, opportunity_id: str, eac
         row = tables.holds(opportunity_id, rows.hold_part(each.order))
         transaction.delete(row, as_read, changed)
     else:
-        transaction.put(rows.hold_row(tables, opportunity_id, each.order, each.after), as_read, changed)
+        hold = rows.hold_row(opportunity_id, each.order, each.after)
+        transaction.put_row(tables.holds, hold, as_read, changed)
 
 
 def hold_as_read(tables: Tables, hold: Hold | None) -> Any:

@@ -1,10 +1,13 @@
-"""Convert domain values to rows and rows to domain values; and the keys of rows."""
+"""Convert domain values to rows and rows to domain values; and the keys of rows.
+
+Rows are in DynamoDB's own format, both ways: to make one by PynamoDB takes many times longer. `tables` declares them.
+"""
 
 import base64
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from chalicelib.domain.capacity import Capacity, Hold, HoldState, LeaseKind, SourceCount
 from chalicelib.domain.opportunities import Opportunity
@@ -18,17 +21,17 @@ from chalicelib.storage.dynamodb.tables import (
     EXPIRY_SHARDS,
     FORMAT,
     HOLD_PREFIX,
-    DetailsRow,
-    HoldRow,
-    OrderRow,
-    Tables,
 )
 from chalicelib.storage.errors import LaterFormat
 from chalicelib.storage.lists import Place, place_of_opportunity, place_of_order
 from chalicelib.storage.order_documents import pack_order, unpack_order
 from chalicelib.storage.store import Listing, Packed
 
+Row: TypeAlias = dict[str, Mapping[str, Any]]
+
 DELETED = "Deleted"
+
+_FORMAT: Mapping[str, Any] = {"N": str(FORMAT)}
 
 # The row of a quote may stay this long after its lease has ended: readers check the time.
 QUOTE_KEPT_SECONDS = 3600
@@ -51,13 +54,19 @@ def expiry_shard(opportunity_id: str) -> str:
     return f"leases#{zlib.crc32(opportunity_id.encode()) % EXPIRY_SHARDS}"
 
 
-def hold_row(tables: Tables, opportunity_id: str, key: OrderKey, hold: Hold) -> HoldRow:
-    row: HoldRow = tables.holds(opportunity_id, hold_part(key), spaces=hold.spaces, state=hold.state.value)
+def hold_row(opportunity_id: str, key: OrderKey, hold: Hold) -> Row:
+    row: Row = {
+        "opportunity_id": {"S": opportunity_id},
+        "part": {"S": hold_part(key)},
+        "spaces": _written(hold.spaces),
+        "state": {"S": hold.state.value},
+        "row_format": _FORMAT,
+    }
     if hold.expires_at is not None:
-        row.lease_expires_at = to_seconds(hold.expires_at)
-        row.expiry_shard = expiry_shard(opportunity_id)
+        row["lease_expires_at"] = _written(to_seconds(hold.expires_at))
+        row["expiry_shard"] = {"S": expiry_shard(opportunity_id)}
     if hold.lease_kind is not None:
-        row.lease_kind = hold.lease_kind.value
+        row["lease_kind"] = {"S": hold.lease_kind.value}
     return row
 
 
@@ -102,24 +111,26 @@ def _source_count(raw: Raw) -> SourceCount | None:
     return SourceCount(_number(raw, "source_stated"), unknown, oversold)
 
 
-def details_row(tables: Tables, listing: Listing) -> DetailsRow:
-    row: DetailsRow = tables.details(
-        listing.opportunity.id,
-        DETAILS,
-        document=listing.packed_opportunity,
-        version=listing.version,
-        deleted=listing.deleted,
-        source=listing.source,
-        source_digest=listing.source_digest,
-        closed=listing.closed or None,
-    )
-    _put_in_place(row, place_of_opportunity(listing.opportunity))
-    return row
+def details_row(listing: Listing) -> Row:
+    row: Row = {
+        "opportunity_id": {"S": listing.opportunity.id},
+        "part": {"S": DETAILS},
+        "document": {"B": listing.packed_opportunity},
+        "version": _written(listing.version),
+        "deleted": {"BOOL": listing.deleted},
+        "row_format": _FORMAT,
+    }
+    for name, value in (("source", listing.source), ("source_digest", listing.source_digest)):
+        if value is not None:
+            row[name] = {"S": value}
+    if listing.closed:
+        row["closed"] = {"BOOL": True}
+    return row | _in_place(place_of_opportunity(listing.opportunity))
 
 
-def _put_in_place(row: DetailsRow | OrderRow, place: Place | None) -> None:
-    if place is not None:
-        row.seller_list, row.listed_at = place.list_key, place.place
+def _in_place(place: Place | None) -> Row:
+    """The attributes of a row that is in a list."""
+    return {} if place is None else {"seller_list": {"S": place.list_key}, "listed_at": {"S": place.place}}
 
 
 def place_of_details(raw: Raw) -> Place | None:
@@ -130,42 +141,24 @@ def place_of_details(raw: Raw) -> Place | None:
         return None
 
 
-def new_rows(listing: Listing, spaces: int | None) -> tuple[Raw, ...]:
-    """The rows of an Opportunity that is new, in DynamoDB's own format: its details, and its counters if it has any."""
-    opportunity = listing.opportunity
-    details: dict[str, Mapping[str, Any]] = {
-        "opportunity_id": {"S": opportunity.id},
-        "part": {"S": DETAILS},
-        "document": {"B": listing.packed_opportunity},
-        "version": {"N": str(listing.version)},
-        "deleted": {"BOOL": listing.deleted},
-        "row_format": {"N": str(FORMAT)},
-    }
-    for name, value in (("source", listing.source), ("source_digest", listing.source_digest)):
-        if value is not None:
-            details[name] = {"S": value}
-    if listing.closed:
-        details["closed"] = {"BOOL": True}
-    if place := place_of_opportunity(opportunity):
-        details |= {"seller_list": {"S": place.list_key}, "listed_at": {"S": place.place}}
+def new_rows(listing: Listing, spaces: int | None) -> tuple[Row, ...]:
+    """The rows of an Opportunity that is new: its details, and its counters if it has any."""
+    details, opportunity = details_row(listing), listing.opportunity
     if spaces is None:
         return (details,)
-    numbers = {
-        "spaces_total": spaces,
-        "spaces_left": spaces,
-        "spaces_leased": 0,
-        "revision": opportunity.revision,
-        "version": 1,
-        "row_format": FORMAT,
-    }
-    if listing.source is not None:
-        numbers["source_stated"] = spaces
-    counters: dict[str, Mapping[str, Any]] = {
+    counters: Row = {
         "opportunity_id": {"S": opportunity.id},
         "part": {"S": CAPACITY},
+        "spaces_total": _written(spaces),
+        "spaces_left": _written(spaces),
+        "spaces_leased": _written(0),
+        "revision": _written(opportunity.revision),
+        "version": _written(1),
         "open_for_booking": {"BOOL": listing.is_open},
-        **{name: {"N": str(value)} for name, value in numbers.items()},
+        "row_format": _FORMAT,
     }
+    if listing.source is not None:
+        counters["source_stated"] = _written(spaces)
     return details, counters
 
 
@@ -202,21 +195,21 @@ def read_listing(raw: Raw) -> Listing:
     )
 
 
-def order_row(tables: Tables, order: Order | DeletedOrder) -> OrderRow:
+def order_row(order: Order | DeletedOrder) -> Row:
     """The row of an order, or of the stub of a deleted one. Raises OrderTooLarge."""
-    row: OrderRow = tables.orders(
-        str(order.key),
-        kind=DELETED,
-        version=order.version,
-        published=order.published,
-        seller_id=order.seller_id,
-    )
+    row: Row = {
+        "order_key": {"S": str(order.key)},
+        "kind": {"S": DELETED},
+        "version": _written(order.version),
+        "published": {"BOOL": order.published},
+        "seller_id": {"S": order.seller_id},
+        "row_format": _FORMAT,
+    }
     if isinstance(order, Order):
-        row.kind, row.document = order.kind.value, pack_order(order)
+        row["kind"], row["document"] = {"S": order.kind.value}, {"B": pack_order(order)}
         if order.kind is OrderKind.OrderQuote and order.lease_expires_at is not None:
-            row.expires_at = to_seconds(order.lease_expires_at) + QUOTE_KEPT_SECONDS
-    _put_in_place(row, place_of_order(order))
-    return row
+            row["expires_at"] = _written(to_seconds(order.lease_expires_at) + QUOTE_KEPT_SECONDS)
+    return row | _in_place(place_of_order(order))
 
 
 def read_order(raw: Raw) -> Order | DeletedOrder:
@@ -235,6 +228,10 @@ def read_order(raw: Raw) -> Order | DeletedOrder:
         published=raw["published"]["BOOL"],
         version=_number(raw, "version"),
     )
+
+
+def _written(number: int) -> Mapping[str, Any]:
+    return {"N": str(number)}
 
 
 def _number(raw: Raw, name: str) -> int:

@@ -213,8 +213,8 @@ class DynamoStore:
             if listing.version == 1
             else details.version == listing.version - 1
         )
-        row = rows.details_row(self._tables, listing)
-        transaction.put(row, unchanged, OpportunityChanged(opportunity_id))
+        row = rows.details_row(listing)
+        transaction.put_row(details, row, unchanged, OpportunityChanged(opportunity_id))
         if spaces is not None:
             actions = [
                 capacity.spaces_total.set(capacity.spaces_total | spaces),
@@ -242,7 +242,7 @@ class DynamoStore:
                 unheld,
                 lambda _: OpportunityChanged(opportunity_id),
             )
-        return len(row.document)
+        return len(row["document"]["B"])
 
     def resize(
         self, opportunity_id: str, read: Capacity, spaces_total: int, count: SourceCount | None = None

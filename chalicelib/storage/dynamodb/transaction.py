@@ -66,19 +66,23 @@ class Transaction:
         request = _request(type(row), "Item", row.serialize(), condition)
         self._puts.append(_Action(request, partial(_name, row), lambda _: reason))
 
+    def put_row(
+        self, model: type[Model], row: Raw, condition: Any = None, reason: Reason | None = None
+    ) -> None:
+        """A row in DynamoDB's own format; `condition` is PynamoDB's, or its text if it needs no names and values."""
+        request = _request(model, "Item", row, condition)
+        keys = (str(model._hash_keyname), model._range_keyname)
+        name = partial(row_name, model.Meta.table_name, *(str(row[key]["S"]) for key in keys if key))
+        self._puts.append(_Action(request, name, lambda _: reason))
+
     def put_new(self, model: type[Model], row: Raw, reason: Reason | None = None) -> None:
-        """A row that must not exist, in DynamoDB's own format: making it by PynamoDB takes many times longer."""
-        table = model.Meta.table_name
-        hash_key = str(model._hash_keyname)
-        put = {"TableName": table, "Item": row, "ConditionExpression": f"attribute_not_exists({hash_key})"}
-        keys = (hash_key, model._range_keyname)
-        name = partial(row_name, table, *(str(row[key]["S"]) for key in keys if key))
-        self._puts.append(_Action(put, name, lambda _: reason))
+        """A row that must not exist."""
+        self.put_row(model, row, f"attribute_not_exists({model._hash_keyname})", reason)
 
     def count(
         self, model: type[Model], key: Raw, more: Mapping[str, int], removed: Sequence[str] = ()
     ) -> None:
-        """Add to numbers of a row, and remove others from it, whatever it has; in DynamoDB's own format, as `put_new`."""
+        """Add to numbers of a row, and remove others from it, whatever it has; in DynamoDB's own format."""
         names = {f"#{n}": name for n, name in enumerate((*more, *removed))}
         added = ", ".join(f"#{n} :{n}" for n in range(len(more)))
         gone = ", ".join(f"#{n}" for n in range(len(more), len(names)))
@@ -149,7 +153,9 @@ def _request(
     values: dict[str, Any] = {}
     request: dict[str, Any] = {"TableName": model.Meta.table_name, kind: place}
     if condition is not None:
-        request["ConditionExpression"] = condition.serialize(names, values)
+        request["ConditionExpression"] = (
+            condition if isinstance(condition, str) else condition.serialize(names, values)
+        )
     if actions is not None:
         request["UpdateExpression"] = Update(*actions).serialize(names, values)
     if names:
