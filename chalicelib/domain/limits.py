@@ -20,6 +20,8 @@ MAX_PAGE_BYTES = MAX_ANSWER_BYTES - 10_000
 MAX_ROW_BYTES = 380_000
 
 MAX_ITEMS = 200
+# The largest whole number that every reader of JSON can hold.
+MAX_POSITION = 2**53 - 1
 # With 24 Opportunities a snapshot reads 78 keys of 100, and a quote that swaps all of them writes 98 rows of 100.
 MAX_OPPORTUNITIES = 24
 # A replacement may add to those that were booked; all of them are still cancelled in one transaction.

@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.domain.errors import OrderItemError
 from chalicelib.domain.lifecycle import OrderItemStatus
-from chalicelib.domain.limits import is_carried
+from chalicelib.domain.limits import MAX_POSITION, is_carried
 from chalicelib.domain.offers import Offer
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
@@ -15,6 +15,7 @@ from chalicelib.domain.parties import BrokerRole, Json
 from chalicelib.domain.pricing import TaxCharge, Totals, UnitPrice
 from chalicelib.domain.shared_text import SHARED_FROM, again, first, whole
 from chalicelib.domain.trimming import Detail, trimmed
+from chalicelib.values import replace
 from chalicelib.wire.errors import item_error
 from chalicelib.wire.jsonld import (
     BETA_CONTEXT,
@@ -28,6 +29,10 @@ from chalicelib.wire.jsonld import (
 )
 from chalicelib.wire.links import order_id, order_item_id, proposal_version_id
 from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_item_in_feed
+
+# What stands for the id and the position of any item: neither an id nor a position can be this.
+_ANY_ID = "any-id"
+_ANY_POSITION = MAX_POSITION + 1
 
 # The answer of so few items is never so long that its values are written once.
 _FEW_ITEMS = 8
@@ -70,10 +75,7 @@ def _document(
         "customer": order.customer,
         "bookingService": booking_service,
     }
-    items = [
-        _item(order, item, errors.get(n, ()), shown, is_made=is_made, with_position=with_positions)
-        for n, item in enumerate(order.items)
-    ]
+    items = _items(order, errors, shown, is_made=is_made, with_position=with_positions)
     after: Json = {
         "totalPaymentDue": _total(order.totals),
         "totalPaymentTax": [_tax(charge) for charge in order.totals.taxes],
@@ -170,7 +172,7 @@ class _Shown:
 
     def __init__(self, *, with_prepayment: bool, once: bool = False) -> None:
         self._with_prepayment = with_prepayment
-        self._once = once
+        self.once = once
         self._written = 0
         self._known: dict[tuple[int, Any], Any] = {}
 
@@ -200,12 +202,55 @@ class _Shown:
         return self._known.get(key) or self._new(key, term_iri(status))
 
     def _new(self, key: tuple[int, Any], document: Any) -> Any:
-        if not self._once or not document:
+        if not self.once or not document:
             self._known[key] = document
             return document
         self._known[key] = as_text(again(self._written))
         self._written += 1
         return as_text(first(write(document)))
+
+
+def _items(
+    order: Order,
+    errors: Mapping[int, tuple[OrderItemError, ...]],
+    shown: _Shown,
+    *,
+    is_made: bool,
+    with_position: bool,
+) -> list[Any]:
+    texts: dict[tuple[Any, ...], str] = {}
+    met: set[tuple[Any, ...]] = set()
+    items: list[Any] = []
+    for n, item in enumerate(order.items):
+        key = _what_is_shared(item) if shown.once and n not in errors else None
+        if key is None or key not in met:
+            items.append(
+                _item(order, item, errors.get(n, ()), shown, is_made=is_made, with_position=with_position)
+            )
+            if key is not None:
+                met.add(key)
+            continue
+        if key not in texts:  # the values in it are written out in the item before
+            pattern = replace(item, id=_ANY_ID, position=_ANY_POSITION)
+            texts[key] = write(_item(order, pattern, (), shown, is_made=is_made, with_position=with_position))
+        text = texts[key].replace(str(_ANY_POSITION), str(item.position))
+        items.append(as_text(text.replace(_ANY_ID, item.id) if item.id else text))
+    return items
+
+
+def _what_is_shared(item: OrderItem) -> tuple[Any, ...] | None:
+    """Equal for items that differ in nothing but id and position; None for an item with more of its own."""
+    opportunity = item.opportunity
+    if opportunity is None or item.offer is None or item.position is None:
+        return None
+    if (
+        opportunity.attendee_details_required
+        or opportunity.intake_form
+        or _details(item)
+        or _changeable(item)
+    ):
+        return None
+    return id(opportunity), id(item.offer), id(item.price), item.status, item.spaces_remaining
 
 
 def _item(

@@ -36,6 +36,7 @@ from chalicelib.domain.limits import (
     MAX_ITEMS,
     MAX_PASSES_BYTES,
     MAX_PAYMENT_BYTES,
+    MAX_POSITION,
     check_bytes,
     check_text,
 )
@@ -52,9 +53,6 @@ from chalicelib.wire.jsonld import (
     without_extensions,
 )
 from chalicelib.wire.links import is_identifier, order_id, parse_order_item_id, parse_proposal_version
-
-# The largest whole number that every reader of JSON can hold.
-MAX_POSITION = 2**53 - 1
 
 # What an error names of the properties it refuses.
 _NAMED_PROPERTIES = 10

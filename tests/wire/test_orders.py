@@ -12,8 +12,10 @@ from chalicelib.domain.offers import Prepayment
 from chalicelib.domain.orders import Order, OrderItem, OrderKind
 from chalicelib.domain.parties import BrokerRole
 from chalicelib.domain.pricing import Totals, total, unit_price
+from chalicelib.domain.shared_text import SHARED_FROM, is_shared, whole
 from chalicelib.values import replace
-from chalicelib.wire.orders import feed_document, instant, order_document
+from chalicelib.wire.jsonld import write
+from chalicelib.wire.orders import feed_document, instant, order_document, order_text
 from tests.support.builders import BROKER, CUSTOMER, KEY, NOW, SELLER_ID, a_seller, an_offer, an_opportunity
 
 Json = dict[str, Any]
@@ -334,3 +336,73 @@ def values_in(document: Any) -> list[Any]:
 def test_nothing_empty_goes_out(where: str) -> None:
     """MEDIA-03."""
     assert not any(value is None or value in ("", []) for value in values_in(documents()[where]))
+
+
+# --- the texts of many items ----------------------------------------------------------------
+
+
+def many_items(kind: OrderKind) -> tuple[OrderItem, ...]:
+    """Items that are alike but for id and position, and among them each kind that is not."""
+    plain = replace(YOGA, attendee_details_required=(), intake_form=())
+    other = replace(plain, id="https://a.example/pilates", document={"@type": "Slot", "any-id": 2**53})
+    alike = OrderItem(0, plain.id, OFFER.id, plain, OFFER, unit_price(OFFER, a_seller()), spaces_remaining=4)
+    different: list[dict[str, Any]] = [
+        {},
+        {"opportunity": other},
+        {"price": None},
+        {"spaces_remaining": 3},
+        {"spaces_remaining": None},
+        {"attendee": {"@type": "Person", "givenName": "any-id"}},
+        {"intake_answers": ({"@type": "PropertyValue", "value": "9007199254740992"},)},
+        {"opportunity": YOGA},
+        {"access_codes": ({"description": "1234"},)},
+        {"access_passes": ({"@type": "Barcode", "text": "1"},)},
+        {"access_channel": {"@type": "VirtualLocation"}},
+        {"customer_notice": "Cold."},
+        {"cancellation_message": "Sorry."},
+        {"status": OrderItemStatus.CustomerCancelled},
+        {"opportunity": None, "offer": None, "price": None},
+        {"position": None},
+        {"offer": replace(OFFER, document={"@type": "Offer", "@id": "any-id", "price": 9007199254740992})},
+    ]
+    items = [replace(alike, **changes) for changes in (*different, *different, *different[:1] * 20)]
+    if kind is OrderKind.OrderQuote:
+        return tuple(
+            replace(item, position=item.position if item.position is None else n)
+            for n, item in enumerate(items)
+        )
+    status = OrderItemStatus.OrderItemConfirmed
+    return tuple(
+        replace(
+            item,
+            id=f"00000000-0000-4000-8000-{n:012}",
+            status=item.status or status,
+            position=item.position if item.position is None else 7 * n,
+        )
+        for n, item in enumerate(items)
+    )
+
+
+@pytest.mark.parametrize("kind", OrderKind)
+@pytest.mark.parametrize("with_positions", [True, False])
+@pytest.mark.parametrize("with_prepayment", [True, False])
+@pytest.mark.parametrize("errors", [{}, {0: (OpportunityIsFullError(),), 21: (OpportunityIsFullError(),)}])
+def test_text_of_many_items_is_that_of_its_document(
+    kind: OrderKind, with_positions: bool, with_prepayment: bool, errors: Any
+) -> None:
+    order = an_order(kind, items=many_items(kind))
+    options: Any = {"with_positions": with_positions, "with_prepayment": with_prepayment}
+    text = order_text(order, SERVICE, errors, **options)
+    document = order_document(order, SERVICE, errors, **options)
+    assert whole(text) == write(document)
+    assert len(document["orderedItem"]) == len(order.items)
+
+
+def test_text_is_shared_only_where_it_is_long() -> None:
+    items = many_items(OrderKind.Order)
+    for count in (1, 8, 9, len(items)):
+        assert not is_shared(order_text(an_order(OrderKind.Order, items=items[:count]), SERVICE))
+    order = an_order(OrderKind.Order, items=items * 4)
+    text = order_text(order, SERVICE)
+    assert is_shared(text)
+    assert len(whole(text)) > max(SHARED_FROM, len(text))
