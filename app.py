@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from chalice import Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent
 
-from chalicelib.api import events
 from chalicelib.api.application import ThreadedChalice
-from chalicelib.runtime.system import prepare
 
 if TYPE_CHECKING:
     from chalicelib.api.boundary import View
@@ -22,16 +20,11 @@ def _test_interface() -> "Mapping[str, View]":
     return VIEWS
 
 
-def _unknown_endpoint() -> dict[str, object]:
-    from chalicelib.api.boundary import unknown_endpoint
-
-    return unknown_endpoint()
-
-
 def _add_routes(app: ThreadedChalice) -> None:
     from chalicelib.api import authority, feeds, orders, passes, site, test_interface_routes
-    from chalicelib.api.boundary import rewrite_refusals
+    from chalicelib.api.boundary import rewrite_refusals, unknown_endpoint
 
+    app.unknown = unknown_endpoint
     app.register_middleware(rewrite_refusals, "http")
     app.register_blueprint(orders.blueprint)
     app.register_blueprint(feeds.blueprint)
@@ -42,14 +35,30 @@ def _add_routes(app: ThreadedChalice) -> None:
 
 
 # Chalice would add its own handler to the logger of that name, and every line would be written twice.
-app = ThreadedChalice(app_name="openbooking", configure_logs=False, unknown=_unknown_endpoint)
-# Lambda says in _HANDLER which function this is. Those for streams and schedules serve no routes, and do not load them.
-_function = os.environ.get("_HANDLER")
-_serves_requests = _function in (None, "app.app")
-if _serves_requests:
-    _add_routes(app)
-if _function is not None:
-    prepare(for_requests=_serves_requests)
+app = ThreadedChalice(app_name="openbooking", configure_logs=False)
+# Lambda says in _HANDLER which function this is, and gives it more processor while it starts than for its invocations: what
+# they need is made here. A function's zip contains what is imported for it here and in its handler, and what that imports
+# (openbooking/deployment/contents.py).
+match os.environ.get("_HANDLER"):
+    case "app.app":
+        from chalicelib.runtime import serving
+
+        _add_routes(app)
+        serving.prepare()
+    case "app.orders_stream" | "app.inventory_stream":
+        from chalicelib.api import streams
+
+        streams.prepare()
+    case "app.lease_sweep":
+        from chalicelib.api import sweep
+
+        sweep.prepare()
+    case "app.import_sources":
+        from chalicelib.api import imports
+
+        imports.prepare()
+    case _:
+        _add_routes(app)
 
 
 def _invocation(event: DynamoDBEvent | CloudWatchEvent) -> str:
@@ -69,7 +78,9 @@ _NO_STREAM = "arn:aws:dynamodb:eu-west-2:000000000000:table/none/stream/none"
 )
 def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
     """Handle changed Order rows."""
-    return events.orders_changed(event.to_dict()["Records"], _invocation(event))
+    from chalicelib.api.streams import orders_changed
+
+    return orders_changed(event.to_dict()["Records"], _invocation(event))
 
 
 @app.on_dynamodb_record(
@@ -80,16 +91,22 @@ def orders_stream(event: DynamoDBEvent) -> dict[str, Any]:
 )
 def inventory_stream(event: DynamoDBEvent) -> dict[str, Any]:
     """Handle changed inventory rows."""
-    return events.inventory_changed(event.to_dict()["Records"], _invocation(event))
+    from chalicelib.api.streams import inventory_changed
+
+    return inventory_changed(event.to_dict()["Records"], _invocation(event))
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="lease_sweep")
 def lease_sweep(event: CloudWatchEvent) -> dict[str, int]:
     """Once a minute: end leases and continue pending work."""
-    return events.sweep(_invocation(event))
+    from chalicelib.api.sweep import sweep
+
+    return sweep(_invocation(event))
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="import_sources")
 def import_sources(event: CloudWatchEvent) -> dict[str, int]:
     """Once a minute: import the sources that are due."""
-    return events.import_sources(_invocation(event))
+    from chalicelib.api import imports
+
+    return imports.import_sources(_invocation(event))

@@ -51,7 +51,7 @@ def test_what_only_some_requests_ask_of_identity_waits_for_them() -> None:
 def test_whether_an_authorisation_is_revoked_is_asked_without_the_rest_of_identity() -> None:
     """What the Orders stream does with each partner and Seller (OFEED-15)."""
     asked = (
-        "from chalicelib.api.events import orders_changed; "
+        "from chalicelib.api.streams import orders_changed; "
         "from tests.support.world import World; "
         "assert not World().system.consent.is_revoked('partner-1', 'seller-1'); "
         "assert orders_changed([]) == {'batchItemFailures': []}"
@@ -78,21 +78,57 @@ KINDS_OF_WORK = {
 LIBRARIES = {"authlib", "cryptography", "jinja2", "joserfc", "markupsafe", "segno"}
 
 
-@pytest.mark.parametrize("function", ["orders_stream", "inventory_stream", "lease_sweep", "import_sources"])
-def test_functions_without_requests_load_no_routes(function: str) -> None:
+PUBLISHES = "from chalicelib.runtime.publishing import Publishing; installed(Publishing).streams"
+WORKS = "from chalicelib.runtime.work import Work; installed(Work).worker; import chalicelib.services.sweep"
+IMPORTS = "from chalicelib.runtime.imports import Imports; installed(Imports)"
+
+
+@pytest.mark.parametrize(
+    ("function", "asked"),
+    [
+        ("orders_stream", PUBLISHES),
+        ("inventory_stream", PUBLISHES),
+        ("lease_sweep", WORKS),
+        ("import_sources", IMPORTS),
+    ],
+)
+def test_functions_without_requests_load_no_routes(function: str, asked: str) -> None:
     code = (
         f"import os; os.environ['_HANDLER'] = 'app.{function}'; import app; "
-        "from chalicelib.runtime.system import installed; installed().streams; installed().worker; "
-        "import chalicelib.services.sweep"
+        f"from chalicelib.runtime.installation import installed; {asked}"
     )
     assert loaded_of(REQUESTS | KINDS_OF_WORK | LIBRARIES, code) == set()
+
+
+PARTS = {
+    f"chalicelib.runtime.{module}"
+    for module in ("access", "imports", "installation", "publishing", "serving", "system", "work")
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        ("app", {"access", "serving", "work"}),
+        ("orders_stream", {"publishing"}),
+        ("inventory_stream", {"publishing"}),
+        ("lease_sweep", {"work"}),
+        ("import_sources", {"imports"}),
+    ],
+)
+def test_each_function_makes_its_own_part_when_it_is_loaded(function: str, parts: set[str]) -> None:
+    code = (
+        f"import os; os.environ['_HANDLER'] = 'app.{function}'; import app; "
+        "from chalicelib.runtime import installation; assert installation._installed is not None"
+    )
+    assert loaded_of(PARTS, code) == {f"chalicelib.runtime.{part}" for part in {*parts, "installation"}}
 
 
 def test_each_function_is_ready_when_it_is_loaded() -> None:
     """Lambda gives a function more processor while it starts: the API makes there what verifies tokens, and the client."""
     code = (
         "import os; os.environ |= {'_HANDLER': 'app.app', 'AUTHENTICATION': 'openid'}; import app; "
-        "from chalicelib.runtime import system; assert system._installed is not None"
+        "from chalicelib.runtime import installation; assert installation._installed is not None"
     )
     ready = {"chalicelib.identity.tokens", "joserfc"}
     assert loaded_of(ready | {"authlib", "jinja2"}, code) == ready
@@ -101,7 +137,7 @@ def test_each_function_is_ready_when_it_is_loaded() -> None:
 def test_unusable_settings_are_reported_by_the_first_invocation() -> None:
     code = (
         "import os; os.environ |= {'_HANDLER': 'app.app', 'LEASE_SECONDS': 'never'}; import app; "
-        "from chalicelib.runtime import system; assert system._installed is None"
+        "from chalicelib.runtime import installation; assert installation._installed is None"
     )
     assert loaded_of(set(), code) == set()
 

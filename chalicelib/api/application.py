@@ -22,18 +22,16 @@ class ThreadedChalice(Chalice):
     that there are not, and long answers are compressed.
     """
 
-    def __init__(
-        self, *arguments: Any, unknown: Callable[[], dict[str, Any]] | None = None, **options: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         self._of_thread = threading.local()
-        self._unknown = unknown
+        self.unknown: Callable[[], dict[str, Any]] | None = None
         super().__init__(*arguments, **options)
 
     def __call__(self, event: Any, context: Any) -> Any:
         if not _is_of_http_api(event):
             return super().__call__(event, context)
-        if self._unknown is not None and event["requestContext"].get("resourcePath") not in self.routes:
-            return self._unknown()
+        if self.unknown is not None and event["requestContext"].get("resourcePath") not in self.routes:
+            return self.unknown()
         return _compressed(super().__call__(event, context), event)
 
     @property

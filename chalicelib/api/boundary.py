@@ -27,8 +27,9 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.limits import MAX_BODY_BYTES
 from chalicelib.domain.orders import OrderKey
 from chalicelib.domain.parties import Json
+from chalicelib.runtime.installation import installed
+from chalicelib.runtime.serving import Serving
 from chalicelib.runtime.settings import SettingsError
-from chalicelib.runtime.system import System, installed
 from chalicelib.runtime.telemetry import Telemetry
 from chalicelib.storage.errors import OrderTooLarge, StillBusy, StoreBusy
 from chalicelib.values import dataclass, field, replace
@@ -55,7 +56,7 @@ _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 class Call:
     """One request, and the installation that answers it. `log_ids` are the ids for the log."""
 
-    system: System
+    system: Serving
     request: Request
     params: dict[str, str]
     log_ids: dict[str, str] = field(default_factory=dict)
@@ -200,7 +201,7 @@ def unknown_endpoint() -> dict[str, object]:
 def _answer(request: Request, resource: Resource, params: dict[str, str]) -> Response:
     started = time.perf_counter()
     try:
-        system = installed()
+        system = installed(Serving)
     except SettingsError as fault:
         Telemetry(metrics=False).failure("settings", fault)
         return _response(_error_reply(InternalLibraryConfigurationError()), "")

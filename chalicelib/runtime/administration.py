@@ -3,19 +3,13 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from chalicelib.runtime.partners import PartnerAdministration
 from chalicelib.runtime.system import System
-from chalicelib.services import reviews
 from chalicelib.services.actors import Actor, Via
 from chalicelib.services.api_keys import ApiKeys
-from chalicelib.services.authorisations import Authorisations
-from chalicelib.services.entries import Entries
 from chalicelib.services.invitations import Invitations
-from chalicelib.services.journal import Journal
 from chalicelib.services.logins import Logins
 from chalicelib.services.parked import ParkedAdministration
-from chalicelib.services.partners import Partners
-from chalicelib.services.seller_ids import SellerIds
-from chalicelib.services.sellers import Sellers
 from chalicelib.services.set_aside import SetAsideAdministration
 from chalicelib.services.tokens import RefreshTokens, SigningKeyAdministration
 from chalicelib.values import dataclass
@@ -34,41 +28,12 @@ if TYPE_CHECKING:
     from chalicelib.services.people import People
     from chalicelib.services.timetables.timetable import Timetable
 
-# Seconds for one run of the feed reviews, while an operator waits.
-_REVIEWS_FOR = 60.0
-
 
 @dataclass
-class Administration:
+class Administration(PartnerAdministration):
     """`by` is the user, for the journal; `base_url` the URL of the installation, if known."""
 
     system: System
-    by: str = ""
-    base_url: str | None = None
-
-    @cached_property
-    def entries(self) -> Entries:
-        return Entries(self.system.register, self.system.retry, self.system.now)
-
-    @cached_property
-    def journal(self) -> Journal:
-        system = self.system
-        return Journal(
-            self.entries,
-            self.seller_ids,
-            system.new_id,
-            self.by,
-            id_of=lambda text: system.fingerprints.digest(f"journal {text}")[:16],
-            kept_days=system.settings.journal_days,
-        )
-
-    @cached_property
-    def seller_ids(self) -> SellerIds:
-        return SellerIds(self.base_url)
-
-    @cached_property
-    def sellers(self) -> Sellers:
-        return Sellers(self.system.store, self.entries, self.journal, self.seller_ids)
 
     def timetable(self, seller_id: str) -> "Timetable":
         """The timetable of one Seller, by its stored id."""
@@ -138,21 +103,6 @@ class Administration:
         return order_text(order, system.booking_service(), with_prepayment=system.settings.prepayment)
 
     # --- the installation ---------------------------------------------------------------
-
-    @cached_property
-    def authorisations(self) -> Authorisations:
-        system = self.system
-        return Authorisations(
-            self.entries,
-            self.journal,
-            system.consent,
-            self.sellers,
-            lambda: system.worker.run_kind(reviews.KIND, _REVIEWS_FOR),
-        )
-
-    @cached_property
-    def partners(self) -> Partners:
-        return Partners(self.entries, self.journal, self.authorisations, self.sellers, self.system.new_id)
 
     @cached_property
     def invitations(self) -> Invitations:

@@ -8,7 +8,7 @@ from chalicelib.booking.existing import existing_order
 from chalicelib.domain.lifecycle import ItemEvent, OrderEvent
 from chalicelib.domain.opportunities import Opportunity
 from chalicelib.domain.orders import Order, OrderItem, OrderKey
-from chalicelib.runtime.system import System
+from chalicelib.runtime.serving import Serving
 from chalicelib.sandbox.opportunities import build_opportunity, new_number
 from chalicelib.sandbox.requests import BookingFlow, TestInterfaceRefused, TestOpportunityRequest
 from chalicelib.services.clearing import note_made
@@ -74,7 +74,7 @@ LOGISTICS: Mapping[SimulatedAction, Callable[[Opportunity], Logistics]] = {
 }
 
 
-def publish(system: System, request: TestOpportunityRequest, dataset: str) -> str:
+def publish(system: Serving, request: TestOpportunityRequest, dataset: str) -> str:
     """Make an Opportunity and publish it under a dataset; its id. Raises TestInterfaceRefused, StoreBusy."""
     seller = system.store.seller(request.seller_id)
     if seller is None:
@@ -92,7 +92,7 @@ def publish(system: System, request: TestOpportunityRequest, dataset: str) -> st
     return opportunity_id
 
 
-def act(system: System, action: TestAction, partner_id: str) -> None:
+def act(system: Serving, action: TestAction, partner_id: str) -> None:
     """Run the action, for the partner that the Order belongs to.
 
     Raises TestInterfaceRefused if there is no such Opportunity, TransitionRefused, and the errors of the
@@ -112,14 +112,14 @@ def act(system: System, action: TestAction, partner_id: str) -> None:
             _change_logistics(system, action.name, opportunity_id)
 
 
-def _replace(system: System, key: OrderKey) -> None:
+def _replace(system: Serving, key: OrderKey) -> None:
     """Replace each Opportunity of the Order by another one at the same price."""
     order = _order(system, key)
     choices = {item.id or "": _another(system, order, item) for item in order.items if item.holds_a_space}
     system.seller_actions.replace(key, choices)
 
 
-def _another(system: System, order: Order, item: OrderItem) -> tuple[str, str]:
+def _another(system: Serving, order: Order, item: OrderItem) -> tuple[str, str]:
     assert item.opportunity is not None and item.offer is not None
     prepayment = item.offer.effective_prepayment()
     request = TestOpportunityRequest(
@@ -140,14 +140,14 @@ def _another(system: System, order: Order, item: OrderItem) -> tuple[str, str]:
     return opportunity_id, listing.opportunity.offers[0].id
 
 
-def _order(system: System, key: OrderKey) -> Order:
+def _order(system: Serving, key: OrderKey) -> Order:
     """Raises UnknownOrderError, GoneError."""
     snapshot = system.store.snapshot(Wanted(key))
     owner = snapshot.order.seller_id if snapshot.order else None
     return existing_order(snapshot, OrderEvent.cancel, seller_id=owner)
 
 
-def _change_logistics(system: System, name: SimulatedAction, opportunity_id: str) -> None:
+def _change_logistics(system: Serving, name: SimulatedAction, opportunity_id: str) -> None:
     found, _ = system.store.listings([opportunity_id]).get(opportunity_id, (None, None))
     try:
         if found is None:

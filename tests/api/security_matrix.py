@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import app
-from chalicelib.api.events import orders_changed
+from chalicelib.api.streams import orders_changed
 from chalicelib.booking.seller import notify_customer
 from chalicelib.domain.orders import OrderKey
 from chalicelib.identity.callers import make_api_key

@@ -28,14 +28,14 @@ OTHER = "20000000-0000-4000-8000-000000000002"
 
 def orders_changed(world: World, *uuids: str, partner: str = "partner-1") -> dict[str, Any]:
     """Hand the rows of these Orders to the stream's handler, as Lambda does."""
-    from chalicelib.api.events import orders_changed as handler
+    from chalicelib.api.streams import orders_changed as handler
 
     orders = [world.order(uuid, partner) for uuid in uuids]
     return handler([order_record(order, str(n)) for n, order in enumerate(orders, 1) if order is not None])
 
 
 def inventory_changed(world: World, *changed: Bookable | str) -> dict[str, Any]:
-    from chalicelib.api.events import inventory_changed as handler
+    from chalicelib.api.streams import inventory_changed as handler
 
     ids = [each if isinstance(each, str) else each.id for each in changed]
     return handler([capacity_record(each, str(n)) for n, each in enumerate(ids, 1)])
@@ -164,7 +164,7 @@ def test_open_feed_shows_the_spaces_that_are_left_now(world: World, broker: Brok
 
 def test_lease_that_has_ended_is_shown_again_once_it_is_swept(world: World, broker: Broker) -> None:
     """LEASE-09."""
-    from chalicelib.api.events import sweep
+    from chalicelib.api.sweep import sweep
 
     yoga = world.session(spaces=5)
     broker.c1(UUID, yoga.item())
@@ -270,7 +270,7 @@ def test_record_that_cannot_be_read_is_parked_and_its_neighbours_go_on(
     world: World, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Counted, with its content, and with nothing personal in the log."""
-    from chalicelib.api.events import orders_changed as handler
+    from chalicelib.api.streams import orders_changed as handler
 
     booked = broker.b(UUID, world.session().item())
     broker.cancel(UUID, booked.json["orderedItem"][0]["@id"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.runtime.system import install
 from chalicelib.storage.dynamodb.feeds import DynamoFeeds
 from chalicelib.storage.dynamodb.pending import DynamoPending
@@ -84,7 +84,7 @@ def test_a_whole_booking(world: World, broker: Broker, tables: Tables) -> None:
     assert (capacity.spaces_left, capacity.spaces_leased, world.held(yoga)) == (3, 0, 2)
 
     def fed() -> list[dict[str, Any]]:
-        events.orders_changed(stream(tables, "orders"))
+        streams.orders_changed(stream(tables, "orders"))
         items: list[dict[str, Any]] = broker.send("GET", f"{API}/orders-rpde").json["items"]
         return items
 
@@ -193,9 +193,9 @@ def test_open_feeds_from_the_rows_that_stand(world: World, broker: Broker, table
     ours = [
         record for record in stream(tables, "inventory") if yoga.id in json.dumps(record["dynamodb"]["Keys"])
     ]
-    assert events.inventory_changed(ours) == {"batchItemFailures": []}
+    assert streams.inventory_changed(ours) == {"batchItemFailures": []}
     items = broker.send("GET", "/feeds/scheduled-sessions").json["items"]
     [item] = [each for each in items if each["id"] == yoga.outer_id]
     assert item["data"]["remainingAttendeeCapacity"] == 4
-    assert events.inventory_changed(ours) == {"batchItemFailures": []}
+    assert streams.inventory_changed(ours) == {"batchItemFailures": []}
     assert broker.send("GET", "/feeds/scheduled-sessions").json["items"] == items

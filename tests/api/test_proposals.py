@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
 from chalicelib.domain.errors import OpportunityIsFullError, UnacceptableOfferError
 from chalicelib.domain.lifecycle import ProposalEvent
@@ -405,7 +405,7 @@ def changed(world: World, yoga: Bookable, change: Callable[[Opportunity], Opport
 def in_feed(world: World, broker: Broker) -> list[Json]:
     order = world.order(UUID)
     assert order is not None
-    assert events.orders_changed([order_record(order)]) == {"batchItemFailures": []}
+    assert streams.orders_changed([order_record(order)]) == {"batchItemFailures": []}
     items = broker.send("GET", f"{API}/order-proposals-rpde").json["items"]
     return [item["data"] for item in items]
 

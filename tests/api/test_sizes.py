@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.booking.decisions import save_order
 from chalicelib.domain.errors import OpportunityIsInConflictError, RequestTooLargeError
 from chalicelib.domain.identifiers import API as BASE_API
@@ -63,7 +63,7 @@ class Shop:
         """Bring the Order as it stands to its feed; its item is there, and fits its row and a page."""
         order = self.stored(order_uuid)
         assert len(pack_order(order)) <= MAX_ROW_BYTES
-        assert events.orders_changed([order_record(order)]) == {"batchItemFailures": []}
+        assert streams.orders_changed([order_record(order)]) == {"batchItemFailures": []}
         page = self.broker.send("GET", f"{API}/orders-rpde")
         assert carried_bytes(page.body.decode()) <= MAX_ANSWER_BYTES + 1000
         assert order_uuid in [item["id"] for item in page.json["items"]]

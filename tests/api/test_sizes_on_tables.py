@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.booking.decisions import save_order
 from chalicelib.domain.limits import MAX_NOTE_BYTES, MAX_ROW_BYTES
 from chalicelib.domain.orders import Order, OrderKey
@@ -54,7 +54,7 @@ def published(tables: Tables, broker: Broker, key: OrderKey) -> list[str]:
     row = order_row(tables, key)
     image = {**row, "document": {"B": base64.b64encode(row["document"]["B"]).decode()}}
     record = {"dynamodb": {"Keys": {"order_key": row["order_key"]}, "NewImage": image, "SequenceNumber": "1"}}
-    assert events.orders_changed([record]) == {"batchItemFailures": []}
+    assert streams.orders_changed([record]) == {"batchItemFailures": []}
     return [item["id"] for item in broker.send("GET", f"{API}/orders-rpde").json["items"]]
 
 

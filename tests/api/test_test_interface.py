@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.events import sweep
+from chalicelib.api.sweep import sweep
 from chalicelib.domain.orders import DeletedOrder, Order, OrderKind
 from chalicelib.domain.parties import AccessMethod
 from chalicelib.runtime.settings import SettingsError, read_settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.domain.opportunity_types import OPEN_FEEDS
 from openbooking.samples.inventory import sample_inventory
 from openbooking.samples.seeding import load_samples
@@ -103,7 +103,7 @@ def test_answers_of_a_whole_booking(world: World, validator: Validator, kind: st
     judged(validator, broker.status(UUID), "OrderStatus")
     order = world.order(UUID)
     assert order is not None
-    events.orders_changed([order_record(order)])
+    streams.orders_changed([order_record(order)])
     page = broker.send("GET", f"{API}/orders-rpde")
     [entry] = page.json["items"]
     assert validator.failures(entry["data"], "OrdersFeed") == []
@@ -256,7 +256,7 @@ def test_open_feeds_of_the_sample_inventory(world: World, validator: Validator) 
     for occasion in inventory.occasions:
         ids += [each.document["@id"] for each in (occasion.whole, *occasion.parts)]
     for start in range(0, len(ids), 20):
-        events.inventory_changed([capacity_record(each) for each in ids[start : start + 20]])
+        streams.inventory_changed([capacity_record(each) for each in ids[start : start + 20]])
     stranger, items = Broker(world, partner=None, seller=None), []
     for feed in OPEN_FEEDS:
         items += walk_is_sound(validator, stranger, f"/feeds/{feed}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.booking.decisions import Decision, Snapshot
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange, follow
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
@@ -126,7 +126,7 @@ class Play:
 
     def in_feed(self) -> list[str]:
         assert self.order is not None
-        assert events.orders_changed([order_record(self.order)]) == {"batchItemFailures": []}
+        assert streams.orders_changed([order_record(self.order)]) == {"batchItemFailures": []}
         items = self.broker.send("GET", f"{API}/order-proposals-rpde").json["items"]
         return [item["data"]["orderProposalStatus"].rpartition("/")[2] for item in items]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams
 from chalicelib.booking.decisions import Decision, Snapshot
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange, follow
 from chalicelib.booking.proposals import amend_proposal, decide_proposal
@@ -78,8 +78,8 @@ class Play:
         record = order_record(self.order)
         record["dynamodb"]["OldImage"] = order_record(self._published)["dynamodb"]["NewImage"]
         self._published = self.order
-        assert events.orders_changed([record]) == {"batchItemFailures": []}
-        assert events.inventory_changed([capacity_record(self.yoga.id)]) == {"batchItemFailures": []}
+        assert streams.orders_changed([record]) == {"batchItemFailures": []}
+        assert streams.inventory_changed([capacity_record(self.yoga.id)]) == {"batchItemFailures": []}
 
     def everything(self) -> dict[str, Any]:
         """All that is stored: inventory, orders and feeds."""

@@ -19,7 +19,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from chalicelib.api import events
+from chalicelib.api import imports, streams, sweep
 from chalicelib.importing.sources import KIND as IMPORT
 from chalicelib.runtime.telemetry import SERVICE, Telemetry
 from chalicelib.services import following
@@ -87,10 +87,10 @@ class Stage:
         assert self.broker.b(self.uuid(), self.world.session().item()).status == 201
 
     def sweep(self) -> None:
-        events.sweep("invocation-1")
+        sweep.sweep("invocation-1")
 
     def import_sources(self) -> None:
-        events.import_sources("invocation-1")
+        imports.import_sources("invocation-1")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def park_a_record(stage: Stage) -> None:
     keys = {"partner_id": {"S": "p"}, "uuid": {"S": "u"}}
     unreadable = {"SequenceNumber": str(stage.number), "Keys": keys, "NewImage": {"kind": {"N": "1"}}}
     stage.number += 1
-    answer = events.orders_changed([{"dynamodb": unreadable}], "invocation-1")
+    answer = streams.orders_changed([{"dynamodb": unreadable}], "invocation-1")
     assert answer == {"batchItemFailures": []}
 
 

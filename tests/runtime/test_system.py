@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.events import sweep
+from chalicelib.api.sweep import sweep
 from chalicelib.domain.partner_limits import LimitName, Usage
 from chalicelib.feeds.parked import ParkedRecord, where
 from chalicelib.identity.callers import BearerTokens, DevelopmentHeaders

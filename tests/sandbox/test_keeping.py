@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.api.events import sweep
+from chalicelib.api.sweep import sweep
 from chalicelib.domain.identifiers import outward
 from chalicelib.domain.lifecycle import ProposalStatus
 from chalicelib.domain.opportunity_types import OpportunityType

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.events import orders_changed, sweep
+from chalicelib.api.streams import orders_changed
+from chalicelib.api.sweep import sweep
 from chalicelib.domain.orders import OrderKey
 from chalicelib.identity.scopes import BOOKING
 from chalicelib.runtime.system import System, install

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import events
+from chalicelib.api import streams, sweep
 from chalicelib.booking.opportunity_changes import ChangeKind, OpportunityChange
 from chalicelib.domain.capacity import Capacity, Hold, HoldState
 from chalicelib.domain.opportunities import EventStatus
@@ -232,7 +232,7 @@ def test_leases_end_by_the_clock(world: World) -> None:
     """LEASE-04, LEASE-09: those of a rejected proposal too."""
     world.clock.advance(minutes=15)
     assert set(world.store.expired(world.clock.now, 10)) == {YOGA, APPROVING}
-    assert events.sweep()["lease"] == 3
+    assert sweep.sweep()["lease"] == 3
     after = capacity(world, YOGA)
     assert after == Capacity(10, 10, 0, revision=1, version=after.version if after else 0)
     assert world.store.holds(YOGA) == {}
@@ -261,7 +261,7 @@ def test_changes_are_followed_to_their_end(world: World, broker: Broker) -> None
     assert [item.status for item in before.items] == ["OrderItemConfirmed"]
     assert [(item.status, item.cancellation_message) for item in seen_to.items] == [("SellerCancelled", said)]
 
-    assert events.sweep()[following.KIND] == 2
+    assert sweep.sweep()[following.KIND] == 2
     assert world.pending.entries(following.KIND, 10) == []
     assert order(world, 9) == seen_to
     (item,) = order(world, 10).items
@@ -276,7 +276,7 @@ def test_a_dataset_that_was_deleted_goes(world: World, broker: Broker) -> None:
     """TESTIF-01: what was noted to go now, and what stands until its own dataset is deleted."""
     noted, stands = (GOING, f"{IDS}/session-series/8"), (STAYING, f"{IDS}/session-series/9")
     world.set(test_interface=True)
-    assert events.sweep()[clearing.KIND] == 2
+    assert sweep.sweep()[clearing.KIND] == 2
     assert world.pending.entries(clearing.KIND, 10) == []
     assert all(listing(world, each).deleted for each in noted)
     assert world.order(uuid(11)) == DeletedOrder(OrderKey("partner-1", uuid(11)), SELLER, version=2)
@@ -494,10 +494,10 @@ def test_feeds_go_on_where_they_were(world: World, broker: Broker) -> None:
     """RPDE-06: what they know is no news; what is, gets the next number and leaves the old one."""
     path = f"{API}/orders-rpde"
     before = broker.send("GET", path).json["items"]
-    assert events.orders_changed([order_record(order(world, 2))]) == {"batchItemFailures": []}
+    assert streams.orders_changed([order_record(order(world, 2))]) == {"batchItemFailures": []}
     assert broker.send("GET", path).json["items"] == before
     newer = replace(order(world, 2), version=5)
-    assert events.orders_changed([order_record(newer)]) == {"batchItemFailures": []}
+    assert streams.orders_changed([order_record(newer)]) == {"batchItemFailures": []}
     after = broker.send("GET", path).json["items"]
     assert [(item["state"], item["id"], item["modified"]) for item in after] == [
         ("deleted", uuid(3), 3),
@@ -505,10 +505,10 @@ def test_feeds_go_on_where_they_were(world: World, broker: Broker) -> None:
     ]
     # It went before anyone had seen it: an earlier version that comes late stays unseen.
     late = replace(order(world, 7), kind=OrderKind.OrderProposal, published=True, version=2)
-    assert events.orders_changed([order_record(late)]) == {"batchItemFailures": []}
+    assert streams.orders_changed([order_record(late)]) == {"batchItemFailures": []}
     assert ("updated", uuid(7)) not in shown(broker, f"{API}/order-proposals-rpde")
 
-    assert events.inventory_changed([capacity_record(YOGA), capacity_record(NET)]) == {
+    assert streams.inventory_changed([capacity_record(YOGA), capacity_record(NET)]) == {
         "batchItemFailures": []
     }
     items = broker.send("GET", "/feeds/scheduled-sessions").json["items"]
@@ -527,11 +527,11 @@ def test_reviews_of_feeds_are_done(world: World) -> None:
     ] == [(FeedReview("partner-2", SELLER), uuid(1)), (FeedReview("partner-3", OTHER_SELLER), "")]
     late = Broker(world, "partner-3", seller=None)
     assert shown(late, f"{API}/orders-rpde") == [("updated", uuid(13))]
-    assert events.sweep()[reviews.KIND] == 1
+    assert sweep.sweep()[reviews.KIND] == 1
     assert world.pending.entries(reviews.KIND, 10) == []
     reviewed = order(world, 13, "partner-3")
     assert reviewed.version == 3
-    assert events.orders_changed([order_record(reviewed)]) == {"batchItemFailures": []}
+    assert streams.orders_changed([order_record(reviewed)]) == {"batchItemFailures": []}
     assert shown(late, f"{API}/orders-rpde") == [("deleted", uuid(13))]
 
 

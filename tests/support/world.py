@@ -106,7 +106,7 @@ class World(PublishedInventory):
         """Change settings of the installation."""
         self.system.settings = replace(self.system.settings, **settings)
         for made_from_them in [
-            name for name in vars(self.system) if isinstance(vars(System).get(name), cached_property)
+            name for name in vars(self.system) if isinstance(getattr(System, name, None), cached_property)
         ]:
             vars(self.system).pop(made_from_them, None)
 
