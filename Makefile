@@ -57,7 +57,7 @@ certify: set-up-dev $(NODE_SET_UP)  ## Run the official test suite in SUITE in a
 bench: set-up-dev $(NODE_SET_UP)  ## Measure, and write docs/performance.md.
 	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m bench
 
-package: set-up-dev  ## Make dist/: the Lambda zip and the templates of STAGE.
+package: set-up-dev  ## Make dist/: the Lambda zips and the templates of STAGE.
 	$(BIN)/openbooking stage package $(if $(STAGE),--stage $(STAGE))
 
 rehearse: set-up-dev  ## Deploy from start to end against an imitation of AWS on this machine.

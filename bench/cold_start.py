@@ -1,7 +1,7 @@
 """Measures cold starts: processor time from the start of a process to its first answer, for each function.
 
-`python -m bench.cold_start` packages the stage `prod` for the Python that runs it, and starts each function from the
-unpacked zip as Lambda does: AWS's runtime client as the parent, in an environment with nothing but the function's
+`python -m bench.cold_start` packages the stage `prod` for the Python that runs it, and starts each function from its
+own unpacked zip as Lambda does: AWS's runtime client as the parent, in an environment with nothing but the function's
 variables, each time in a fresh process. A minimal handler (a boto3 client, one GetItem, with bytecode) is started in
 between, and every figure is a multiple of its processor time.
 
@@ -34,7 +34,7 @@ from chalicelib.identity.scopes import BOOKING
 from chalicelib.storage.dynamodb.tables import DETAILS
 from chalicelib.values import dataclass, replace
 from openbooking.deployment.packaging import PYTHON, package
-from openbooking.infra.templates import environment
+from openbooking.infra.templates import FUNCTIONS, environment
 from openbooking.local.delivery import lambda_record
 from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client, streams_client
 from openbooking.local.streams import Positions, StreamReader
@@ -48,9 +48,9 @@ RUNTIME_CLIENT = "awslambdaric==4.2.2"
 # Of what `make package` makes; the other forms show what each step of packaging saves.
 PACKAGED = "as packaged"
 FORMS = {
-    "source": "without bytecode, with all of botocore's models",
-    "bytecode": "with bytecode, with all of botocore's models",
-    PACKAGED: "with bytecode, with the models of the services that are called",
+    "source": "the whole project without bytecode, with all of botocore's models",
+    "bytecode": "the whole project with bytecode, with all of botocore's models",
+    PACKAGED: "what the function can import, with bytecode and the models of the services that it calls",
 }
 
 # The most that each first answer should cost.
@@ -122,7 +122,8 @@ def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str,
             }
             made = {("", ""): _start("minimal.handler", event, minimal, client, installation, lambda _: True)}
             for name, start in starts.items():
-                for form, root in roots.items():
+                for form, of_functions in roots.items():
+                    root = of_functions[start.handler]
                     made[name, form] = _start(
                         f"app.{start.handler}", next(start.events), root, client, installation, start.check
                     )
@@ -143,18 +144,23 @@ def _runtime_client(target: Path) -> Path:
     return target
 
 
-def _task_roots(scratch: Path) -> dict[str, Path]:
-    """The zip, unpacked in each form."""
+def _task_roots(scratch: Path) -> dict[str, dict[str, Path]]:
+    """Each form, and for each handler where it is unpacked."""
     made = package(STAGE, build=scratch / "build", out=scratch / "dist", python=PYTHON)
-    roots = {form: scratch / form.replace(" ", "-") for form in FORMS}
+    whole = {form: scratch / form for form in FORMS if form != PACKAGED}
     with zipfile.ZipFile(made.zip) as archive:
         sources = [name for name in archive.namelist() if not name.endswith(".pyc")]
-        for form, root in roots.items():
+        for form, root in whole.items():
             archive.extractall(root, sources if form == "source" else None)
-    for form in FORMS:
-        if form != PACKAGED:
             models = Path(botocore.__file__).parent / "data"
-            shutil.copytree(models, roots[form] / "botocore" / "data", dirs_exist_ok=True)
+            shutil.copytree(models, root / "botocore" / "data", dirs_exist_ok=True)
+    roots = {form: {function.handler: root for function in FUNCTIONS} for form, root in whole.items()}
+    roots[PACKAGED] = {
+        function.handler: scratch / function.zip_name.removesuffix(".zip") for function in FUNCTIONS
+    }
+    for function in FUNCTIONS:
+        with zipfile.ZipFile(made.zips[function.name]) as archive:
+            archive.extractall(roots[PACKAGED][function.handler])
     return roots
 
 

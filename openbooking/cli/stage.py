@@ -58,7 +58,8 @@ def package(stage: Stage = "dev") -> None:
     """Create the package for a pipeline, in dist/."""
     with _one_line_for_errors():
         made = package_stage(stage)
-    typer.echo(f"{made.template}\n{made.alarms}\n{made.bill}\n{made.zip}")
+    for each in (made.template, made.alarms, made.bill, *made.zips.values(), made.zip):
+        typer.echo(each)
 
 
 @app.command()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from openbooking.deployment.errors import DeploymentError
@@ -47,9 +47,11 @@ def add_bytecode(package: Path, *, without: Callable[[str], bool] = lambda name:
         ]
         with tempfile.TemporaryDirectory() as scratch:
             archive.extractall(scratch, names)
-            _compile(Path(scratch))
+            root = Path(scratch)
+            _compile(root)
             finished = package.with_suffix(".tmp")
-            _write(finished, Path(scratch))
+            written = {each.relative_to(root).as_posix(): each for each in root.rglob("*") if each.is_file()}
+            write_zip(finished, written, lambda name: written[name].read_bytes())
     finished.replace(package)
 
 
@@ -58,12 +60,12 @@ def bytecode_faults(archive: zipfile.ZipFile) -> Iterator[str]:
     names = set(archive.namelist())
     modules = {name for name in names if name.endswith(".py")}
     for module in sorted(modules):
-        compiled = _compiled_name(module)
+        compiled = compiled_name(module)
         if compiled not in names:
             yield f"{module} is not compiled"
         elif fault := _fault(archive.read(compiled), archive.read(module)):
             yield f"{compiled} {fault}"
-    for name in sorted(names - {_compiled_name(module) for module in modules}):
+    for name in sorted(names - {compiled_name(module) for module in modules}):
         if _is_compiled(name):
             yield f"{name} is compiled from a file that is not in the package"
 
@@ -83,7 +85,8 @@ def _is_compiled(name: str) -> bool:
     return name.endswith(".pyc") or "__pycache__" in PurePosixPath(name).parts
 
 
-def _compiled_name(module: str) -> str:
+def compiled_name(module: str) -> str:
+    """The file with a module's bytecode, by the file with its source."""
     path = PurePosixPath(module)
     return str(path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc")
 
@@ -104,11 +107,12 @@ def _compile(directory: Path) -> None:
         raise UncompilableError(done.stdout.strip())
 
 
-def _write(package: Path, directory: Path) -> None:
+def write_zip(package: Path, names: Iterable[str], read: Callable[[str], bytes]) -> None:
+    """Writes a zip of the files that have these names; the same files make the same zip."""
     with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(each for each in directory.rglob("*") if each.is_file()):
-            entry = zipfile.ZipInfo(path.relative_to(directory).as_posix(), _TIME)
+        for name in sorted(names, key=PurePosixPath):
+            entry = zipfile.ZipInfo(name, _TIME)
             entry.external_attr = _PERMISSIONS << 16
             entry.create_system = 3  # Unix, on every platform
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, read(name))

@@ -1,7 +1,7 @@
 """Makes the zip that Lambda runs, for both ways of deploying, and checks its content.
 
-For deployment by pipeline it also makes the templates. In addition to Chalice's template and zip there is
-the plain zip (`dist/openbooking.zip`): the same code, for tests and for other ways to create Lambda functions.
+For deployment by pipeline it also makes the templates, and of the zip one for each function, with only what this function
+can import (`contents`). The whole zip is `dist/openbooking.zip`, for other ways to create Lambda functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 import sys
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from email import message_from_string
 from functools import partial
@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from openbooking.deployment import project
-from openbooking.deployment.bytecode import add_bytecode, bytecode_faults
+from openbooking.deployment.bytecode import add_bytecode, bytecode_faults, write_zip
+from openbooking.deployment.contents import CALLED_SERVICES, Whole, model_of, normal
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.pipeline import gradual
 from openbooking.infra.alarms import WATCHED_OPTIONS, alarms_template
 from openbooking.infra.backups import backups_template
-from openbooking.infra.templates import ROOT, RUNTIME_PYTHON, gateway_template
+from openbooking.infra.templates import FUNCTIONS, ROOT, RUNTIME_PYTHON, gateway_template
 
 # The current interpreter. Chalice derives the functions' runtime from it.
 PYTHON = (sys.version_info[0], sys.version_info[1])
@@ -43,12 +44,16 @@ GLIBC = (2, 26) if PYTHON < (3, 12) else (2, 34)
 _NAMED_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 # Chalice's packager always adds two files of the Chalice version that builds the package.
 CHALICE_VERSION = "1.34.0"
-# The services that functions call, by botocore's names. It describes more than 400.
-CALLED_SERVICES = frozenset({"dynamodb", "kms"})
 # Building a package does not call AWS, but needs a region.
 FALLBACK_REGION = "eu-west-2"
 # Every package with the hashes of its files. requirements.txt has none, which Chalice hands to pip.
 LOCK = ROOT / "requirements-run.lock"
+# Libraries that do not run without a file for the platform, and that file.
+_COMPILED = {
+    "msgspec": "msgspec/_core{suffix}",
+    "cffi": "_cffi_backend{suffix}",
+    "cryptography": "cryptography/hazmat/bindings/_rust.abi3.so",
+}
 # Lambda's limit for the unpacked size.
 UNPACKED_LIMIT = 250 * 1024 * 1024
 
@@ -66,10 +71,13 @@ class Package:
     """The files for a pipeline."""
 
     template: Path
+    zips: Mapping[str, Path]
+    """Of each function, by its name in FUNCTIONS: what it can import."""
     zip: Path
+    """The whole project."""
     alarms: Path
     bill: Path
-    """What the zip contains (CycloneDX)."""
+    """What the whole zip contains (CycloneDX)."""
 
 
 def require_python(python: tuple[int, int], command: str) -> None:
@@ -92,7 +100,7 @@ def package(
     out: Path | None = None,
     python: tuple[int, int] = RUNTIME_PYTHON,
 ) -> Package:
-    """Packages `stage` into `out`: a folder for the pipeline, and the plain zip.
+    """Packages `stage` into `out`: a folder for the pipeline, and the whole zip.
 
     `python` is the Python version of the functions; tests pass another one.
     """
@@ -111,9 +119,11 @@ def package(
     template = out / stage / "sam.json"
     document = gradual(json.loads(template.read_text()), options)
     template.write_text(json.dumps(document, indent=2) + "\n")
-    plain = out / "openbooking.zip"
-    for target in (out / stage / "deployment.zip", plain):
-        shutil.copyfile(made, target)
+    whole = out / "openbooking.zip"
+    shutil.copyfile(made, whole)
+    (out / stage / "deployment.zip").unlink()  # Chalice's
+    machine = MACHINES[project.architecture_of(stage, source)]
+    zips = split(whole, out / stage, (source / "requirements.txt").read_text(), machine)
     alarms = out / stage / "alarms.json"
     watched = [name for name in sorted(WATCHED_OPTIONS) if getattr(options, name)]
     alarms.write_text(json.dumps(pinned(alarms_template(watched)), indent=2) + "\n")
@@ -122,7 +132,19 @@ def package(
         backups.write_text(json.dumps(pinned(backups_template(options.backup_days)), indent=2) + "\n")
     bill = out / stage / "sbom.json"
     bill.write_text(json.dumps(bill_of_materials(made), indent=2) + "\n")
-    return Package(template, plain, alarms, bill)
+    return Package(template, zips, whole, alarms, bill)
+
+
+def split(whole: Path, out: Path, requirements: str, machine: str = MACHINE) -> dict[str, Path]:
+    """Makes of the whole zip one for each function, in `out`. Raises UnknownContentsError, BadPackageError."""
+    made = {function.name: out / function.zip_name for function in FUNCTIONS}
+    with zipfile.ZipFile(whole) as archive:
+        code = Whole(archive)
+        for function in FUNCTIONS:
+            contents = code.contents(function.handler)
+            write_zip(made[function.name], contents.files, archive.read)
+            check(made[function.name], requirements, machine, only=contents.distributions)
+    return made
 
 
 def build_zip(
@@ -160,8 +182,8 @@ def build_zip(
 
 def is_unused_model(name: str) -> bool:
     """Whether a file of a package is botocore's description of a service that no function calls."""
-    service = re.fullmatch(r"botocore/data/([^/]+)/.+", name)
-    return service is not None and service[1] not in CALLED_SERVICES
+    service = model_of(name)
+    return service is not None and service not in CALLED_SERVICES
 
 
 def zips(build: Path) -> list[Path]:
@@ -169,13 +191,18 @@ def zips(build: Path) -> list[Path]:
     return list((build / ".chalice" / "deployments").glob("*.zip"))
 
 
-def check(package: Path, requirements: str, machine: str = MACHINE) -> None:
+def check(
+    package: Path, requirements: str, machine: str = MACHINE, *, only: Collection[str] | None = None
+) -> None:
     """Check that Lambda can run a zip on `machine`, and that it contains no unexpected files. Raises BadPackageError.
 
-    Chalice only warns if a wheel for the target is missing, and builds an incomplete zip.
+    `only` are the distributions that it should have; by default all of the requirements. Chalice only warns if a wheel
+    for the target is missing, and builds an incomplete zip.
     """
+    wanted = {name: number for name, number in pins(requirements).items() if only is None or name in only}
+    compiled = [name for name in _COMPILED if only is None or name in only]
     with zipfile.ZipFile(package) as archive:
-        faults = list(_faults(archive, requirements, machine))
+        faults = list(_faults(archive, wanted, compiled, machine))
     if faults:
         raise BadPackageError("; ".join(faults))
 
@@ -212,7 +239,7 @@ def bill_of_materials(package: Path) -> dict[str, Any]:
 
 def _component(metadata: str) -> dict[str, Any]:
     fields = message_from_string(metadata)
-    name, number = _normal(fields["Name"]), fields["Version"]
+    name, number = normal(fields["Name"]), fields["Version"]
     purl = f"pkg:pypi/{name}@{number}"
     component = {"type": "library", "name": name, "version": number, "bom-ref": purl, "purl": purl}
     named = fields["License-Expression"] or (fields["License"] or "").partition("\n")[0]
@@ -223,7 +250,7 @@ def pins(requirements: str) -> dict[str, str]:
     """Distribution -> version, of a requirements.txt in which every version is pinned."""
     lines = [line.partition("#")[0].strip() for line in requirements.splitlines()]
     pinned = dict(line.split("==") for line in lines if line)
-    return {_normal(name): number for name, number in pinned.items()}
+    return {normal(name): number for name, number in pinned.items()}
 
 
 def _pinned_to(stage: str, place: project.Place, template: dict[str, Any]) -> dict[str, Any]:
@@ -248,25 +275,26 @@ def _pinned_to(stage: str, place: project.Place, template: dict[str, Any]) -> di
     return {**template, "Rules": rules} if rules else template
 
 
-def _faults(archive: zipfile.ZipFile, requirements: str, machine: str) -> Iterator[str]:
+def _faults(
+    archive: zipfile.ZipFile, wanted: Mapping[str, str], compiled: Collection[str], machine: str
+) -> Iterator[str]:
     names = archive.namelist()
-    wanted = pins(requirements)
     shipped: dict[str, str] = {}
     owned = {"app.py", "__pycache__", "chalicelib", "chalice"}
     for record in (name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)):
         directory = record.partition("/")[0]
         name, _, number = directory.removesuffix(".dist-info").rpartition("-")
-        shipped[_normal(name)] = number
+        shipped[normal(name)] = number
         owned |= {directory, directory.replace(".dist-info", ".data")}
         files = archive.read(f"{directory}/RECORD").decode().splitlines()
         owned |= {file.partition(",")[0].partition("/")[0] for file in files}
-        yield from _platform_faults(_normal(name), archive.read(f"{directory}/WHEEL").decode(), machine)
+        yield from _platform_faults(normal(name), archive.read(f"{directory}/WHEEL").decode(), machine)
 
     for name, number in wanted.items():
         if shipped.get(name) != number:
             yield f"{name} {number} is not in the package ({shipped.get(name, 'nothing')} is)"
     for name in shipped.keys() - wanted.keys():
-        yield f"{name} {shipped[name]} is in the package and not in requirements.txt"
+        yield f"{name} {shipped[name]} is in the package and should not be"
     for top in sorted({name.partition("/")[0] for name in names} - owned):
         yield f"{top} is not a part of anything that the package should contain"
     yield from bytecode_faults(archive)
@@ -274,12 +302,8 @@ def _faults(archive: zipfile.ZipFile, requirements: str, machine: str) -> Iterat
         if needed not in names:
             yield f"{needed} is missing"
     suffix = f".cpython-{PYTHON[0]}{PYTHON[1]}-{machine}-linux-gnu.so"
-    for library, compiled in {
-        "msgspec": f"msgspec/_core{suffix}",
-        "cffi": f"_cffi_backend{suffix}",
-        "cryptography": "cryptography/hazmat/bindings/_rust.abi3.so",
-    }.items():
-        if compiled not in names:
+    for library in compiled:
+        if _COMPILED[library].format(suffix=suffix) not in names:
             yield f"{library} is not compiled for {suffix}"
     if sum(entry.file_size for entry in archive.infolist()) > UNPACKED_LIMIT:
         yield "the unpacked package is larger than Lambda allows"
@@ -299,7 +323,3 @@ def _runs_on_lambda(platform: str, machine: str) -> bool:
     numbered = re.fullmatch(r"manylinux_(\d+)_(\d+)", kind)
     needs = (int(numbered[1]), int(numbered[2])) if numbered else _NAMED_GLIBC.get(kind)
     return not rest and platform != kind and needs is not None and needs <= GLIBC
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,4 +1,5 @@
-"""What the template for a pipeline has beyond Chalice's: versions behind an alias, and a gradual deployment.
+"""What the template for a pipeline has beyond Chalice's: a zip for each function, versions behind an alias, and a gradual
+deployment.
 
 Pure: a template goes in, another one comes out.
 """
@@ -60,6 +61,7 @@ def gradual(template: Mapping[str, Any], options: Options) -> dict[str, Any]:
     resources = document["Resources"]
     for function in FUNCTIONS:
         properties = resources[function.logical_id]["Properties"]
+        properties["CodeUri"] = f"./{function.zip_name}"
         properties["AutoPublishAlias"] = ALIAS
         # Also when only settings have changed: a version has its own.
         properties["AutoPublishAliasAllProperties"] = True

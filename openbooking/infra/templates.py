@@ -42,6 +42,16 @@ class Function:
     def is_api(self) -> bool:
         return self.name == "api_handler"
 
+    @property
+    def handler(self) -> str:
+        """What Lambda calls in app.py."""
+        return "app" if self.is_api else self.name
+
+    @property
+    def zip_name(self) -> str:
+        """The file with its code, in a package for a pipeline."""
+        return f"{'api' if self.is_api else self.name}.zip"
+
     def deployed_name(self, stage: str) -> str:
         """Its name on AWS."""
         return f"{APP_NAME}-{stage}" if self.is_api else f"{APP_NAME}-{stage}-{self.name}"

@@ -1,11 +1,12 @@
 """The package that Lambda gets, unpacked alone: it serves bookings, feeds and streams as it stands.
 
-Nothing of this checkout or of its environment is visible to it: an isolated interpreter with no
-site-packages, the unpacked zip as the only directory, Lambda's environment, raw events.
+Nothing of this checkout or of its environment is visible to a function: an isolated interpreter with no
+site-packages, its own unpacked zip as the only directory, Lambda's environment, raw events.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import json
@@ -21,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ from chalicelib.wire.reading import read_opportunity
 from chalicelib.wire.sellers import read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
 from openbooking.deployment.bytecode import UncompilableError, add_bytecode, bytecode_faults
+from openbooking.deployment.contents import Whole
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import (
     GLIBC,
@@ -122,8 +125,8 @@ EXPORT_OF = {
 }
 EXPORT_OF_KEY = f"openbooking-{STAGE}-SigningKeyArn"
 
-# Reads {"handler", "event"} lines, writes answers. What the code itself prints is its log, as on
-# Lambda, and goes to stderr. At the end it tells which files it has loaded, and what each handler
+# Reads events, a line each, for one handler, writes answers. What the code itself prints is its log, as on
+# Lambda, and goes to stderr. At the end it tells which files it has loaded, and what it
 # has asked of DynamoDB and KMS, in the terms of permissions. Lambda gives the root logger a handler, of the
 # level that the function's logging configuration says.
 RUNNER = """
@@ -144,7 +147,7 @@ context = types.SimpleNamespace(
 
 import botocore.client
 from chalicelib.storage.dynamodb.client import RowCalls
-handler, asked = None, set()
+handler, asked = os.environ["_HANDLER"].partition(".")[2], set()
 parts = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 def noting(client, operation, arguments, make_api_call):
     if client.meta.service_model.service_name == "kms":
@@ -165,9 +168,7 @@ noted(botocore.client.BaseClient)
 noted(RowCalls)
 
 for line in sys.stdin:
-    request = json.loads(line)
-    handler = request["handler"]
-    answer = getattr(module, handler)(request["event"], context)
+    answer = getattr(module, handler)(json.loads(line), context)
     answers.write(json.dumps(answer) + "\\n")
     answers.flush()
 files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
@@ -190,11 +191,20 @@ def template(packaged: Package) -> Any:
 
 
 @pytest.fixture(scope="session")
-def task_root(packaged: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def task_roots(packaged: Package, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Handler -> its own zip, unpacked."""
     directory = tmp_path_factory.mktemp("task")
-    with zipfile.ZipFile(packaged.zip) as archive:
-        archive.extractall(directory)
-    return directory
+    roots = {each.handler: directory / each.handler for each in templates.FUNCTIONS}
+    for each in templates.FUNCTIONS:
+        with zipfile.ZipFile(packaged.zips[each.name]) as archive:
+            archive.extractall(roots[each.handler])
+    return roots
+
+
+@pytest.fixture(scope="session")
+def task_root(task_roots: dict[str, Path]) -> Path:
+    """What the API's function gets."""
+    return task_roots["app"]
 
 
 @dataclass(frozen=True)
@@ -254,12 +264,18 @@ def put_a_session_in(url: str) -> Choice:
     return choice
 
 
-class Function:
-    """One Lambda instance: a process that has the package and nothing else."""
+class Instance:
+    """One Lambda instance: a process that has the zip of its function and nothing else."""
 
-    def __init__(self, task_root: Path, template: Any, inventory: Inventory, **settings: str) -> None:
-        self._paths = list(template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
-        handler = template["Resources"]["APIHandler"]["Properties"]
+    def __init__(
+        self,
+        function: templates.Function,
+        task_root: Path,
+        template: Any,
+        inventory: Inventory,
+        **settings: str,
+    ) -> None:
+        deployed = template["Resources"][function.logical_id]["Properties"]
         self._log = task_root.parent / f"{uuid.uuid4()}.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -267,7 +283,7 @@ class Function:
                 cwd=task_root,
                 env={
                     **templates.resolve(
-                        handler["Environment"]["Variables"], STAGE, {EXPORT_OF_KEY: inventory.key}
+                        deployed["Environment"]["Variables"], STAGE, {EXPORT_OF_KEY: inventory.key}
                     ),
                     "DYNAMODB_URL": inventory.url,
                     "AWS_ENDPOINT_URL_KMS": inventory.url,
@@ -276,11 +292,11 @@ class Function:
                     "AWS_ACCESS_KEY_ID": "local",
                     "AWS_SECRET_ACCESS_KEY": "local",
                     "AWS_SESSION_TOKEN": "local",
-                    "AWS_EXECUTION_ENV": template["Resources"]["APIHandler"]["Properties"]["Runtime"],
-                    "AWS_LAMBDA_FUNCTION_NAME": "openbooking-prod",
+                    "AWS_EXECUTION_ENV": deployed["Runtime"],
+                    "AWS_LAMBDA_FUNCTION_NAME": function.deployed_name(STAGE),
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
                     "LAMBDA_TASK_ROOT": str(task_root),
-                    "_HANDLER": handler["Handler"],
+                    "_HANDLER": deployed["Handler"],
                     "LANG": "en_US.UTF-8",
                     "TZ": ":UTC",
                     **settings,
@@ -292,14 +308,41 @@ class Function:
                 encoding="utf-8",
             )
 
-    def invoke(self, handler: str, event: Any) -> Any:
+    def invoke(self, event: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"handler": handler, "event": event}) + "\n")
+        self._process.stdin.write(json.dumps(event) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self.log
         return json.loads(line)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self) -> Any:
+        output, _ = self._process.communicate()
+        return json.loads(output)
+
+
+class Functions:
+    """The functions of a stage: an instance of each that is invoked."""
+
+    def __init__(
+        self, task_roots: Mapping[str, Path], template: Any, inventory: Inventory, **settings: str
+    ) -> None:
+        self._paths = list(template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
+        self._start = {
+            each.handler: partial(Instance, each, task_roots[each.handler], template, inventory, **settings)
+            for each in templates.FUNCTIONS
+        }
+        self._running: dict[str, Instance] = {}
+
+    def invoke(self, handler: str, event: Any) -> Any:
+        if handler not in self._running:
+            self._running[handler] = self._start[handler]()
+        return self._running[handler].invoke(event)
 
     def request(
         self,
@@ -358,19 +401,19 @@ class Function:
 
     @property
     def log(self) -> str:
-        return self._log.read_text()
+        return "".join(each.log for each in self._running.values())
 
     def end(self) -> Any:
-        """Ends the process; the `files` of all modules it has loaded, and what it has `asked`."""
-        output, _ = self._process.communicate()
-        return json.loads(output)
+        """Ends the processes; the `files` of all modules they have loaded, and what they have `asked`."""
+        ended = [each.end() for each in self._running.values()]
+        return {kind: [one for each in ended for one in each[kind]] for kind in ("files", "asked")}
 
 
 @pytest.fixture(scope="module")
-def function(task_root: Path, template: Any, inventory: Inventory) -> Iterator[Function]:
-    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
-    yield function
-    function.end()
+def functions(task_roots: dict[str, Path], template: Any, inventory: Inventory) -> Iterator[Functions]:
+    functions = Functions(task_roots, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    yield functions
+    functions.end()
 
 
 # --- serving --------------------------------------------------------------------------------
@@ -387,23 +430,23 @@ def choice(inventory: Inventory) -> Choice:
     return Choice(**translated)
 
 
-def book(function: Function, choice: Choice) -> tuple[str, Any, Any]:
+def book(functions: Functions, choice: Choice) -> tuple[str, Any, Any]:
     """(Order UUID, the request, the answer) of a B."""
     order_uuid = str(uuid.uuid4())
     seller = choice.seller["@id"]
     path = f"/api/openbooking/order-quotes/{order_uuid}"
     request = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
-    quoted = function.request("PUT", path, request, seller)
+    quoted = functions.request("PUT", path, request, seller)
     assert quoted["statusCode"] == 200, quoted["body"]
     due = json.loads(quoted["body"])["totalPaymentDue"]
     request = order_request("Order", choice) | {"customer": CUSTOMER, "totalPaymentDue": due}
     if float(due["price"]):
         request["payment"] = {"@type": "Payment", "identifier": "p-1", "name": "Test payments"}
     path = f"/api/openbooking/orders/{order_uuid}"
-    return order_uuid, request, function.request("PUT", path, request, seller)
+    return order_uuid, request, functions.request("PUT", path, request, seller)
 
 
-def cancel(function: Function, choice: Choice, order_uuid: str, booked: Any) -> None:
+def cancel(functions: Functions, choice: Choice, order_uuid: str, booked: Any) -> None:
     """Cancels what was booked, for the Customer."""
     item_id = json.loads(booked["body"])["orderedItem"][0]["@id"]
     path = f"/api/openbooking/orders/{order_uuid}"
@@ -418,13 +461,13 @@ def cancel(function: Function, choice: Choice, order_uuid: str, booked: Any) -> 
             }
         ],
     }
-    cancelled = function.request("PATCH", path, cancellation, choice.seller["@id"])
+    cancelled = functions.request("PATCH", path, cancellation, choice.seller["@id"])
     assert cancelled["statusCode"] == 204, cancelled["body"]
 
 
-def test_c1_is_answered(function: Function, choice: Choice) -> None:
+def test_c1_is_answered(functions: Functions, choice: Choice) -> None:
     path = f"/api/openbooking/order-quote-templates/{uuid.uuid4()}"
-    answer = function.request("PUT", path, order_request("OrderQuote", choice), choice.seller["@id"])
+    answer = functions.request("PUT", path, order_request("OrderQuote", choice), choice.seller["@id"])
     assert answer["statusCode"] == 200, answer["body"]
     assert answer["headers"]["Content-Type"].startswith("application/vnd.openactive.booking+json")
     body = json.loads(answer["body"])
@@ -433,42 +476,44 @@ def test_c1_is_answered(function: Function, choice: Choice) -> None:
     assert body["orderedItem"][0]["orderedItem"]["@id"] == choice.session["@id"]
 
 
-def test_c2_and_b_are_answered_and_b_again_byte_for_byte(function: Function, choice: Choice) -> None:
-    order_uuid, request, booked = book(function, choice)
+def test_c2_and_b_are_answered_and_b_again_byte_for_byte(functions: Functions, choice: Choice) -> None:
+    order_uuid, request, booked = book(functions, choice)
     assert booked["statusCode"] == 201, booked["body"]
     body = json.loads(booked["body"])
     assert body["@id"] == f"{BASE_URL}/api/openbooking/orders/{order_uuid}"
     assert body["orderedItem"][0]["orderItemStatus"] == "https://openactive.io/OrderItemConfirmed"
     path = f"/api/openbooking/orders/{order_uuid}"
-    again = function.request("PUT", path, request, choice.seller["@id"])
+    again = functions.request("PUT", path, request, choice.seller["@id"])
     assert (again["statusCode"], again["body"]) == (201, booked["body"])
 
 
-def test_a_stream_batch_becomes_a_feed_page(function: Function, inventory: Inventory, choice: Choice) -> None:
-    assert deliver(function, inventory, "inventory", "inventory_stream") == {"batchItemFailures": []}
-    answer = function.request("GET", "/feeds/scheduled-sessions")
+def test_a_stream_batch_becomes_a_feed_page(
+    functions: Functions, inventory: Inventory, choice: Choice
+) -> None:
+    assert deliver(functions, inventory, "inventory", "inventory_stream") == {"batchItemFailures": []}
+    answer = functions.request("GET", "/feeds/scheduled-sessions")
     assert answer["statusCode"] == 200, answer["body"]
     (item,) = json.loads(answer["body"])["items"]
     assert item["data"]["@id"] == choice.session["@id"]
-    answer = function.request("GET", "/feeds/session-series")
+    answer = functions.request("GET", "/feeds/session-series")
     (item,) = json.loads(answer["body"])["items"]
     assert item["data"]["@id"] == choice.series["@id"]
 
 
 def test_a_cancellation_reaches_the_orders_feed(
-    function: Function, inventory: Inventory, choice: Choice
+    functions: Functions, inventory: Inventory, choice: Choice
 ) -> None:
-    order_uuid, _, booked = book(function, choice)
-    cancel(function, choice, order_uuid, booked)
-    assert deliver(function, inventory, "orders", "orders_stream") == {"batchItemFailures": []}
-    answer = function.request("GET", "/api/openbooking/orders-rpde")
+    order_uuid, _, booked = book(functions, choice)
+    cancel(functions, choice, order_uuid, booked)
+    assert deliver(functions, inventory, "orders", "orders_stream") == {"batchItemFailures": []}
+    answer = functions.request("GET", "/api/openbooking/orders-rpde")
     assert answer["statusCode"] == 200, answer["body"]
     items = {item["id"]: item for item in json.loads(answer["body"])["items"]}
     status = items[order_uuid]["data"]["orderedItem"][0]["orderItemStatus"]
     assert status == "https://openactive.io/CustomerCancelled"
 
 
-def deliver(function: Function, inventory: Inventory, table: str, handler: str) -> Any:
+def deliver(functions: Functions, inventory: Inventory, table: str, handler: str) -> Any:
     """Everything in a table's stream, as one event of Lambda's."""
     clients = dynamodb_client(inventory.url), streams_client(inventory.url)
     try:
@@ -478,20 +523,20 @@ def deliver(function: Function, inventory: Inventory, table: str, handler: str) 
             client.close()
     assert batch is not None
     records = [lambda_record(record, batch.stream_arn) for record in batch.records]
-    return function.invoke(handler, {"Records": records})
+    return functions.invoke(handler, {"Records": records})
 
 
-def test_the_dataset_site_is_served(function: Function) -> None:
-    answer = function.request("GET", "/")
+def test_the_dataset_site_is_served(functions: Functions) -> None:
+    answer = functions.request("GET", "/")
     assert (answer["statusCode"], answer["headers"]["Location"]) == (303, f"{BASE_URL}/openactive")
-    answer = function.request("GET", "/openactive")
+    answer = functions.request("GET", "/openactive")
     assert answer["statusCode"] == 200
     assert f"{BASE_URL}/feeds/scheduled-sessions" in answer["body"]
-    assert function.request("GET", "/favicon.svg")["body"].startswith("<svg ")
+    assert functions.request("GET", "/favicon.svg")["body"].startswith("<svg ")
 
 
-def test_the_sweep_runs(function: Function) -> None:
-    assert function.invoke("lease_sweep", SCHEDULED).keys() == {
+def test_the_sweep_runs(functions: Functions) -> None:
+    assert functions.invoke("lease_sweep", SCHEDULED).keys() == {
         "lease",
         "proposal-end",
         "opportunity-change",
@@ -507,34 +552,34 @@ def test_the_sweep_runs(function: Function) -> None:
 
 
 def test_nobody_is_believed_by_development_headers_as_packaged(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory)
+    functions = Functions(task_roots, template, inventory)
     try:
-        answer = function.request(
+        answer = functions.request(
             "PUT",
             f"/api/openbooking/order-quote-templates/{uuid.uuid4()}",
             order_request("OrderQuote", choice),
             choice.seller["@id"],
         )
     finally:
-        function.end()
+        functions.end()
     assert answer["statusCode"] == 403
     assert json.loads(answer["body"])["@type"] == "UnauthenticatedError"
 
 
 def test_logs_carry_ids_and_nothing_personal(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+    task_roots: dict[str, Path], task_root: Path, template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    functions = Functions(task_roots, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     try:
-        order_uuid, _, booked = book(function, choice)
+        order_uuid, _, booked = book(functions, choice)
     finally:
-        loaded = function.end()["files"]
+        loaded = functions.end()["files"]
     assert booked["statusCode"] == 201
-    assert order_uuid in function.log
-    assert "unmistakable" not in function.log
-    assert "Zebedee" not in function.log
+    assert order_uuid in functions.log
+    assert "unmistakable" not in functions.log
+    assert "Zebedee" not in functions.log
     # Whatever was loaded came with the package or with Python.
     outside = [file for file in loaded if "site-packages" in file or str(Path.cwd()) in file]
     assert outside == []
@@ -558,20 +603,20 @@ def expire_all_leases(inventory: Inventory) -> None:
 
 
 def test_policies_allow_what_the_handlers_ask(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice
 ) -> None:
-    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    functions = Functions(task_roots, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     pending = DynamoPending(Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local")))
     seller = choice.seller["@id"]
     quote = order_request("OrderQuote", choice) | {"customer": CUSTOMER}
 
     def ask(method: str, path: str, body: Any = None, expect: int = 200) -> Any:
-        answer = function.request(method, f"/api/openbooking/{path}", body, seller)
+        answer = functions.request(method, f"/api/openbooking/{path}", body, seller)
         assert answer["statusCode"] == expect, answer["body"]
         return answer
 
     try:
-        order_uuid, _, booked = book(function, choice)
+        order_uuid, _, booked = book(functions, choice)
         assert booked["statusCode"] == 201
         ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
         expire_all_leases(inventory)
@@ -579,43 +624,43 @@ def test_policies_allow_what_the_handlers_ask(
         ask("PUT", f"order-quotes/{other}", quote)
         ask("DELETE", f"order-quotes/{other}", expect=204)
         ask("GET", f"orders/{order_uuid}")
-        cancel(function, choice, order_uuid, booked)
+        cancel(functions, choice, order_uuid, booked)
         ask("DELETE", f"orders/{order_uuid}", expect=204)
         ask("GET", "orders-rpde")
         ask("PUT", f"order-quotes/{uuid.uuid4()}", quote)
         expire_all_leases(inventory)
         for kind in DAILY:  # due at once
             pending.exchange((), [PendingWork(kind, f"{0:012d}", "{}")])
-        swept = function.invoke("lease_sweep", SCHEDULED)
+        swept = functions.invoke("lease_sweep", SCHEDULED)
         assert swept["lease"] > 0
         assert all(work.id > f"{0:012d}" for kind in DAILY for work in pending.entries(kind, 9))
-        function.invoke("import_sources", SCHEDULED)
-        deliver(function, inventory, "inventory", "inventory_stream")
-        deliver(function, inventory, "orders", "orders_stream")
+        functions.invoke("import_sources", SCHEDULED)
+        deliver(functions, inventory, "inventory", "inventory_stream")
+        deliver(functions, inventory, "orders", "orders_stream")
         for number, handler in enumerate(("inventory_stream", "orders_stream")):
             broken = {"Keys": {}, "NewImage": {}, "SequenceNumber": str(number)}
-            parked = function.invoke(handler, {"Records": [{"dynamodb": broken}]})
+            parked = functions.invoke(handler, {"Records": [{"dynamodb": broken}]})
             assert parked == {"batchItemFailures": []}
-        assert function.request("GET", "/feeds/slots")["statusCode"] == 200
+        assert functions.request("GET", "/feeds/slots")["statusCode"] == 200
     finally:
-        asked = function.end()["asked"]
+        asked = functions.end()["asked"]
 
     assert {handler for handler, *_ in asked} == ROLES.keys()
     hold_against_policies(asked, template, inventory)
 
 
 def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice
 ) -> None:
     """So that a deployed stage can be judged, too (TESTIF-01 to TESTIF-06)."""
     settings = {"AUTHENTICATION": "headers", "PRODUCTION": "false", "TEST_INTERFACE": "true"}
-    function = Function(task_root, template, inventory, **settings)
+    functions = Functions(task_roots, template, inventory, **settings)
     tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
     store, pending = DynamoStore(tables), DynamoPending(tables)
     seller = choice.seller["@id"]
 
     def ask(method: str, path: str, body: Any = None, expect: int = 204) -> Any:
-        answer = function.request(method, f"/api/openbooking/{path}", body, seller)
+        answer = functions.request(method, f"/api/openbooking/{path}", body, seller)
         assert answer["statusCode"] == expect, answer["body"]
         return json.loads(answer["body"]) if answer["body"] else None
 
@@ -638,7 +683,7 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
 
     try:
         session = create("OpenBookingSimpleFlow")
-        _, _, booked = book(function, session)
+        _, _, booked = book(functions, session)
         assert booked["statusCode"] == 201, booked["body"]
         order = json.loads(booked["body"])["@id"]
         for action in ("AccessCodeUpdate", "CustomerNotice", "Replacement", "AttendeeAttended"):
@@ -659,23 +704,23 @@ def test_a_stage_that_offers_the_test_interface_may_do_what_that_asks(
         unanswered = uuid.uuid4()
         ask("PUT", f"order-proposals/{unanswered}", proposal, expect=201)
         end_all_proposals(pending)
-        assert function.invoke("lease_sweep", SCHEDULED)["proposal-end"] == 0
+        assert functions.invoke("lease_sweep", SCHEDULED)["proposal-end"] == 0
         ask("DELETE", "test-interface/datasets/judged")
         ask("GET", f"orders/{order.rpartition('/')[2]}", expect=410)
         # What another request leaves behind goes with the sweep.
-        _, _, booked = book(function, left := create("OpenBookingSimpleFlow"))
+        _, _, booked = book(functions, left := create("OpenBookingSimpleFlow"))
         left_id = left.session["@id"].replace(BASE_URL, "https://base.invalid")
         left_behind = codec.to_json(Clearing((left_id,)))
         pending.exchange((), [PendingWork(KIND, "left behind", left_behind)])
-        assert function.invoke("lease_sweep", SCHEDULED)["clearing"] == 1
+        assert functions.invoke("lease_sweep", SCHEDULED)["clearing"] == 1
         ask("GET", f"orders/{json.loads(booked['body'])['@id'].rpartition('/')[2]}", expect=410)
     finally:
-        asked = function.end()["asked"]
+        asked = functions.end()["asked"]
     hold_against_policies(asked, template, inventory)
 
 
 def test_a_stage_that_is_not_in_production_may_keep_a_sandbox(
-    task_root: Path, template: Any, inventory: Inventory
+    task_roots: dict[str, Path], template: Any, inventory: Inventory
 ) -> None:
     tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
     store, pending = DynamoStore(tables), DynamoPending(tables)
@@ -683,13 +728,13 @@ def test_a_stage_that_is_not_in_production_may_keep_a_sandbox(
     no_actions: Any = None  # a plan needs none
     sandbox = Sandbox(store, pending, no_actions, retry, lambda: datetime.now(UTC), lambda: str(uuid.uuid4()))
     planned = sandbox.plan(store.sellers(), Size(each=1, types=frozenset({"ScheduledSession"})))
-    function = Function(task_root, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
+    functions = Functions(task_roots, template, inventory, AUTHENTICATION="headers", PRODUCTION="false")
     try:
         # A run that finds the engine busy leaves the work to the next one.
-        runs = (function.invoke("lease_sweep", SCHEDULED)["sandbox"] for _ in range(20))
+        runs = (functions.invoke("lease_sweep", SCHEDULED)["sandbox"] for _ in range(20))
         assert any(kept > 0 for kept in runs)
     finally:
-        asked = function.end()["asked"]
+        asked = functions.end()["asked"]
         sandbox.clear()
     assert planned > 0
     hold_against_policies(asked, template, inventory)
@@ -765,33 +810,37 @@ def partner(inventory: Inventory) -> Iterator[tuple[str, str]]:
     yield made.id, secret
 
 
-def access_token(function: Function, partner: tuple[str, str]) -> str:
+def access_token(functions: Functions, partner: tuple[str, str]) -> str:
     form = {"grant_type": "client_credentials"}
-    answer = function.request("POST", "/auth/token", urlencode(form), says=FORM | basic(*partner))
+    answer = functions.request("POST", "/auth/token", urlencode(form), says=FORM | basic(*partner))
     assert answer["statusCode"] == 200, answer["body"]
     token: str = json.loads(answer["body"])["access_token"]
     return token
 
 
 def test_a_partner_finds_the_provider_gets_a_token_and_reads_its_feed(
-    task_root: Path, template: Any, inventory: Inventory, partner: tuple[str, str]
+    task_roots: dict[str, Path],
+    task_root: Path,
+    template: Any,
+    inventory: Inventory,
+    partner: tuple[str, str],
 ) -> None:
-    function = Function(task_root, template, inventory)
+    functions = Functions(task_roots, template, inventory)
     try:
-        answer = function.request("GET", "/auth/.well-known/openid-configuration", says={})
+        answer = functions.request("GET", "/auth/.well-known/openid-configuration", says={})
         assert json.loads(answer["body"])["token_endpoint"] == f"{BASE_URL}/auth/token"
-        answer = function.request("GET", "/auth/jwks", says={})
+        answer = functions.request("GET", "/auth/jwks", says={})
         (key,) = json.loads(answer["body"])["keys"]
         assert key.keys() == {"kty", "kid", "use", "alg", "n", "e"}
-        token = access_token(function, partner)
-        answer = function.request("GET", "/api/openbooking/orders-rpde", says=bearer(token))
+        token = access_token(functions, partner)
+        answer = functions.request("GET", "/api/openbooking/orders-rpde", says=bearer(token))
         assert answer["statusCode"] == 200, answer["body"]
-        refused = function.request(
+        refused = functions.request(
             "GET", "/api/openbooking/orders-rpde", says=bearer(token[:-9] + "123456789")
         )
         assert refused["statusCode"] == 401
     finally:
-        ended = function.end()
+        ended = functions.end()
     assert {operation for _, operation, resource, _ in ended["asked"] if resource == inventory.key} == {
         "Encrypt",
         "Decrypt",
@@ -803,14 +852,19 @@ def test_a_partner_finds_the_provider_gets_a_token_and_reads_its_feed(
 
 
 def test_an_instance_that_only_books_loads_no_provider_and_asks_kms_nothing(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice, partner: tuple[str, str]
+    task_roots: dict[str, Path],
+    task_root: Path,
+    template: Any,
+    inventory: Inventory,
+    choice: Choice,
+    partner: tuple[str, str],
 ) -> None:
-    function = Function(task_root, template, inventory)
-    token = access_token(function, partner)
-    function.end()
-    function = Function(task_root, template, inventory)
+    functions = Functions(task_roots, template, inventory)
+    token = access_token(functions, partner)
+    functions.end()
+    functions = Functions(task_roots, template, inventory)
     try:
-        answer = function.request(
+        answer = functions.request(
             "PUT",
             f"/api/openbooking/order-quote-templates/{uuid.uuid4()}",
             order_request("OrderQuote", choice),
@@ -818,14 +872,14 @@ def test_an_instance_that_only_books_loads_no_provider_and_asks_kms_nothing(
         )
         assert answer["statusCode"] == 200, answer["body"]
     finally:
-        ended = function.end()
+        ended = functions.end()
     assert any(file.startswith(str(task_root / "joserfc")) for file in ended["files"])
     assert not any(file.startswith(str(task_root / "authlib")) for file in ended["files"])
     assert not any(resource == inventory.key for _, _, resource, _ in ended["asked"])
 
 
 def test_a_source_is_imported_on_schedule_and_continues_where_it_stopped(
-    task_root: Path, template: Any, inventory: Inventory
+    task_roots: dict[str, Path], template: Any, inventory: Inventory
 ) -> None:
     tables = Tables(Engine(PREFIX, "eu-west-2", inventory.url, "local", "local"))
     store, pending = DynamoStore(tables), DynamoPending(tables)
@@ -840,55 +894,36 @@ def test_a_source_is_imported_on_schedule_and_continues_where_it_stopped(
     )
     site = OperatorSite()
     site.publish(operator_series(1), operator_session(1, of=1), operator_session(2, of=1))
-    function = Function(task_root, template, inventory)
+    functions = Functions(task_roots, template, inventory)
     try:
         with served(site):
             sources.add("acme", site.url, SourceSettings(allow_private_addresses=True))
-            done = function.invoke("import_sources", SCHEDULED)
+            done = functions.invoke("import_sources", SCHEDULED)
             assert (done["handled"], done["overdue"]) == (3, 0)
-            assert function.invoke("import_sources", SCHEDULED)["handled"] == 0  # it is not due yet
+            assert functions.invoke("import_sources", SCHEDULED)["handled"] == 0  # it is not due yet
             site.publish(operator_session(3, of=1))
             site.delete(operator_session(1, of=1))
             due = replace(sources.confirm("acme"), due_at=datetime.now(UTC) - timedelta(minutes=1))
             inventory.register.save(due, pending=due.due_rows)
-            assert function.invoke("import_sources", SCHEDULED)["handled"] == 4
+            assert functions.invoke("import_sources", SCHEDULED)["handled"] == 4
     finally:
-        ended = function.end()
+        ended = functions.end()
     listings = {each.opportunity.id: each.deleted for each in store.imported_from(site.url)}
     assert sorted(listings.values()) == [False, False, False, True]
-    assert any(file.startswith(str(task_root / "httpx")) for file in ended["files"])
+    assert any(file.startswith(str(task_roots["import_sources"] / "httpx")) for file in ended["files"])
     hold_against_policies(ended["asked"], template, inventory)
-
-
-def test_streams_and_sweep_load_nothing_that_signs_or_verifies(
-    task_root: Path, template: Any, inventory: Inventory, function: Function, choice: Choice
-) -> None:
-    book(function, choice)
-    without_routes = Function(task_root, template, inventory, _HANDLER="app.lease_sweep")
-    try:
-        without_routes.invoke("lease_sweep", SCHEDULED)
-        deliver(without_routes, inventory, "orders", "orders_stream")
-        deliver(without_routes, inventory, "inventory", "inventory_stream")
-    finally:
-        loaded = without_routes.end()["files"]
-    for library in ("authlib", "joserfc", "cryptography", "httpx", "chalicelib/importing"):
-        assert not any(file.startswith(str(task_root / library)) for file in loaded)
-    identity = task_root / "chalicelib" / "identity"
-    for module in ("grants.py", "issuing.py", "keys.py", "logins.py", "oauth", "passwords.py", "tokens.py"):
-        assert (identity / module).exists()
-        assert not any(file.startswith(str(identity / module)) for file in loaded)
 
 
 @dataclass
 class Journey:
     """A partner registers, a Seller logs in and agrees, tokens are had, renewed and given up."""
 
-    function: Function
+    functions: Functions
     secrets: list[str] = field(default_factory=list)
     """All that passed and must not be found anywhere afterwards."""
 
     def post(self, path: str, form: Mapping[str, str], says: Mapping[str, str]) -> Any:
-        return self.function.request("POST", path, urlencode(form), says=FORM | dict(says))
+        return self.functions.request("POST", path, urlencode(form), says=FORM | dict(says))
 
     def tokens(self, client: tuple[str, str], **form: str) -> Any:
         answer = self.post("/auth/token", form, basic(*client))
@@ -903,13 +938,13 @@ class Journey:
             "redirect_uris": [CALLBACK],
             "grant_types": ["authorization_code", "refresh_token"],
         }
-        answer = self.function.request("POST", "/auth/register", metadata, says=bearer(invitation))
+        answer = self.functions.request("POST", "/auth/register", metadata, says=bearer(invitation))
         assert answer["statusCode"] == 201, answer["body"]
         told = json.loads(answer["body"])
         client = told["client_id"], told["client_secret"]
         self.secrets += [invitation, client[1], basic(*client)["Authorization"].removeprefix("Basic ")]
 
-        answer = self.function.request(
+        answer = self.functions.request(
             "GET",
             "/auth/authorize",
             says={},
@@ -945,7 +980,7 @@ class Journey:
 
 
 def test_a_login_and_all_that_follows_is_allowed_and_leaves_no_secret_in_any_log(
-    task_root: Path, template: Any, inventory: Inventory, choice: Choice
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice
 ) -> None:
     now, register, invitation = datetime.now(UTC), inventory.register, "the-invitation-to-register"
     password = Passwords(log2_n=4, r=1, p=1).hash(PASSWORD)
@@ -953,22 +988,22 @@ def test_a_login_and_all_that_follows_is_allowed_and_leaves_no_secret_in_any_log
     register.save(Invitation(digest(invitation), "a test", now, None))
     # Everything that says anything is to be heard: our own log, and what Lambda makes of everybody else's.
     levels = {"LOG_LEVEL": "DEBUG", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}
-    function = Function(task_root, template, inventory, **levels)
-    journey = Journey(function)
+    functions = Functions(task_roots, template, inventory, **levels)
+    journey = Journey(functions)
     try:
         journey.play(invitation, choice.seller["@id"])
     finally:
-        asked = function.end()["asked"]
+        asked = functions.end()["asked"]
     hold_against_policies(asked, template, inventory)
     identity = {operation for _, operation, table, _ in asked if table == f"{PREFIX}-identity"}
     assert identity == {"BatchGetItem", "DeleteItem", "PutItem", "UpdateItem"}
-    assert "signed in" in function.log
-    assert "login-1" in function.log
+    assert "signed in" in functions.log
+    assert "login-1" in functions.log
     for secret in journey.secrets:
         assert len(secret) > 10
-        assert secret not in function.log
+        assert secret not in functions.log
     for private in (b"PRIVATE KEY", base64.b64encode(b"-----BEGIN PRIVATE")[:20]):
-        assert private.decode() not in function.log
+        assert private.decode() not in functions.log
 
 
 # --- what is in it --------------------------------------------------------------------------
@@ -1297,13 +1332,214 @@ def test_a_function_runs_the_bytecode_and_compiles_nothing(task_root: Path, tmp_
     assert (done.stdout, done.returncode) == ("openbooking\n", 0), done.stderr
 
 
-def test_a_traceback_shows_the_line_of_the_source(task_root: Path) -> None:
+def test_a_traceback_shows_the_line_of_the_source(task_roots: dict[str, Path]) -> None:
+    root = task_roots["orders_stream"]
     code = "import sys; sys.path.insert(0, sys.argv[1]); import app; app.orders_stream(None, None)"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(task_root)], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", code, str(root)],
+        env={"_HANDLER": "app.orders_stream"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert f'File "{task_root}/app.py"' in done.stderr
-    assert 'return events.orders_changed(event.to_dict()["Records"], _invocation(event))' in done.stderr
+    assert f'File "{root}/app.py"' in done.stderr
+    assert 'return orders_changed(event.to_dict()["Records"], _invocation(event))' in done.stderr
+
+
+# --- what is in the zip of each function ------------------------------------------------------
+
+OF_REQUESTS = {
+    "authlib", "chalicelib/api/orders.py", "chalicelib/identity/keys.py", "chalicelib/identity/oauth",
+    "chalicelib/identity/passwords.py", "chalicelib/identity/tokens.py", "chalicelib/pages", "chalicelib/runtime/access.py",
+    "cffi", "cryptography", "jinja2", "joserfc", "markupsafe", "segno",
+}  # fmt: skip
+OF_STREAMS = {"chalicelib/api/streams.py", "chalicelib/feeds/streams.py", "chalicelib/runtime/publishing.py"}
+OF_WORK = {
+    "chalicelib/runtime/work.py",
+    "chalicelib/sandbox",
+    "chalicelib/services/retention.py",
+    "isodate",
+    "tzdata",
+}
+OF_SWEEP = {"chalicelib/api/sweep.py"}
+OF_IMPORTS = {
+    "anyio",
+    "certifi",
+    "chalicelib/importing",
+    "chalicelib/runtime/imports.py",
+    "h11",
+    "httpcore",
+    "httpx",
+    "idna",
+}
+OF_COMMANDS = {
+    "chalicelib/runtime/administration.py",
+    "chalicelib/runtime/system.py",
+    "chalicelib/services/checking",
+}
+ALL = OF_REQUESTS | OF_STREAMS | OF_WORK | OF_SWEEP | OF_IMPORTS | OF_COMMANDS
+HANDLERS = [each.handler for each in templates.FUNCTIONS]
+
+
+@pytest.mark.parametrize(
+    ("handler", "has"),
+    [
+        ("app", OF_REQUESTS | OF_WORK),
+        ("orders_stream", OF_STREAMS),
+        ("inventory_stream", OF_STREAMS),
+        ("lease_sweep", OF_WORK | OF_SWEEP),
+        ("import_sources", OF_IMPORTS | {"isodate", "tzdata"}),
+    ],
+)
+def test_a_zip_has_what_its_function_needs_and_nothing_else(
+    task_roots: dict[str, Path], handler: str, has: set[str]
+) -> None:
+    assert {each for each in ALL if (task_roots[handler] / each).exists()} == has
+
+
+def test_each_function_has_its_own_zip_in_the_template(template: Any, packaged: Package) -> None:
+    named = {
+        each.name: template["Resources"][each.logical_id]["Properties"]["CodeUri"]
+        for each in templates.FUNCTIONS
+    }
+    assert named == {
+        "api_handler": "./api.zip",
+        "orders_stream": "./orders_stream.zip",
+        "inventory_stream": "./inventory_stream.zip",
+        "lease_sweep": "./lease_sweep.zip",
+        "import_sources": "./import_sources.zip",
+    }
+    for name, path in packaged.zips.items():
+        assert path == packaged.template.parent / named[name]
+        with zipfile.ZipFile(path) as archive:
+            assert list(bytecode_faults(archive)) == []
+            assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+    assert {path.name for path in packaged.template.parent.glob("*.zip")} == {
+        path.name for path in packaged.zips.values()
+    }
+
+
+def test_only_the_zip_of_the_api_describes_the_service_that_seals_keys(task_roots: dict[str, Path]) -> None:
+    models = {
+        handler: {each.parent.parent.name for each in (root / "botocore" / "data").glob("*/*/*")}
+        for handler, root in task_roots.items()
+    }
+    assert models == {handler: {"dynamodb"} for handler in HANDLERS} | {"app": {"dynamodb", "kms"}}
+
+
+# Imports every module of chalicelib in a zip, and executes every import statement inside of their functions. Of app.py
+# the imports of the module are executed, and those of the handler. Writes how many statements there were.
+EVERY_IMPORT = """
+import ast, importlib, pathlib, sys
+root, handler = pathlib.Path(sys.argv[1]), sys.argv[2]
+sys.path.insert(0, str(root))
+import app
+files = {"app": root / "app.py"}
+for file in sorted(root.glob("chalicelib/**/*.py")):
+    files[".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")] = file
+executed = 0
+for name, file in files.items():
+    module = importlib.import_module(name)
+    for function in ast.walk(ast.parse(file.read_text())):
+        if isinstance(function, ast.FunctionDef) and (name != "app" or function.name == handler):
+            for each in ast.walk(function):
+                if isinstance(each, ast.Import | ast.ImportFrom):
+                    exec(compile(ast.Module([each], []), str(file), "exec"), {**vars(module)})
+                    executed += 1
+outside = [each for each in map(lambda each: getattr(each, "__file__", None), list(sys.modules.values()))
+           if each and "site-packages" in each]
+print(executed, len(files), *outside)
+"""
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_every_import_of_what_is_in_a_zip_finds_what_it_names(
+    task_roots: dict[str, Path], handler: str
+) -> None:
+    """So nothing that the function could load, however rarely, is missing."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", EVERY_IMPORT, str(task_roots[handler]), handler],
+        env={"_HANDLER": f"app.{handler}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    executed, modules, *outside = done.stdout.split()
+    assert int(executed) > 10
+    assert int(modules) > 90
+    assert outside == []
+
+
+# What libraries import where it is there, and what they do without it.
+OPTIONAL = {
+    ("botocore/httpsession.py", "certifi"),  # it has certificates of its own
+    ("urllib3/contrib/pyopenssl.py", "cryptography"),  # for pyOpenSSL, which no function has
+    ("urllib3/contrib/pyopenssl.py", "idna"),
+    ("urllib3/util/url.py", "idna"),  # for hosts whose names are not ASCII
+    (
+        "authlib/integrations/httpx_client/_compat.py",
+        "httpx",
+    ),  # for clients that use OAuth, not for a provider
+    ("authlib/integrations/httpx_client/oauth2_client.py", "anyio"),
+}
+
+
+def imported_in(source: bytes) -> Iterator[str]:
+    """Names of top-level modules, wherever they are imported."""
+    for each in ast.walk(ast.parse(source)):
+        if isinstance(each, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in each.names)
+        elif isinstance(each, ast.ImportFrom) and not each.level:
+            yield (each.module or "").partition(".")[0]
+
+
+def test_what_libraries_import_is_in_the_zip_that_has_them(
+    packaged: Package, task_roots: dict[str, Path]
+) -> None:
+    """That a library names all that it requires is up to its authors."""
+    with zipfile.ZipFile(packaged.zip) as archive:
+        sources = {name: archive.read(name) for name in archive.namelist() if name.endswith(".py")}
+    shipped = {name.partition("/")[0].removesuffix(".py") for name in sources}
+    needed = {name: shipped.intersection(imported_in(source)) for name, source in sources.items()}
+    left_out = {
+        (name, top)
+        for root in task_roots.values()
+        for name in needed
+        if (root / name).exists()
+        for top in needed[name]
+        if not (root / top).exists() and not (root / f"{top}.py").exists()
+    }
+    assert left_out == OPTIONAL
+
+
+def changed(whole: Path, target: Path, name: str, addition: str) -> zipfile.ZipFile:
+    """The zip of the whole project, with something added to one of its files."""
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(target, "w") as copy:
+        for entry in archive.namelist():
+            text = archive.read(entry)
+            copy.writestr(entry, text + addition.encode() if entry == name else text)
+    return zipfile.ZipFile(target)
+
+
+def test_an_import_inside_a_function_brings_what_it_needs_into_the_zip(
+    packaged: Package, tmp_path: Path
+) -> None:
+    addition = "\n\ndef rarely():\n    from chalicelib.importing.web import Web\n    return Web\n"
+    with zipfile.ZipFile(packaged.zip) as archive:
+        before = Whole(archive).contents("orders_stream")
+    with changed(packaged.zip, tmp_path / "changed.zip", "chalicelib/feeds/parked.py", addition) as archive:
+        after = Whole(archive).contents("orders_stream")
+    assert "chalicelib.importing.web" in after.modules - before.modules
+    assert after.distributions - before.distributions >= {
+        "httpx",
+        "httpcore",
+        "h11",
+        "anyio",
+        "certifi",
+        "idna",
+    }
+    assert "httpx/_client.py" in after.files - before.files
 
 
 # --- bytecode -------------------------------------------------------------------------------
@@ -1352,6 +1588,8 @@ def test_the_whole_package_comes_out_the_same_when_it_is_built_again(
 ) -> None:
     again = package(STAGE, build=tmp_path / "build", out=tmp_path / "dist", python=PYTHON)
     assert again.zip.read_bytes() == packaged.zip.read_bytes()
+    for name, path in again.zips.items():
+        assert path.read_bytes() == packaged.zips[name].read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -1428,7 +1666,7 @@ WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
                 "extra-2.0.dist-info/RECORD": "",
                 "extra-2.0.dist-info/WHEEL": WHEEL.format("py3-none-any"),
             },
-            "extra 2.0 is in the package and not in requirements.txt",
+            "extra 2.0 is in the package and should not be",
         ),
     ],
 )

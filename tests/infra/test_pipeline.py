@@ -29,7 +29,10 @@ WORKFLOW: Any = yaml.safe_load(TEXT)
 STEPS = {name: job["steps"] for name, job in WORKFLOW["jobs"].items()}
 RUNS = [step["run"] for step in STEPS["deploy"] if "run" in step]
 # What `make package` leaves in dist/ for a stage.
-PACKAGED = {"sam.json", "alarms.json", "backups.json", "sbom.json", "deployment.zip"}
+PACKAGED = {
+    *("sam.json", "alarms.json", "backups.json", "sbom.json"),
+    *(each.zip_name for each in templates.FUNCTIONS),
+}
 
 
 def test_no_key_is_stored_and_only_the_deployment_may_ask_for_credentials() -> None:
