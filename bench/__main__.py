@@ -173,7 +173,7 @@ def _cold_starts(found: dict[str, dict[str, float]], repeats: int = cold_start.R
     yield (
         "Processor time from the start of a process to its first answer, as a multiple of that of a minimal handler "
         "(a boto3 client, one GetItem, with bytecode). Each function runs in Lambda's runtime client "
-        f"(`{cold_start.RUNTIME_CLIENT}`), from its own unpacked zip only, in an environment with only its variables. See "
+        "(`awslambdaric`), from its own unpacked zip only, in an environment with only its variables. See "
         "[decision 30](decisions/0030-how-calls-are-made.md)."
     )
     yield ""

@@ -4,27 +4,18 @@
 own unpacked zip as Lambda does: AWS's runtime client as the parent, in an environment with nothing but the function's
 variables, each time in a fresh process. A minimal handler (a boto3 client, one GetItem, with bytecode) is started in
 between, and every figure is a multiple of its processor time.
-
-Lambda's runtime client (`awslambdaric`) is installed into a scratch directory for the run; it needs a C++ compiler.
 """
 
-import json
 import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import files as files_of
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import botocore
 
@@ -40,10 +31,10 @@ from openbooking.local.engine import ACCESS_KEY, REGION, dynamodb_client, stream
 from openbooking.local.streams import Positions, StreamReader
 from tests.support import engines
 from tests.support.inventory import BASE_URL, HOST, Bookable, seller_id
+from tests.support.lambda_runtime import install_client, runtime_api, start
 
 REPEATS = 15
 STAGE = "prod"
-RUNTIME_CLIENT = "awslambdaric==4.2.2"
 
 # Of what `make package` makes; the other forms show what each step of packaging saves.
 PACKAGED = "as packaged"
@@ -84,15 +75,6 @@ _PUBLISHED: dict[str, tuple[str, Callable[[Json], bool]]] = {
     ),
 }
 
-# The first arguments are directories to import from, as Lambda has them: the function's, then its own.
-_START = """
-import sys
-sys.path[:0] = sys.argv[1:3]
-sys.argv[1:3] = []
-from awslambdaric.__main__ import main
-main(sys.argv)
-"""
-
 
 @dataclass(frozen=True)
 class Start:
@@ -110,7 +92,7 @@ def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str,
     """
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        client = _runtime_client(directory / "client")
+        client = install_client(directory / "client")
         roots = _task_roots(directory)
         minimal = _minimal(directory / "minimal")
         starts = _starts(installation, len(roots) * (repeats + 1))
@@ -118,9 +100,9 @@ def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str,
         for turn in range(repeats + 1):
             event = {
                 "TableName": installation.tables.name("feeds"),
-                "Key": {"feed": {"S": "-"}, "entry": {"S": "-"}},
+                "Key": {"feed_id": {"S": "-"}, "entry": {"S": "-"}},
             }
-            made = {("", ""): _start("minimal.handler", event, minimal, client, installation, lambda _: True)}
+            made = {("", ""): _start("minimal.handler", event, minimal, client, installation, _is_read)}
             for name, start in starts.items():
                 for form, of_functions in roots.items():
                     root = of_functions[start.handler]
@@ -135,13 +117,6 @@ def cold_starts(installation: Installation, repeats: int = REPEATS) -> dict[str,
 
 
 # --- what is started ------------------------------------------------------------------------
-
-
-def _runtime_client(target: Path) -> Path:
-    """Lambda's runtime client, installed into a directory."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), RUNTIME_CLIENT]
-    subprocess.run(command, check=True)
-    return target
 
 
 def _task_roots(scratch: Path) -> dict[str, dict[str, Path]]:
@@ -199,6 +174,10 @@ def _starts(installation: Installation, count: int) -> dict[str, Start]:
             "import_sources", _schedule(), lambda answer: "overdue" in answer
         ),
     }
+
+
+def _is_read(answer: Json) -> bool:
+    return bool(answer["ResponseMetadata"]["HTTPStatusCode"] == 200)
 
 
 def _quotes(session: Bookable, token: str) -> Iterator[Json]:
@@ -273,16 +252,10 @@ def _start(
     check: Callable[[Json], bool],
 ) -> float:
     """Seconds of processor time from the start of a process until its first answer, for which `check` is true."""
-    with _runtime_api(event) as (address, answers):
-        process = subprocess.Popen(
-            # -B: write no bytecode, as on Lambda.
-            [sys.executable, "-I", "-S", "-B", "-c", _START, str(task_root), str(client), handler],
-            cwd=task_root,
-            env={**_environment(task_root, handler, installation), "AWS_LAMBDA_RUNTIME_API": address},
-            stdout=subprocess.DEVNULL,
-        )
+    with runtime_api() as api:
+        process = start(handler, task_root, client, api, _environment(installation))
         try:
-            answer = answers.get(timeout=120)
+            answer = api.invoke(event)
         finally:
             process.kill()
             _, status, used = os.wait4(process.pid, 0)
@@ -291,7 +264,7 @@ def _start(
     return used.ru_utime + used.ru_stime
 
 
-def _environment(task_root: Path, handler: str, installation: Installation) -> Mapping[str, str]:
+def _environment(installation: Installation) -> Mapping[str, str]:
     exports = {f"openbooking-{STAGE}-SigningKeyArn": "unused"}
     return {
         **environment(STAGE, exports),
@@ -308,65 +281,9 @@ def _environment(task_root: Path, handler: str, installation: Installation) -> M
         "AWS_LAMBDA_FUNCTION_NAME": f"openbooking-{STAGE}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "LAMBDA_TASK_ROOT": str(task_root),
-        "_HANDLER": handler,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
     }
-
-
-@contextmanager
-def _runtime_api(event: Json) -> Iterator[tuple[str, "queue.Queue[Json]"]]:
-    """Lambda's runtime API (2018-06-01) with one invocation: its address, and the answers of the function."""
-    invocations: queue.Queue[Json | None] = queue.Queue()
-    answers: queue.Queue[Json] = queue.Queue()
-    invocations.put(event)
-
-    class RuntimeApi(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            invocation = invocations.get()
-            if invocation is None:
-                return
-            headers = {
-                "Lambda-Runtime-Aws-Request-Id": str(uuid.uuid4()),
-                "Lambda-Runtime-Deadline-Ms": "4102444800000",
-                "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:123456789012:function:openbooking",
-                "Content-Type": "application/json",
-            }
-            self._send(200, json.dumps(invocation).encode(), headers)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._send(202, b"{}", {})
-            answers.put(json.loads(body))
-
-        def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-        def handle(self) -> None:
-            with suppress(ConnectionError):  # the process is ended while it asks for its next invocation
-                super().handle()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", answers
-    finally:
-        invocations.put(None)
-        server.shutdown()
-        serving.join()
-        server.server_close()
 
 
 def main() -> None:

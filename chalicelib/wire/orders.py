@@ -239,7 +239,7 @@ def _items(
 
 
 def _what_is_shared(item: OrderItem) -> tuple[Any, ...] | None:
-    """Equal for items that differ in nothing but id and position; None for an item with more of its own."""
+    """Equal for items that differ in nothing but id and position; None for an item that has more."""
     opportunity = item.opportunity
     if opportunity is None or item.offer is None or item.position is None:
         return None

@@ -32,22 +32,27 @@ class UncompilableError(DeploymentError):
     sentence = "A module of the package cannot be compiled."
 
 
-def add_bytecode(package: Path, *, without: Callable[[str], bool] = lambda name: False) -> None:
-    """Rewrites the zip with bytecode for every module, for the current Python; `without` names files to leave out.
+def add_bytecode(
+    package: Path, *, as_shipped: Callable[[str, bytes], bytes | None] = lambda name, data: data
+) -> None:
+    """Rewrites the zip with bytecode for every module, for the current Python.
 
-    Does nothing if the zip already has valid bytecode. Raises UncompilableError.
+    `as_shipped` returns the new content of a file, or None for one to leave out. Does nothing if the zip already has
+    valid bytecode. Raises UncompilableError.
     """
     with zipfile.ZipFile(package) as archive:
         if not any(bytecode_faults(archive)):
             return
-        names = [
-            name
-            for name in archive.namelist()
-            if not (_is_compiled(name) or name.endswith("/") or without(name))
-        ]
         with tempfile.TemporaryDirectory() as scratch:
-            archive.extractall(scratch, names)
             root = Path(scratch)
+            for name in archive.namelist():
+                if _is_compiled(name) or name.endswith("/"):
+                    continue
+                shipped = as_shipped(name, archive.read(name))
+                if shipped is not None:
+                    path = root / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(shipped)
             _compile(root)
             finished = package.with_suffix(".tmp")
             written = {each.relative_to(root).as_posix(): each for each in root.rglob("*") if each.is_file()}

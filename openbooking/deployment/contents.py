@@ -20,17 +20,13 @@ from email import message_from_string
 from functools import cached_property
 
 from openbooking.deployment.bytecode import compiled_name
+from openbooking.deployment.descriptions import CALLED_SERVICES, service_of
 from openbooking.deployment.errors import DeploymentError
 
-# What no import statement shows, in these two tables. Imported module -> the library that it reads.
+# What no import statement shows, here and in `descriptions`. Imported module -> the library that it reads.
 READS = {
     # The time zones, where the system has none, as on Lambda.
     "zoneinfo": "tzdata",
-}
-# botocore's description of a service -> the module that makes its client. botocore describes more than 400.
-CALLED_SERVICES = {
-    "dynamodb": "chalicelib.storage.dynamodb.client",
-    "kms": "chalicelib.storage.vault",
 }
 # Two files of Chalice, which its packager adds to every zip, without a record of what they are.
 _CHALICE = "chalice"
@@ -86,12 +82,6 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def model_of(name: str) -> str | None:
-    """The service that a file of a package describes for botocore."""
-    service = re.fullmatch(r"botocore/data/([^/]+)/.+", name)
-    return service[1] if service else None
-
-
 class Whole:
     """The zip of the whole project. Raises UnknownContentsError, also when contents are computed."""
 
@@ -115,7 +105,7 @@ class Whole:
             files |= {
                 name
                 for name in self._distributions[each].files
-                if (service := model_of(name)) is None or service in services
+                if (service := service_of(name)) is None or service in services
             }
         return Contents(frozenset(modules), frozenset(distributions), frozenset(self._with_bytecode(files)))
 

@@ -25,7 +25,8 @@ from typing import Any
 
 from openbooking.deployment import project
 from openbooking.deployment.bytecode import add_bytecode, bytecode_faults, write_zip
-from openbooking.deployment.contents import CALLED_SERVICES, Whole, model_of, normal
+from openbooking.deployment.contents import Whole, normal
+from openbooking.deployment.descriptions import as_shipped
 from openbooking.deployment.errors import DeploymentError
 from openbooking.deployment.pipeline import gradual
 from openbooking.infra.alarms import WATCHED_OPTIONS, alarms_template
@@ -174,16 +175,10 @@ def build_zip(
     (made,) = (each for each in zips(build) if filecmp.cmp(each, copied, shallow=False))
     for outdated in set(zips(build)) - {made}:
         outdated.unlink()
-    add_bytecode(made, without=is_unused_model)
+    add_bytecode(made, as_shipped=as_shipped)
     machine = MACHINES[project.architecture_of(stage, source)]
     check(made, (source / "requirements.txt").read_text(), machine)
     return made
-
-
-def is_unused_model(name: str) -> bool:
-    """Whether a file of a package is botocore's description of a service that no function calls."""
-    service = model_of(name)
-    return service is not None and service not in CALLED_SERVICES
 
 
 def zips(build: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """The package that Lambda gets, unpacked alone: it serves bookings, feeds and streams as it stands.
 
 Nothing of this checkout or of its environment is visible to a function: an isolated interpreter with no
-site-packages, its own unpacked zip as the only directory, Lambda's environment, raw events.
+site-packages, its own unpacked zip and Lambda's runtime client as the only directories, Lambda's environment, raw events.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ from openbooking.samples.inventory import sample_inventory
 from tests.importing.site import OperatorSite, served
 from tests.importing.site import series as operator_series
 from tests.importing.site import session as operator_session
+from tests.support.lambda_runtime import RuntimeApi, install_client, start
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != MACHINE,
@@ -124,55 +125,49 @@ EXPORT_OF = {
     (f"{PREFIX}-pending", ""): "PendingTableArn",
 }
 EXPORT_OF_KEY = f"openbooking-{STAGE}-SigningKeyArn"
+CLIENT = "runtime-client"
+# What Lambda tells a function of its LoggingConfig.
+LOGGING = {"AWS_LAMBDA_LOG_FORMAT": "LogFormat", "AWS_LAMBDA_LOG_LEVEL": "ApplicationLogLevel"}
 
-# Reads events, a line each, for one handler, writes answers. What the code itself prints is its log, as on
-# Lambda, and goes to stderr. At the end it tells which files it has loaded, and what it
-# has asked of DynamoDB and KMS, in the terms of permissions. Lambda gives the root logger a handler, of the
-# level that the function's logging configuration says.
-RUNNER = """
-import importlib, json, logging, os, sys, types
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)
-sys.path.insert(0, sys.argv[1])
-logging.basicConfig(level=os.environ.get("AWS_LAMBDA_LOG_LEVEL", "WARNING"))
-module = importlib.import_module("app")
-context = types.SimpleNamespace(
-    function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
-    function_version="$LATEST",
-    invoked_function_arn="arn:aws:lambda:eu-west-2:123456789012:function:openbooking-prod",
-    memory_limit_in_mb=1024,
-    aws_request_id="00000000-0000-0000-0000-000000000000",
-    get_remaining_time_in_millis=lambda: 28000,
-)
-
+# Runs before the function is loaded. After each invocation, REPORT has the files of all modules that are loaded, and what
+# the handler has asked of DynamoDB and KMS, in the terms of permissions.
+NOTING = """
+import json, os, sys
 import botocore.client
+from awslambdaric import bootstrap
 from chalicelib.storage.dynamodb.client import RowCalls
-handler, asked = os.environ["_HANDLER"].partition(".")[2], set()
+asked = set()
 parts = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-def noting(client, operation, arguments, make_api_call):
+def noting(client, operation, arguments):
     if client.meta.service_model.service_name == "kms":
-        asked.add((handler, operation, arguments["KeyId"], json.dumps(arguments["EncryptionContext"])))
-        return make_api_call(client, operation, arguments)
+        yield operation, arguments["KeyId"], json.dumps(arguments["EncryptionContext"])
+        return
     for item in arguments.get("TransactItems", ()):
         for part, action in item.items():
-            asked.add((handler, parts[part], action["TableName"], ""))
+            yield parts[part], action["TableName"], ""
     for table in arguments.get("RequestItems", ()):
-        asked.add((handler, operation, table, ""))
+        yield operation, table, ""
     if "TransactItems" not in arguments and "RequestItems" not in arguments:
-        asked.add((handler, operation, arguments["TableName"], arguments.get("IndexName", "")))
-    return make_api_call(client, operation, arguments)
+        yield operation, arguments["TableName"], arguments.get("IndexName", "")
 def noted(kind):
     make_api_call = kind._make_api_call
-    kind._make_api_call = lambda client, operation, arguments: noting(client, operation, arguments, make_api_call)
+    def noting_call(client, operation, arguments):
+        asked.update(noting(client, operation, arguments))
+        return make_api_call(client, operation, arguments)
+    kind._make_api_call = noting_call
 noted(botocore.client.BaseClient)
 noted(RowCalls)
-
-for line in sys.stdin:
-    answer = getattr(module, handler)(json.loads(line), context)
-    answers.write(json.dumps(answer) + "\\n")
-    answers.flush()
-files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
-answers.write(json.dumps({"files": sorted(filter(None, files)), "asked": sorted(asked)}))
+def reported(handler):
+    def handle(event, context):
+        try:
+            return handler(event, context)
+        finally:
+            files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
+            with open(REPORT, "w") as report:
+                json.dump({"files": sorted(filter(None, files)), "asked": sorted(asked)}, report)
+    return handle
+get_handler = bootstrap._get_handler
+bootstrap._get_handler = lambda name: reported(get_handler(name))
 """
 
 
@@ -192,8 +187,9 @@ def template(packaged: Package) -> Any:
 
 @pytest.fixture(scope="session")
 def task_roots(packaged: Package, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Handler -> its own zip, unpacked."""
+    """Handler -> its own zip, unpacked; beside them Lambda's runtime client."""
     directory = tmp_path_factory.mktemp("task")
+    install_client(directory / CLIENT)
     roots = {each.handler: directory / each.handler for each in templates.FUNCTIONS}
     for each in templates.FUNCTIONS:
         with zipfile.ZipFile(packaged.zips[each.name]) as archive:
@@ -265,7 +261,7 @@ def put_a_session_in(url: str) -> Choice:
 
 
 class Instance:
-    """One Lambda instance: a process that has the zip of its function and nothing else."""
+    """One Lambda instance: Lambda's runtime client with the zip of its function, and nothing else."""
 
     def __init__(
         self,
@@ -276,12 +272,18 @@ class Instance:
         **settings: str,
     ) -> None:
         deployed = template["Resources"][function.logical_id]["Properties"]
+        logging = deployed.get("LoggingConfig", {})
+        self._handler = function.handler
         self._log = task_root.parent / f"{uuid.uuid4()}.log"
+        self._report = self._log.with_suffix(".json")
+        self._api = RuntimeApi()
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", RUNNER, str(task_root)],
-                cwd=task_root,
-                env={
+            self._process = start(
+                deployed["Handler"],
+                task_root,
+                task_root.parent / CLIENT,
+                self._api,
+                {
                     **templates.resolve(
                         deployed["Environment"]["Variables"], STAGE, {EXPORT_OF_KEY: inventory.key}
                     ),
@@ -292,38 +294,38 @@ class Instance:
                     "AWS_ACCESS_KEY_ID": "local",
                     "AWS_SECRET_ACCESS_KEY": "local",
                     "AWS_SESSION_TOKEN": "local",
-                    "AWS_EXECUTION_ENV": deployed["Runtime"],
+                    "AWS_EXECUTION_ENV": f"AWS_Lambda_{deployed['Runtime']}",
                     "AWS_LAMBDA_FUNCTION_NAME": function.deployed_name(STAGE),
+                    "AWS_LAMBDA_FUNCTION_VERSION": "1",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-                    "LAMBDA_TASK_ROOT": str(task_root),
-                    "_HANDLER": deployed["Handler"],
+                    **{name: logging[term] for name, term in LOGGING.items() if term in logging},
                     "LANG": "en_US.UTF-8",
                     "TZ": ":UTC",
                     **settings,
                 },
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
+                before=f"REPORT = {str(self._report)!r}\n{NOTING}",
+                output=log,
             )
 
     def invoke(self, event: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(event) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        assert line, self.log
-        return json.loads(line)
+        """Raises FunctionFailed."""
+        return self._api.invoke(event)
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether it has said that it may be stored, and then run on."""
+        return self._api.restored
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
-    def end(self) -> Any:
-        output, _ = self._process.communicate()
-        return json.loads(output)
+    def end(self) -> dict[str, list[Any]]:
+        self._process.kill()
+        self._process.wait()
+        self._api.close()
+        found = json.loads(self._report.read_text())
+        return {"files": found["files"], "asked": [(self._handler, *each) for each in found["asked"]]}
 
 
 class Functions:
@@ -398,6 +400,9 @@ class Functions:
             if match := re.fullmatch(pattern, path):
                 return resource, match.groupdict()
         raise AssertionError(f"the gateway knows no {path}")
+
+    def was_restored(self, handler: str) -> bool:
+        return self._running[handler].was_restored
 
     @property
     def log(self) -> str:
@@ -584,6 +589,37 @@ def test_logs_carry_ids_and_nothing_personal(
     outside = [file for file in loaded if "site-packages" in file or str(Path.cwd()) in file]
     assert outside == []
     assert any(file.startswith(str(task_root / "msgspec")) for file in loaded)
+
+
+@pytest.mark.parametrize("logging", [{}, {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}])
+def test_a_request_is_one_line_in_the_log(
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice, logging: dict[str, str]
+) -> None:
+    """Lambda's runtime gives the root logger a handler of its own, which would write every line again."""
+    headers = {"AUTHENTICATION": "headers", "PRODUCTION": "false"}
+    functions = Functions(task_roots, template, inventory, **headers, **logging)
+    try:
+        order_uuid, _, _ = book(functions, choice)
+    finally:
+        functions.end()
+    lines = [json.loads(line) for line in functions.log.splitlines() if order_uuid in line]
+    assert [(line["message"], line["status"]) for line in lines] == [("request", 200), ("request", 201)]
+
+
+def test_an_instance_that_is_restored_from_a_snapshot_answers(
+    task_roots: dict[str, Path], template: Any, inventory: Inventory, choice: Choice
+) -> None:
+    """SnapStart: the function is loaded, stored, and asks for its first invocation after it was restored."""
+    settings = {"AUTHENTICATION": "headers", "PRODUCTION": "false"}
+    functions = Functions(
+        task_roots, template, inventory, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", **settings
+    )
+    try:
+        _, _, booked = book(functions, choice)
+        assert booked["statusCode"] == 201, booked["body"]
+        assert functions.was_restored("app")
+    finally:
+        functions.end()
 
 
 def expire_all_leases(inventory: Inventory) -> None:

@@ -55,6 +55,8 @@ class RuntimeApi:
     def __init__(self) -> None:
         self._invocations: queue.Queue[Any] = queue.Queue()
         self._answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
+        self.restored = False
+        """Whether the function has asked to be stored; then it is restored at once (SnapStart)."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._serving = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._serving.start()
@@ -75,12 +77,16 @@ class RuntimeApi:
         self._server.server_close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        invocations, answers = self._invocations, self._answers
+        api, invocations, answers = self, self._invocations, self._answers
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                if self.path.endswith("/restore/next"):
+                    api.restored = True
+                    self._send(200, b"{}", {})
+                    return
                 event = invocations.get()
                 if event is None:
                     return
