@@ -343,7 +343,7 @@ def _spaces_remaining(takes: Iterable[str], snapshot: Snapshot) -> int | None:
 
 
 def _counts(errors: Sequence[OrderItemError]) -> bool:
-    return all(isinstance(error, _STILL_COUNTS) for error in errors)
+    return not errors or all(isinstance(error, _STILL_COUNTS) for error in errors)
 
 
 def _priced(items: Iterable[OrderItem]) -> list[tuple[Offer, UnitPrice]]:

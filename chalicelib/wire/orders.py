@@ -33,6 +33,7 @@ from chalicelib.wire.opportunities import accepted_offer, ordered_item, ordered_
 # What stands for the id and the position of any item: neither an id nor a position can be this.
 _ANY_ID = "any-id"
 _ANY_POSITION = MAX_POSITION + 1
+_ANY_POSITION_WRITTEN = str(_ANY_POSITION)
 
 # The answer of so few items is never so long that its values are written once.
 _FEW_ITEMS = 8
@@ -233,7 +234,7 @@ def _items(
         if key not in texts:  # the values in it are written out in the item before
             pattern = replace(item, id=_ANY_ID, position=_ANY_POSITION)
             texts[key] = write(_item(order, pattern, (), shown, is_made=is_made, with_position=with_position))
-        text = texts[key].replace(str(_ANY_POSITION), str(item.position))
+        text = texts[key].replace(_ANY_POSITION_WRITTEN, str(item.position))
         items.append(as_text(text.replace(_ANY_ID, item.id) if item.id else text))
     return items
 
