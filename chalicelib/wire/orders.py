@@ -121,19 +121,21 @@ def order_text(
 def feed_document(order: Order) -> Json:
     """The `data` of an Order or OrderProposal in its partner's feed (OFEED-07 to OFEED-10)."""
     is_order = order.kind is OrderKind.Order
-    document: Json = {
+    shown = _Shown(with_prepayment=True)
+    before: Json = {
         "@context": _context(order),
         "@type": order.kind.value,
         "@id": order_id(order.kind, order.key.uuid),
         "identifier": order.key.uuid,
         **_proposal(order, in_feed=True),
-        "orderedItem": [_feed_item(order, item, is_order=is_order) for item in order.items],
+    }
+    after: Json = {
         "totalPaymentDue": _total(order.totals),
         "totalPaymentTax": [_tax(charge) for charge in order.totals.taxes],
         "taxCalculationExcluded": order.totals.tax_excluded or None,
     }
-    pruned: Json = without_empty(document)
-    return pruned
+    items = [_feed_item(order, item, shown, is_order=is_order) for item in order.items]
+    return {**shown.pruned(before), "orderedItem": items, **shown.pruned(after)}
 
 
 def booking_service(
@@ -165,7 +167,7 @@ def instant(value: datetime) -> str:
 
 
 class _Shown:
-    """What an answer shows of Opportunities and Offers. The items that share one have the same document.
+    """What an answer or a feed item shows of Opportunities and Offers. The items that share one have the same document.
 
     They are recognised as the same values, so this lives no longer than the Order that it shows. With `once` each
     document is text already: written out where it comes first.
@@ -187,6 +189,10 @@ class _Shown:
         return self._known.get(key) or self._new(
             key, self.pruned(ordered_item(opportunity, spaces_remaining))
         )
+
+    def opportunity_in_feed(self, opportunity: Opportunity, seller: Json) -> Any:
+        key = id(opportunity), Opportunity
+        return self._known.get(key) or self._new(key, self.pruned(ordered_item_in_feed(opportunity, seller)))
 
     def offer(self, offer: Offer, price: UnitPrice | None) -> Any:
         key = id(offer), price and price.amount
@@ -287,18 +293,20 @@ def _item(
     return document | shown.pruned(own) if own else document
 
 
-def _feed_item(order: Order, item: OrderItem, *, is_order: bool) -> Json:
+def _feed_item(order: Order, item: OrderItem, shown: _Shown, *, is_order: bool) -> Json:
     assert item.id is not None and item.opportunity is not None and item.offer is not None
     document: Json = {
         "@type": "OrderItem",
         "@id": order_item_id(order.key.uuid, item.id),
-        "orderedItem": ordered_item_in_feed(item.opportunity, order.seller),
-        "acceptedOffer": accepted_offer(item.offer, item.price.amount if item.price else None),
-        "unitTaxSpecification": [_tax(charge) for charge in item.price.taxes] if item.price else None,
+        "orderedItem": shown.opportunity_in_feed(item.opportunity, order.seller),
+        "acceptedOffer": shown.offer(item.offer, item.price),
     }
+    if taxes := shown.taxes(item.price) if item.price else None:
+        document["unitTaxSpecification"] = taxes
     if is_order:
-        document["orderItemStatus"] = term_iri(item.status) if item.status else None
-        document |= _changeable(item)
+        if item.status:
+            document["orderItemStatus"] = shown.status(item.status)
+        document |= shown.pruned(_changeable(item))
     return document
 
 

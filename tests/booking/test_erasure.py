@@ -1,5 +1,6 @@
 """People are erased from an Order; what was sold, and that B was made, is kept."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from chalicelib.domain.errors import OrderAlreadyExistsError
 from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.orders import DeletedOrder, Order
 from chalicelib.domain.people import sought
+from chalicelib.domain.shared_text import is_shared, whole
 from chalicelib.storage import codec
 from chalicelib.values import replace
 from chalicelib.wire.answers import ANSWERS
@@ -112,6 +114,21 @@ def test_a_text_that_names_a_person_is_removed_and_nothing_else() -> None:
     assert after.customer == ANN
     assert "900123" not in codec.to_json(after)
     assert [item.attendee for item in after.items] == [ANN, BEN]
+
+
+def test_people_leave_a_long_answer_that_has_its_values_once() -> None:
+    yoga = an_opportunity(document={"@type": "ScheduledSession", "description": "A long text. " * 100})
+    items = [an_item(yoga, n, **({"attendee": ANN} if n == 50 else {})) for n in range(100)]
+    request = a_request(*items, customer=BEN, payment=PAYMENT, total_payment_due=Decimal(1000))
+    before = saved_order(book(request, a_snapshot(yoga, spaces=100), moment(), render))
+    assert is_shared(before.answer or "")
+    after = erased(before)
+    assert after.answer is not None
+    assert "Archer" not in after.answer and "Baker" not in after.answer
+    left = json.loads(whole(after.answer))
+    expected = json.loads(whole(before.answer or ""))
+    del expected["customer"], expected["payment"]["payer"], expected["orderedItem"][50]["attendee"]
+    assert left == expected
 
 
 def test_a_repeated_b_is_recognised_and_answered_without_the_person() -> None:

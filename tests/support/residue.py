@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from chalicelib.domain.shared_text import whole
 from chalicelib.runtime.system import System
 from chalicelib.storage import codec
 from chalicelib.storage.codec import Undecodable
@@ -52,6 +53,7 @@ def unpacked(data: bytes) -> Iterator[str]:
     try:
         for text in codec.unpack_texts(data):
             yield text
-            yield from texts(json.loads(text))
+            if text:
+                yield from texts(json.loads(whole(text)))
     except (Undecodable, ValueError, zlib.error):
         return
