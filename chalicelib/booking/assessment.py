@@ -123,9 +123,10 @@ def assess(
     _add_capacity_errors(items, found, snapshot)
     if with_customer and not request.at_desk:
         for requested, item, errors in zip(request.items, items, found, strict=True):
-            if not errors and item.opportunity is not None:
-                errors.extend(attendee_errors(item.opportunity.attendee_details_required, requested.attendee))
-                errors.extend(intake_form_errors(item.opportunity.intake_form, requested.intake_answers))
+            opportunity = item.opportunity
+            if not errors and opportunity is not None and opportunity.asks_details:
+                errors.extend(attendee_errors(opportunity.attendee_details_required, requested.attendee))
+                errors.extend(intake_form_errors(opportunity.intake_form, requested.intake_answers))
     _add_conflicts(items, found, moment.policy, payable_together=request.at_desk)
 
     return Assessment(

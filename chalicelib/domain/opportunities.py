@@ -74,6 +74,11 @@ class Opportunity:
         return (self.id, *self.sub_events)
 
     @property
+    def asks_details(self) -> bool:
+        """Whether its Seller asks for details of attendees, or questions (DETAILS)."""
+        return bool(self.attendee_details_required or self.intake_form)
+
+    @property
     def too_many_sub_events(self) -> Barrier | None:
         """The barrier of one that takes spaces of more Opportunities than one Order does, or None (decision 26)."""
         number = len(self.sub_events)

@@ -116,10 +116,13 @@ def payment_conflicts(offers: Sequence[Offer | None]) -> list[bool]:
 
     Offers that must be paid through the Broker conflict with Offers that cannot be paid there.
     """
-    kinds = [None if offer is None or offer.is_free else offer.effective_prepayment() for offer in offers]
-    if {Prepayment.Required, Prepayment.Unavailable} <= set(kinds):
-        return [kind in (Prepayment.Required, Prepayment.Unavailable) for kind in kinds]
-    return [False] * len(kinds)
+    kinds = {
+        id(offer): None if offer is None or offer.is_free else offer.effective_prepayment()
+        for offer in {id(offer): offer for offer in offers}.values()  # many items have the same one
+    }
+    if {Prepayment.Required, Prepayment.Unavailable} <= set(kinds.values()):
+        return [kinds[id(offer)] in (Prepayment.Required, Prepayment.Unavailable) for offer in offers]
+    return [False] * len(offers)
 
 
 def is_due(expected: Decimal | None, currency: str | None, totals: Totals) -> bool:

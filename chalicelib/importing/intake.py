@@ -423,7 +423,7 @@ class _Reading:
     def _with_details(self, published: Published, sources: list[Json]) -> Published:
         """The Opportunity with the tax of its Offers, and only the details of attendees that an Offer requires."""
         opportunity = published.opportunity
-        if not (opportunity.attendee_details_required or opportunity.intake_form or self._defaults.tax_rules):
+        if not (opportunity.asks_details or self._defaults.tax_rules):
             return published
         required = {requirement for offer in opportunity.offers for requirement in offer.requirements}
         details = opportunity.attendee_details_required if "OpenBookingAttendeeDetails" in required else ()

@@ -250,12 +250,7 @@ def _what_is_shared(item: OrderItem) -> tuple[Any, ...] | None:
     opportunity = item.opportunity
     if opportunity is None or item.offer is None or item.position is None:
         return None
-    if (
-        opportunity.attendee_details_required
-        or opportunity.intake_form
-        or _details(item)
-        or _changeable(item)
-    ):
+    if opportunity.asks_details or _details(item) or _changeable(item):
         return None
     return id(opportunity), id(item.offer), id(item.price), item.status, item.spaces_remaining
 

@@ -233,48 +233,51 @@ def _read_item_id(iri: Any, base_url: str) -> tuple[str, str]:
 
 def _read_items(items: list[Any], base_url: str) -> tuple[RequestedItem, ...]:
     documents: list[Json] = [item if isinstance(item, dict) else {} for item in items]
-    positions = (_position(document) for document in documents)
-    uses = Counter(position for position in positions if position is not None)
-    return tuple(_read_item(document, uses, base_url) for document in documents)
+    positions = [_position(document) for document in documents]
+    uses = Counter(positions)
+    return tuple(
+        _read_item(document, position, uses[position], base_url)
+        for document, position in zip(documents, positions, strict=True)
+    )
 
 
-def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedItem:
+def _read_item(document: Json, position: int | None, uses: int, base_url: str) -> RequestedItem:
+    """`uses` is in how many items this position is."""
+    opportunity_id = _inward_reference(document.get("orderedItem"), base_url)
+    offer_id = _inward_reference(offer := document.get("acceptedOffer"), base_url)
     errors: list[OrderItemError] = []
-    position = _position(document)
     if position is None:
         errors.append(IncompleteOrderItemError("position must be a whole number."))
-    elif uses[position] > 1:
+    elif uses > 1:
         errors.append(IncompleteOrderItemError(f"position {position} is used more than once."))
-
-    ids: dict[str, str | None] = {}
-    for term in ("orderedItem", "acceptedOffer"):
-        iri = reference(document.get(term))
-        ids[term] = inward(iri, base_url) if iri else None
+    for term, iri in (("orderedItem", opportunity_id), ("acceptedOffer", offer_id)):
         if iri is None:
             errors.append(IncompleteOrderItemError(f"{term} is missing."))
-    offer = document.get("acceptedOffer")
     if isinstance(offer, dict) and offer.get("@type") == "OfferOverride":
         # Prices are the Seller's; a Broker cannot set them here (OVR is optional).
         errors = [UnacceptableOfferError("OfferOverride is not supported.")]
     if not errors:
-        errors += [
-            InvalidOpportunityOrOfferIdError(f"{term} is not a valid identifier.")
-            for term, iri in ids.items()
-            if iri is not None and not is_identifier(iri)
-        ]
+        for term, iri in (("orderedItem", opportunity_id), ("acceptedOffer", offer_id)):
+            if iri is not None and not is_identifier(iri):
+                errors.append(InvalidOpportunityOrOfferIdError(f"{term} is not a valid identifier."))
     attendee, answers = document.get("attendee"), document.get("orderItemIntakeFormResponse")
     return RequestedItem(
         position=position,
-        opportunity_id=ids["orderedItem"],
-        offer_id=ids["acceptedOffer"],
+        opportunity_id=opportunity_id,
+        offer_id=offer_id,
         # A Seller may require any property of an attendee, so all are read (DETAILS-03).
         attendee=without_extensions(attendee) if isinstance(attendee, dict) else None,
         intake_answers=tuple(_read_answer(answer, base_url) for answer in answers if isinstance(answer, dict))
         if isinstance(answers, list)
         else (),
-        access_passes=_barcodes(document),
+        access_passes=_barcodes(passes) if isinstance(passes := document.get("accessPass"), list) else (),
         errors=tuple(errors),
     )
+
+
+def _inward_reference(value: Any, base_url: str) -> str | None:
+    iri = reference(value)
+    return inward(iri, base_url) if iri else None
 
 
 # What a scanner needs to know of a Barcode besides its text: in the beta namespace, which our own passes use,
@@ -282,12 +285,11 @@ def _read_item(document: Json, uses: Counter[int], base_url: str) -> RequestedIt
 _CODE_TYPES = ("beta:codeType", "ext:codeType")
 
 
-def _barcodes(document: Json) -> tuple[Json, ...]:
+def _barcodes(passes: list[Any]) -> tuple[Json, ...]:
     """The passes that the Broker supplies (ACCESS-05)."""
-    passes = document.get("accessPass")
     return tuple(
         only(each, ("@type", "text", "url", *_CODE_TYPES))
-        for each in (passes if isinstance(passes, list) else [])
+        for each in passes
         if isinstance(each, dict) and each.get("@type") == "Barcode" and isinstance(each.get("text"), str)
     )
 
