@@ -3,7 +3,7 @@
 Items, their states, prices, totals, and the identifier of the payment are kept: reports and audits need them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,12 +25,14 @@ class Erasure:
     """What is erased from one Order.
 
     `everyone`: all that was given with the Order, because the Customer is erased. Otherwise only `item_ids`, whose
-    attendees are erased. `traces` are the people, who are also removed where other texts name them.
+    attendees are erased. `traces` are the people, who are also removed where other texts name them. `broker_passes` are
+    those that the Broker gave with the items: they may name people (ACCESS-05).
     """
 
     everyone: bool
     item_ids: frozenset[str]
     traces: Traces
+    broker_passes: tuple[Json, ...] = ()
 
     def concerns(self, item_id: str | None) -> bool:
         return self.everyone or item_id in self.item_ids
@@ -39,6 +41,10 @@ class Erasure:
         """A text or document without the people."""
         kept: T | None = self.traces.without(value)
         return kept
+
+    def own_passes(self, passes: Iterable[Json]) -> tuple[Json, ...]:
+        """The passes that were made here, with which the place can still be entered."""
+        return tuple(each for each in passes if each not in self.broker_passes)
 
     def payment_kept(self, payment: Json | None) -> Json | None:
         """A payment without the people. Its identifier stays: a payment is reconciled by it (PAY-11)."""
@@ -67,13 +73,15 @@ def erasure_of(order: Order, sought: Traces | None, answers: Answers) -> Erasure
 
     `sought` None: everyone. A Customer is erased with all that the Customer gave, also of the attendees.
     """
+    broker_passes = tuple(each for item in order.items for each in item.broker_passes)
     if sought is None or sought.are_of(order.customer):
-        return Erasure(True, frozenset(), (sought or Traces()) | people_in(order))
+        return Erasure(True, frozenset(), (sought or Traces()) | people_in(order), broker_passes)
     attendees = [item for item in order.items if sought.are_of(item.attendee)]
     erasure = Erasure(
         False,
         frozenset(item.id for item in attendees if item.id),
         sought | all_traces(item.attendee for item in attendees),
+        broker_passes,
     )
     return erasure if attendees or sought.are_in(texts_of(order, answers)) else None
 
@@ -154,16 +162,13 @@ def _item_without(item: OrderItem, erasure: Erasure) -> OrderItem:
         intake_answers=() if gone else _all_kept(item.intake_answers, erasure),
         broker_passes=() if gone else _all_kept(item.broker_passes, erasure),
         access_codes=_all_kept(item.access_codes, erasure),
-        access_passes=_all_kept(_own_passes(item) if gone else item.access_passes, erasure),
+        access_passes=_all_kept(
+            erasure.own_passes(item.access_passes) if gone else item.access_passes, erasure
+        ),
         access_channel=erasure.kept(item.access_channel),
         customer_notice=erasure.kept(item.customer_notice),
         cancellation_message=erasure.kept(item.cancellation_message),
     )
-
-
-def _own_passes(item: OrderItem) -> tuple[Json, ...]:
-    """The passes that were made here; those of the Broker may name people (ACCESS-05)."""
-    return tuple(each for each in item.access_passes if each not in item.broker_passes)
 
 
 def _all_kept(documents: tuple[Json, ...], erasure: Erasure) -> tuple[Json, ...]:

@@ -10,9 +10,9 @@ from chalicelib.wire.jsonld import write
 
 # Properties that may name people: gone with their Customer or attendee, or only where they name an erased person.
 _OF_THE_CUSTOMER = ("customer", "orderCustomerNote")
-_OF_AN_ATTENDEE = ("attendee", "orderItemIntakeFormResponse", "accessPass")
+_OF_AN_ATTENDEE = ("attendee", "orderItemIntakeFormResponse")
 _IN_AN_ORDER = ("broker", "orderSellerNote")
-_IN_AN_ITEM = ("accessCode", "accessChannel", "customerNotice", "cancellationMessage")
+_IN_AN_ITEM = ("accessPass", "accessCode", "accessChannel", "customerNotice", "cancellationMessage")
 
 
 def _texts(answer: str) -> Any:
@@ -29,8 +29,10 @@ def _without(answer: str, erasure: Erasure) -> str:
     if "payment" in document:
         document["payment"] = erasure.payment_kept(document["payment"])
     for item in _items(document):
-        item_id = str(item.get("@id", "")).rpartition("/")[2]
-        _remove(item, _OF_AN_ATTENDEE, _IN_AN_ITEM, erasure, is_gone=erasure.concerns(item_id))
+        is_gone = erasure.concerns(str(item.get("@id", "")).rpartition("/")[2])
+        if is_gone and "accessPass" in item:
+            item["accessPass"] = list(erasure.own_passes(item["accessPass"]))
+        _remove(item, _OF_AN_ATTENDEE, _IN_AN_ITEM, erasure, is_gone=is_gone)
     return write(document)
 
 

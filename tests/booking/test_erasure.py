@@ -14,6 +14,7 @@ from chalicelib.booking.requests import OrderRequest, RequestedItem
 from chalicelib.domain.errors import OrderAlreadyExistsError
 from chalicelib.domain.offers import FlowRequirement
 from chalicelib.domain.orders import DeletedOrder, Order
+from chalicelib.domain.parties import AccessMethod
 from chalicelib.domain.people import sought
 from chalicelib.domain.shared_text import is_shared, whole
 from chalicelib.storage import codec
@@ -26,6 +27,7 @@ from tests.support.builders import (
     SELLER_ID,
     a_moment,
     a_request,
+    a_seller,
     a_snapshot,
     an_item,
     an_offer,
@@ -129,6 +131,20 @@ def test_people_leave_a_long_answer_that_has_its_values_once() -> None:
     expected = json.loads(whole(before.answer or ""))
     del expected["customer"], expected["payment"]["payer"], expected["orderedItem"][50]["attendee"]
     assert left == expected
+
+
+@pytest.mark.parametrize("who", [None, sought(email="ben@example.com")])
+def test_passes_that_were_made_here_stay_in_the_order_and_in_its_answer(who: Any) -> None:
+    """With them the place is still entered; those of the Broker may name people (ACCESS-05)."""
+    seller = a_seller(access_methods=(AccessMethod.barcode, AccessMethod.code))
+    before = saved_order(book(the_request(), a_snapshot(seller=seller), moment(), render))
+    after = erased(before, who)
+    shown = json.loads(after.answer or "")["orderedItem"]
+    for item, document, was in zip(after.items, shown, before.items, strict=True):
+        own = [each for each in was.access_passes if each not in was.broker_passes]
+        assert own and list(item.access_passes) == document["accessPass"] == own
+        assert document["accessCode"] == list(was.access_codes)
+    assert "Baker" not in (after.answer or "")
 
 
 def test_a_repeated_b_is_recognised_and_answered_without_the_person() -> None:
