@@ -191,10 +191,8 @@ class People:
         upcoming = [each for each in found.orders if each.is_upcoming(now)]
         if upcoming and not also_upcoming:
             raise NotPossible(
-                f"The person is expected at {len(upcoming)} booked sessions, such as order "
-                f"{upcoming[0].order.key}: cancel them first, or erase the person from these, too "
-                "(--also-upcoming). "
-                "Nothing was erased."
+                f"Bookings of the person have not ended ({len(upcoming)}, such as order {upcoming[0].order.key}): "
+                "cancel them first, or erase the person from these, too (--also-upcoming). Nothing was erased."
             )
 
     def erase(

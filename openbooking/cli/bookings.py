@@ -102,7 +102,7 @@ def cancel_booking(
         done = admin.seller_orders.cancel(
             actor, uuid, partner, item_ids=items, message=message, dry_run=options.dry_run
         )
-        which = "Some items of booking" if items else "Booking"
+        which = "A part of booking" if items else "Booking"
         said = f"{which} {done['uuid']}, {from_partner(done['partner'])}, {options.would_be} cancelled."
         options.say(done, f"{said} {differences_of(done['differences'])}")
 

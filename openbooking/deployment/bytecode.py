@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -109,7 +110,18 @@ def _compile(directory: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise UncompilableError(done.stdout.strip())
+        raise UncompilableError("; ".join(_faults_of(done.stdout)) or done.stdout.strip())
+
+
+def _faults_of(output: str) -> Iterator[str]:
+    """File, line and error, of what `compileall` prints for each module: a traceback without its first lines."""
+    place = ""
+    for line in output.splitlines():
+        if found := re.match(rf'\s*File "(?:{TASK_ROOT}/)?(.+)", line (\d+)', line):
+            place = f"{found[1]}, line {found[2]}"
+        elif place and (found := re.match(r"(?:\*\*\* )?(\w+Error: .+)", line)):
+            yield f"{place}: {found[1]}"
+            place = ""
 
 
 def write_zip(package: Path, names: Iterable[str], read: Callable[[str], bytes]) -> None:

@@ -31,8 +31,20 @@ READS = {
 # Two files of Chalice, which its packager adds to every zip, without a record of what they are.
 _CHALICE = "chalice"
 
-# Modules and functions that import by a name which is known only when the program runs.
-_DYNAMIC = frozenset({"importlib", "pkgutil", "runpy", "__import__", "eval", "exec"})
+# What imports by a name that is known only when the program runs. Whoever wants to hide an import can; this is for those
+# who do not think of the zip.
+_DYNAMIC = frozenset(
+    {
+        *(
+            "importlib",
+            "importlib.import_module",
+            "importlib.machinery",
+            "importlib.reload",
+            "importlib.util",
+        ),
+        *("pkgutil", "runpy", "zipimport", "import_module", "__import__", "eval", "exec"),
+    }
+)
 
 # In a separate process, because this one may have imported another chalicelib. The first argument is where to look.
 _GRAPH = """
@@ -90,7 +102,9 @@ class Whole:
         self._names = set(archive.namelist())
         self._distributions = dict(self._read_distributions())
         self._refuse_unknown_files()
+        self._refuse_folders_that_are_no_packages()
         self._refuse_dynamic_imports()
+        self._refuse_missing_imports()
 
     def contents(self, handler: str) -> Contents:
         """What `app.<handler>` needs."""
@@ -140,11 +154,9 @@ class Whole:
     def _distributions_of(self, imported: Iterable[str]) -> set[str]:
         """What provides these, and what that requires."""
         waiting = []
-        for name in sorted({each.partition(".")[0] for each in imported}):
-            found = [each for each, made in self._distributions.items() if name in made.provides]
-            if not found and name not in sys.stdlib_module_names and name != _CHALICE:
-                raise UnknownContentsError(f"{name} is imported and is not in the package")
-            waiting += found + ([READS[name]] if name in READS else [])
+        for name in {each.partition(".")[0] for each in imported}:
+            waiting += [each for each, made in self._distributions.items() if name in made.provides]
+            waiting += [READS[name]] if name in READS else []
         reached: set[str] = set()
         while waiting:
             if (each := waiting.pop()) not in reached:
@@ -158,7 +170,50 @@ class Whole:
             for each in ast.walk(self._tree(name)):
                 if not _DYNAMIC.isdisjoint(_names_in(each)):
                     assert isinstance(each, ast.expr | ast.stmt)
-                    raise UnknownContentsError(f"{name}, line {each.lineno}: {ast.unparse(each)}")
+                    raise UnknownContentsError(
+                        f"{name}, line {each.lineno}: {ast.unparse(each)} imports by a name that only the running program "
+                        "knows. Write an import statement: it can be followed."
+                    )
+
+    def _refuse_missing_imports(self) -> None:
+        """A statement that is executed in a rare case only would fail on Lambda."""
+        for module, name in [("app", "app.py"), *self._modules.items()]:
+            package = module if name.endswith("/__init__.py") else module.rpartition(".")[0]
+            for each in _import_statements(self._tree(name)):
+                for imported in self._imported_by(each, package):
+                    if imported.partition(".")[0] in sys.stdlib_module_names or imported in self._importable:
+                        continue
+                    ours = imported.partition(".")[0] == "chalicelib"
+                    advice = "" if ours else " Name its library in requirements.txt, and run `make lock`."
+                    raise UnknownContentsError(
+                        f"{name}, line {each.lineno}: {imported} is not in the package.{advice}"
+                    )
+
+    def _imported_by(self, statement: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+        """The modules that a statement in `package` imports, by their whole names."""
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+            return
+        above = package.split(".")[: len(package.split(".")) + 1 - statement.level] if statement.level else []
+        origin = ".".join([*above, *([statement.module] if statement.module else [])])
+        yield origin
+        file = self._modules.get(origin, "")
+        if file.endswith("/__init__.py"):
+            defined = set(_defined(self._tree(file)))
+            yield from (f"{origin}.{alias.name}" for alias in statement.names if alias.name not in defined)
+
+    @cached_property
+    def _importable(self) -> set[str]:
+        """Everything in the package that an import statement can name."""
+        found: set[str] = set()
+        for name in self._names:
+            folder, _, file = name.rpartition("/")
+            if file.endswith((".py", ".so")):
+                module = f"{folder}/{file.partition('.')[0]}".strip("/").removesuffix("/__init__")
+                while module:
+                    found.add(module.replace("/", "."))
+                    module = module.rpartition("/")[0]
+        return found
 
     # --- files ------------------------------------------------------------------------------
 
@@ -211,6 +266,11 @@ class Whole:
 
     def _with_bytecode(self, files: set[str]) -> set[str]:
         return files | ({compiled_name(name) for name in files if name.endswith(".py")} & self._names)
+
+    def _refuse_folders_that_are_no_packages(self) -> None:
+        for name in self._modules.values():
+            if (needed := f"{name.rpartition('/')[0]}/__init__.py") not in self._names:
+                raise UnknownContentsError(f"{needed} is missing: {name} would not be found.")
 
     def _refuse_unknown_files(self) -> None:
         """A file of the whole project that is of nothing would be in no function's zip."""
@@ -269,13 +329,38 @@ def _case(match: ast.Match, value: str) -> ast.match_case:
     raise UnknownContentsError(f"app.py has no case for {value}")
 
 
+def _import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """All of a module, but for those that only a type checker reads."""
+    for each in ast.iter_child_nodes(tree):
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            yield each
+        elif isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+            for other in each.orelse:
+                yield from _import_statements(ast.Module([other], []))
+        else:
+            yield from _import_statements(each)
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module has beside the modules in it."""
+    for each in ast.walk(tree):
+        if isinstance(each, ast.ClassDef | ast.FunctionDef):
+            yield each.name
+        elif isinstance(each, ast.Name):
+            yield each.id
+        elif isinstance(each, ast.alias):
+            yield (each.asname or each.name).partition(".")[0]
+
+
 def _names_in(each: ast.AST) -> Iterator[str]:
-    """Names of modules that a statement imports, or the name that an expression is."""
+    """What a statement imports, or the name that an expression is."""
     if isinstance(each, ast.Import):
-        yield from (alias.name.partition(".")[0] for alias in each.names)
+        yield from (alias.name for alias in each.names)
     elif isinstance(each, ast.ImportFrom):
-        yield (each.module or "").partition(".")[0]
+        yield from (f"{each.module}.{alias.name}" for alias in each.names)
+        if each.module != "importlib":
+            yield each.module or ""
     elif isinstance(each, ast.Name):
         yield each.id
-    elif isinstance(each, ast.Attribute):
+    elif isinstance(each, ast.Attribute) and each.attr in ("import_module", "__import__"):
         yield each.attr

@@ -101,51 +101,57 @@ def package(
     out: Path | None = None,
     python: tuple[int, int] = RUNTIME_PYTHON,
 ) -> Package:
-    """Packages `stage` into `out`: a folder for the pipeline, and the whole zip.
+    """Packages `stage` into `out`: a folder for the pipeline, and the whole zip. An error leaves what was there.
 
     `python` is the Python version of the functions; tests pass another one.
     """
     build = build or source / "build" / f"{stage}-package"
     out = out or source / "dist"
     project.require_stage(stage, source)
-    require_python(python, "package")
+    require_python(python, f"package STAGE={stage}")
     options = project.options_of(stage, source)
     pinned = partial(_pinned_to, stage, project.place_of(stage, source))
     project.assemble(build, stage, source=source)
     merge = build / "merge.json"
     merge.write_text(json.dumps(pinned(gateway_template())))
+    fresh = build.with_name(f"{build.name}-dist")
     made = build_zip(
-        build, stage, out / stage, "--merge-template", str(merge), source=source, environment=os.environ
+        build, stage, fresh / stage, "--merge-template", str(merge), source=source, environment=os.environ
     )
-    template = out / stage / "sam.json"
+    template = fresh / stage / "sam.json"
     document = gradual(json.loads(template.read_text()), options)
     template.write_text(json.dumps(document, indent=2) + "\n")
+    (fresh / stage / "deployment.zip").unlink()  # Chalice's
+    machine = MACHINES[project.architecture_of(stage, source)]
+    split(made, fresh / stage, (source / "requirements.txt").read_text(), machine)
+    watched = [name for name in sorted(WATCHED_OPTIONS) if getattr(options, name)]
+    documents = {"alarms.json": pinned(alarms_template(watched)), "sbom.json": bill_of_materials(made)}
+    if options.backup_days is not None:
+        documents["backups.json"] = pinned(backups_template(options.backup_days))
+    for name, content in documents.items():
+        (fresh / stage / name).write_text(json.dumps(content, indent=2) + "\n")
+    shutil.rmtree(out / stage, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.move(fresh / stage, out / stage)
     whole = out / "openbooking.zip"
     shutil.copyfile(made, whole)
-    (out / stage / "deployment.zip").unlink()  # Chalice's
-    machine = MACHINES[project.architecture_of(stage, source)]
-    zips = split(whole, out / stage, (source / "requirements.txt").read_text(), machine)
-    alarms = out / stage / "alarms.json"
-    watched = [name for name in sorted(WATCHED_OPTIONS) if getattr(options, name)]
-    alarms.write_text(json.dumps(pinned(alarms_template(watched)), indent=2) + "\n")
-    if options.backup_days is not None:
-        backups = out / stage / "backups.json"
-        backups.write_text(json.dumps(pinned(backups_template(options.backup_days)), indent=2) + "\n")
-    bill = out / stage / "sbom.json"
-    bill.write_text(json.dumps(bill_of_materials(made), indent=2) + "\n")
-    return Package(template, zips, whole, alarms, bill)
+    return Package(
+        template=out / stage / "sam.json",
+        zips={function.name: out / stage / function.zip_name for function in FUNCTIONS},
+        zip=whole,
+        alarms=out / stage / "alarms.json",
+        bill=out / stage / "sbom.json",
+    )
 
 
-def split(whole: Path, out: Path, requirements: str, machine: str = MACHINE) -> dict[str, Path]:
+def split(whole: Path, out: Path, requirements: str, machine: str = MACHINE) -> None:
     """Makes of the whole zip one for each function, in `out`. Raises UnknownContentsError, BadPackageError."""
-    made = {function.name: out / function.zip_name for function in FUNCTIONS}
     with zipfile.ZipFile(whole) as archive:
         code = Whole(archive)
         for function in FUNCTIONS:
             contents = code.contents(function.handler)
-            write_zip(made[function.name], contents.files, archive.read)
-            check(made[function.name], requirements, machine, only=contents.distributions)
-    return made
+            write_zip(out / function.zip_name, contents.files, archive.read)
+            check(out / function.zip_name, requirements, machine, only=contents.distributions)
 
 
 def build_zip(
@@ -289,7 +295,10 @@ def _faults(
         if shipped.get(name) != number:
             yield f"{name} {number} is not in the package ({shipped.get(name, 'nothing')} is)"
     for name in shipped.keys() - wanted.keys():
-        yield f"{name} {shipped[name]} is in the package and should not be"
+        yield (
+            f"{name} {shipped[name]} is in the package and not in requirements.txt: name it there, if a library "
+            "needs it, and run `make lock`"
+        )
     for top in sorted({name.partition("/")[0] for name in names} - owned):
         yield f"{top} is not a part of anything that the package should contain"
     yield from bytecode_faults(archive)

@@ -129,6 +129,30 @@ def test_files_beside_modules_come_with_their_package(tmp_path: Path) -> None:
     assert template not in contents(tmp_path, "stream").files
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib.metadata import version",
+        "model.eval()",
+        "import os.path, big, big.deep",
+        "from big.native import x",
+        "from . import streams",
+        "from .pages.render import anything",
+        "from chalicelib import NAME",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mypy_stubs",
+    ],
+)
+def test_what_can_be_found_is_no_reason_to_stop(tmp_path: Path, text: str) -> None:
+    changed = {
+        "chalicelib/rare.py": text,
+        "chalicelib/__init__.py": "NAME = 1",
+        "big/deep/__init__.py": "",
+        "big/native.abi3.so": "",
+        "Big_Library-1.0.dist-info/RECORD": "big/__init__.py,,\nbig/data.txt,,\nbig/deep/__init__.py,,\nbig/native.abi3.so,,\n",
+    }
+    assert "rare" in modules(contents(tmp_path, "stream", changed))
+
+
 def test_time_zones_come_with_what_reads_them(tmp_path: Path) -> None:
     assert contents(tmp_path, "sweep").distributions == {"tzdata"}
 
@@ -154,8 +178,34 @@ def test_an_import_that_is_added_is_followed(tmp_path: Path) -> None:
         ({"chalicelib/nobody.py": "import importlib\n"}, "chalicelib/nobody.py, line 1: import importlib"),
         ({"chalicelib/nobody.py": "\n__import__(name)"}, "chalicelib/nobody.py, line 2: __import__"),
         ({"chalicelib/nobody.py": "builtins.__import__(name)"}, "builtins.__import__"),
+        ({"chalicelib/nobody.py": "import importlib.util"}, "Write an import statement"),
+        ({"chalicelib/nobody.py": "from runpy import run_path"}, "nobody.py, line 1: from runpy"),
         ({"app.py": APP + "from importlib import import_module"}, "app.py, line "),
-        ({"chalicelib/common.py": "import boto3"}, "boto3 is imported and is not in the package"),
+        (
+            {"chalicelib/common.py": "import boto3"},
+            "chalicelib/common.py, line 1: boto3 is not in the package. Name",
+        ),
+        (
+            {"chalicelib/nobody.py": "def rare():\n    import yaml"},
+            "chalicelib/nobody.py, line 2: yaml is not",
+        ),
+        ({"chalicelib/rare.py": "try:\n    import big.none\nexcept ImportError: pass"}, "big.none is not in"),
+        (
+            {"chalicelib/rare.py": "from chalicelib.pages import none"},
+            "rare.py, line 1: chalicelib.pages.none is",
+        ),
+        (
+            {"chalicelib/rare.py": "from chalicelib.none import x"},
+            "line 1: chalicelib.none is not in the package.",
+        ),
+        ({"chalicelib/rare.py": "import chalicelib.none"}, "line 1: chalicelib.none is not in the package."),
+        ({"chalicelib/pages/render.py": "from . import none"}, "line 1: chalicelib.pages.none is not"),
+        ({"chalicelib/pages/render.py": "from ..none import x"}, "line 1: chalicelib.none is not"),
+        (
+            {"app.py": APP.replace("import streams", "import streeams")},
+            "chalicelib.streeams is not in the package.",
+        ),
+        ({"chalicelib/folder/module.py": ""}, "chalicelib/folder/__init__.py is missing"),
         ({"big/unrecorded.py": ""}, "of no distribution: big/unrecorded.py"),
         ({"app.py": APP.replace("case _:", "case _ if odd:")}, "not the name of a function"),
         ({"app.py": APP.replace('case "app.app"', "case str()")}, "not the name of a function"),

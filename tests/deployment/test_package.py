@@ -55,8 +55,9 @@ from chalicelib.values import replace
 from chalicelib.wire.reading import read_opportunity
 from chalicelib.wire.sellers import read_seller
 from openbooking.broker.client import Choice, choices, order_request, partner_headers
+from openbooking.deployment import packaging
 from openbooking.deployment.bytecode import UncompilableError, add_bytecode, bytecode_faults
-from openbooking.deployment.contents import Whole
+from openbooking.deployment.contents import UnknownContentsError, Whole
 from openbooking.deployment.imitation import imitation_of_aws
 from openbooking.deployment.packaging import (
     GLIBC,
@@ -1651,9 +1652,44 @@ def test_bytecode_that_would_not_be_used_is_a_fault(
 
 
 def test_a_module_that_cannot_be_compiled_stops_the_packaging(tmp_path: Path) -> None:
-    path = crafted(tmp_path / "broken.zip", {"a.py": "def"})
-    with pytest.raises(UncompilableError, match=r"a\.py"):
+    path = crafted(tmp_path / "broken.zip", {"a.py": "def", "b/c.py": "\n\nx ="})
+    with pytest.raises(UncompilableError) as refused:
         add_bytecode(path)
+    assert str(refused.value) == (
+        "A module of the package cannot be compiled. a.py, line 1: SyntaxError: invalid syntax; "
+        "b/c.py, line 3: SyntaxError: invalid syntax"
+    )
+
+
+def test_a_refused_package_leaves_the_one_before(
+    packaged: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a pipeline that goes on after an error would upload a part of the new one."""
+    out = tmp_path / "dist"
+
+    def built(build: Path, stage: str, fresh: Path, *options: str, **more: Any) -> Path:
+        """What Chalice would make of a project with a module that imports another one that is not there."""
+        fresh.mkdir(parents=True)
+        shutil.copyfile(packaged.template, fresh / "sam.json")
+        (fresh / "deployment.zip").touch()
+        made = Path(shutil.copyfile(packaged.zip, build / "made.zip"))
+        with zipfile.ZipFile(made, "a") as archive:
+            archive.writestr(
+                "chalicelib/rare.py", "\ndef rare():\n    from chalicelib.services import nowhere\n"
+            )
+        return made
+
+    monkeypatch.setattr(packaging, "build_zip", built)
+    (out / STAGE).mkdir(parents=True)
+    (out / STAGE / "sam.json").write_text("before")
+    with pytest.raises(UnknownContentsError) as refused:
+        package(STAGE, build=tmp_path / "build", out=out, python=PYTHON)
+    assert str(refused.value) == (
+        "What a function can import cannot be computed. chalicelib/rare.py, line 3: "
+        "chalicelib.services.nowhere is not in the package."
+    )
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["sam.json"]
+    assert (out / STAGE / "sam.json").read_text() == "before"
 
 
 def test_another_python_than_that_of_the_functions_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -1663,7 +1699,7 @@ def test_another_python_than_that_of_the_functions_is_refused_in_one_sentence(tm
     right = f"{other[0]}.{other[1]}"
     assert str(refused.value) == (
         f"Packaging and deploying need Python {right}, which the functions run on, not {this}: "
-        f"PYTHON=python{right} make package"
+        f"PYTHON=python{right} make package STAGE={STAGE}"
     )
     assert not (tmp_path / "build").exists()
 
@@ -1702,7 +1738,7 @@ WHEEL = "Wheel-Version: 1.0\nTag: {}\n"
                 "extra-2.0.dist-info/RECORD": "",
                 "extra-2.0.dist-info/WHEEL": WHEEL.format("py3-none-any"),
             },
-            "extra 2.0 is in the package and should not be",
+            "extra 2.0 is in the package and not in requirements.txt: name it there",
         ),
     ],
 )
