@@ -31,8 +31,7 @@ READS = {
 # Two files of Chalice, which its packager adds to every zip, without a record of what they are.
 _CHALICE = "chalice"
 
-# What imports by a name that is known only when the program runs. Whoever wants to hide an import can; this is for those
-# who do not think of the zip.
+# What imports by a name that is known only when the program runs, as it is usually written.
 _DYNAMIC = frozenset(
     {
         *(
