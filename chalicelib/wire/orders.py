@@ -225,45 +225,37 @@ def _items(
     is_made: bool,
     with_position: bool,
 ) -> list[Any]:
-    texts: dict[tuple[Any, ...], str] = {}
-    met: set[tuple[Any, ...]] = set()
+    texts: dict[tuple[Any, ...], str | None] = {}
     items: list[Any] = []
     for n, item in enumerate(order.items):
-        key = _what_is_shared(item) if shown.once and n not in errors else None
-        if key is None or key not in met:
-            items.append(
-                _item(order, item, errors.get(n, ()), shown, is_made=is_made, with_position=with_position)
-            )
+        own = _own(item, errors.get(n, ()), shown, is_made=is_made)
+        key = _what_is_shared(item) if shown.once else None
+        if key is None or key not in texts:
             if key is not None:
-                met.add(key)
+                texts[key] = None  # the next one that is alike has the values that this one writes out
+            shared = _without_own(order, item, shown, is_made=is_made, with_position=with_position)
+            items.append(shared | own)
             continue
-        if key not in texts:  # the values in it are written out in the item before
+        text = texts[key]
+        if text is None:
             pattern = replace(item, id=_ANY_ID, position=_ANY_POSITION)
-            texts[key] = write(_item(order, pattern, (), shown, is_made=is_made, with_position=with_position))
-        text = texts[key].replace(_ANY_POSITION_WRITTEN, str(item.position))
-        items.append(as_text(text.replace(_ANY_ID, item.id) if item.id else text))
+            text = write(_without_own(order, pattern, shown, is_made=is_made, with_position=with_position))
+            texts[key] = text
+        text = text.replace(_ANY_POSITION_WRITTEN, str(item.position))
+        if item.id:
+            text = text.replace(_ANY_ID, item.id)
+        items.append(as_text(f"{text[:-1]},{write(own)[1:]}" if own else text))
     return items
 
 
 def _what_is_shared(item: OrderItem) -> tuple[Any, ...] | None:
-    """Equal for items that differ in nothing but id and position; None for an item that has more."""
-    opportunity = item.opportunity
-    if opportunity is None or item.offer is None or item.position is None:
+    """Equal for items that differ in nothing but id, position, and what is their own; None for one unlike any other."""
+    if item.opportunity is None or item.offer is None or item.position is None:
         return None
-    if opportunity.asks_details or _details(item) or _changeable(item):
-        return None
-    return id(opportunity), id(item.offer), id(item.price), item.status, item.spaces_remaining
+    return id(item.opportunity), id(item.offer), id(item.price), item.status, item.spaces_remaining
 
 
-def _item(
-    order: Order,
-    item: OrderItem,
-    errors: tuple[OrderItemError, ...],
-    shown: _Shown,
-    *,
-    is_made: bool,
-    with_position: bool,
-) -> Json:
+def _without_own(order: Order, item: OrderItem, shown: _Shown, *, is_made: bool, with_position: bool) -> Json:
     opportunity, offer, price = item.opportunity, item.offer, item.price
     document: Json = {"@type": "OrderItem"}
     if is_made and item.id:
@@ -280,12 +272,17 @@ def _item(
         document["acceptedOffer"] = accepted
     if taxes := shown.taxes(price) if price else None:
         document["unitTaxSpecification"] = taxes
+    return document
+
+
+def _own(item: OrderItem, errors: tuple[OrderItemError, ...], shown: _Shown, *, is_made: bool) -> Json:
+    """What follows in the document of an item: the details of who comes, what gets them in, what is wrong."""
     own = _details(item)
     if is_made:
         own |= _changeable(item)
     if errors:
         own["error"] = [item_error(error) for error in errors]
-    return document | shown.pruned(own) if own else document
+    return shown.pruned(own) if own else own
 
 
 def _feed_item(order: Order, item: OrderItem, shown: _Shown, *, is_order: bool) -> Json:
