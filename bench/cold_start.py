@@ -41,7 +41,7 @@ PACKAGED = "as packaged"
 FORMS = {
     "source": "the whole project without bytecode, with all of botocore's models",
     "bytecode": "the whole project with bytecode, with all of botocore's models",
-    PACKAGED: "what the function can import, with bytecode and the models of the services that it calls",
+    PACKAGED: "what the function can import, with bytecode and what is read of the models of the services that it calls",
 }
 
 # The most that each first answer should cost.

@@ -44,7 +44,7 @@ def _quote(call: Call, *, with_customer: bool) -> Reply:
     _note_errors(call, answer)
     if answer.order.lease_expires_at is not None:
         call.system.telemetry.count("LeasesMade")
-    return Reply(409 if answer.errors else 200, _text(call, answer.order, answer.errors))
+    return Reply(409 if answer.errors else 200, whole(_text(call, answer.order, answer.errors)))
 
 
 def delete_order_quote(call: Call) -> Reply:
@@ -79,11 +79,8 @@ def b(call: Call) -> Reply:
 
 
 def _renderer(call: Call) -> Render:
-    """What makes the body of an answer as it is stored: with each value once."""
-    system = call.system
-    return lambda order: order_text(
-        order, system.booking_service(), with_prepayment=system.settings.prepayment
-    )
+    """What makes the body of an answer as it is stored: a long one has its values once."""
+    return lambda order: _text(call, order)
 
 
 def _text(
@@ -93,20 +90,19 @@ def _text(
     *,
     with_positions: bool = True,
 ) -> str:
-    text = order_text(
+    return order_text(
         order,
         call.system.booking_service(),
         errors,
         with_positions=with_positions,
         with_prepayment=call.system.settings.prepayment,
     )
-    return whole(text)
 
 
 def _made(call: Call, answer: Answer, body: str | None, kind: OrderKind) -> Reply:
     if answer.errors:
         _note_errors(call, answer)
-        return Reply(409, _text(call, answer.order, answer.errors))
+        return Reply(409, whole(_text(call, answer.order, answer.errors)))
     # Translated while its values are there once.
     body = whole(outward(body or "", call.base_url))
     return Reply(201, body, {"Location": links.order_id(kind, answer.order.key.uuid)})
@@ -157,7 +153,7 @@ def status(call: Call) -> Reply:
     caller = call.caller()
     seller_id = caller.authorised_seller()
     order = call.system.bookings.status(call.order_key(caller), seller_id=seller_id)
-    return Reply(200, _text(call, order, with_positions=False))
+    return Reply(200, whole(_text(call, order, with_positions=False)))
 
 
 def _read_order(call: Call, kind: OrderKind) -> OrderRequest:

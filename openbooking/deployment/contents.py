@@ -34,16 +34,10 @@ _CHALICE = "chalice"
 # What imports by a name that is known only when the program runs, as it is usually written.
 _DYNAMIC = frozenset(
     {
-        *(
-            "importlib",
-            "importlib.import_module",
-            "importlib.machinery",
-            "importlib.reload",
-            "importlib.util",
-        ),
-        *("pkgutil", "runpy", "zipimport", "import_module", "__import__", "eval", "exec"),
+        "importlib", "importlib.import_module", "importlib.machinery", "importlib.reload", "importlib.util", "pkgutil",
+        "runpy", "zipimport", "import_module", "__import__", "eval", "exec",
     }
-)
+)  # fmt: skip
 
 # In a separate process, because this one may have imported another chalicelib. The first argument is where to look.
 _GRAPH = """
@@ -141,7 +135,7 @@ class Whole:
         return imports
 
     def _imports_of_app(self, handler: str) -> Iterator[str]:
-        for each in _executed(self._tree("app.py"), handler):
+        for each in _executed(self._trees["app.py"], handler):
             if isinstance(each, ast.Import):
                 yield from (alias.name for alias in each.names)
             elif isinstance(each, ast.ImportFrom):
@@ -165,8 +159,8 @@ class Whole:
 
     def _refuse_dynamic_imports(self) -> None:
         """An import by a computed name would not be seen."""
-        for name in ["app.py", *self._modules.values()]:
-            for each in ast.walk(self._tree(name)):
+        for name, tree in self._trees.items():
+            for each in ast.walk(tree):
                 if not _DYNAMIC.isdisjoint(_names_in(each)):
                     assert isinstance(each, ast.expr | ast.stmt)
                     raise UnknownContentsError(
@@ -178,7 +172,7 @@ class Whole:
         """A statement that is executed in a rare case only would fail on Lambda."""
         for module, name in [("app", "app.py"), *self._modules.items()]:
             package = module if name.endswith("/__init__.py") else module.rpartition(".")[0]
-            for each in _import_statements(self._tree(name)):
+            for each in _import_statements(self._trees[name]):
                 for imported in self._imported_by(each, package):
                     if imported.partition(".")[0] in sys.stdlib_module_names or imported in self._importable:
                         continue
@@ -198,7 +192,7 @@ class Whole:
         yield origin
         file = self._modules.get(origin, "")
         if file.endswith("/__init__.py"):
-            defined = set(_defined(self._tree(file)))
+            defined = set(_defined(self._trees[file]))
             yield from (f"{origin}.{alias.name}" for alias in statement.names if alias.name not in defined)
 
     @cached_property
@@ -241,27 +235,28 @@ class Whole:
     def _read_distributions(self) -> Iterator[tuple[str, _Distribution]]:
         """As in the records of their wheels. Requirements of extras, and what the zip has not, are not needed."""
         folders = {name.partition("/")[0] for name in self._names if name.endswith(".dist-info/METADATA")}
-        shipped = {normal(folder.removesuffix(".dist-info").rpartition("-")[0]) for folder in folders}
-        for folder in folders:
+        names = {folder: normal(folder.removesuffix(".dist-info").rpartition("-")[0]) for folder in folders}
+        shipped = frozenset(names.values())
+        for folder, name in names.items():
             record = self._text(f"{folder}/RECORD").splitlines()
             files = {line.rsplit(",", 2)[0].strip('"') for line in record}
-            files |= {name for name in self._names if name.startswith(f"{folder}/")}
+            files |= {file for file in self._names if file.startswith(f"{folder}/")}
             fields = message_from_string(self._text(f"{folder}/METADATA"))
             needed = (
                 normal(match[0])
                 for line in fields.get_all("Requires-Dist", [])
                 if not re.search(r"\bextra\s*==", line) and (match := re.match(r"[\w.-]+", line))
             )
-            yield (
-                normal(folder.removesuffix(".dist-info").rpartition("-")[0]),
-                _Distribution(frozenset(files & self._names), frozenset(shipped.intersection(needed))),
-            )
+            yield name, _Distribution(frozenset(files & self._names), shipped.intersection(needed))
 
     def _text(self, name: str) -> str:
         return self._archive.read(name).decode()
 
-    def _tree(self, name: str) -> ast.Module:
-        return ast.parse(self._archive.read(name))
+    @cached_property
+    def _trees(self) -> Mapping[str, ast.Module]:
+        """The syntax trees of app.py and of the modules of chalicelib, by their files."""
+        files = ("app.py", *self._modules.values())
+        return {name: ast.parse(self._archive.read(name)) for name in files}
 
     def _with_bytecode(self, files: set[str]) -> set[str]:
         return files | ({compiled_name(name) for name in files if name.endswith(".py")} & self._names)
@@ -306,7 +301,7 @@ def _executed(app: ast.Module, handler: str) -> Iterator[ast.AST]:
     while waiting:
         each = waiting.pop()
         yield each
-        if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+        if isinstance(each, ast.If) and _is_for_type_checkers(each):
             waiting += each.orelse
         elif isinstance(each, ast.Match) and ast.unparse(each.subject) == "os.environ.get('_HANDLER')":
             waiting += _case(each, f"app.{handler}").body
@@ -315,6 +310,10 @@ def _executed(app: ast.Module, handler: str) -> Iterator[ast.AST]:
         if isinstance(each, ast.Name) and each.id in functions.keys() - called:
             called.add(each.id)
             waiting += functions[each.id].body
+
+
+def _is_for_type_checkers(each: ast.If) -> bool:
+    return ast.unparse(each.test) == "TYPE_CHECKING"
 
 
 def _case(match: ast.Match, value: str) -> ast.match_case:
@@ -333,7 +332,7 @@ def _import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
     for each in ast.iter_child_nodes(tree):
         if isinstance(each, ast.Import | ast.ImportFrom):
             yield each
-        elif isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+        elif isinstance(each, ast.If) and _is_for_type_checkers(each):
             for other in each.orelse:
                 yield from _import_statements(ast.Module([other], []))
         else:
